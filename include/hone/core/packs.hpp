@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+/// Vectors, a pack at a time: contiguous memory by vector loads, strided memory lane by lane, the end padded.
+#pragma once
+#include "hone/core/simd.hpp"
+#include "hone/core/view.hpp"
+
+namespace hone {
+
+/// The pack type that a vector of T is computed in.
+template <scalar T>
+using pack_of = simd::pack<accumulator_t<T>>;
+
+/// Elements [i, min(i + lanes, end)) of @p x; lanes past the end hold @p fill.
+template <scalar T>
+HONE_INLINE pack_of<std::remove_const_t<T>> load_pack(const vector_view<T>& x, index_t i, index_t end,
+                                                      accumulator_t<T> fill = 0) {
+  using A = accumulator_t<T>;
+  constexpr index_t lanes = simd::pack<A>::lanes;
+  if (x.contiguous()) return end - i >= lanes ? simd::load<A>(x.data() + i) : simd::load<A>(x.data() + i, end - i, fill);
+  A values[simd::pack<A>::lanes];
+  for (index_t lane = 0; lane < lanes; ++lane) values[lane] = i + lane < end ? to_accumulator(x[i + lane]) : fill;
+  return simd::load<A>(values);
+}
+
+/// Writes elements [i, min(i + lanes, end)) of @p x.
+template <scalar T>
+HONE_INLINE void store_pack(const vector_view<T>& x, index_t i, index_t end, const pack_of<T>& value) {
+  using A = accumulator_t<T>;
+  constexpr index_t lanes = simd::pack<A>::lanes;
+  if (x.contiguous()) {
+    if (end - i >= lanes)
+      simd::store(x.data() + i, value);
+    else
+      simd::store(x.data() + i, value, end - i);
+    return;
+  }
+  A values[simd::pack<A>::lanes];
+  simd::store(values, value);
+  for (index_t lane = 0; lane < lanes && i + lane < end; ++lane) x[i + lane] = from_accumulator<T>(values[lane]);
+}
+
+}  // namespace hone

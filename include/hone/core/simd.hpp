@@ -1,0 +1,324 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+/// A pack is 64 bytes of accumulators (16 float or 8 double) that the compiler keeps in vector registers. The lane
+/// count is the same on every machine, so that sums by lane give the same bits for SSE2, AVX2 and AVX-512; nothing
+/// else in the library knows a vector width. Compilers without the vector extension get the same loops over scalars.
+///
+/// Loads convert from any storage type and stores round once; `load(p, count, fill)` and `store(p, pack, count)`
+/// handle the ends of arrays, so that an algorithm is written once, on packs.
+#pragma once
+#include "hone/core/contract.hpp"
+#include "hone/core/scalar.hpp"
+
+#include <cstdint>
+#include <cstring>
+#include <limits>
+#include <type_traits>
+
+#if defined(__GNUC__)
+#define HONE_INLINE __attribute__((always_inline)) inline
+#else
+#define HONE_INLINE inline
+#endif
+
+namespace hone::simd {
+
+namespace detail {
+
+#if defined(__AVX512F__)
+inline constexpr int register_bytes = 64;
+#elif defined(__AVX__)
+inline constexpr int register_bytes = 32;
+#else
+inline constexpr int register_bytes = 16;
+#endif
+
+#if defined(__GNUC__)
+template <class T, int Bytes>
+struct native {
+  typedef T type __attribute__((vector_size(Bytes)));
+  static constexpr int lanes = Bytes / int{sizeof(T)};
+};
+#else
+template <class T, int>
+struct native {
+  using type = T;
+  static constexpr int lanes = 1;
+};
+#endif
+
+template <class A>
+using integer_of = std::conditional_t<sizeof(A) == 4, std::int32_t, std::int64_t>;
+
+/// 64 bytes of T, cut into registers. The functions below go register by register; the loops unroll.
+template <class T>
+struct block {
+  using part_type = typename native<T, register_bytes>::type;
+  static constexpr int part_lanes = native<T, register_bytes>::lanes;
+  static constexpr int lanes = 64 / int{sizeof(T)};
+  static constexpr std::size_t parts = std::size_t{lanes} / part_lanes;
+  part_type part[parts];
+};
+
+}  // namespace detail
+
+/// One truth value a lane: all bits set or none.
+template <class A>
+struct mask : detail::block<detail::integer_of<A>> {};
+
+template <class A>
+struct pack : detail::block<A> {
+  using base = detail::block<A>;
+  using base::lanes;
+  using base::parts;
+  using base::part;
+
+  pack() = default;
+  HONE_INLINE pack(A value) {  // broadcast
+    for (std::size_t i = 0; i < parts; ++i) part[i] = value - typename base::part_type{};
+  }
+  [[nodiscard]] HONE_INLINE A lane(int i) const {
+    A values[lanes];
+    std::memcpy(values, part, sizeof values);
+    return values[i];
+  }
+
+#define HONE_ARITHMETIC(op)                                                     \
+  HONE_INLINE friend pack operator op(const pack& x, const pack& y) {           \
+    pack result;                                                                \
+    for (std::size_t i = 0; i < parts; ++i) result.part[i] = x.part[i] op y.part[i];    \
+    return result;                                                              \
+  }                                                                             \
+  HONE_INLINE pack& operator op##=(const pack& y) { return *this = *this op y; }
+  HONE_ARITHMETIC(+)
+  HONE_ARITHMETIC(-)
+  HONE_ARITHMETIC(*)
+  HONE_ARITHMETIC(/)
+#undef HONE_ARITHMETIC
+
+  HONE_INLINE friend pack operator-(const pack& x) {
+    pack result;
+    for (std::size_t i = 0; i < parts; ++i) result.part[i] = -x.part[i];
+    return result;
+  }
+
+#define HONE_COMPARISON(op)                                                                \
+  HONE_INLINE friend mask<A> operator op(const pack& x, const pack& y) {                   \
+    mask<A> result;                                                                        \
+    using truth = typename detail::block<detail::integer_of<A>>::part_type;                \
+    for (std::size_t i = 0; i < parts; ++i) {                                                      \
+      if constexpr (base::part_lanes == 1)                                                 \
+        result.part[i] = -static_cast<truth>(x.part[i] op y.part[i]);                      \
+      else                                                                                 \
+        result.part[i] = x.part[i] op y.part[i];                                           \
+    }                                                                                      \
+    return result;                                                                         \
+  }
+  HONE_COMPARISON(<)
+  HONE_COMPARISON(<=)
+  HONE_COMPARISON(>)
+  HONE_COMPARISON(>=)
+  HONE_COMPARISON(==)
+  HONE_COMPARISON(!=)
+#undef HONE_COMPARISON
+};
+
+#define HONE_MASK_OPERATION(op)                                                           \
+  template <class A>                                                                      \
+  HONE_INLINE mask<A> operator op(const mask<A>& x, const mask<A>& y) {                   \
+    mask<A> result;                                                                       \
+    for (std::size_t i = 0; i < mask<A>::parts; ++i) result.part[i] = x.part[i] op y.part[i];     \
+    return result;                                                                        \
+  }
+HONE_MASK_OPERATION(&)
+HONE_MASK_OPERATION(|)
+HONE_MASK_OPERATION(^)
+#undef HONE_MASK_OPERATION
+
+template <class A>
+HONE_INLINE mask<A> operator!(const mask<A>& x) {
+  mask<A> result;
+  for (std::size_t i = 0; i < mask<A>::parts; ++i) result.part[i] = ~x.part[i];
+  return result;
+}
+
+/// chosen ? yes : no, lane by lane, on the bits: NaNs and signed zeros pass through.
+template <class A>
+HONE_INLINE pack<A> select(const mask<A>& chosen, const pack<A>& yes, const pack<A>& no) {
+  pack<A> result;
+  for (std::size_t i = 0; i < pack<A>::parts; ++i) {
+    if constexpr (pack<A>::part_lanes == 1)
+      result.part[i] = chosen.part[i] != 0 ? yes.part[i] : no.part[i];
+    else
+      result.part[i] = chosen.part[i] ? yes.part[i] : no.part[i];
+  }
+  return result;
+}
+
+/// The larger number; @p y where x is NaN.
+template <class A>
+HONE_INLINE pack<A> max(const pack<A>& x, const pack<A>& y) {
+  return select(x > y, x, y);
+}
+
+/// The smaller number; @p y where x is NaN.
+template <class A>
+HONE_INLINE pack<A> min(const pack<A>& x, const pack<A>& y) {
+  return select(x < y, x, y);
+}
+
+/// The magnitude; clears the sign of a zero and of a NaN.
+template <class A>
+HONE_INLINE pack<A> abs(const pack<A>& x) {
+  using I = detail::integer_of<A>;
+  pack<A> result;
+  for (std::size_t i = 0; i < pack<A>::parts; ++i) {
+    typename detail::block<I>::part_type bits;
+    std::memcpy(&bits, &x.part[i], sizeof bits);
+    bits &= std::numeric_limits<I>::max();
+    std::memcpy(&result.part[i], &bits, sizeof bits);
+  }
+  return result;
+}
+
+/// Where the value is infinite or NaN.
+template <class A>
+HONE_INLINE mask<A> nonfinite(const pack<A>& x) {
+  return !(abs(x) <= pack<A>((std::numeric_limits<A>::max)()));
+}
+
+/// How many lanes are true.
+template <class A>
+HONE_INLINE int count(const mask<A>& x) {
+  using I = detail::integer_of<A>;
+  I values[mask<A>::lanes];
+  std::memcpy(values, x.part, sizeof values);
+  I total = 0;
+  for (int i = 0; i < mask<A>::lanes; ++i) total -= values[i];
+  return static_cast<int>(total);
+}
+
+/// 1 in true lanes, 0 in the others: sums of it count.
+template <class A>
+HONE_INLINE pack<A> ones(const mask<A>& x) {
+  return select(x, pack<A>(1), pack<A>(0));
+}
+
+/// All lanes, always folded in halves: ((0+8)+(4+12)) …
+template <class A>
+HONE_INLINE A horizontal_sum(const pack<A>& x) {
+  A values[pack<A>::lanes];
+  std::memcpy(values, x.part, sizeof values);
+  for (int half = pack<A>::lanes / 2; half > 0; half /= 2)
+    for (int i = 0; i < half; ++i) values[i] += values[i + half];
+  return values[0];
+}
+
+/// The largest lane; NaN lanes are passed over unless they stand in lane 0.
+template <class A>
+HONE_INLINE A horizontal_max(const pack<A>& x) {
+  A values[pack<A>::lanes];
+  std::memcpy(values, x.part, sizeof values);
+  for (int half = pack<A>::lanes / 2; half > 0; half /= 2)
+    for (int i = 0; i < half; ++i) values[i] = values[i + half] > values[i] ? values[i + half] : values[i];
+  return values[0];
+}
+
+/// The lanes of a float pack as two double packs, first half first.
+struct double_halves {
+  pack<double> low, high;
+};
+
+HONE_INLINE double_halves widen(const pack<float>& x) {
+  double_halves result;
+#if defined(__GNUC__)
+  using half = typename detail::native<float, detail::register_bytes / 2 < 8 ? 8 : detail::register_bytes / 2>::type;
+  half values[2 * pack<double>::parts];
+  static_assert(sizeof values == sizeof x);
+  std::memcpy(values, x.part, sizeof values);
+  for (std::size_t i = 0; i < pack<double>::parts; ++i) {
+    result.low.part[i] = __builtin_convertvector(values[i], pack<double>::part_type);
+    result.high.part[i] = __builtin_convertvector(values[i + pack<double>::parts], pack<double>::part_type);
+  }
+#else
+  for (int i = 0; i < 8; ++i) {
+    result.low.part[i] = x.part[i];
+    result.high.part[i] = x.part[i + 8];
+  }
+#endif
+  return result;
+}
+
+/// The numbers at p[0 … lanes), converted; no alignment is asked for.
+template <class A, scalar T>
+HONE_INLINE pack<A> load(const T* p) {
+  static_assert(std::is_same_v<A, accumulator_t<T>>, "a pack holds the accumulator type of what it loads");
+  pack<A> result;
+  if constexpr (std::is_same_v<A, T>) {
+    std::memcpy(result.part, p, sizeof result.part);
+  } else {
+#if defined(__GNUC__)
+    if constexpr (scalar_format<T> == format::bfloat16) {
+      using narrow = typename detail::native<std::uint16_t, detail::register_bytes / 2>::type;
+      using wide = typename detail::native<std::uint32_t, detail::register_bytes>::type;
+      narrow halves[pack<A>::parts];
+      std::memcpy(halves, p, sizeof halves);
+      for (std::size_t i = 0; i < pack<A>::parts; ++i) {
+        const wide bits = __builtin_convertvector(halves[i], wide) << 16;
+        std::memcpy(&result.part[i], &bits, sizeof bits);
+      }
+      return result;
+    }
+#endif
+    A values[pack<A>::lanes];
+    for (int i = 0; i < pack<A>::lanes; ++i) values[i] = to_accumulator(p[i]);
+    std::memcpy(result.part, values, sizeof values);
+  }
+  return result;
+}
+
+/// The first @p count < lanes numbers at p, and @p fill in the other lanes.
+template <class A, scalar T>
+HONE_INLINE pack<A> load(const T* p, index_t count, A fill = A{0}) {
+  A values[pack<A>::lanes];
+  for (int i = 0; i < pack<A>::lanes; ++i) values[i] = i < count ? to_accumulator(p[i]) : fill;
+  return load<A>(values);
+}
+
+template <scalar T, class A>
+HONE_INLINE void store(T* p, const pack<A>& x) {
+  static_assert(std::is_same_v<A, accumulator_t<T>>, "a pack holds the accumulator type of what it stores");
+  if constexpr (std::is_same_v<A, T>) {
+    std::memcpy(p, x.part, sizeof x.part);
+  } else {
+#if defined(__GNUC__)
+    if constexpr (scalar_format<T> == format::bfloat16) {
+      using narrow = typename detail::native<std::uint16_t, detail::register_bytes / 2>::type;
+      using wide = typename detail::native<std::uint32_t, detail::register_bytes>::type;
+      narrow halves[pack<A>::parts];
+      for (std::size_t i = 0; i < pack<A>::parts; ++i) {
+        wide bits;
+        std::memcpy(&bits, &x.part[i], sizeof bits);
+        const wide rounded = (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;
+        const wide quiet_nan = (bits >> 16) | 0x40u;
+        const wide is_nan = (bits & 0x7fffffffu) > 0x7f800000u;
+        halves[i] = __builtin_convertvector((is_nan & quiet_nan) | (~is_nan & rounded), narrow);
+      }
+      std::memcpy(p, halves, sizeof halves);
+      return;
+    }
+#endif
+    A values[pack<A>::lanes];
+    std::memcpy(values, x.part, sizeof values);
+    for (int i = 0; i < pack<A>::lanes; ++i) p[i] = from_accumulator<T>(values[i]);
+  }
+}
+
+/// The first @p count < lanes lanes.
+template <scalar T, class A>
+HONE_INLINE void store(T* p, const pack<A>& x, index_t count) {
+  A values[pack<A>::lanes];
+  std::memcpy(values, x.part, sizeof values);
+  for (index_t i = 0; i < count; ++i) p[i] = from_accumulator<T>(values[i]);
+}
+
+}  // namespace hone::simd
