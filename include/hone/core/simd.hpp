@@ -16,8 +16,10 @@
 
 #if defined(__GNUC__)
 #define HONE_INLINE __attribute__((always_inline)) inline
+#define HONE_INLINE_LAMBDA __attribute__((always_inline))
 #else
 #define HONE_INLINE inline
+#define HONE_INLINE_LAMBDA
 #endif
 
 namespace hone::simd {

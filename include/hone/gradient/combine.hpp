@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+/// Several task gradients in, one update direction out. A method is one of two things:
+///   weights(const gram_matrix<K>&) const -> std::array<double, K>     the combination is sum_i w_i g_i
+///   operator()(pack forget, pack retain) const -> pack                the combination is made element by element
+/// and has check() const, which throws on hyper-parameters out of range. This header is the one driver of both.
+#pragma once
+#include "hone/gradient/report.hpp"
+
+#include <span>
+
+namespace hone::gradient {
+
+struct combine_options {
+  /// Borders of the groups that a Gram method treats one by one: ascending, the first 0, the last n (a tensor table's
+  /// offsets, say). Empty: one group, the whole model. Methods that work element by element have no use for it.
+  std::span<const index_t> groups{};
+  /// Fill the whole report. Costs arithmetic, no memory traffic.
+  bool geometry = false;
+};
+
+template <class M, std::size_t K>
+concept gram_method = requires(const M& m, const gram_matrix<K>& g) {
+  { m.weights(g) } -> std::convertible_to<std::array<double, K>>;
+  m.check();
+};
+
+template <class M, class T>
+concept element_method = requires(const M& m, pack_of<T> x) {
+  { m(x, x) } -> std::convertible_to<pack_of<T>>;
+  m.check();
+};
+
+/// Where finished blocks go: sink(begin, block) for elements [begin, begin + block.size()), at most `block_size` of
+/// them, in the accumulator type. Called once an element, from any thread of the executor, never overlapping.
+template <class S, class T>
+concept sink = !vector_like<S> && requires(S& s, vector_view<const accumulator_t<T>> block) { s(index_t{}, block); };
+
+namespace detail {
+
+/// One pass: reads the gradients, writes or hands on rule(x), sums what the observer sees. @p offset is where the
+/// slice begins in the whole vector, which only a sink needs to know.
+template <bool Geometry, scalar T, std::size_t K, class Rule, class Out, executor E>
+combine_report<K> apply(const Rule& rule, const task_gradients<T, K>& g, Out& out, index_t offset, E& pool) {
+  using A = accumulator_t<T>;
+  using observed = observer<A, K, Geometry>;
+  constexpr index_t lanes = simd::pack<A>::lanes;
+  double sums[observed::terms];
+  blocked_sum<observed::terms>(g.size(), sums, [&](index_t begin, index_t end, double* partial) {
+    observed seen;
+    const auto run = [&](const auto& write) {
+      for (index_t i = begin; i < end; i += lanes) {
+        simd::pack<A> x[K];
+        for (std::size_t a = 0; a < K; ++a) x[a] = load_pack(g.task[a], i, end);
+        const simd::pack<A> combined = rule(x);
+        seen.see(x, combined);
+        write(i, combined);
+      }
+    };
+    if constexpr (vector_like<Out>) {
+      const auto target = as_vector(out).subvector(offset, g.size());
+      run([&](index_t i, const simd::pack<A>& combined) { store_pack(target, i, end, combined); });
+    } else {
+      alignas(64) A block[block_size];
+      run([&](index_t i, const simd::pack<A>& combined) { simd::store(block + (i - begin), combined); });
+      out(offset + begin, vector_view<const A>(block, end - begin));
+    }
+    seen.add_to(partial);
+  }, pool);
+  return observed::report(g.size(), sums);
+}
+
+template <scalar T, std::size_t K>
+auto weighted_rule(const std::array<double, K>& weights) {
+  using packs = pack_of<T>;
+  std::array<packs, K> w;
+  for (std::size_t a = 0; a < K; ++a) w[a] = packs(static_cast<accumulator_t<T>>(weights[a]));
+  return [w](const packs (&x)[K]) HONE_INLINE_LAMBDA {
+    packs result = w[0] * x[0];
+    for (std::size_t a = 1; a < K; ++a) result += w[a] * x[a];
+    return result;
+  };
+}
+
+template <bool Geometry, class Method, scalar T, std::size_t K, class Out, executor E>
+combine_report<K> combine_group(const Method& method, const task_gradients<T, K>& g, Out& out, index_t offset, E& pool) {
+  if constexpr (gram_method<Method, K>) {
+    return apply<Geometry>(weighted_rule<T>(method.weights(gram(g, pool))), g, out, offset, pool);
+  } else {
+    static_assert(K == 2 && element_method<Method, T>,
+                  "hone::gradient::combine: the method offers neither weights(gram_matrix<K>) nor (forget, retain)");
+    return apply<Geometry>([&](const pack_of<T>(&x)[2]) HONE_INLINE_LAMBDA { return method(x[0], x[1]); }, g, out,
+                           offset, pool);
+  }
+}
+
+inline void check_groups(std::span<const index_t> groups, index_t n) {
+  const char* function = "hone::gradient::combine";
+  invalid_argument_unless(groups.size() >= 2 && groups.front() == 0 && groups.back() == n, function, "groups",
+                          "must begin with 0 and end with the number of parameters, %td", n);
+  for (std::size_t i = 1; i < groups.size(); ++i)
+    invalid_argument_unless(groups[i - 1] <= groups[i], function, "groups", "border %zu (%td) lies before border %zu", i,
+                            groups[i], i - 1);
+}
+
+/// Group after group. Runs of small groups are dealt out to the workers whole; a large group is cut among them.
+template <bool Geometry, class Method, scalar T, std::size_t K, class Out, executor E>
+combine_report<K> combine_groups(const Method& method, const task_gradients<T, K>& g, Out& out,
+                                 std::span<const index_t> groups, E& pool) {
+  constexpr index_t small = 64 * block_size;
+  constexpr std::size_t batch = 64;
+  const std::size_t count = groups.size() - 1;
+  const auto size = [&](std::size_t i) { return groups[i + 1] - groups[i]; };
+  const auto one = [&](std::size_t i, auto& executor) {
+    return combine_group<Geometry>(method, g.slice(groups[i], size(i)), out, groups[i], executor);
+  };
+  combine_report<K> total;
+  for (std::size_t first = 0; first < count;) {
+    std::size_t last = first;
+    while (last < count && last - first < batch && size(last) <= small) ++last;
+    if (last == first) {
+      total += one(first++, pool);
+      continue;
+    }
+    combine_report<K> reports[batch];
+    pool.parallel_for(static_cast<index_t>(last - first), index_t{1}, [&](index_t begin, index_t end) {
+      const serial alone;
+      for (index_t i = begin; i < end; ++i)
+        reports[i] = one(first + static_cast<std::size_t>(i), alone);
+    });
+    for (std::size_t i = 0; i < last - first; ++i) total += reports[i];
+    first = last;
+  }
+  return total;
+}
+
+}  // namespace detail
+
+/// Combines the gradients @p g by @p method into @p out and reports what it saw.
+/// @param out n elements of memory, which may be that of one of the gradients (same element for element), or a `sink`.
+/// @throws std::invalid_argument, before anything is written, if the size of @p out or the groups do not fit or a
+///         hyper-parameter is out of range.
+/// @note Gram methods: one read of the K gradients for the products, one for the combination; the second finds a group
+///       that fits a cache there. Element methods: one read. One write of @p out. Allocates nothing. Bitwise for any
+///       executor. Non-finite inputs are not masked: they pass through the method and are counted.
+template <class Method, scalar T, std::size_t K, class Out, executor E = const serial>
+  requires(mutable_vector<Out> || sink<Out, T>)
+combine_report<K> combine(const Method& method, const task_gradients<T, K>& g, Out&& out,
+                          const combine_options& options = {}, E&& pool = serial{}) {
+  method.check();
+  if constexpr (vector_like<Out>) {
+    static_assert(std::is_same_v<accumulator_t<element_t<Out>>, accumulator_t<T>>,
+                  "hone::gradient::combine: out and the gradients compute in different types");
+    const index_t n = as_vector(out).size();
+    invalid_argument_unless(n == g.size(), "hone::gradient::combine", "out", "has %td elements, the gradients have %td",
+                            n, g.size());
+  }
+  const index_t whole[2] = {0, g.size()};
+  std::span<const index_t> groups = whole;
+  if (!options.groups.empty()) {
+    detail::check_groups(options.groups, g.size());
+    if (gram_method<Method, K>) groups = options.groups;
+  }
+  return options.geometry ? detail::combine_groups<true>(method, g, out, groups, pool)
+                          : detail::combine_groups<false>(method, g, out, groups, pool);
+}
+
+/// sum_i weights[i] g_i into @p out: the second half of `combine`, for gradients that lie in scattered tensors: add up
+/// `gram` over the tensors, ask the method for its weights once, then call this a tensor at a time.
+template <scalar T, std::size_t K, class Out, executor E = const serial>
+  requires(mutable_vector<Out> || sink<Out, T>)
+void weighted_sum(const std::array<double, K>& weights, const task_gradients<T, K>& g, Out&& out,
+                  E&& pool = serial{}) {
+  if constexpr (vector_like<Out>)
+    invalid_argument_unless(as_vector(out).size() == g.size(), "hone::gradient::weighted_sum", "out",
+                            "has %td elements, the gradients have %td", as_vector(out).size(), g.size());
+  detail::apply<false>(detail::weighted_rule<T>(weights), g, out, 0, pool);
+}
+
+}  // namespace hone::gradient

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+/// The geometry of one step: how K task gradients and their combination stand to each other.
+#pragma once
+#include "hone/gradient/tasks.hpp"
+
+namespace hone::gradient {
+
+/// What `combine` saw. `nonfinite` is always counted; the rest only when geometry is asked for.
+template <std::size_t K>
+struct combine_report {
+  index_t elements = 0;
+  std::array<index_t, K> nonfinite{};  ///< infinite or NaN inputs, by task
+
+  gram_matrix<K> gram;                     ///< <g_i, g_j>
+  std::array<double, K> combined_dot{};    ///< <combined, g_i>
+  double combined_squared = 0;             ///< |combined|^2
+  std::array<index_t, K> opposed{};        ///< elements where combined and g_i have opposite signs
+  index_t conflicts = 0;                   ///< elements where some two tasks have opposite signs
+  double conflict_mass = 0;                ///< sum of |g_0 g_1| over elements where tasks 0 and 1 conflict
+  double mass = 0;                         ///< sum of |g_0 g_1|
+
+  /// Cosine between tasks i and j; 0 when one of them is zero.
+  [[nodiscard]] double cosine(std::size_t i, std::size_t j) const {
+    return ratio(gram(i, j), std::sqrt(gram(i, i)) * std::sqrt(gram(j, j)));
+  }
+  /// Cosine between the combination and task i; 0 when one of them is zero.
+  [[nodiscard]] double combined_cosine(std::size_t i) const {
+    return ratio(combined_dot[i], std::sqrt(combined_squared) * std::sqrt(gram(i, i)));
+  }
+  /// Share of elements on which tasks conflict.
+  [[nodiscard]] double conflict_share() const {
+    return ratio(static_cast<double>(conflicts), static_cast<double>(elements));
+  }
+  /// Share of sum |g_0 g_1| that lies on conflicting elements.
+  [[nodiscard]] double conflict_mass_share() const { return ratio(conflict_mass, mass); }
+
+  combine_report& operator+=(const combine_report& other) {
+    elements += other.elements;
+    gram += other.gram;
+    for (std::size_t i = 0; i < K; ++i) {
+      nonfinite[i] += other.nonfinite[i];
+      combined_dot[i] += other.combined_dot[i];
+      opposed[i] += other.opposed[i];
+    }
+    combined_squared += other.combined_squared;
+    conflicts += other.conflicts;
+    conflict_mass += other.conflict_mass;
+    mass += other.mass;
+    return *this;
+  }
+
+ private:
+  static double ratio(double x, double y) { return y == 0 ? 0 : x / y; }
+};
+
+namespace detail {
+
+/// Where x and y have opposite signs. Signs are compared, not the product, which could underflow; zeros and NaNs
+/// agree with everything.
+template <class A>
+HONE_INLINE simd::mask<A> signs_differ(const simd::pack<A>& x, const simd::pack<A>& y) {
+  const simd::pack<A> zero(0);
+  return ((x < zero) & (y > zero)) | ((x > zero) & (y < zero));
+}
+
+/// Sums over the elements of a block, kept in lanes: the counts alone, or all of the geometry.
+template <class A, std::size_t K, bool Geometry>
+class observer {
+ public:
+  static constexpr std::size_t pairs = K * (K + 1) / 2;
+  static constexpr std::size_t terms = Geometry ? 3 * K + pairs + 4 : K;
+
+  HONE_INLINE observer() {
+    for (auto& c : count_) c = simd::pack<A>(0);
+    for (auto& s : sum_) s = simd::pack<double>(0.0);
+  }
+
+  HONE_INLINE void see(const simd::pack<A> (&x)[K], const simd::pack<A>& combined) {
+    using simd::ones;
+    for (std::size_t a = 0; a < K; ++a) count_[a] += ones(simd::nonfinite(x[a]));
+    if constexpr (Geometry) {
+      std::size_t s = 0;
+      for (std::size_t a = 0; a < K; ++a) {
+        count_[K + a] += ones(signs_differ(combined, x[a]));
+        for (std::size_t b = a; b < K; ++b) hone::detail::add_product(sum_[s++], x[a], x[b]);
+        hone::detail::add_product(sum_[s++], combined, x[a]);
+      }
+      hone::detail::add_product(sum_[s++], combined, combined);
+      simd::mask<A> conflict = signs_differ(x[0], x[K > 1 ? 1 : 0]);
+      const simd::pack<A> magnitude = simd::abs(x[0]);
+      hone::detail::add_product(sum_[s++], magnitude, simd::abs(x[K > 1 ? 1 : 0]));
+      hone::detail::add_product(sum_[s], select(conflict, magnitude, simd::pack<A>(0)), simd::abs(x[K > 1 ? 1 : 0]));
+      for (std::size_t a = 0; a < K; ++a)
+        for (std::size_t b = (std::max)(a + 1, std::size_t{2}); b < K; ++b) conflict = conflict | signs_differ(x[a], x[b]);
+      count_[2 * K] += ones(conflict);
+    }
+  }
+
+  HONE_INLINE void add_to(double* sums) const {
+    for (const auto& c : count_) *sums++ += simd::horizontal_sum(c);
+    for (const auto& s : sum_) *sums++ += simd::horizontal_sum(s);
+  }
+
+  static combine_report<K> report(index_t elements, const double* sums) {
+    combine_report<K> r;
+    r.elements = elements;
+    const auto next_count = [&] { return static_cast<index_t>(*sums++); };
+    for (auto& n : r.nonfinite) n = next_count();
+    if constexpr (Geometry) {
+      for (auto& n : r.opposed) n = next_count();
+      r.conflicts = next_count();
+      for (std::size_t a = 0; a < K; ++a) {
+        for (std::size_t b = a; b < K; ++b) r.gram.value[a][b] = r.gram.value[b][a] = *sums++;
+        r.combined_dot[a] = *sums++;
+      }
+      r.combined_squared = *sums++;
+      r.mass = *sums++;
+      r.conflict_mass = *sums;
+    }
+    return r;
+  }
+
+ private:
+  // A block has 4096 elements: a lane counts to 512 at most, exact in float.
+  simd::pack<A> count_[Geometry ? 2 * K + 1 : K];
+  simd::pack<double> sum_[Geometry ? pairs + K + 3 : 0 + 1];
+};
+
+}  // namespace detail
+
+}  // namespace hone::gradient

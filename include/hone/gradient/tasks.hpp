@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+/// The gradients of K tasks with respect to the same n parameters, and what they say about each other.
+#pragma once
+#include "hone/core/blas.hpp"
+
+#include <array>
+#include <cmath>
+
+namespace hone::gradient {
+
+/// K gradients of n elements each. Two-task methods read task 0 as *forget* (what gives way) and task 1 as *retain*
+/// (what is protected); the others treat all tasks alike.
+template <scalar T, std::size_t K>
+struct task_gradients {
+  std::array<vector_view<const T>, K> task;
+
+  [[nodiscard]] constexpr index_t size() const { return task[0].size(); }
+  [[nodiscard]] constexpr task_gradients slice(index_t begin, index_t count) const {
+    task_gradients result = *this;
+    for (auto& g : result.task) g = g.subvector(begin, count);
+    return result;
+  }
+};
+
+/// The gradients in @p first, @p rest …: vectors of one element type and size, nothing copied.
+/// @throws std::invalid_argument if the sizes differ.
+template <vector_like First, vector_like... Rest>
+auto tasks(const First& first, const Rest&... rest) {
+  using T = element_t<First>;
+  static_assert((std::is_same_v<T, element_t<Rest>> && ...), "hone::gradient::tasks: the element types differ");
+  const task_gradients<T, 1 + sizeof...(Rest)> result{{as_vector(first), as_vector(rest)...}};
+  for (std::size_t i = 1; i < result.task.size(); ++i)
+    invalid_argument_unless(result.task[i].size() == result.size(), "hone::gradient::tasks", "rest",
+                            "gradient %zu has %td elements, gradient 0 has %td", i, result.task[i].size(),
+                            result.size());
+  return result;
+}
+
+/// A gradient of @p n zeros in no memory, for parameters that one task does not reach.
+template <scalar T>
+vector_view<const T> zero_gradient(index_t n) {
+  static constexpr T zero{};
+  return {&zero, n, 0};
+}
+
+/// Inner products of K gradients, symmetric.
+template <std::size_t K>
+struct gram_matrix {
+  std::array<std::array<double, K>, K> value{};
+
+  constexpr double operator()(std::size_t i, std::size_t j) const { return value[i][j]; }
+  /// The Gram matrix of gradients laid end to end is the sum of those of the pieces.
+  constexpr gram_matrix& operator+=(const gram_matrix& other) {
+    for (std::size_t i = 0; i < K; ++i)
+      for (std::size_t j = 0; j < K; ++j) value[i][j] += other.value[i][j];
+    return *this;
+  }
+  [[nodiscard]] bool finite() const {
+    for (const auto& row : value)
+      for (const double x : row)
+        if (!std::isfinite(x)) return false;
+    return true;
+  }
+};
+
+namespace detail {
+
+/// Adds the upper triangle, row by row, of the Gram matrix of elements [begin, end).
+template <scalar T, std::size_t K>
+HONE_INLINE void add_gram_block(const std::array<vector_view<const T>, K>& g, index_t begin, index_t end, double* sums) {
+  constexpr index_t lanes = pack_of<T>::lanes;
+  simd::pack<double> product[K * (K + 1) / 2];
+  for (auto& p : product) p = simd::pack<double>(0.0);
+  for (index_t i = begin; i < end; i += lanes) {
+    pack_of<T> x[K];
+    for (std::size_t a = 0; a < K; ++a) x[a] = load_pack(g[a], i, end);
+    std::size_t t = 0;
+    for (std::size_t a = 0; a < K; ++a)
+      for (std::size_t b = a; b < K; ++b) hone::detail::add_product(product[t++], x[a], x[b]);
+  }
+  for (std::size_t t = 0; t < K * (K + 1) / 2; ++t) sums[t] += simd::horizontal_sum(product[t]);
+}
+
+template <std::size_t K>
+gram_matrix<K> unpack_gram(const double* sums) {
+  gram_matrix<K> result;
+  for (std::size_t a = 0; a < K; ++a)
+    for (std::size_t b = a; b < K; ++b) result.value[a][b] = result.value[b][a] = *sums++;
+  return result;
+}
+
+}  // namespace detail
+
+/// The Gram matrix of the gradients. Products of float are exact in double, so nothing over- or underflows there.
+/// @note One pass over the K gradients, none over pairs; allocates nothing; bitwise for any executor.
+template <scalar T, std::size_t K, executor E = const serial>
+gram_matrix<K> gram(const task_gradients<T, K>& g, E&& pool = serial{}) {
+  double sums[K * (K + 1) / 2];
+  blocked_sum<K*(K + 1) / 2>(g.size(), sums, [&](index_t begin, index_t end, double* partial) {
+    detail::add_gram_block(g.task, begin, end, partial);
+  }, pool);
+  return detail::unpack_gram<K>(sums);
+}
+
+}  // namespace hone::gradient
