@@ -15,27 +15,32 @@ inline void require_same_size(index_t x, index_t y, const char* function) {
   invalid_argument_unless(x == y, function, "y", "has %td elements, x has %td", y, x);
 }
 
-/// f(i, end) for each pack of [0, n), block by block on the executor.
-template <int Lanes, executor E, class F>
-void for_each_pack(index_t n, E& pool, F&& f) {
+/// for_each_pack over [0, n), in runs of blocks on the executor.
+template <class A, executor E, class F, scalar... T>
+void for_each_block(index_t n, E& pool, F&& f, const vector_view<T>&... vectors) {
   pool.parallel_for((n + block_size - 1) / block_size, index_t{4}, [&](index_t first, index_t last) {
-    const index_t end = (std::min)(last * block_size, n);
-    for (index_t i = first * block_size; i < end; i += Lanes) f(i, end);
+    for_each_pack<simd::pack<A>::lanes>(first * block_size, (std::min)(last * block_size, n), f, vectors...);
   });
 }
 
-HONE_INLINE void add_to(simd::pack<double>& sum, const simd::pack<double>& x) { sum += x; }
-HONE_INLINE void add_to(simd::pack<double>& sum, const simd::pack<float>& x) {
-  const simd::double_halves wide = simd::widen(x);
-  sum += wide.low + wide.high;
-}
-HONE_INLINE void add_product(simd::pack<double>& sum, const simd::pack<double>& x, const simd::pack<double>& y) {
-  sum += x * y;
-}
-HONE_INLINE void add_product(simd::pack<double>& sum, const simd::pack<float>& x, const simd::pack<float>& y) {
-  const simd::double_halves a = simd::widen(x), b = simd::widen(y);
-  sum += a.low * b.low + a.high * b.high;
-}
+/// A running sum in double, two packs for the halves of a float pack: the adds do not wait for each other.
+struct lane_sum {
+  simd::pack<double> low = 0.0, high = 0.0;
+
+  HONE_INLINE void add(const simd::pack<double>& x) { low += x; }
+  HONE_INLINE void add(const simd::pack<float>& x) {
+    const simd::double_halves wide = simd::widen(x);
+    low += wide.low;
+    high += wide.high;
+  }
+  HONE_INLINE void add_product(const simd::pack<double>& x, const simd::pack<double>& y) { low += x * y; }
+  HONE_INLINE void add_product(const simd::pack<float>& x, const simd::pack<float>& y) {
+    const simd::double_halves a = simd::widen(x), b = simd::widen(y);
+    low += a.low * b.low;
+    high += a.high * b.high;
+  }
+  [[nodiscard]] HONE_INLINE double total() const { return simd::horizontal_sum(low + high); }
+};
 
 }  // namespace detail
 
@@ -44,9 +49,9 @@ template <mutable_vector X, executor E = const serial>
 void fill(X&& x, accumulator_t<element_t<X>> value, E&& pool = serial{}) {
   const auto xs = as_vector(x);
   using packs = pack_of<element_t<X>>;
-  detail::for_each_pack<packs::lanes>(xs.size(), pool, [&](index_t i, index_t end) {
+  detail::for_each_block<accumulator_t<element_t<X>>>(xs.size(), pool, [&](index_t i, auto end) {
     store_pack(xs, i, end, packs(value));
-  });
+  }, xs);
 }
 
 /// y <- x, converting; @p x and @p y share an accumulator type. (n)
@@ -55,9 +60,9 @@ void copy(const X& x, Y&& y, E&& pool = serial{}) {
   const auto xs = as_vector(x);
   const auto ys = as_vector(y);
   detail::require_same_size(xs.size(), ys.size(), "hone::copy");
-  detail::for_each_pack<pack_of<element_t<X>>::lanes>(xs.size(), pool, [&](index_t i, index_t end) {
+  detail::for_each_block<accumulator_t<element_t<X>>>(xs.size(), pool, [&](index_t i, auto end) {
     store_pack(ys, i, end, load_pack(xs, i, end));
-  });
+  }, xs, ys);
 }
 
 /// x <- a x
@@ -65,9 +70,9 @@ template <mutable_vector X, executor E = const serial>
 void scale(accumulator_t<element_t<X>> a, X&& x, E&& pool = serial{}) {
   const auto xs = as_vector(x);
   using packs = pack_of<element_t<X>>;
-  detail::for_each_pack<packs::lanes>(xs.size(), pool, [&](index_t i, index_t end) {
+  detail::for_each_block<accumulator_t<element_t<X>>>(xs.size(), pool, [&](index_t i, auto end) {
     store_pack(xs, i, end, packs(a) * load_pack(xs, i, end));
-  });
+  }, xs);
 }
 
 /// y <- a x + y
@@ -77,9 +82,9 @@ void axpy(accumulator_t<element_t<Y>> a, const X& x, Y&& y, E&& pool = serial{})
   const auto ys = as_vector(y);
   detail::require_same_size(xs.size(), ys.size(), "hone::axpy");
   using packs = pack_of<element_t<Y>>;
-  detail::for_each_pack<packs::lanes>(xs.size(), pool, [&](index_t i, index_t end) {
+  detail::for_each_block<accumulator_t<element_t<Y>>>(xs.size(), pool, [&](index_t i, auto end) {
     store_pack(ys, i, end, packs(a) * load_pack(xs, i, end) + load_pack(ys, i, end));
-  });
+  }, xs, ys);
 }
 
 /// <x, y>. Products of float are exact in double.
@@ -88,17 +93,13 @@ double dot(const X& x, const Y& y, E&& pool = serial{}) {
   const auto xs = as_vector(x);
   const auto ys = as_vector(y);
   detail::require_same_size(xs.size(), ys.size(), "hone::dot");
-  constexpr index_t lanes = pack_of<element_t<X>>::lanes;
   double result;
-  blocked_sum<1>(xs.size(), &result, [&](index_t begin, index_t end, double* sum) {
-    simd::pack<double> even(0.0), odd(0.0);
-    index_t i = begin;
-    for (; i + lanes < end; i += 2 * lanes) {
-      detail::add_product(even, load_pack(xs, i, end), load_pack(ys, i, end));
-      detail::add_product(odd, load_pack(xs, i + lanes, end), load_pack(ys, i + lanes, end));
-    }
-    if (i < end) detail::add_product(even, load_pack(xs, i, end), load_pack(ys, i, end));
-    *sum = simd::horizontal_sum(even + odd);
+  blocked_sum<1>(xs.size(), &result, [&](index_t begin, index_t end, double* partial) {
+    detail::lane_sum sums;
+    for_each_pack<pack_of<element_t<X>>::lanes>(begin, end, [&](index_t i, auto bound) {
+      sums.add_product(load_pack(xs, i, bound), load_pack(ys, i, bound));
+    }, xs, ys);
+    *partial = sums.total();
   }, pool);
   return result;
 }
@@ -113,12 +114,13 @@ double squared_norm(const X& x, E&& pool = serial{}) {
 template <vector_like X, executor E = const serial>
 double sum(const X& x, E&& pool = serial{}) {
   const auto xs = as_vector(x);
-  constexpr index_t lanes = pack_of<element_t<X>>::lanes;
   double result;
-  blocked_sum<1>(xs.size(), &result, [&](index_t begin, index_t end, double* total) {
-    simd::pack<double> lane_sums(0.0);
-    for (index_t i = begin; i < end; i += lanes) detail::add_to(lane_sums, load_pack(xs, i, end));
-    *total = simd::horizontal_sum(lane_sums);
+  blocked_sum<1>(xs.size(), &result, [&](index_t begin, index_t end, double* partial) {
+    detail::lane_sum sums;
+    for_each_pack<pack_of<element_t<X>>::lanes>(begin, end, [&](index_t i, auto bound) {
+      sums.add(load_pack(xs, i, bound));
+    }, xs);
+    *partial = sums.total();
   }, pool);
   return result;
 }
@@ -127,12 +129,13 @@ double sum(const X& x, E&& pool = serial{}) {
 template <vector_like X, executor E = const serial>
 index_t count_nonfinite(const X& x, E&& pool = serial{}) {
   const auto xs = as_vector(x);
-  constexpr index_t lanes = pack_of<element_t<X>>::lanes;
   double result;
-  blocked_sum<1>(xs.size(), &result, [&](index_t begin, index_t end, double* total) {
-    simd::pack<accumulator_t<element_t<X>>> lane_counts(0);
-    for (index_t i = begin; i < end; i += lanes) lane_counts += ones(simd::nonfinite(load_pack(xs, i, end)));
-    *total = simd::horizontal_sum(lane_counts);
+  blocked_sum<1>(xs.size(), &result, [&](index_t begin, index_t end, double* partial) {
+    pack_of<element_t<X>> counts(0);
+    for_each_pack<pack_of<element_t<X>>::lanes>(begin, end, [&](index_t i, auto bound) {
+      counts += ones(simd::nonfinite(load_pack(xs, i, bound)));
+    }, xs);
+    *partial = simd::horizontal_sum(counts);
   }, pool);
   return static_cast<index_t>(result);
 }

@@ -39,4 +39,27 @@ HONE_INLINE void store_pack(const vector_view<T>& x, index_t i, index_t end, con
   for (index_t lane = 0; lane < lanes && i + lane < end; ++lane) x[i + lane] = from_accumulator<T>(values[lane]);
 }
 
+/// Says that a whole pack of contiguous memory lies at i: nothing to test.
+struct whole_pack {};
+
+template <scalar T>
+HONE_INLINE pack_of<std::remove_const_t<T>> load_pack(const vector_view<T>& x, index_t i, whole_pack) {
+  return simd::load<accumulator_t<T>>(x.data() + i);
+}
+
+template <scalar T>
+HONE_INLINE void store_pack(const vector_view<T>& x, index_t i, whole_pack, const pack_of<T>& value) {
+  simd::store(x.data() + i, value);
+}
+
+/// f(i, bound) for every pack of [begin, end), in ascending order; f hands @c bound to load_pack and store_pack. It is
+/// `whole_pack` where all @p vectors are contiguous and the pack is full, else @p end: the test stands outside the loop.
+template <index_t Lanes, class F, scalar... T>
+HONE_INLINE void for_each_pack(index_t begin, index_t end, F&& f, const vector_view<T>&... vectors) {
+  index_t i = begin;
+  if ((vectors.contiguous() && ...))
+    for (; end - i >= Lanes; i += Lanes) f(i, whole_pack{});
+  for (; i < end; i += Lanes) f(i, end);
+}
+
 }  // namespace hone

@@ -43,25 +43,28 @@ template <bool Geometry, scalar T, std::size_t K, class Rule, class Out, executo
 combine_report<K> apply(const Rule& rule, const task_gradients<T, K>& g, Out& out, index_t offset, E& pool) {
   using A = accumulator_t<T>;
   using observed = observer<A, K, Geometry>;
-  constexpr index_t lanes = simd::pack<A>::lanes;
   double sums[observed::terms];
   blocked_sum<observed::terms>(g.size(), sums, [&](index_t begin, index_t end, double* partial) {
     observed seen;
-    const auto run = [&](const auto& write) {
-      for (index_t i = begin; i < end; i += lanes) {
+    const auto run = [&](const auto& write, const auto&... target) HONE_INLINE_LAMBDA {
+      for_each_task_pack(g.task, begin, end, [&](index_t i, auto bound) HONE_INLINE_LAMBDA {
         simd::pack<A> x[K];
-        for (std::size_t a = 0; a < K; ++a) x[a] = load_pack(g.task[a], i, end);
+        for (std::size_t a = 0; a < K; ++a) x[a] = load_pack(g.task[a], i, bound);
         const simd::pack<A> combined = rule(x);
         seen.see(x, combined);
-        write(i, combined);
-      }
+        write(i, bound, combined);
+      }, target...);
     };
     if constexpr (vector_like<Out>) {
       const auto target = as_vector(out).subvector(offset, g.size());
-      run([&](index_t i, const simd::pack<A>& combined) { store_pack(target, i, end, combined); });
+      run([&](index_t i, auto bound, const simd::pack<A>& combined) HONE_INLINE_LAMBDA {
+        store_pack(target, i, bound, combined);
+      }, target);
     } else {
       alignas(64) A block[block_size];
-      run([&](index_t i, const simd::pack<A>& combined) { simd::store(block + (i - begin), combined); });
+      run([&](index_t i, auto, const simd::pack<A>& combined) HONE_INLINE_LAMBDA {
+        simd::store(block + (i - begin), combined);
+      });
       out(offset + begin, vector_view<const A>(block, end - begin));
     }
     seen.add_to(partial);

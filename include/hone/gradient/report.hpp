@@ -72,7 +72,6 @@ class observer {
 
   HONE_INLINE observer() {
     for (auto& c : count_) c = simd::pack<A>(0);
-    for (auto& s : sum_) s = simd::pack<double>(0.0);
   }
 
   HONE_INLINE void see(const simd::pack<A> (&x)[K], const simd::pack<A>& combined) {
@@ -82,14 +81,14 @@ class observer {
       std::size_t s = 0;
       for (std::size_t a = 0; a < K; ++a) {
         count_[K + a] += ones(signs_differ(combined, x[a]));
-        for (std::size_t b = a; b < K; ++b) hone::detail::add_product(sum_[s++], x[a], x[b]);
-        hone::detail::add_product(sum_[s++], combined, x[a]);
+        for (std::size_t b = a; b < K; ++b) sum_[s++].add_product(x[a], x[b]);
+        sum_[s++].add_product(combined, x[a]);
       }
-      hone::detail::add_product(sum_[s++], combined, combined);
+      sum_[s++].add_product(combined, combined);
       simd::mask<A> conflict = signs_differ(x[0], x[K > 1 ? 1 : 0]);
       const simd::pack<A> magnitude = simd::abs(x[0]);
-      hone::detail::add_product(sum_[s++], magnitude, simd::abs(x[K > 1 ? 1 : 0]));
-      hone::detail::add_product(sum_[s], select(conflict, magnitude, simd::pack<A>(0)), simd::abs(x[K > 1 ? 1 : 0]));
+      sum_[s++].add_product(magnitude, simd::abs(x[K > 1 ? 1 : 0]));
+      sum_[s].add_product(select(conflict, magnitude, simd::pack<A>(0)), simd::abs(x[K > 1 ? 1 : 0]));
       for (std::size_t a = 0; a < K; ++a)
         for (std::size_t b = (std::max)(a + 1, std::size_t{2}); b < K; ++b) conflict = conflict | signs_differ(x[a], x[b]);
       count_[2 * K] += ones(conflict);
@@ -98,7 +97,7 @@ class observer {
 
   HONE_INLINE void add_to(double* sums) const {
     for (const auto& c : count_) *sums++ += simd::horizontal_sum(c);
-    for (const auto& s : sum_) *sums++ += simd::horizontal_sum(s);
+    for (const auto& s : sum_) *sums++ += s.total();
   }
 
   static combine_report<K> report(index_t elements, const double* sums) {
@@ -123,7 +122,7 @@ class observer {
  private:
   // A block has 4096 elements: a lane counts to 512 at most, exact in float.
   simd::pack<A> count_[Geometry ? 2 * K + 1 : K];
-  simd::pack<double> sum_[Geometry ? pairs + K + 3 : 0 + 1];
+  std::array<hone::detail::lane_sum, Geometry ? pairs + K + 3 : 0> sum_;
 };
 
 }  // namespace detail

@@ -5,6 +5,7 @@
 
 #include <array>
 #include <cmath>
+#include <tuple>
 
 namespace hone::gradient {
 
@@ -65,20 +66,27 @@ struct gram_matrix {
 
 namespace detail {
 
+/// for_each_pack over the K gradients and, when it writes memory, the output.
+template <scalar T, std::size_t K, class F, scalar... Out>
+HONE_INLINE void for_each_task_pack(const std::array<vector_view<const T>, K>& g, index_t begin, index_t end, F&& f,
+                                    const vector_view<Out>&... out) {
+  std::apply([&](const auto&... tasks) HONE_INLINE_LAMBDA {
+    for_each_pack<pack_of<T>::lanes>(begin, end, f, tasks..., out...);
+  }, g);
+}
+
 /// Adds the upper triangle, row by row, of the Gram matrix of elements [begin, end).
 template <scalar T, std::size_t K>
 HONE_INLINE void add_gram_block(const std::array<vector_view<const T>, K>& g, index_t begin, index_t end, double* sums) {
-  constexpr index_t lanes = pack_of<T>::lanes;
-  simd::pack<double> product[K * (K + 1) / 2];
-  for (auto& p : product) p = simd::pack<double>(0.0);
-  for (index_t i = begin; i < end; i += lanes) {
+  hone::detail::lane_sum product[K * (K + 1) / 2];
+  for_each_task_pack(g, begin, end, [&](index_t i, auto bound) HONE_INLINE_LAMBDA {
     pack_of<T> x[K];
-    for (std::size_t a = 0; a < K; ++a) x[a] = load_pack(g[a], i, end);
+    for (std::size_t a = 0; a < K; ++a) x[a] = load_pack(g[a], i, bound);
     std::size_t t = 0;
     for (std::size_t a = 0; a < K; ++a)
-      for (std::size_t b = a; b < K; ++b) hone::detail::add_product(product[t++], x[a], x[b]);
-  }
-  for (std::size_t t = 0; t < K * (K + 1) / 2; ++t) sums[t] += simd::horizontal_sum(product[t]);
+      for (std::size_t b = a; b < K; ++b) product[t++].add_product(x[a], x[b]);
+  });
+  for (std::size_t t = 0; t < K * (K + 1) / 2; ++t) sums[t] += product[t].total();
 }
 
 template <std::size_t K>
