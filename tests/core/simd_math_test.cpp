@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "hone/core/simd_math.hpp"
+
+#include "support/catch.hpp"
+
+#include <bit>
+#include <cmath>
+
+using namespace hone;
+
+TEST_CASE("exp of float is within 2 units in the last place") {
+  double worst = 0;
+  for (std::uint32_t bits = 0; bits < 0xff800000u; bits += 50023) {
+    const float x = std::bit_cast<float>(bits);
+    if (!(x > -87.3f && x < 88.7f)) continue;
+    const double expected = std::exp(static_cast<double>(x));
+    const double error = std::abs(static_cast<double>(simd::exp(simd::pack<float>(x)).lane(9)) - expected);
+    worst = (std::max)(worst, error / std::ldexp(1.0, std::ilogb(expected) - 23));
+  }
+  CHECK(worst < 2);
+}
+
+TEST_CASE("exp of double is within 2 units in the last place") {
+  long double worst = 0;
+  for (double x = -708; x < 709.7; x += 0.0173) {
+    const long double expected = std::exp(static_cast<long double>(x));
+    const long double error = std::abs(static_cast<long double>(simd::exp(simd::pack<double>(x)).lane(5)) - expected);
+    worst = (std::max)(worst, error / std::ldexp(1.0L, std::ilogb(expected) - 52));
+  }
+  CHECK(worst < 2);
+}
+
+TEMPLATE_TEST_CASE("exp at the ends of its range", "", float, double) {
+  using A = TestType;
+  const auto exp = [](A x) { return simd::exp(simd::pack<A>(x)).lane(0); };
+  constexpr A inf = std::numeric_limits<A>::infinity();
+  CHECK(exp(0) == 1);
+  CHECK(exp(A(-0.0)) == 1);
+  CHECK(exp(-inf) == 0);
+  CHECK(exp(A(-1e4)) == 0);
+  CHECK(exp(inf) == inf);
+  CHECK(exp(A(1e4)) == inf);
+  CHECK(std::isnan(exp(std::numeric_limits<A>::quiet_NaN())));
+  const A subnormal = std::is_same_v<A, float> ? A(-95) : A(-720);
+  CHECK(std::abs(exp(subnormal) - std::exp(subnormal)) <= 2 * std::numeric_limits<A>::denorm_min());
+}

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "hone/core/simd.hpp"
+
+#include "support/catch.hpp"
+
+#include <cmath>
+#include <limits>
+#include <vector>
+
+using namespace hone;
+
+namespace {
+template <class A>
+std::vector<A> awkward() {
+  constexpr A inf = std::numeric_limits<A>::infinity();
+  constexpr A nan = std::numeric_limits<A>::quiet_NaN();
+  std::vector<A> values = {0, A(-0.0), 1, -1, std::numeric_limits<A>::denorm_min(), std::numeric_limits<A>::max(),
+                           inf, -inf, nan, -nan, A(0.1), A(-3.5), A(1e-30), A(-1e30), 7, -8};
+  values.insert(values.end(), values.begin(), values.begin() + 8);
+  return values;
+}
+template <class A>
+bool same(A x, A y) {
+  return (std::isnan(x) && std::isnan(y)) || (x == y && std::signbit(x) == std::signbit(y));
+}
+}  // namespace
+
+TEMPLATE_TEST_CASE("every operation is the scalar one, lane by lane", "", float, double) {
+  using A = TestType;
+  constexpr int lanes = simd::pack<A>::lanes;
+  const std::vector<A> x = awkward<A>();
+  for (std::size_t shift = 0; shift < 16; ++shift) {
+    std::vector<A> y(x);
+    std::rotate(y.begin(), y.begin() + static_cast<std::ptrdiff_t>(shift), y.end());
+    const auto a = simd::load<A>(x.data()), b = simd::load<A>(y.data());
+    for (int i = 0; i < lanes; ++i) {
+      const A p = x[static_cast<std::size_t>(i)], q = y[static_cast<std::size_t>(i)];
+      CHECK(same((a + b).lane(i), p + q));
+      CHECK(same((a - b).lane(i), p - q));
+      CHECK(same((a * b).lane(i), p * q));
+      CHECK(same((a / b).lane(i), p / q));
+      CHECK(same((-a).lane(i), -p));
+      CHECK(same(simd::abs(a).lane(i), std::abs(p)));
+      CHECK(ones(a < b).lane(i) == (p < q));
+      CHECK(ones(a <= b).lane(i) == (p <= q));
+      CHECK(ones(a == b).lane(i) == (p == q));
+      CHECK(ones(a != b).lane(i) == (p != q));
+      CHECK(ones((a < b) ^ (b > a)).lane(i) == 0);
+      CHECK(ones(!(a < b) & (a >= b)).lane(i) == (p >= q));
+      CHECK(same(select(a < b, a, b).lane(i), p < q ? p : q));
+      CHECK(same(simd::max(a, b).lane(i), p > q ? p : q));
+      CHECK(same(simd::min(a, b).lane(i), p < q ? p : q));
+      CHECK(ones(simd::nonfinite(a)).lane(i) == !std::isfinite(p));
+    }
+  }
+}
+
+TEMPLATE_TEST_CASE("loads and stores convert, and keep inside their count", "", float, double, bfloat16, float16) {
+  using T = TestType;
+  using A = accumulator_t<T>;
+  constexpr int lanes = simd::pack<A>::lanes;
+  for (const A value : awkward<A>()) {
+    std::vector<T> memory(static_cast<std::size_t>(lanes) + 2, from_accumulator<T>(A(5)));
+    simd::store(memory.data() + 1, simd::pack<A>(value));
+    const A expected = to_accumulator(from_accumulator<T>(value));
+    CHECK(same(to_accumulator(memory[1]), expected));
+    CHECK(same(simd::load<A>(memory.data() + 1).lane(lanes - 1), expected));
+    CHECK(to_accumulator(memory.front()) == 5);
+    CHECK(to_accumulator(memory.back()) == 5);
+  }
+  std::vector<T> memory(3, from_accumulator<T>(A(2)));
+  const auto partial = simd::load<A>(memory.data(), 2, A(7));
+  CHECK(partial.lane(1) == 2);
+  CHECK(partial.lane(2) == 7);
+  simd::store(memory.data(), simd::pack<A>(1), 2);
+  CHECK(to_accumulator(memory[1]) == 1);
+  CHECK(to_accumulator(memory[2]) == 2);
+}
+
+TEST_CASE("folds over lanes") {
+  float values[16];
+  for (int i = 0; i < 16; ++i) values[i] = static_cast<float>(i * i);
+  const auto x = simd::load<float>(values);
+  CHECK(simd::horizontal_sum(x) == 1240);
+  CHECK(simd::horizontal_max(x) == 225);
+  CHECK(simd::count(x > simd::pack<float>(100)) == 5);
+  const auto wide = simd::widen(x);
+  CHECK(wide.low.lane(7) == 49);
+  CHECK(wide.high.lane(0) == 64);
+}

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "hone/core/thread_pool.hpp"
+
+#include "support/catch.hpp"
+
+#include <stdexcept>
+#include <thread>
+#include <vector>
+
+using hone::index_t;
+using hone::thread_pool;
+
+TEST_CASE("every index runs exactly once, on any number of workers") {
+  for (const index_t workers : {1, 2, 3, 7}) {
+    thread_pool pool(workers);
+    CHECK(pool.concurrency() == workers);
+    for (const index_t count : {0, 1, 2, 100, 4097}) {
+      std::vector<std::atomic<int>> runs(static_cast<std::size_t>(count));
+      pool.parallel_for(count, 3, [&](index_t begin, index_t end) {
+        for (index_t i = begin; i < end; ++i) ++runs[static_cast<std::size_t>(i)];
+      });
+      for (const auto& r : runs) REQUIRE(r == 1);
+    }
+  }
+}
+
+TEST_CASE("a loop inside a loop, and loops from several threads, run to the end") {
+  thread_pool pool(3);
+  std::atomic<index_t> total = 0;
+  const auto nested = [&] {
+    pool.parallel_for(20, 1, [&](index_t begin, index_t end) {
+      for (index_t i = begin; i < end; ++i)
+        pool.parallel_for(10, 1, [&](index_t b, index_t e) { total += e - b; });
+    });
+  };
+  std::thread other([&] { for (int i = 0; i < 50; ++i) nested(); });
+  for (int i = 0; i < 50; ++i) nested();
+  other.join();
+  CHECK(total == 2 * 50 * 200);
+}
+
+TEST_CASE("an exception reaches the caller and leaves the pool usable") {
+  thread_pool pool(2);
+  for (int round = 0; round < 20; ++round) {
+    CHECK_THROWS_WITH(pool.parallel_for(100, 1,
+                                        [](index_t begin, index_t) {
+                                          if (begin >= 40) throw std::runtime_error("stop");
+                                        }),
+                      "stop");
+    std::atomic<index_t> seen = 0;
+    pool.parallel_for(100, 1, [&](index_t begin, index_t end) { seen += end - begin; });
+    CHECK(seen == 100);
+  }
+}
+
+TEST_CASE("a pool has between 1 and 4096 workers") {
+  CHECK_THROWS_AS(thread_pool(0), std::invalid_argument);
+  CHECK_THROWS_AS(thread_pool(5000), std::invalid_argument);
+}

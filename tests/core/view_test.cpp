@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "hone/core/view.hpp"
+
+#include "support/catch.hpp"
+
+#include <array>
+#include <list>
+#include <span>
+#include <vector>
+
+using namespace hone;
+
+TEST_CASE("std contiguous ranges are vectors; the constness of the elements is kept") {
+  std::vector<float> v = {1, 2, 3};
+  const std::array<double, 2> a = {4, 5};
+  float raw[2] = {6, 7};
+  STATIC_REQUIRE(mutable_vector<std::vector<float>&>);
+  STATIC_REQUIRE(!mutable_vector<const std::vector<float>&>);
+  STATIC_REQUIRE(mutable_vector<const std::span<float>&>);
+  STATIC_REQUIRE(!mutable_vector<std::span<const float>&>);
+  STATIC_REQUIRE(std::is_same_v<element_t<const std::array<double, 2>&>, double>);
+  as_vector(v)[1] = 9;
+  CHECK(v[1] == 9);
+  CHECK(as_vector(a)[1] == 5);
+  CHECK(as_vector(raw).size() == 2);
+  CHECK(as_vector(std::vector<float>{}).size() == 0);
+}
+
+TEST_CASE("what is not numbers in one piece of memory is no vector") {
+  STATIC_REQUIRE(!vector_like<std::list<float>>);
+  STATIC_REQUIRE(!vector_like<std::vector<int>>);
+  STATIC_REQUIRE(!vector_like<std::vector<bool>>);
+  STATIC_REQUIRE(!vector_like<float>);
+  STATIC_REQUIRE(!matrix_like<std::vector<float>>);
+}
+
+TEST_CASE("data() and size() alone open no door") {
+  struct looks_contiguous {
+    const float* data() const { return nullptr; }
+    std::size_t size() const { return 3; }
+  };
+  STATIC_REQUIRE(!vector_like<looks_contiguous>);
+}
+
+TEST_CASE("strided vectors, subvectors and constants") {
+  double values[6] = {0, 1, 2, 3, 4, 5};
+  const vector_view<double> odd(values + 1, 3, 2);
+  CHECK(odd[2] == 5);
+  CHECK(!odd.contiguous());
+  CHECK(odd.subvector(1, 2)[0] == 3);
+  const vector_view<const double> constant(values + 4, 1000, 0);
+  CHECK(constant[999] == 4);
+}
+
+TEST_CASE("rows and columns of a matrix") {
+  double values[6] = {0, 1, 2, 3, 4, 5};
+  const matrix_view<const double> row_major(values, 2, 3);
+  CHECK(row_major(1, 2) == 5);
+  CHECK(row_major.col(1)[1] == 4);
+  const matrix_view<double> column_major(values, 2, 3, 1, 2);
+  CHECK(column_major(1, 2) == 5);
+  CHECK(column_major.row(1)[1] == 3);
+  CHECK(as_matrix(column_major).row(0).stride() == 2);
+}
+
+TEST_CASE("sequences of different length") {
+  float values[5] = {1, 2, 3, 4, 5};
+  const index_t offsets[4] = {0, 2, 2, 5};
+  const ragged_view<float> sequences(values, offsets, 3);
+  CHECK(sequences.size() == 3);
+  CHECK(sequences[1].size() == 0);
+  CHECK(sequences[2][2] == 5);
+}
