@@ -19,7 +19,7 @@ inline void require_same_size(index_t x, index_t y, const char* function) {
 template <class A, executor E, class F, scalar... T>
 void for_each_block(index_t n, E& pool, F&& f, const vector_view<T>&... vectors) {
   pool.parallel_for((n + block_size - 1) / block_size, index_t{4}, [&](index_t first, index_t last) {
-    for_each_pack<simd::pack<A>::lanes>(first * block_size, (std::min)(last * block_size, n), f, vectors...);
+    for_each_pack<simd::pack<A>::lanes>(first * block_size, (min)(last * block_size, n), f, vectors...);
   });
 }
 

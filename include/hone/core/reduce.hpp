@@ -5,8 +5,6 @@
 #pragma once
 #include "hone/core/executor.hpp"
 
-#include <algorithm>
-
 namespace hone {
 
 /// Elements of one block of every reduction.
@@ -23,8 +21,8 @@ void fold_blocks(index_t first, index_t last, index_t n, double* sums, F& f) {
   int depth = 0;
   for (index_t block = first; block < last; ++block) {
     double* top = stack[depth];
-    std::fill_n(top, Terms, 0.0);
-    f(block * block_size, (std::min)((block + 1) * block_size, n), top);
+    for (std::size_t t = 0; t < Terms; ++t) top[t] = 0;
+    f(block * block_size, (min)((block + 1) * block_size, n), top);
     width[depth++] = 1;
     for (; depth > 1 && width[depth - 1] == width[depth - 2]; --depth) {
       for (std::size_t t = 0; t < Terms; ++t) stack[depth - 2][t] += stack[depth - 1][t];
@@ -33,7 +31,7 @@ void fold_blocks(index_t first, index_t last, index_t n, double* sums, F& f) {
   }
   for (; depth > 1; --depth)
     for (std::size_t t = 0; t < Terms; ++t) stack[depth - 2][t] += stack[depth - 1][t];
-  std::copy_n(stack[0], Terms, sums);
+  for (std::size_t t = 0; t < Terms; ++t) sums[t] = stack[0][t];
 }
 
 }  // namespace detail
@@ -43,8 +41,10 @@ void fold_blocks(index_t first, index_t last, index_t n, double* sums, F& f) {
 /// @note One call of f a block; allocates nothing; bitwise for any executor.
 template <std::size_t Terms, class F, executor E>
 void blocked_sum(index_t n, double* sums, F&& f, E& pool) {
-  std::fill_n(sums, Terms, 0.0);
-  if (n <= 0) return;
+  if (n <= 0) {
+    for (std::size_t t = 0; t < Terms; ++t) sums[t] = 0;
+    return;
+  }
   // Subtrees of a power of two of blocks: at most `capacity` of them, at least a few for each worker.
   constexpr std::size_t capacity = Terms <= 16 ? 512 : 32;
   const index_t blocks = (n + block_size - 1) / block_size;
@@ -59,12 +59,12 @@ void blocked_sum(index_t n, double* sums, F&& f, E& pool) {
   double partial[capacity][Terms];
   pool.parallel_for(count, index_t{1}, [&](index_t begin, index_t end) {
     for (index_t i = begin; i < end; ++i)
-      detail::fold_blocks<Terms>(i * subtree, (std::min)((i + 1) * subtree, blocks), n, partial[i], f);
+      detail::fold_blocks<Terms>(i * subtree, (min)((i + 1) * subtree, blocks), n, partial[i], f);
   });
   for (index_t width = 1; width < count; width *= 2)
     for (index_t i = 0; i + width < count; i += 2 * width)
       for (std::size_t t = 0; t < Terms; ++t) partial[i][t] += partial[i + width][t];
-  std::copy_n(partial[0], Terms, sums);
+  for (std::size_t t = 0; t < Terms; ++t) sums[t] = partial[0][t];
 }
 
 }  // namespace hone

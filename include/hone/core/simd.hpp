@@ -158,13 +158,13 @@ HONE_INLINE pack<A> select(const mask<A>& chosen, const pack<A>& yes, const pack
 
 /// The larger number; @p y where x is NaN.
 template <class A>
-HONE_INLINE pack<A> max(const pack<A>& x, const pack<A>& y) {
+HONE_INLINE pack<A>(max)(const pack<A>& x, const pack<A>& y) {
   return select(x > y, x, y);
 }
 
 /// The smaller number; @p y where x is NaN.
 template <class A>
-HONE_INLINE pack<A> min(const pack<A>& x, const pack<A>& y) {
+HONE_INLINE pack<A>(min)(const pack<A>& x, const pack<A>& y) {
   return select(x < y, x, y);
 }
 
@@ -176,7 +176,7 @@ HONE_INLINE pack<A> abs(const pack<A>& x) {
   for (std::size_t i = 0; i < pack<A>::parts; ++i) {
     typename detail::block<I>::part_type bits;
     std::memcpy(&bits, &x.part[i], sizeof bits);
-    bits &= std::numeric_limits<I>::max();
+    bits &= (std::numeric_limits<I>::max)();
     std::memcpy(&result.part[i], &bits, sizeof bits);
   }
   return result;

@@ -3,7 +3,6 @@
 #pragma once
 #include "hone/core/executor.hpp"
 
-#include <algorithm>
 #include <atomic>
 #include <exception>
 #include <memory>
@@ -40,14 +39,14 @@ class thread_pool {
   template <class F>
   void parallel_for(index_t count, index_t grain, F&& f) {
     if (count <= 0) return;
-    grain = (std::max)(grain, index_t{1});
+    grain = (max)(grain, index_t{1});
     if (helpers_ == 0 || count <= grain || busy_.exchange(true)) {
       f(index_t{0}, count);
       return;
     }
     count_ = count;
     // Eight ranges a worker even out their speeds without much traffic on the counter.
-    step_ = (std::max)(grain, (count + 8 * concurrency() - 1) / (8 * concurrency()));
+    step_ = (max)(grain, (count + 8 * concurrency() - 1) / (8 * concurrency()));
     body_ = [](void* context, index_t begin, index_t end) {
       (*static_cast<std::remove_reference_t<F>*>(context))(begin, end);
     };
@@ -68,7 +67,7 @@ class thread_pool {
 #endif
   }
 
-  static index_t default_concurrency() { return (std::max)(index_t{1}, index_t{std::thread::hardware_concurrency()}); }
+  static index_t default_concurrency() { return (max)(index_t{1}, index_t{std::thread::hardware_concurrency()}); }
 
  private:
   void work() {
@@ -86,7 +85,7 @@ class thread_pool {
 
   void take() {
     for (index_t begin = next_.fetch_add(step_); begin < count_; begin = next_.fetch_add(step_))
-      body_(context_, begin, (std::min)(begin + step_, count_));
+      body_(context_, begin, (min)(begin + step_, count_));
   }
 
   void serve() {

@@ -11,7 +11,6 @@
 #include "hone/core/scalar.hpp"
 
 #include <iterator>
-#include <memory>
 #include <type_traits>
 
 namespace hone {
@@ -148,7 +147,8 @@ constexpr auto as_vector(X&& x) {
   } else if constexpr (detail::contiguous_range<U>) {
     using element = std::remove_reference_t<decltype(*std::begin(x))>;
     const auto first = std::begin(x);
-    return vector_view<element>(std::to_address(first), static_cast<index_t>(std::end(x) - first));
+    const auto size = static_cast<index_t>(std::end(x) - first);
+    return vector_view<element>(size == 0 ? nullptr : &*first, size);
   } else {
     static_assert(!detail::eigen_like<U>,
                   "hone::as_vector: include hone/interop/eigen.hpp; an Eigen expression that is not memory yet needs "

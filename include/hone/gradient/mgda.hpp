@@ -20,7 +20,7 @@ std::array<double, K> minimise_on_simplex(const gram_matrix<K>& g, const std::ar
   std::array<double, K> w;
   w.fill(1.0 / K);
   double scale = 0;
-  for (std::size_t i = 0; i < K; ++i) scale = (std::max)(scale, g(i, i));
+  for (std::size_t i = 0; i < K; ++i) scale = (max)(scale, g(i, i));
   // The slope, at w + t (e_up - e_down), of the objective in direction e_up - e_down.
   const auto slopes = [&](const std::array<double, K>& at) {
     std::array<double, K> product{};
@@ -29,7 +29,7 @@ std::array<double, K> minimise_on_simplex(const gram_matrix<K>& g, const std::ar
       for (std::size_t j = 0; j < K; ++j) product[i] += g(i, j) * at[j];
       squared += at[i] * product[i];
     }
-    const double norm = std::sqrt((std::max)(squared, 0.0));
+    const double norm = std::sqrt((max)(squared, 0.0));
     for (std::size_t i = 0; i < K; ++i) product[i] = b[i] + ((norm > 0 ? s / norm : 0) + q) * product[i];
     return product;
   };
@@ -73,7 +73,7 @@ std::array<double, K> minimise_on_simplex(const gram_matrix<K>& g, const std::ar
 template <std::size_t K>
 bool normalise(gram_matrix<K>& g) {
   double largest = 0;
-  for (std::size_t i = 0; i < K; ++i) largest = (std::max)(largest, g(i, i));
+  for (std::size_t i = 0; i < K; ++i) largest = (max)(largest, g(i, i));
   if (!g.finite() || !(largest >= (std::numeric_limits<double>::min)())) return false;
   for (auto& row : g.value)
     for (double& x : row) x /= largest;
@@ -114,7 +114,7 @@ struct cagrad {
       for (std::size_t j = 0; j < K; ++j) with_mean[i] += g(i, j) / K;
       mean_squared += with_mean[i] / K;
     }
-    const double radius = c * std::sqrt((std::max)(mean_squared, 0.0));
+    const double radius = c * std::sqrt((max)(mean_squared, 0.0));
     const std::array<double, K> w = detail::minimise_on_simplex(g, with_mean, radius, 0);
     double squared = 0;
     for (std::size_t i = 0; i < K; ++i)

@@ -90,7 +90,7 @@ class observer {
       sum_[s++].add_product(magnitude, simd::abs(x[K > 1 ? 1 : 0]));
       sum_[s].add_product(select(conflict, magnitude, simd::pack<A>(0)), simd::abs(x[K > 1 ? 1 : 0]));
       for (std::size_t a = 0; a < K; ++a)
-        for (std::size_t b = (std::max)(a + 1, std::size_t{2}); b < K; ++b) conflict = conflict | signs_differ(x[a], x[b]);
+        for (std::size_t b = (max)(a + 1, std::size_t{2}); b < K; ++b) conflict = conflict | signs_differ(x[a], x[b]);
       count_[2 * K] += ones(conflict);
     }
   }

@@ -6,7 +6,6 @@
 #endif
 #include "hone/core/executor.hpp"
 
-#include <algorithm>
 #include <exception>
 
 #include <omp.h>
@@ -21,7 +20,7 @@ struct openmp {
   template <class F>
   static void parallel_for(index_t count, index_t grain, F&& f) {
     if (count <= 0) return;
-    const index_t wanted = (std::min)(concurrency(), (count + (std::max)(grain, index_t{1}) - 1) / (std::max)(grain, index_t{1}));
+    const index_t wanted = (min)(concurrency(), (count + (max)(grain, index_t{1}) - 1) / (max)(grain, index_t{1}));
     if (wanted == 1) {
       f(index_t{0}, count);
       return;

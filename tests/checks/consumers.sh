@@ -1,0 +1,33 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+# The three ways in: find_package after install, add_subdirectory, pkg-config. Each builds and runs one program.
+. tests/checks/common.sh
+root=$PWD
+cat >"$work/main.cpp" <<'CPP'
+#include "hone/core/blas.hpp"
+#include <vector>
+int main() { return hone::sum(std::vector<float>(10, 1.0f)) == 10 ? 0 : 1; }
+CPP
+cmake -S . -B "$work/hone" -DHONE_BUILD_TESTS=OFF -DCMAKE_INSTALL_PREFIX="$work/prefix" >"$work/log"
+cmake --install "$work/hone" >>"$work/log"
+
+consumer() {  # name, CMake line
+  mkdir "$work/$1"
+  cp "$work/main.cpp" "$work/$1"
+  printf 'cmake_minimum_required(VERSION 3.25)\nproject(consumer LANGUAGES CXX)\n%s\nadd_executable(consumer main.cpp)\ntarget_link_libraries(consumer PRIVATE hone::%s)\nif(TARGET test_main)\n  message(FATAL_ERROR "hone builds its tests inside another project")\nendif()\n' \
+    "$2" "$3" >"$work/$1/CMakeLists.txt"
+  cmake -S "$work/$1" -B "$work/$1/build" -DCMAKE_PREFIX_PATH="$work/prefix" >>"$work/log" 2>&1 &&
+    cmake --build "$work/$1/build" >>"$work/log" 2>&1 && "$work/$1/build/consumer" || { cat "$work/log"; echo "$1: failed"; exit 1; }
+  echo "$1: works"
+}
+consumer find_package 'find_package(hone 0.1 REQUIRED COMPONENTS core)' core
+consumer find_package_eigen 'find_package(hone REQUIRED COMPONENTS core hone io xtensor)' io
+consumer add_subdirectory "add_subdirectory($root hone)" hone
+export PKG_CONFIG_PATH
+PKG_CONFIG_PATH=$(dirname "$(find "$work/prefix" -name hone.pc)")
+${CXX:-g++} -std=c++20 "$work/main.cpp" $(pkg-config --cflags hone) -o "$work/consumer"
+"$work/consumer" && echo "pkg-config: works"
+if cmake -S "$work/find_package" -B "$work/missing" -DCMAKE_PREFIX_PATH="$work/nowhere" >/dev/null 2>&1; then
+  echo "find_package finds hone where it is not"
+  exit 1
+fi

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "hone/gradient/tasks.hpp"
+
+#include "hone/core/thread_pool.hpp"
+
+#include "gradient/support.hpp"
+#include "support/catch.hpp"
+
+using namespace hone;
+using namespace hone::gradient;
+
+TEMPLATE_TEST_CASE("the Gram matrix against naive inner products, the same bits on every executor", "", float, double, bfloat16) {
+  using T = TestType;
+  thread_pool two(2), seven(7);
+  for (const index_t n : {index_t{0}, index_t{1}, block_size - 1, block_size, block_size + 1, 9 * block_size + 5}) {
+    const std::vector<T> x[3] = {normals<T>(n, 1), normals<T>(n, 2), normals<T>(n, 3)};
+    const auto g = tasks(x[0], x[1], x[2]);
+    const auto result = gram(g);
+    CHECK(result.value == gram(g, two).value);
+    CHECK(result.value == gram(g, seven).value);
+    for (std::size_t i = 0; i < 3; ++i)
+      for (std::size_t j = 0; j < 3; ++j) {
+        double expected = 0;
+        for (std::size_t k = 0; k < x[0].size(); ++k)
+          expected += static_cast<double>(to_accumulator(x[i][k])) * static_cast<double>(to_accumulator(x[j][k]));
+        CHECK(result(i, j) == Approx(expected).margin(1e-9));
+      }
+  }
+}
+
+TEST_CASE("the Gram matrix of the whole is the sum over its tensors") {
+  const auto f = normals<double>(1000, 1), r = normals<double>(1000, 2);
+  gram_matrix<2> total = gram(tasks(f, r).slice(0, 300));
+  total += gram(tasks(f, r).slice(300, 700));
+  for (std::size_t i = 0; i < 2; ++i)
+    for (std::size_t j = 0; j < 2; ++j) CHECK(total(i, j) == Approx(gram(tasks(f, r))(i, j)).epsilon(1e-12));
+}
+
+TEST_CASE("gradients have one size; a missing one is zeros in no memory") {
+  const std::vector<float> f(3, 2.0f), r(4);
+  CHECK_THROWS_WITH(tasks(f, r), "hone::gradient::tasks: rest: gradient 1 has 4 elements, gradient 0 has 3");
+  const auto g = gram(tasks(f, zero_gradient<float>(3)));
+  CHECK(g(0, 0) == 12);
+  CHECK(g(0, 1) == 0);
+  CHECK(g(1, 1) == 0);
+}
+
+TEST_CASE("a Gram matrix knows whether it is finite") {
+  gram_matrix<2> g;
+  CHECK(g.finite());
+  g.value[1][0] = std::nan("");
+  CHECK(!g.finite());
+}

@@ -1,0 +1,11 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+# Installs what is missing, builds, runs every test. BUILD_DIR and CXX are respected.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+. cmake/install_packages.sh
+install_packages g++ clang cmake ninja-build pkg-config libeigen3-dev libxtensor-dev catch2 nlohmann-json3-dev
+build=${BUILD_DIR:-build}
+cmake -S . -B "$build" -G Ninja -DHONE_BUILD_TESTS=ON
+cmake --build "$build"
+ctest --test-dir "$build" --output-on-failure -j "$(nproc)"
