@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "hone/interop/eigen.hpp"
+
+#include "hone/core/blas.hpp"
+
+#include "support/catch.hpp"
+
+using namespace hone;
+
+TEST_CASE("rows, columns, maps, refs and transposes are seen with their strides") {
+  Eigen::MatrixXf m = Eigen::MatrixXf::Random(5, 7);
+  auto row = m.row(2);
+  CHECK(as_vector(row).stride() == 5);
+  CHECK(hone::sum(row) == Approx(static_cast<double>(m.row(2).sum())));
+  CHECK(hone::sum(m.col(3)) == Approx(static_cast<double>(m.col(3).sum())));
+  hone::fill(row, 2.0f);
+  CHECK(m(2, 6) == 2);
+  const auto transposed = as_matrix(m.transpose());
+  CHECK(transposed.rows() == 7);
+  CHECK(transposed(3, 2) == m(2, 3));
+  const auto block = as_matrix(m.block(1, 2, 3, 4));
+  CHECK(block(2, 3) == m(3, 5));
+  Eigen::VectorXd v = Eigen::VectorXd::LinSpaced(10, 0, 9);
+  Eigen::Map<Eigen::VectorXd, 0, Eigen::InnerStride<2>> even(v.data(), 5);
+  CHECK(hone::sum(even) == 20);
+  Eigen::Ref<Eigen::VectorXd> part(v);
+  hone::scale(2.0, part.segment(1, 2).eval());
+  CHECK(v(1) == 1);
+  Eigen::ArrayXf array = Eigen::ArrayXf::Ones(9);
+  CHECK(hone::sum(array) == 9);
+}
+
+TEST_CASE("constness is kept, and what has no memory is no vector") {
+  STATIC_REQUIRE(mutable_vector<Eigen::VectorXf&>);
+  STATIC_REQUIRE(mutable_vector<Eigen::Ref<Eigen::VectorXf>&>);
+  STATIC_REQUIRE(!mutable_vector<const Eigen::VectorXf&>);
+  STATIC_REQUIRE(!mutable_vector<Eigen::Map<const Eigen::VectorXf>&>);
+  STATIC_REQUIRE(!vector_like<Eigen::MatrixXf>);
+  STATIC_REQUIRE(matrix_like<Eigen::MatrixXf>);
+  using expression = decltype(Eigen::VectorXf() + Eigen::VectorXf());
+  STATIC_REQUIRE(!vector_like<expression>);
+  STATIC_REQUIRE(!matrix_like<expression>);
+}
+
+TEST_CASE("Eigen's 16-bit types are stored in their type and summed in float") {
+  Eigen::Matrix<Eigen::bfloat16, Eigen::Dynamic, 1> b(16384);
+  b.setConstant(Eigen::bfloat16(1.0f));
+  CHECK(hone::sum(b) == 16384);
+  Eigen::Matrix<Eigen::half, Eigen::Dynamic, 1> h(100);
+  h.setConstant(Eigen::half(0.5f));
+  hone::scale(3.0f, h);
+  CHECK(static_cast<float>(h(99)) == 1.5f);
+}

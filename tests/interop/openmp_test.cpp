@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "hone/interop/openmp.hpp"
+
+#include "hone/core/blas.hpp"
+
+#include "support/catch.hpp"
+
+#include <atomic>
+#include <vector>
+
+using namespace hone;
+
+TEST_CASE("every index runs once, sums keep their bits, exceptions reach the caller") {
+  STATIC_REQUIRE(executor<openmp>);
+  openmp pool;
+  for (const int threads : {1, 2, 5}) {
+    omp_set_num_threads(threads);
+    std::vector<std::atomic<int>> runs(1001);
+    pool.parallel_for(1001, 1, [&](index_t begin, index_t end) {
+      for (index_t i = begin; i < end; ++i) ++runs[static_cast<std::size_t>(i)];
+    });
+    for (const auto& r : runs) REQUIRE(r == 1);
+    const std::vector<float> x(100000, 0.1f);
+    CHECK(hone::sum(x, pool) == hone::sum(x));
+    CHECK_THROWS_AS(pool.parallel_for(10, 1, [](index_t, index_t) { throw std::invalid_argument("stop"); }),
+                    std::invalid_argument);
+  }
+}
