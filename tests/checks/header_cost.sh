@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 # What including a header costs against <Eigen/Core>, in lines after preprocessing (checked) and in seconds (printed):
-# core at most 0.28 of it (0.21 are <stdexcept> alone; thread_pool, which needs <thread>, 0.5), components without
+# core at most 0.29 of it (0.21 are <stdexcept> alone; thread_pool, which needs <thread>, 0.5), components without
 # Eigen 0.5, with Eigen 1.25.
 . tests/checks/common.sh
 lines() { echo "$1" | ${CXX:-g++} -std=c++20 $includes -fopenmp -E -P -x c++ - | wc -l; }
@@ -18,7 +18,7 @@ for header in $(headers); do
   case $name in
     hone/interop/*) continue ;;
     hone/core/thread_pool.hpp) limit=50 ;;
-    hone/core/*) limit=28 ;;
+    hone/core/*) limit=29 ;;
     hone/io/*) continue ;;
     *) if echo "#include \"$name\"" | ${CXX:-g++} -std=c++20 $includes -M -x c++ - | grep -q Eigen; then limit=125; else limit=50; fi ;;
   esac

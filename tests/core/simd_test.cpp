@@ -46,7 +46,7 @@ TEMPLATE_TEST_CASE("every operation is the scalar one, lane by lane", "", float,
       CHECK(ones(a == b).lane(i) == (p == q));
       CHECK(ones(a != b).lane(i) == (p != q));
       CHECK(ones((a < b) ^ (b > a)).lane(i) == 0);
-      CHECK(ones(!(a < b) & (a >= b)).lane(i) == (p >= q));
+      CHECK(ones((!(a < b)) & (a >= b)).lane(i) == (p >= q));
       CHECK(same(select(a < b, a, b).lane(i), p < q ? p : q));
       CHECK(same(simd::max(a, b).lane(i), p > q ? p : q));
       CHECK(same(simd::min(a, b).lane(i), p < q ? p : q));

@@ -16,8 +16,10 @@ inline constexpr format scalar_format<Eigen::half> = format::float16;
 
 namespace detail {
 
+template <class Derived>
+void accept_dense(const Eigen::DenseBase<Derived>&);
 template <class X>
-concept eigen_dense = std::is_base_of_v<Eigen::DenseBase<X>, X>;
+concept eigen_dense = requires(const X& x) { accept_dense(x); };
 
 /// Dense and addressable; const unless written through an lvalue.
 template <class X>
