@@ -32,7 +32,7 @@ TEST_CASE("rows, columns, maps, refs and transposes are seen with their strides"
   CHECK(hone::sum(array) == 9);
 }
 
-TEST_CASE("constness is kept, and what has no memory is no vector") {
+TEST_CASE("Eigen: constness is kept, and what has no memory is no vector") {
   STATIC_REQUIRE(mutable_vector<Eigen::VectorXf&>);
   STATIC_REQUIRE(mutable_vector<Eigen::Ref<Eigen::VectorXf>&>);
   STATIC_REQUIRE(!mutable_vector<const Eigen::VectorXf&>);

@@ -33,7 +33,7 @@ TEST_CASE("containers, adaptors and views are seen with offset and strides") {
   CHECK(as_matrix(adapted).cols() == 4);
 }
 
-TEST_CASE("constness is kept, and what has no memory is no vector") {
+TEST_CASE("xtensor: constness is kept, and what has no memory is no vector") {
   STATIC_REQUIRE(mutable_vector<xt::xtensor<float, 1>&>);
   STATIC_REQUIRE(!mutable_vector<const xt::xtensor<float, 1>&>);
   using expression = decltype(std::declval<xt::xtensor<float, 1>&>() + std::declval<xt::xtensor<float, 1>&>());
