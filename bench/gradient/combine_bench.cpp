@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+/// combine() against the machine's roof at the same working set. Every row repeats its passes in turn with the roof of
+/// its shape, and reports medians: GB/s of the bytes that must move, and the share of the roof in percent.
+/// Roofs: the in-place update a <- x a + y b (12 bytes a float), and a read of both vectors (8) by a plain sum.
+#include "hone/core/thread_pool.hpp"
+#include "hone/gradient/combine.hpp"
+#include "hone/gradient/pcgrad.hpp"
+
+#include <benchmark/benchmark.h>
+
+#include <algorithm>
+#include <chrono>
+#include <memory>
+#include <vector>
+
+namespace {
+
+using namespace hone;
+
+template <class T>
+struct data {
+  explicit data(index_t n) : f(static_cast<std::size_t>(n)), r(f.size()), out(f.size()) {
+    pool.parallel_for(n, block_size, [&](index_t begin, index_t end) {
+      for (index_t i = begin; i < end; ++i) {
+        const auto k = static_cast<std::size_t>(i);
+        f[k] = from_accumulator<T>(static_cast<float>((i * 7919) % 2003 - 1001) * 1e-3f);
+        r[k] = from_accumulator<T>(static_cast<float>((i * 104729) % 1999 - 999) * 1e-3f);
+      }
+    });
+  }
+  thread_pool pool;
+  std::vector<T> f, r, out;
+
+  void update() {
+    const auto a = as_vector(f), b = as_vector(r);
+    using packs = pack_of<T>;
+    detail::for_each_block<float>(a.size(), pool, [&](index_t i, auto bound) {
+      store_pack(a, i, bound, packs(0.5f) * load_pack(a, i, bound) + packs(0.25f) * load_pack(b, i, bound));
+    }, a, b);
+  }
+  void read() { benchmark::DoNotOptimize(dot(f, r, pool)); }
+};
+
+double seconds(auto&& f) {
+  const auto start = std::chrono::steady_clock::now();
+  f();
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+double median(std::vector<double> x) {
+  std::nth_element(x.begin(), x.begin() + static_cast<std::ptrdiff_t>(x.size() / 2), x.end());
+  return x[x.size() / 2];
+}
+
+/// Times @p body and its roof in turn; @p bytes is what must move for one parameter.
+template <class T>
+void against_roof(benchmark::State& state, data<T>& d, double bytes, auto&& body, auto&& roof) {
+  std::vector<double> times, roofs, ratios;
+  for (auto _ : state) {
+    roofs.push_back(seconds(roof));
+    times.push_back(seconds(body));
+    ratios.push_back(roofs.back() / times.back());
+    state.SetIterationTime(times.back());
+  }
+  const double n = static_cast<double>(d.f.size());
+  const auto [low, high] = std::minmax_element(times.begin(), times.end());
+  state.counters["GB/s"] = bytes * n / median(times) / 1e9;
+  state.counters["roof_GB/s"] = bytes * n / median(roofs) / 1e9;
+  state.counters["%roof"] = 100 * median(ratios);
+  state.counters["min_ms"] = *low * 1e3;
+  state.counters["max_ms"] = *high * 1e3;
+}
+
+template <class T>
+void sago_in_place(benchmark::State& state) {
+  data<T> d(state.range(0) << 20);
+  against_roof(state, d, 3 * sizeof(T), [&] {
+    combine(gradient::sago{.retain = 0.5, .forget = 0.5}, gradient::tasks(d.f, d.r), d.f, {}, d.pool);
+  }, [&] { d.update(); });
+}
+
+template <class T>
+void pcgrad(benchmark::State& state, index_t group) {
+  data<T> d(state.range(0) << 20);
+  std::vector<index_t> groups;
+  for (index_t i = 0; i <= static_cast<index_t>(d.f.size()); i += group) groups.push_back(i);
+  against_roof(state, d, 5 * sizeof(T), [&] {
+    combine(gradient::pcgrad{.retain = 0.25, .forget = 0.5}, gradient::tasks(d.f, d.r), d.f, {.groups = groups}, d.pool);
+  }, [&] { d.read(), d.update(); });
+}
+
+template <class T>
+void pcgrad_per_tensor(benchmark::State& state) {
+  pcgrad<T>(state, index_t{1} << 20);
+}
+template <class T>
+void pcgrad_global(benchmark::State& state) {
+  pcgrad<T>(state, state.range(0) << 20);
+}
+
+/// As the authors' code does it: a pass of its own for every operation, booleans and temporaries in memory.
+void sago_eager(benchmark::State& state) {
+  data<float> d(state.range(0) << 20);
+  const std::size_t n = d.f.size();
+  std::vector<float> sign_f(n), sign_r(n), product(n);
+  std::vector<char> conflict(n);
+  against_roof(state, d, 12, [&] {
+    const auto pass = [&](auto&& f) {
+      d.pool.parallel_for(static_cast<index_t>(n), block_size, [&](index_t begin, index_t end) {
+        for (index_t i = begin; i < end; ++i) f(static_cast<std::size_t>(i));
+      });
+    };
+    const auto sign = [](float x) { return static_cast<float>((x > 0) - (x < 0)); };
+    pass([&](std::size_t i) { sign_f[i] = sign(d.f[i]); });
+    pass([&](std::size_t i) { sign_r[i] = sign(d.r[i]); });
+    pass([&](std::size_t i) { product[i] = sign_f[i] * sign_r[i]; });
+    pass([&](std::size_t i) { conflict[i] = product[i] < 0; });
+    pass([&](std::size_t i) { d.out[i] = 0; });
+    pass([&](std::size_t i) { if (conflict[i]) d.out[i] = d.r[i]; });
+    pass([&](std::size_t i) { if (!conflict[i]) d.out[i] = d.f[i]; });
+  }, [&] { d.update(); });
+}
+
+void sizes(benchmark::internal::Benchmark* b) {
+  b->ArgName("Mi")->Arg(16)->Arg(256)->UseManualTime()->Unit(benchmark::kMillisecond)->MinTime(1.0);
+}
+
+BENCHMARK(sago_in_place<float>)->Apply(sizes);
+BENCHMARK(sago_in_place<bfloat16>)->Apply(sizes);
+BENCHMARK(pcgrad_per_tensor<float>)->Apply(sizes);
+BENCHMARK(pcgrad_per_tensor<bfloat16>)->Apply(sizes);
+BENCHMARK(pcgrad_global<float>)->Apply(sizes);
+BENCHMARK(pcgrad_global<bfloat16>)->Apply(sizes);
+BENCHMARK(sago_eager)->Apply(sizes);
+
+}  // namespace
+
+BENCHMARK_MAIN();

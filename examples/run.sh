@@ -1,0 +1,15 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+# Installs what is missing, builds the examples, runs the tour. BUILD_DIR is respected.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+. cmake/install_packages.sh
+install_packages g++ cmake ninja-build libeigen3-dev libxtensor-dev
+build=${BUILD_DIR:-build-examples}
+cmake -S . -B "$build" -G Ninja -DHONE_BUILD_TESTS=OFF -DHONE_BUILD_EXAMPLES=ON >/dev/null
+cmake --build "$build"
+for program in "$build"/examples/quickstart_*; do
+  [ -x "$program" ] && [ -f "$program" ] || continue
+  echo "== $(basename "$program")"
+  "$program"
+done
