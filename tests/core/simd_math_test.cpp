@@ -5,6 +5,7 @@
 
 #include <bit>
 #include <cmath>
+#include <limits>
 
 using namespace hone;
 
@@ -43,4 +44,22 @@ TEMPLATE_TEST_CASE("exp at the ends of its range", "", float, double) {
   CHECK(std::isnan(exp(std::numeric_limits<A>::quiet_NaN())));
   const A subnormal = std::is_same_v<A, float> ? A(-95) : A(-720);
   CHECK(std::abs(exp(subnormal) - std::exp(subnormal)) <= 2 * std::numeric_limits<A>::denorm_min());
+}
+
+TEMPLATE_TEST_CASE("sqrt is within 1 unit in the last place", "", float, double) {
+  using A = TestType;
+  const auto root = [](A x) { return simd::sqrt(simd::pack<A>(x)).lane(3); };
+  for (int exponent = std::numeric_limits<A>::min_exponent; exponent < std::numeric_limits<A>::max_exponent; ++exponent) {
+    for (int i = 0; i < 64; ++i) {
+      const A x = std::ldexp(A(0.5) + A(i) / A(128) + A(i) * std::numeric_limits<A>::epsilon(), exponent);
+      const A expected = std::sqrt(x);
+      REQUIRE(std::abs(root(x) - expected) <= std::nextafter(expected, std::numeric_limits<A>::infinity()) - expected);
+    }
+  }
+  constexpr A inf = std::numeric_limits<A>::infinity();
+  CHECK(root(0) == 0);
+  CHECK(root(std::numeric_limits<A>::denorm_min()) == 0);
+  CHECK(root(inf) == inf);
+  CHECK(std::isnan(root(-1)));
+  CHECK(std::isnan(root(std::numeric_limits<A>::quiet_NaN())));
 }

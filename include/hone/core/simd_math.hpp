@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-/// The exponential on packs: exp(x) = 2^n e^r with n = round(x / ln 2), |r| <= ln 2 / 2 and a Taylor polynomial.
+/// Functions of packs. exp(x) = 2^n e^r with n = round(x / ln 2), |r| <= ln 2 / 2 and a Taylor polynomial; sqrt(x) by
+/// Newton steps on 1/sqrt(x), since compilers keep std::sqrt scalar for the sake of errno.
 #pragma once
 #include "hone/core/simd.hpp"
 
@@ -60,6 +61,30 @@ HONE_INLINE pack<A> exp(const pack<A>& x) {
     value.part[i] = value.part[i] * first_factor * second_factor;
   }
   return select(x == x, value, x);
+}
+
+/// The square root. At most 1 unit in the last place for normal numbers; subnormal ones count as 0; NaN for negative
+/// ones.
+template <class A>
+HONE_INLINE pack<A> sqrt(const pack<A>& x) {
+  using I = detail::integer_of<A>;
+  constexpr I guess = sizeof(A) == 4 ? I{0x5f375a86} : static_cast<I>(0x5fe6eb50c7b537a9);
+  constexpr int newton_steps = sizeof(A) == 4 ? 3 : 4;
+  pack<A> inverse;
+  for (std::size_t i = 0; i < pack<A>::parts; ++i) {
+    typename detail::block<I>::part_type bits;
+    std::memcpy(&bits, &x.part[i], sizeof bits);
+    bits = guess - (bits >> 1);
+    std::memcpy(&inverse.part[i], &bits, sizeof bits);
+  }
+  const pack<A> half = pack<A>(A(0.5)) * x;
+  for (int step = 0; step < newton_steps; ++step)
+    inverse = inverse * (pack<A>(A(1.5)) - (half * inverse) * inverse);
+  const pack<A> root = x * inverse;
+  const pack<A> corrected = root + (x - root * root) * (pack<A>(A(0.5)) * inverse);
+  const pack<A> positive = select(x < pack<A>((std::numeric_limits<A>::min)()), pack<A>(0), corrected);
+  const pack<A> finite = select(x > pack<A>((std::numeric_limits<A>::max)()), x, positive);
+  return select(x < pack<A>(0), pack<A>(std::numeric_limits<A>::quiet_NaN()), finite);
 }
 
 }  // namespace hone::simd
