@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+/// AdamW as a sink of `combine`: the step is taken on each block of the combined gradient g while it is in cache, so
+/// that the combination itself is never written. For step t = 1, 2, …
+///   m <- b1 m + (1 - b1) g      v <- b2 v + (1 - b2) g^2
+///   p <- p - rate (m / (1 - b1^t) / (sqrt(v / (1 - b2^t)) + epsilon) + decay p)
+/// [Loshchilov, Hutter 2019, Decoupled weight decay regularization, arXiv 1711.05101, Alg. 2, with the schedule
+/// multiplier in the rate, as PyTorch's AdamW]
+#pragma once
+#include "hone/core/blas.hpp"
+#include "hone/core/simd_math.hpp"
+
+#include <cmath>
+
+namespace hone::gradient {
+
+struct adamw_options {
+  double learning_rate = 1e-3;
+  double beta1 = 0.9;
+  double beta2 = 0.999;
+  double epsilon = 1e-8;
+  double weight_decay = 0.01;
+};
+
+/// One step over parameters @c p and moments @c m, @c v, all of n elements and the gradient's accumulator type. Made
+/// by `adamw`; safe to call from several threads for disjoint blocks.
+template <scalar P, scalar M>
+struct adamw_step {
+  vector_view<P> p;
+  vector_view<M> m;
+  vector_view<M> v;
+  accumulator_t<P> rate, decay, beta1, share1, beta2, share2, root_correction, epsilon;  // share = 1 - beta in double
+
+  /// The step for elements [begin, begin + g.size()). Reads p, m, v, g once and writes p, m, v once.
+  template <vector_like G>
+  void operator()(index_t begin, const G& g) const {
+    using packs = pack_of<P>;
+    const auto gs = as_vector(g);
+    const auto ps = p.subvector(begin, gs.size());
+    const auto ms = m.subvector(begin, gs.size()), vs = v.subvector(begin, gs.size());
+    for_each_pack<packs::lanes>(0, gs.size(), [&](index_t i, auto bound) HONE_INLINE_LAMBDA {
+      const packs gradient = load_pack(gs, i, bound);
+      const packs first = packs(beta1) * load_pack(ms, i, bound) + packs(share1) * gradient;
+      const packs second = packs(beta2) * load_pack(vs, i, bound) + packs(share2) * gradient * gradient;
+      const packs old = load_pack(ps, i, bound);
+      const packs step = packs(rate) * first / (simd::sqrt(second) * packs(root_correction) + packs(epsilon));
+      store_pack(ms, i, bound, first);
+      store_pack(vs, i, bound, second);
+      store_pack(ps, i, bound, old - packs(decay) * old - step);
+    }, gs, ps, ms, vs);
+  }
+};
+
+/// The AdamW step number @p t (from 1) on @p p with moments @p m, @p v (n each, zero before the first step).
+/// @throws std::invalid_argument if the sizes differ, t < 1, or an option is out of range: rate, decay >= 0, epsilon
+///         > 0, betas in [0, 1).
+/// @note 28 bytes a float parameter by itself, 32 behind `combine` of two gradients. Bitwise for any executor.
+template <mutable_vector P, mutable_vector M>
+auto adamw(P&& p, M&& m, M&& v, index_t t, const adamw_options& options = {}) {
+  const char* function = "hone::gradient::adamw";
+  const auto ps = as_vector(p);
+  const auto ms = as_vector(m), vs = as_vector(v);
+  static_assert(std::is_same_v<accumulator_t<element_t<P>>, accumulator_t<element_t<M>>>,
+                "hone::gradient::adamw: parameters and moments compute in different types");
+  invalid_argument_unless(ms.size() == ps.size(), function, "m", "has %td elements, p has %td", ms.size(), ps.size());
+  invalid_argument_unless(vs.size() == ps.size(), function, "v", "has %td elements, p has %td", vs.size(), ps.size());
+  invalid_argument_unless(t >= 1, function, "t", "steps are counted from 1, is %td", t);
+  const auto in_range = [&](double value, double high, const char* name) {
+    invalid_argument_unless(value >= 0 && value < high, function, name, "must be in [0, %g), is %g", high, value);
+  };
+  in_range(options.learning_rate, 1e300, "learning_rate");
+  in_range(options.weight_decay, 1e300, "weight_decay");
+  in_range(options.beta1, 1, "beta1");
+  in_range(options.beta2, 1, "beta2");
+  invalid_argument_unless(options.epsilon > 0 && options.epsilon < 1e300, function, "epsilon",
+                          "must be positive and finite, is %g", options.epsilon);
+  using A = accumulator_t<element_t<P>>;
+  const auto steps = static_cast<double>(t);
+  return adamw_step<element_t<P>, element_t<M>>{
+      ps, ms, vs,
+      static_cast<A>(options.learning_rate / (1 - std::pow(options.beta1, steps))),
+      static_cast<A>(options.learning_rate * options.weight_decay),
+      static_cast<A>(options.beta1),
+      static_cast<A>(1 - options.beta1),
+      static_cast<A>(options.beta2),
+      static_cast<A>(1 - options.beta2),
+      static_cast<A>(1 / std::sqrt(1 - std::pow(options.beta2, steps))),
+      static_cast<A>(options.epsilon)};
+}
+
+}  // namespace hone::gradient
