@@ -1,16 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-/// combine() against the machine's roof at the same working set. Every row repeats its passes in turn with the roof of
-/// its shape, and reports medians: GB/s of the bytes that must move, and the share of the roof in percent.
+/// combine() against the machine's roof at the same working set.
 /// Roofs: the in-place update a <- x a + y b (12 bytes a float), and a read of both vectors (8) by a plain sum.
 #include "hone/core/thread_pool.hpp"
 #include "hone/gradient/combine.hpp"
 #include "hone/gradient/pcgrad.hpp"
 
-#include <benchmark/benchmark.h>
+#include "support/roof.hpp"
 
-#include <algorithm>
-#include <chrono>
-#include <memory>
 #include <vector>
 
 namespace {
@@ -41,40 +37,10 @@ struct data {
   void read() { benchmark::DoNotOptimize(dot(f, r, pool)); }
 };
 
-double seconds(auto&& f) {
-  const auto start = std::chrono::steady_clock::now();
-  f();
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
-
-double median(std::vector<double> x) {
-  std::nth_element(x.begin(), x.begin() + static_cast<std::ptrdiff_t>(x.size() / 2), x.end());
-  return x[x.size() / 2];
-}
-
-/// Times @p body and its roof in turn; @p bytes is what must move for one parameter.
-template <class T>
-void against_roof(benchmark::State& state, data<T>& d, double bytes, auto&& body, auto&& roof) {
-  std::vector<double> times, roofs, ratios;
-  for (auto _ : state) {
-    roofs.push_back(seconds(roof));
-    times.push_back(seconds(body));
-    ratios.push_back(roofs.back() / times.back());
-    state.SetIterationTime(times.back());
-  }
-  const double n = static_cast<double>(d.f.size());
-  const auto [low, high] = std::minmax_element(times.begin(), times.end());
-  state.counters["GB/s"] = bytes * n / median(times) / 1e9;
-  state.counters["roof_GB/s"] = bytes * n / median(roofs) / 1e9;
-  state.counters["%roof"] = 100 * median(ratios);
-  state.counters["min_ms"] = *low * 1e3;
-  state.counters["max_ms"] = *high * 1e3;
-}
-
 template <class T>
 void sago_in_place(benchmark::State& state) {
   data<T> d(state.range(0) << 20);
-  against_roof(state, d, 3 * sizeof(T), [&] {
+  against_roof(state, 3 * sizeof(T) * static_cast<double>(d.f.size()), [&] {
     combine(gradient::sago{.retain = 0.5, .forget = 0.5}, gradient::tasks(d.f, d.r), d.f, {}, d.pool);
   }, [&] { d.update(); });
 }
@@ -84,7 +50,7 @@ void pcgrad(benchmark::State& state, index_t group) {
   data<T> d(state.range(0) << 20);
   std::vector<index_t> groups;
   for (index_t i = 0; i <= static_cast<index_t>(d.f.size()); i += group) groups.push_back(i);
-  against_roof(state, d, 5 * sizeof(T), [&] {
+  against_roof(state, 5 * sizeof(T) * static_cast<double>(d.f.size()), [&] {
     combine(gradient::pcgrad{.retain = 0.25, .forget = 0.5}, gradient::tasks(d.f, d.r), d.f, {.groups = groups}, d.pool);
   }, [&] { d.read(), d.update(); });
 }
@@ -104,7 +70,7 @@ void sago_eager(benchmark::State& state) {
   const std::size_t n = d.f.size();
   std::vector<float> sign_f(n), sign_r(n), product(n);
   std::vector<char> conflict(n);
-  against_roof(state, d, 12, [&] {
+  against_roof(state, 12 * static_cast<double>(d.f.size()), [&] {
     const auto pass = [&](auto&& f) {
       d.pool.parallel_for(static_cast<index_t>(n), block_size, [&](index_t begin, index_t end) {
         for (index_t i = begin; i < end; ++i) f(static_cast<std::size_t>(i));

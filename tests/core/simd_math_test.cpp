@@ -46,6 +46,25 @@ TEMPLATE_TEST_CASE("exp at the ends of its range", "", float, double) {
   CHECK(std::abs(exp(subnormal) - std::exp(subnormal)) <= 2 * std::numeric_limits<A>::denorm_min());
 }
 
+TEMPLATE_TEST_CASE("exp_nonpositive is exp, without its subnormal results", "", float, double) {
+  using A = TestType;
+  const auto exp = [](A x) { return simd::exp_nonpositive(simd::pack<A>(x)).lane(2); };
+  const A normal = std::is_same_v<A, float> ? A(-87) : A(-708);
+  long double worst = 0;
+  for (A x = 0; x >= normal; x -= A(0.0173)) {
+    const long double expected = std::exp(static_cast<long double>(x));
+    const long double unit = std::ldexp(1.0L, std::ilogb(expected) - std::numeric_limits<A>::digits + 1);
+    worst = (std::max)(worst, std::abs(static_cast<long double>(exp(x)) - expected) / unit);
+  }
+  CHECK(worst < 2);
+  CHECK(exp(0) == 1);
+  CHECK(exp(A(-0.0)) == 1);
+  CHECK(exp(std::nextafter(normal, A(-1e9))) == 0);
+  CHECK(exp(A(-1e30)) == 0);
+  CHECK(exp(-std::numeric_limits<A>::infinity()) == 0);
+  CHECK(std::isnan(exp(std::numeric_limits<A>::quiet_NaN())));
+}
+
 TEMPLATE_TEST_CASE("sqrt is within 1 unit in the last place", "", float, double) {
   using A = TestType;
   const auto root = [](A x) { return simd::sqrt(simd::pack<A>(x)).lane(3); };

@@ -43,7 +43,8 @@ HONE_INLINE void store_pack(const vector_view<T>& x, index_t i, index_t end, con
 struct whole_pack {};
 
 template <scalar T>
-HONE_INLINE pack_of<std::remove_const_t<T>> load_pack(const vector_view<T>& x, index_t i, whole_pack) {
+HONE_INLINE pack_of<std::remove_const_t<T>> load_pack(const vector_view<T>& x, index_t i, whole_pack,
+                                                      accumulator_t<T> = 0) {
   return simd::load<accumulator_t<T>>(x.data() + i);
 }
 

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "hone/loss/row.hpp"
+
+#include <algorithm>
+
+#include "loss/support.hpp"
+#include "support/catch.hpp"
+
+using namespace hone;
+using namespace hone::loss;
+
+TEMPLATE_TEST_CASE("a row's normalizer, entropy and divergences are those of the naive sums", "", double, float,
+                   bfloat16) {
+  using T = TestType;
+  for (const index_t vocab : {1, 2, 15, 16, 17, 1023, 1024, 1025, 5000}) {
+    for (const double temperature : {1.0, 0.7, 3.0}) {
+      const auto z = random_logits<T>(1, vocab, 1), w = random_logits<T>(1, vocab, 2);
+      const auto p = naive_softmax(widened(z), temperature), q = naive_softmax(widened(w), temperature);
+      double entropy = 0, forward = 0, reverse = 0, cross = 0;
+      for (std::size_t v = 0; v < p.size(); ++v) {
+        entropy -= p[v] * std::log(p[v]);
+        forward += q[v] * std::log(q[v] / p[v]);
+        reverse += p[v] * std::log(p[v] / q[v]);
+        cross -= q[v] * std::log(p[v]);
+      }
+      const double tolerance = std::is_same_v<T, double> ? 1e-12 : 2e-5;
+      const auto one = summarize_entropy(z, temperature);
+      CHECK(from(z[0]) / temperature - one.normalizer.value() ==
+            Approx(std::log(p[0])).epsilon(tolerance).margin(tolerance));
+      CHECK(summarize(z, temperature).normalizer.value() == one.normalizer.value());
+      CHECK(one.entropy == Approx(entropy).epsilon(tolerance).margin(tolerance));
+      const auto two = summarize(z, w, temperature);
+      CHECK(two.normalizer.value() == Approx(one.normalizer.value()).epsilon(tolerance));
+      CHECK(two.forward_kl == Approx(forward).epsilon(tolerance).margin(tolerance));
+      CHECK(two.reverse_kl == Approx(reverse).epsilon(tolerance).margin(tolerance));
+      CHECK(two.cross_entropy == Approx(cross).epsilon(tolerance).margin(tolerance));
+    }
+  }
+}
+
+TEMPLATE_TEST_CASE("the row gradient is the formula for every mix of terms", "", double, float, bfloat16) {
+  using T = TestType;
+  const std::vector<row_terms> mixes = {
+      {.target = 1},      {.target = -0.5, .subset = 2}, {.subset = 1}, {.entropy = 1.5}, {.forward_kl = 1},
+      {.reverse_kl = -2}, {1, -0.5, 0.25, 2, -1}};
+  for (const index_t vocab : {1, 17, 1500}) {
+    const std::int32_t last = static_cast<std::int32_t>(vocab) - 1;
+    std::vector<std::vector<std::int32_t>> subsets = {{}, {0}, {last}};
+    if (vocab > 16) subsets.push_back({0, 3, 4, 7, 8, last});
+    for (const auto& subset : subsets)
+      for (const row_terms& terms : mixes)
+        for (const index_t target : {index_t{0}, vocab / 2, vocab - 1}) {
+          auto z = random_logits<T>(1, vocab, 3);
+          const auto w = random_logits<T>(1, vocab, 4);
+          const double temperature = 1.3;
+          const auto expected = naive_row_gradient(widened(z), widened(w), terms, temperature, target, subset);
+          auto summary = summarize(z, w, temperature);
+          summary.entropy = summarize_entropy(z, temperature).entropy;
+          row_gradient(z, summary, terms, temperature, target, subset, w);
+          double scale = 1e-2, error = 0;
+          for (const double x : expected) scale = std::fmax(scale, std::abs(x));
+          for (std::size_t v = 0; v < z.size(); ++v) error = std::fmax(error, std::abs(from(z[v]) - expected[v]));
+          CHECK(error <= 4 * rounding<T> * scale);
+        }
+  }
+}
+
+TEST_CASE("without a target no element is special") {
+  auto z = random_logits<double>(1, 40, 5);
+  const auto expected = naive_row_gradient(z, z, {.subset = 1}, 1, -1, {2, 30});
+  row_gradient(z, summarize(z), {.subset = 1}, 1, -1, std::vector<std::int32_t>{2, 30});
+  for (std::size_t v = 0; v < z.size(); ++v) CHECK(z[v] == Approx(expected[v]).margin(1e-15));
+}
+
+TEST_CASE("large logits neither overflow nor lose digits") {
+  std::vector<float> z = {1e4f, 1e4f - 1, -1e4f, 3e38f};
+  z.pop_back();
+  const auto summary = summarize(z);
+  CHECK(summary.normalizer.value() == Approx(1e4 + std::log1p(std::exp(-1.0))));
+  row_gradient(z, summary, {.target = -1}, 1, 0);
+  CHECK(z[1] == Approx(1 / (1 + std::exp(1.0))).epsilon(1e-5));
+  CHECK(z[0] == Approx(-1 / (1 + std::exp(1.0))).epsilon(1e-5));
+  CHECK(z[2] == 0);
+
+  std::vector<double> far = {700, -700, 709};
+  CHECK(summarize(far).normalizer.value() == Approx(709 + std::log1p(std::exp(-9.0))).epsilon(1e-15));
+}
+
+TEST_CASE("1 - p(y) keeps its digits where p(y) is nearly 1") {
+  std::vector<double> z = {1020, 1000, 997};
+  const double rest = std::exp(-20.0) + std::exp(-23.0);
+  row_gradient(z, summarize(z), {.target = 1}, 1, 0);
+  CHECK(z[0] == Approx(rest / (1 + rest)).epsilon(1e-6));
+}
+
+TEST_CASE("ids with logit -inf are absent; other non-finite logits give NaN") {
+  constexpr double inf = std::numeric_limits<double>::infinity();
+  std::vector<double> z = {1, -inf, 2, -inf}, w = {0, -inf, 1, -inf};
+  const auto summary = summarize(z, w, 1);
+  CHECK(summary.forward_kl == Approx(0).margin(1e-15));
+  auto with_entropy = summary;
+  with_entropy.entropy = summarize_entropy(z).entropy;
+  CHECK(with_entropy.entropy == Approx(summarize_entropy(std::vector<double>{1, 2}).entropy));
+  row_gradient(z, with_entropy, {1, 1, 1, 1, 1}, 1, 0, std::vector<std::int32_t>{0, 1}, w);
+  CHECK(z[1] == 0);
+  CHECK(z[3] == 0);
+  CHECK(std::isfinite(z[0]));
+
+  const std::vector<double> open = {0, 1, 2}, closed = {0, 1, -inf};
+  CHECK(summarize(closed, open, 1).forward_kl == inf);
+  CHECK(std::isfinite(summarize(open, closed, 1).forward_kl));
+  CHECK(summarize(open, closed, 1).reverse_kl == inf);
+  CHECK(std::isnan(summarize(std::vector<double>{-inf, -inf}).normalizer.value()));
+  CHECK(std::isnan(summarize(std::vector<double>{1, std::nan(""), 3}).normalizer.value()));
+  CHECK(std::isnan(summarize(std::vector<double>{1, inf}).normalizer.value()));
+}
+
+TEST_CASE("a row may be strided") {
+  const auto values = random_logits<float>(1, 2 * 2100, 6);
+  std::vector<float> dense, strided = values;
+  for (std::size_t i = 0; i < values.size(); i += 2) dense.push_back(values[i]);
+  const vector_view<float> row(strided.data(), 2100, 2);
+  const auto summary = summarize(row);
+  CHECK(summary.normalizer.value() == summarize(dense).normalizer.value());
+  row_gradient(row, summary, {.target = 1, .entropy = 0.5}, 1, 7);
+  row_gradient(dense, summary, {.target = 1, .entropy = 0.5}, 1, 7);
+  for (index_t i = 0; i < 2100; ++i) REQUIRE(row[i] == dense[static_cast<std::size_t>(i)]);
+  for (std::size_t i = 1; i < values.size(); i += 2) REQUIRE(strided[i] == values[i]);
+}

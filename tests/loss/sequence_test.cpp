@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "hone/loss/sequence.hpp"
+
+#include "hone/core/thread_pool.hpp"
+#include "hone/loss/likelihood.hpp"
+#include "loss/support.hpp"
+#include "support/catch.hpp"
+
+using namespace hone;
+using namespace hone::loss;
+
+TEST_CASE("NPO, SimNPO and DPO give the reference vectors (G4)") {
+  const std::vector<double> nll = {12, 7.5}, reference = {10, 8}, refusal = {9, 6}, refusal_reference = {8.5, 6.5};
+  const std::vector<index_t> lengths = {6, 5};
+  std::vector<double> slope(2);
+  CHECK(npo(nll, reference, slope, 0.1).mean() == Approx(13.165985173949).epsilon(1e-12));
+  CHECK(npo(nll, reference, slope, 1).mean() == Approx(1.101004995223).epsilon(1e-12));
+  CHECK(simnpo(nll, lengths, slope, {.beta = 0.1, .delta = 0.1}).mean() == Approx(12.282480916358).epsilon(1e-12));
+  CHECK(simnpo(nll, lengths, slope, {.beta = 4.5, .delta = 0}).mean() == Approx(2.874659701e-4).epsilon(1e-9));
+  CHECK(dpo(nll, reference, refusal, refusal_reference, slope, 0.1).mean() == Approx(13.141042283495).epsilon(1e-12));
+}
+
+TEST_CASE("slopes are the derivatives") {
+  const std::vector<double> nll = {12, 7.5, 0.1}, reference = {10, 8, 30}, refusal = {9, 6, 1},
+                            refusal_reference = {8, 7, 2};
+  const std::vector<index_t> lengths = {6, 5, 1};
+  const auto check = [&](auto&& f) {
+    std::vector<double> slope(3), scratch(3);
+    f(nll, slope);
+    CHECK(gradient_error(nll, slope, [&](const std::vector<double>& x) { return f(x, scratch).sum; }) < 1e-8);
+  };
+  check([&](const auto& x, auto& slope) { return npo(x, reference, slope, 0.3); });
+  check([&](const auto& x, auto& slope) { return simnpo(x, lengths, slope, {.beta = 2, .delta = 0.5}); });
+  check([&](const auto& x, auto& slope) { return dpo(x, reference, refusal, refusal_reference, slope, 0.2); });
+  std::vector<double> slope(3), scratch(3), negative;
+  dpo(nll, reference, refusal, refusal_reference, slope, 0.2);
+  for (const double s : slope) negative.push_back(-s);
+  CHECK(gradient_error(refusal, negative, [&](const std::vector<double>& x) {
+          return dpo(nll, reference, x, refusal_reference, scratch, 0.2).sum;
+        }) < 1e-8);
+}
+
+TEST_CASE("NPO at its reference is (2/beta) log 2, and turns into gradient ascent on sequence sums as beta -> 0") {
+  const std::vector<double> nll = {12, 7.5};
+  std::vector<double> slope(2);
+  for (const double beta : {0.01, 0.1, 3.0}) {
+    CHECK(npo(nll, nll, slope, beta).mean() == Approx(2 / beta * std::log(2.0)).epsilon(1e-14));
+    CHECK(slope == std::vector<double>{-1, -1});
+  }
+  npo(nll, std::vector<double>{2, 90}, slope, 1e-9);
+  CHECK(slope[0] == Approx(-1).epsilon(1e-7));
+  CHECK(slope[1] == Approx(-1).epsilon(1e-7));
+}
+
+TEST_CASE("extreme margins stay finite") {
+  const std::vector<double> nll = {1e6, 0}, reference = {0, 1e6};
+  std::vector<double> slope(2);
+  const auto total = npo(nll, reference, slope, 1);
+  CHECK(total.sum == Approx(2e6));
+  CHECK(total.nonfinite == 0);
+  CHECK(slope == std::vector<double>{0, -2});
+  const std::vector<double> broken = {std::nan(""), 1};
+  CHECK(npo(broken, reference, slope, 1).nonfinite == 1);
+}
+
+TEST_CASE("sequence sums do not depend on their neighbours or on workers, and ragged or empty sequences are fine") {
+  const index_t rows = 23, vocab = 40;
+  const auto z = random_logits<float>(rows, vocab, 1);
+  std::vector<std::int32_t> targets;
+  for (index_t t = 0; t < rows; ++t) targets.push_back(t % 4 == 0 ? ignored : static_cast<std::int32_t>(t));
+  const std::vector<index_t> offsets = {0, 5, 5, 6, 23};
+  const matrix_view<const float> view(z.data(), rows, vocab);
+  std::vector<double> nll(4);
+  const auto total = sequence_nll(view, targets, offsets, nll);
+  CHECK(total.count == 17);
+  CHECK(nll[1] == 0);
+  for (std::size_t b = 0; b < 4; ++b) {
+    const index_t begin = offsets[b], count = offsets[b + 1] - begin;
+    std::vector<double> alone(1), log_p(static_cast<std::size_t>(count));
+    const std::vector<index_t> own = {0, count};
+    const matrix_view<const float> part(z.data() + begin * vocab, count, vocab);
+    const auto labels = std::span(targets).subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(count));
+    sequence_nll(part, labels, own, alone);
+    CHECK(alone[0] == nll[b]);
+    if (count > 0) CHECK(log_likelihood(part, labels, log_p).sum == Approx(nll[b]).epsilon(1e-14));
+  }
+  thread_pool pool(3);
+  std::vector<double> again(4);
+  CHECK(sequence_nll(view, targets, offsets, again, 1, pool).sum == total.sum);
+  CHECK(again == nll);
+}
+
+TEST_CASE("the whole of NPO on logits: three calls, and the gradient check holds") {
+  const index_t vocab = 11;
+  const std::vector<index_t> offsets = {0, 3, 8};
+  const std::vector<std::int32_t> targets = {1, ignored, 4, 10, 0, 2, ignored, 3};
+  const std::vector<double> reference = {6, 14};
+  const auto before = random_logits<double>(8, vocab, 2);
+  const auto run = [&](std::vector<double>& z) {
+    const matrix_view<double> logits(z.data(), 8, vocab);
+    std::vector<double> nll(2), slope(2), weights(8);
+    sequence_nll(logits, targets, offsets, nll);
+    const loss_sum loss = npo(nll, reference, slope, 0.5);
+    spread(slope, offsets, weights);
+    likelihood(logits, targets, {.weights = weights});
+    return loss.sum;
+  };
+  auto gradient = before;
+  run(gradient);
+  CHECK(gradient_error(before, gradient, [&](std::vector<double> z) { return run(z); }) < 1e-8);
+}
+
+TEST_CASE("sequences that do not fit are refused") {
+  const auto z = random_logits<float>(4, 5, 3);
+  const matrix_view<const float> view(z.data(), 4, 5);
+  const std::vector<std::int32_t> targets = {0, 1, 2, 3};
+  std::vector<double> two(2), three(3), four(4);
+  const std::vector<index_t> lengths = {2, 0};
+  CHECK_THROWS_WITH(sequence_nll(view, targets, std::vector<index_t>{0, 2, 5}, two), Catch::Contains("offsets"));
+  CHECK_THROWS_WITH(sequence_nll(view, targets, std::vector<index_t>{0, 4}, two), Catch::Contains("offsets"));
+  CHECK_THROWS_WITH(sequence_nll(view, targets, std::vector<index_t>{0, 3, 2, 4}, three),
+                    Catch::Contains("sequence 1"));
+  CHECK_THROWS_WITH(spread(two, std::vector<index_t>{0, 1, 3}, four), Catch::Contains("offsets"));
+  CHECK_THROWS_WITH(npo(two, three, two), Catch::Contains("reference"));
+  CHECK_THROWS_WITH(npo(two, two, three), Catch::Contains("slope"));
+  CHECK_THROWS_WITH(npo(two, two, two, 0), Catch::Contains("beta"));
+  CHECK_THROWS_WITH(npo(two, two, two, std::nan("")), Catch::Contains("beta"));
+  CHECK_THROWS_WITH(simnpo(two, lengths, two), Catch::Contains("sequence 1 has 0 labels"));
+  CHECK_THROWS_WITH(dpo(two, two, three, two, two), Catch::Contains("refusal_nll"));
+}
