@@ -205,24 +205,53 @@ HONE_INLINE pack<A> ones(const mask<A>& x) {
   return select(x, pack<A>(1), pack<A>(0));
 }
 
+namespace detail {
+
+enum class fold { sum, max };
+
+template <fold How, class V>
+HONE_INLINE void fold_into(V& x, const V& y) {
+  if constexpr (How == fold::sum)
+    x = x + y;
+  else
+    x = y > x ? y : x;
+}
+
+/// Folds all lanes in halves: ((0+8)+(4+12)) …, without narrow stores that wider loads would wait for.
+template <fold How, class A>
+HONE_INLINE A fold_lanes(const pack<A>& x) {
+#if defined(__GNUC__)
+  typename native<A, 32>::type half[2];
+  std::memcpy(half, x.part, sizeof half);
+  fold_into<How>(half[0], half[1]);
+  typename native<A, 16>::type quarter[2];
+  std::memcpy(quarter, half, sizeof quarter);
+  fold_into<How>(quarter[0], quarter[1]);
+  constexpr std::size_t left = 16 / sizeof(A);
+  A values[left];
+  std::memcpy(values, quarter, sizeof values);
+#else
+  constexpr std::size_t left = 64 / sizeof(A);
+  A values[left];
+  std::memcpy(values, x.part, sizeof values);
+#endif
+  for (std::size_t count = left / 2; count > 0; count /= 2)
+    for (std::size_t i = 0; i < count; ++i) fold_into<How>(values[i], values[i + count]);
+  return values[0];
+}
+
+}  // namespace detail
+
 /// All lanes, always folded in halves: ((0+8)+(4+12)) …
 template <class A>
 HONE_INLINE A horizontal_sum(const pack<A>& x) {
-  A values[pack<A>::lanes];
-  std::memcpy(values, x.part, sizeof values);
-  for (int half = pack<A>::lanes / 2; half > 0; half /= 2)
-    for (int i = 0; i < half; ++i) values[i] += values[i + half];
-  return values[0];
+  return detail::fold_lanes<detail::fold::sum>(x);
 }
 
 /// The largest lane; NaN lanes are passed over unless they stand in lane 0.
 template <class A>
 HONE_INLINE A horizontal_max(const pack<A>& x) {
-  A values[pack<A>::lanes];
-  std::memcpy(values, x.part, sizeof values);
-  for (int half = pack<A>::lanes / 2; half > 0; half /= 2)
-    for (int i = 0; i < half; ++i) values[i] = values[i + half] > values[i] ? values[i + half] : values[i];
-  return values[0];
+  return detail::fold_lanes<detail::fold::max>(x);
 }
 
 /// The lanes of a float pack as two double packs, first half first.

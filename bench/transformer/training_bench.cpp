@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+/// Training steps of the bundled decoder (forward, likelihood, backward, AdamW) against the machine's matrix products:
+/// the roof is the best of several single-threaded float products of 256 x 256, times the workers, timed in turn with the
+/// steps. Flops of a row: 6 N, and for attention over T positions 6 L d (T + 1), half of the full square.
+#include "hone/core/random.hpp"
+#include "hone/core/thread_pool.hpp"
+#include "hone/gradient/adamw.hpp"
+#include "hone/gradient/combine.hpp"
+#include "hone/loss/likelihood.hpp"
+#include "hone/transformer/trainer.hpp"
+#include "support/roof.hpp"
+
+namespace {
+
+using namespace hone;
+using namespace hone::transformer;
+
+/// Flops a second of one worker while all workers multiply matrices.
+double sgemm_rate(thread_pool& pool) {
+  constexpr index_t n = 256;
+  std::vector<double> rates(static_cast<std::size_t>(pool.concurrency()));
+  pool.parallel_for(pool.concurrency(), 1, [&](index_t begin, index_t end) {
+    using matrix = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+    const matrix a = matrix::Constant(n, n, 0.5f), b = matrix::Constant(n, n, 0.25f);
+    matrix c(n, n);
+    for (index_t i = begin; i < end; ++i) {
+      double best = 1e9;
+      for (int repeat = 0; repeat < 20; ++repeat)
+        best = (std::min)(best, seconds([&] {
+          c.noalias() = a * b;
+          benchmark::DoNotOptimize(c.data());
+        }));
+      rates[static_cast<std::size_t>(i)] = 2.0 * n * n * n / best;
+    }
+  });
+  return median(rates);
+}
+
+void training_step(benchmark::State& state, const config& c, index_t length, index_t sequences, index_t workers) {
+  thread_pool pool(workers);
+  const decoder<float> model(c);
+  gradient_lanes<float> lanes(model, (std::max)(index_t{256}, length), (std::min)(index_t{4}, 2 * workers));
+  const auto n = static_cast<std::size_t>(model.parameters());
+  std::vector<float> p(n), g(n), m(n), v(n);
+  for (std::size_t i = 0; i < n; ++i) p[i] = static_cast<float>(0.02 * philox{1}.normal(i));
+  std::vector<std::int32_t> tokens, targets;
+  std::vector<index_t> offsets = {0};
+  for (index_t s = 0; s < sequences; ++s) {
+    for (index_t t = 0; t < length; ++t) {
+      tokens.push_back(static_cast<std::int32_t>((s * 7919 + t * 104729) % c.vocab));
+      targets.push_back(static_cast<std::int32_t>((s * 7919 + (t + 1) * 104729) % c.vocab));
+    }
+    offsets.push_back(offsets.back() + length);
+  }
+  const double rows = static_cast<double>(tokens.size());
+  const double flops = rows * (6 * static_cast<double>(n) +
+                               6 * static_cast<double>(c.n_layers * c.d_model) * static_cast<double>(length + 1));
+  index_t step = 0;
+  std::vector<double> times, shares;
+  for (auto _ : state) {
+    const double roof = sgemm_rate(pool) * static_cast<double>(workers);
+    times.push_back(seconds([&] {
+      fill(g, 0.0f, pool);
+      accumulate_gradient(model, p, {tokens, offsets}, [&](microbatch<float>& part) {
+        return loss::likelihood(part.activations.logits(), part.rows_of<std::int32_t>(targets), {.scale = 1 / rows});
+      }, lanes, g, pool);
+      gradient::weighted_sum({1.0}, gradient::tasks(g), gradient::adamw(p, m, v, ++step), pool);
+    }));
+    shares.push_back(flops / times.back() / roof);
+    state.SetIterationTime(times.back());
+  }
+  state.counters["parameters"] = static_cast<double>(n);
+  state.counters["tokens/s"] = rows / median(times);
+  state.counters["GFLOP/s"] = flops / median(times) / 1e9;
+  state.counters["%sgemm"] = 100 * median(shares);
+}
+
+struct shape {
+  const char* name;
+  config c;
+  index_t length, sequences;
+};
+
+config small(index_t d, index_t ff, index_t layers, index_t heads, index_t kv_heads, index_t vocab) {
+  return {.d_model = d, .d_ff = ff, .n_layers = layers, .n_heads = heads, .n_kv_heads = kv_heads, .vocab = vocab,
+          .max_seq = 256};
+}
+
+const shape shapes[] = {{"0.26M", small(64, 172, 5, 8, 4, 512), 128, 16},
+                        {"0.8M", small(128, 344, 4, 4, 2, 512), 128, 16},
+                        {"2M", small(160, 432, 6, 5, 5, 1024), 128, 16},
+                        {"3.25M", small(192, 512, 8, 6, 2, 512), 128, 16},
+                        {"3.4M", small(256, 688, 4, 8, 4, 2048), 128, 16},
+                        {"9.7M", small(320, 864, 8, 10, 5, 2048), 128, 8}};
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  benchmark::Initialize(&argc, argv);
+  for (const shape& s : shapes)
+    for (const index_t workers : {index_t{1}, thread_pool().concurrency()})
+      benchmark::RegisterBenchmark((std::string("training_step/") + s.name + "/workers:" + std::to_string(workers)).c_str(),
+                                   [&s, workers](benchmark::State& state) {
+                                     training_step(state, s.c, s.length, s.sequences, workers);
+                                   })
+          ->UseManualTime()
+          ->Unit(benchmark::kMillisecond)
+          ->MinTime(1.0);
+  benchmark::RunSpecifiedBenchmarks();
+}

@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+/// Grouped-query attention over one sequence of n positions: head j of H computes softmax(q k^T / sqrt(head_size)) v,
+/// with kv head floor(j K / H) [Ainslie et al. 2023, GQA, arXiv 2305.13245]. Scores are made for a block of queries at a
+/// time and never kept: the backward pass recomputes them from each row's logarithmic normalizer [as Dao et al. 2022,
+/// FlashAttention, arXiv 2205.14135]. Causal attention does the work of its half of the square, up to a tile's edge.
+#pragma once
+#include "hone/core/blas.hpp"
+#include "hone/core/simd_math.hpp"
+#include "hone/transformer/panel.hpp"
+
+#include <cmath>
+
+namespace hone::transformer {
+
+/// Queries (n x H * head_size), keys and values (n x K * head_size), positions already turned; columns adjacent.
+template <class T>
+struct attention_input {
+  matrix_view<const T> q, k, v;
+  index_t head_size;
+  bool causal;
+
+  [[nodiscard]] index_t positions() const { return q.rows(); }
+  [[nodiscard]] index_t heads() const { return q.cols() / head_size; }
+  [[nodiscard]] index_t kv_heads() const { return k.cols() / head_size; }
+  [[nodiscard]] index_t heads_per_kv() const { return heads() / kv_heads(); }
+  /// Keys that query @p t looks at.
+  [[nodiscard]] index_t keys(index_t t) const { return causal ? t + 1 : positions(); }
+};
+
+namespace detail {
+
+/// Queries whose scores are held at a time.
+inline constexpr index_t query_block = 48;
+
+/// The columns of head @p head.
+template <class T>
+matrix_view<T> head_of(const matrix_view<T>& m, index_t head, index_t head_size) {
+  return {m.data() + head * head_size, m.rows(), head_size, m.row_stride(), index_t{1}};
+}
+
+template <class T>
+matrix_view<T> transposed(const matrix_view<T>& m) {
+  return {m.data(), m.cols(), m.rows(), m.col_stride(), m.row_stride()};
+}
+
+/// Deals out scratch memory.
+template <class T>
+struct attention_memory {
+  T* next;
+
+  panels<T> take(index_t rows, index_t columns) {
+    T* data = next;
+    next += panels<T>::size(rows, columns);
+    return {data, rows, columns};
+  }
+};
+
+/// Scores of queries [begin, end), row t in scores.row(t - begin), as far as each tile's last key and the panel's edge.
+template <class T>
+void score_block(const attention_input<T>& in, matrix_view<const T> q, const panels<T>& keys, index_t begin, index_t end,
+                 matrix_view<T> scores) {
+  for_each_tile_of_rows(begin, end, [&]<int Rows>(index_t t, std::integral_constant<int, Rows>) HONE_INLINE_LAMBDA {
+    for (index_t j = 0; j < in.keys(t + Rows - 1); j += panels<T>::width) {
+      simd::pack<T> c[Rows];
+      for (auto& sum : c) sum = simd::pack<T>(0);
+      multiply_tile(&q(t, 0), q.row_stride(), 1, keys.at(0, j), in.head_size, c);
+      for (int i = 0; i < Rows; ++i) simd::store(&scores(t - begin + i, j), c[i]);
+    }
+  });
+}
+
+/// out[t] = sum over its keys of weights(t - begin, key) values[key], for queries [begin, end). Weights of keys that a
+/// query does not look at are zero as far as the last key of its tile.
+template <class T>
+void mix_block(const attention_input<T>& in, matrix_view<const T> weights, const panels<T>& values, index_t begin,
+               index_t end, matrix_view<T> out) {
+  for_each_tile_of_rows(begin, end, [&]<int Rows>(index_t t, std::integral_constant<int, Rows>) HONE_INLINE_LAMBDA {
+    for (index_t j = 0; j < in.head_size; j += panels<T>::width) {
+      simd::pack<T> c[Rows];
+      for (auto& sum : c) sum = simd::pack<T>(0);
+      multiply_tile(&weights(t - begin, 0), weights.row_stride(), 1, values.at(0, j), in.keys(t + Rows - 1), c);
+      for (int i = 0; i < Rows; ++i) store_pack(out.row(t + i), j, in.head_size, c[i]);
+    }
+  });
+}
+
+/// sums[key] += sum over queries t of [begin, end) of weights(t - begin, key) rows[t].
+template <class T>
+void scatter_block(const attention_input<T>& in, matrix_view<const T> weights, const panels<T>& rows, index_t begin,
+                   index_t end, const panels<T>& sums) {
+  for_each_tile_of_rows(0, in.keys(end - 1), [&]<int Rows>(index_t key, std::integral_constant<int, Rows>)
+                                                 HONE_INLINE_LAMBDA {
+    const index_t first = in.causal ? (max)(begin, key) : begin;
+    for (index_t j = 0; j < in.head_size; j += panels<T>::width) {
+      simd::pack<T> c[Rows];
+      for (int i = 0; i < Rows; ++i) c[i] = simd::load<T>(sums.at(key + i, j));
+      multiply_tile(&weights(first - begin, key), 1, weights.row_stride(), rows.at(first, j), end - first, c);
+      for (int i = 0; i < Rows; ++i) simd::store(sums.at(key + i, j), c[i]);
+    }
+  });
+}
+
+/// Columns of query @p t that its block's products read: as far as its tile's last key could lie, in whole packs. Those
+/// that it does not look at become @p weightless.
+template <class T>
+index_t close_row(const attention_input<T>& in, index_t t, const vector_view<T>& row, T weightless) {
+  const index_t allowed = in.keys(t);
+  const index_t read = in.causal ? (min)(allowed + tile_rows - 1, in.positions()) : allowed;
+  const index_t padded = panels<T>::size(1, read);
+  for (index_t i = allowed; i < padded; ++i) row[i] = weightless;
+  return padded;
+}
+
+}  // namespace detail
+
+/// Numbers of scratch memory that attention over n positions needs.
+template <class T>
+constexpr index_t attention_scratch(index_t n, index_t head_size) {
+  return 2 * panels<T>::size(detail::query_block, n) + 2 * panels<T>::size(head_size, n) +
+         6 * panels<T>::size(n, head_size);
+}
+
+/// @param out (n x H * head_size); @param log_normalizers receives log sum exp of each row and head (n x H);
+/// @param scratch attention_scratch(n, head_size) numbers.
+template <class T>
+void attention_forward(const attention_input<T>& in, matrix_view<T> out, matrix_view<T> log_normalizers, T* scratch) {
+  using packs = simd::pack<T>;
+  constexpr T none = -std::numeric_limits<T>::infinity();
+  const index_t n = in.positions(), size = in.head_size;
+  const T scale = static_cast<T>(1 / std::sqrt(static_cast<double>(size)));
+  detail::attention_memory<T> memory{scratch};
+  const panels<T> keys = memory.take(size, n), values = memory.take(n, size);
+  const index_t stride = panels<T>::size(1, n);
+  T* const score_memory = memory.next;
+  for (index_t kv_head = 0; kv_head < in.kv_heads(); ++kv_head) {
+    keys.pack(detail::transposed(detail::head_of(in.k, kv_head, size)));
+    values.pack(detail::head_of(in.v, kv_head, size));
+    for (index_t head = kv_head * in.heads_per_kv(); head < (kv_head + 1) * in.heads_per_kv(); ++head)
+      for (index_t begin = 0; begin < n; begin += detail::query_block) {
+        const index_t end = (min)(begin + detail::query_block, n);
+        const matrix_view<T> scores(score_memory, end - begin, n, stride, 1);
+        detail::score_block<T>(in, detail::head_of(in.q, head, size), keys, begin, end, scores);
+        for (index_t t = begin; t < end; ++t) {
+          const auto row = scores.row(t - begin);
+          const index_t padded = detail::close_row(in, t, row, none);
+          packs largest(none);
+          for (index_t i = 0; i < padded; i += packs::lanes)
+            largest = (simd::max)(load_pack(row, i, whole_pack{}), largest);
+          const T top = simd::horizontal_max(largest);
+          packs sums(0);
+          for (index_t i = 0; i < padded; i += packs::lanes) {
+            const packs p = simd::exp_nonpositive((load_pack(row, i, whole_pack{}) - packs(top)) * packs(scale));
+            sums += p;
+            store_pack(row, i, whole_pack{}, p);
+          }
+          const T sum = simd::horizontal_sum(sums);
+          const packs share(1 / sum);
+          for (index_t i = 0; i < padded; i += packs::lanes)
+            store_pack(row, i, whole_pack{}, share * load_pack(row, i, whole_pack{}));
+          log_normalizers(t, head) = top * scale + std::log(sum);
+        }
+        detail::mix_block<T>(in, scores, values, begin, end, detail::head_of(out, head, size));
+      }
+  }
+}
+
+/// @param out, log_normalizers of the forward pass; @param dout (n x H * head_size); @param dq (n x H * head_size),
+///        @param dk, dv (n x K * head_size) receive the gradients; @param scratch as for the forward pass.
+template <class T>
+void attention_backward(const attention_input<T>& in, matrix_view<const std::type_identity_t<T>> out,
+                        matrix_view<const std::type_identity_t<T>> log_normalizers,
+                        matrix_view<const std::type_identity_t<T>> dout, matrix_view<T> dq, matrix_view<T> dk,
+                        matrix_view<T> dv, T* scratch) {
+  using packs = simd::pack<T>;
+  const index_t n = in.positions(), size = in.head_size;
+  const T scale = static_cast<T>(1 / std::sqrt(static_cast<double>(size)));
+  detail::attention_memory<T> memory{scratch};
+  const panels<T> keys = memory.take(size, n), values = memory.take(size, n), key_rows = memory.take(n, size);
+  const panels<T> queries = memory.take(n, size), slopes = memory.take(n, size);
+  const panels<T> dkeys = memory.take(n, size), dvalues = memory.take(n, size);
+  const index_t stride = panels<T>::size(1, n);
+  T* const score_memory = memory.next;
+  for (index_t kv_head = 0; kv_head < in.kv_heads(); ++kv_head) {
+    keys.pack(detail::transposed(detail::head_of(in.k, kv_head, size)));
+    values.pack(detail::transposed(detail::head_of(in.v, kv_head, size)));
+    key_rows.pack(detail::head_of(in.k, kv_head, size));
+    dkeys.clear();
+    dvalues.clear();
+    for (index_t head = kv_head * in.heads_per_kv(); head < (kv_head + 1) * in.heads_per_kv(); ++head) {
+      const auto q = detail::head_of(in.q, head, size), slope = detail::head_of(dout, head, size);
+      const auto result = detail::head_of(out, head, size);
+      queries.pack(q);
+      slopes.pack(slope);
+      for (index_t begin = 0; begin < n; begin += detail::query_block) {
+        const index_t end = (min)(begin + detail::query_block, n);
+        const matrix_view<T> p(score_memory, end - begin, n, stride, 1);
+        const matrix_view<T> ds(score_memory + detail::query_block * stride, end - begin, n, stride, 1);
+        detail::score_block<T>(in, q, keys, begin, end, p);
+        detail::score_block<T>(in, slope, values, begin, end, ds);
+        for (index_t t = begin; t < end; ++t) {
+          const auto ps = p.row(t - begin), dss = ds.row(t - begin);
+          const auto slope_row = slope.row(t), result_row = result.row(t);
+          packs products(0);
+          for_each_pack<packs::lanes>(0, size, [&](index_t i, auto bound) HONE_INLINE_LAMBDA {
+            products += load_pack(slope_row, i, bound) * load_pack(result_row, i, bound);
+          }, slope_row, result_row);
+          const packs mean(simd::horizontal_sum(products)), normalizer(log_normalizers(t, head));
+          const index_t padded = detail::close_row(in, t, ps, -std::numeric_limits<T>::infinity());
+          detail::close_row(in, t, dss, T{0});
+          for (index_t i = 0; i < padded; i += packs::lanes) {
+            const packs weight =
+                simd::exp_nonpositive(load_pack(ps, i, whole_pack{}) * packs(scale) - normalizer);
+            store_pack(ps, i, whole_pack{}, weight);
+            store_pack(dss, i, whole_pack{}, weight * (load_pack(dss, i, whole_pack{}) - mean) * packs(scale));
+          }
+        }
+        detail::scatter_block<T>(in, p, slopes, begin, end, dvalues);
+        detail::scatter_block<T>(in, ds, queries, begin, end, dkeys);
+        detail::mix_block<T>(in, ds, key_rows, begin, end, detail::head_of(dq, head, size));
+      }
+    }
+    dkeys.unpack(detail::head_of(dk, kv_head, size));
+    dvalues.unpack(detail::head_of(dv, kv_head, size));
+  }
+}
+
+}  // namespace hone::transformer

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+/// The three products of a linear layer y = x W^T with x (n x in), W (out x in), y (n x out), all rows contiguous. The
+/// only place that multiplies matrices, so that a program instantiates three products. Single-threaded: threads belong
+/// around a model, over sequences.
+#pragma once
+#include "hone/core/view.hpp"
+
+#include <Eigen/Core>
+
+namespace hone::transformer {
+
+namespace detail {
+
+/// A row-major Eigen map of @p m, whose rows may be apart.
+template <class T>
+auto eigen(const matrix_view<T>& m) {
+  using matrix = Eigen::Matrix<std::remove_const_t<T>, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+  using mapped = std::conditional_t<std::is_const_v<T>, const matrix, matrix>;
+  return Eigen::Map<mapped, Eigen::Unaligned, Eigen::OuterStride<>>(m.data(), m.rows(), m.cols(),
+                                                                    Eigen::OuterStride<>(m.row_stride()));
+}
+
+enum class into { overwrite, accumulate };
+
+template <class A, class B, class T>
+void multiply(const A& a, const B& b, const matrix_view<T>& c, into how) {
+  auto target = eigen(c);
+  if (how == into::overwrite)
+    target.noalias() = a * b;
+  else
+    target.noalias() += a * b;
+}
+
+/// a b^T
+template <class T>
+void multiply_nt(matrix_view<const T> a, matrix_view<const T> b, matrix_view<T> c, into how) {
+  multiply(eigen(a), eigen(b).transpose(), c, how);
+}
+/// a b
+template <class T>
+void multiply_nn(matrix_view<const T> a, matrix_view<const T> b, matrix_view<T> c, into how) {
+  multiply(eigen(a), eigen(b), c, how);
+}
+/// a^T b
+template <class T>
+void multiply_tn(matrix_view<const T> a, matrix_view<const T> b, matrix_view<T> c, into how) {
+  multiply(eigen(a).transpose(), eigen(b), c, how);
+}
+
+}  // namespace detail
+
+using detail::into;
+
+/// y = x W^T
+template <class T>
+void linear_forward(matrix_view<const std::type_identity_t<T>> x, matrix_view<const std::type_identity_t<T>> w,
+                    matrix_view<T> y) {
+  detail::multiply_nt<T>(x, w, y, into::overwrite);
+}
+
+/// dx = dy W, or added to what dx holds.
+template <class T>
+void linear_backward_input(matrix_view<const std::type_identity_t<T>> dy,
+                           matrix_view<const std::type_identity_t<T>> w, matrix_view<T> dx, into how) {
+  detail::multiply_nn<T>(dy, w, dx, how);
+}
+
+/// dW += dy^T x
+template <class T>
+void linear_backward_weight(matrix_view<const std::type_identity_t<T>> dy,
+                            matrix_view<const std::type_identity_t<T>> x, matrix_view<T> dw) {
+  detail::multiply_tn<T>(dy, x, dw, into::accumulate);
+}
+
+}  // namespace hone::transformer

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+/// Products of small matrices for attention, where a general product would spend its time packing: the right-hand
+/// matrix is laid out once in panels of one vector's width, and then used for every block of every head that shares it.
+#pragma once
+#include "hone/core/packs.hpp"
+
+#include <utility>
+
+namespace hone::transformer {
+
+/// Rows x columns numbers as panels: columns [w j, w (j + 1)) of all rows lie together, w wide, the last panel padded
+/// with zeros; w is the lane count of a pack.
+template <class T>
+class panels {
+ public:
+  static constexpr index_t width = simd::pack<T>::lanes;
+
+  /// Numbers that @p rows x @p columns take.
+  static constexpr index_t size(index_t rows, index_t columns) {
+    return rows * ((columns + width - 1) / width * width);
+  }
+
+  /// Over @p data, size(rows, columns) numbers of the caller's.
+  panels(T* data, index_t rows, index_t columns) : data_(data), rows_(rows), columns_(columns) {}
+
+  [[nodiscard]] index_t rows() const { return rows_; }
+  [[nodiscard]] index_t columns() const { return columns_; }
+  /// Row @p row of the panel that begins with column @p column, a multiple of w.
+  [[nodiscard]] T* at(index_t row, index_t column) const { return data_ + column * rows_ + row * width; }
+
+  /// Copies @p m (rows x columns, any strides).
+  void pack(matrix_view<const T> m) const {
+    for (index_t j = 0; j < columns_; j += width) {
+      const index_t count = (min)(width, columns_ - j);
+      for (index_t i = 0; i < rows_; ++i) {
+        T* to = at(i, j);
+        for (index_t lane = 0; lane < count; ++lane) to[lane] = m(i, j + lane);
+        for (index_t lane = count; lane < width; ++lane) to[lane] = 0;
+      }
+    }
+  }
+
+  /// Copies to @p m, without the padding.
+  void unpack(matrix_view<T> m) const {
+    for (index_t j = 0; j < columns_; j += width)
+      for (index_t i = 0; i < rows_; ++i)
+        for (index_t lane = 0; lane < (min)(width, columns_ - j); ++lane) m(i, j + lane) = at(i, j)[lane];
+  }
+
+  void clear() const {
+    for (index_t i = 0; i < size(rows_, columns_); ++i) data_[i] = 0;
+  }
+
+ private:
+  T* data_;
+  index_t rows_, columns_;
+};
+
+/// Rows of a tile: with one accumulator each, what vector registers hold.
+inline constexpr index_t tile_rows = 6;
+
+/// f(first row, std::integral_constant<int, rows>) for tiles of [begin, end), the last one lower.
+template <int Rows = tile_rows, class F>
+HONE_INLINE void for_each_tile_of_rows(index_t begin, index_t end, F&& f) {
+  for (; end - begin >= Rows; begin += Rows) f(begin, std::integral_constant<int, Rows>{});
+  if constexpr (Rows > 1)
+    if (begin < end) for_each_tile_of_rows<Rows - 1>(begin, end, f);
+}
+
+/// c[i] += sum_p a[i * row_stride + p * step] * panel[p], i < Rows, p < depth; sums in ascending p.
+template <class T, int Rows>
+HONE_INLINE void multiply_tile(const T* a, index_t row_stride, index_t step, const T* panel, index_t depth,
+                               simd::pack<T> (&c)[Rows]) {
+  for (index_t p = 0; p < depth; ++p) {
+    const auto b = simd::load<T>(panel + p * panels<T>::width);
+    for (int i = 0; i < Rows; ++i) c[i] += simd::pack<T>(a[i * row_stride + p * step]) * b;
+  }
+}
+
+}  // namespace hone::transformer

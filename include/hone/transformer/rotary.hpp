@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+/// Rotary position embedding: pair i of a head at position p is turned by the angle p base^(-2i / head_size).
+/// [Su et al. 2021, RoFormer, arXiv 2104.09864, Eq. 34]
+#pragma once
+#include "hone/transformer/config.hpp"
+
+#include "hone/core/view.hpp"
+
+#include <cmath>
+
+namespace hone::transformer {
+
+enum class turn { forward, back };
+
+/// Cosines and sines of every angle up to a model's longest sequence, computed in double.
+template <class T>
+class rotary_table {
+ public:
+  explicit rotary_table(const config& c) : pairs_(c.head_size() / 2), layout_(c.rope) {
+    values_.reserve(static_cast<std::size_t>(2 * c.max_seq * pairs_));
+    for (index_t position = 0; position < c.max_seq; ++position)
+      for (index_t i = 0; i < pairs_; ++i) {
+        const double angle = static_cast<double>(position) *
+                             std::pow(c.rope_base, -2.0 * static_cast<double>(i) / static_cast<double>(c.head_size()));
+        values_.push_back(static_cast<T>(std::cos(angle)));
+        values_.push_back(static_cast<T>(std::sin(angle)));
+      }
+  }
+
+  /// Turns every head of row t of @p x (n x heads * head_size) by the angles of position @p first + t, or back, which
+  /// is also the gradient. @pre first + n <= max_seq.
+  void rotate(matrix_view<T> x, index_t first, turn direction) const {
+    const index_t head_size = 2 * pairs_;
+    const bool interleaved = layout_ == rope_layout::interleaved;
+    const index_t step = interleaved ? 2 : 1, partner = interleaved ? 1 : pairs_;
+    for (index_t t = 0; t < x.rows(); ++t) {
+      const T* angles = values_.data() + 2 * (first + t) * pairs_;
+      for (index_t head = 0; head < x.cols(); head += head_size) {
+        T* values = &x(t, head);
+        for (index_t i = 0; i < pairs_; ++i) {
+          const T cosine = angles[2 * i], sine = direction == turn::forward ? angles[2 * i + 1] : -angles[2 * i + 1];
+          const T a = values[step * i], b = values[step * i + partner];
+          values[step * i] = a * cosine - b * sine;
+          values[step * i + partner] = a * sine + b * cosine;
+        }
+      }
+    }
+  }
+
+ private:
+  index_t pairs_;
+  rope_layout layout_;
+  std::vector<T> values_;
+};
+
+}  // namespace hone::transformer

@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+/// The gradient of a loss over many sequences, by any number of workers, with the same bits. The sequences are cut into
+/// microbatches by their lengths alone; microbatch i belongs to lane i mod L, each lane adds up its gradients in order
+/// in a buffer of its own, and the lanes are added in a fixed tree. Workers only decide who computes a lane when.
+#pragma once
+#include "hone/loss/batch.hpp"
+#include "hone/transformer/decoder.hpp"
+
+namespace hone::transformer {
+
+/// What a loss is handed: the activations of a few sequences of the batch, after their forward pass.
+template <class T>
+struct microbatch {
+  batch tokens;            ///< these sequences alone
+  index_t first_sequence;  ///< where they begin in the whole batch
+  index_t first_row;
+  workspace<T>& activations;
+  bool logits_have_gradient = true;    ///< false: only taps do, and the classifier is passed over
+  std::vector<tap_gradient<T>> taps{};  ///< gradients on hidden states, whose memory must last until the loss returns…
+
+  /// The part of @p x, one element a row of the whole batch, that belongs here.
+  template <class X>
+  [[nodiscard]] std::span<const X> rows_of(std::span<const X> x) const {
+    return x.subspan(static_cast<std::size_t>(first_row), static_cast<std::size_t>(tokens.rows()));
+  }
+};
+
+/// Borders of runs of whole sequences of at most @p rows rows each: microbatch i has sequences [border[i], border[i+1]).
+/// @throws std::invalid_argument if a sequence has more than @p rows tokens.
+inline std::vector<index_t> cut_microbatches(std::span<const index_t> offsets, index_t rows) {
+  std::vector<index_t> borders = {0};
+  for (std::size_t s = 0; s + 1 < offsets.size(); ++s) {
+    invalid_argument_unless(offsets[s + 1] - offsets[s] <= rows, "hone::transformer::cut_microbatches", "offsets",
+                            "sequence %zu has %td tokens, a microbatch %td rows", s, offsets[s + 1] - offsets[s], rows);
+    if (offsets[s + 1] - offsets[static_cast<std::size_t>(borders.back())] > rows)
+      borders.push_back(static_cast<index_t>(s));
+  }
+  if (offsets.size() > 1) borders.push_back(static_cast<index_t>(offsets.size()) - 1);
+  return borders;
+}
+
+/// Memory for `accumulate_gradient`: L workspaces and gradients.
+template <class T>
+class gradient_lanes {
+ public:
+  /// @param rows of the largest microbatch: 128 to 256 keep a layer's activations in a second-level cache.
+  /// @param lanes L, the most workers that can take part. Results depend on rows and L, not on the workers.
+  gradient_lanes(const decoder<T>& model, index_t rows, index_t lanes = 4) : rows_(rows) {
+    invalid_argument_unless(lanes > 0, "hone::transformer::gradient_lanes", "lanes", "must be positive, is %td", lanes);
+    for (index_t i = 0; i < lanes; ++i)
+      lane_.push_back({workspace<T>(model.shape(), rows), std::vector<T>(static_cast<std::size_t>(model.parameters()))});
+  }
+
+  [[nodiscard]] index_t rows() const { return rows_; }
+  [[nodiscard]] index_t size() const { return static_cast<index_t>(lane_.size()); }
+
+  /// Runs the forward pass of every microbatch of @p b and hands it to @p f, with its lane's gradient:
+  /// f(microbatch<T>&, std::span<T>) -> loss_sum. The sums are added lane by lane.
+  template <class F, executor E>
+  loss::loss_sum run(const decoder<T>& model, std::span<const T> parameters, const batch& b, F&& f, E& pool) {
+    const std::vector<index_t> borders = cut_microbatches(b.offsets, rows_);
+    const auto count = static_cast<index_t>(borders.size()) - 1;
+    std::vector<loss::loss_sum> sums(lane_.size());
+    pool.parallel_for((min)(count, size()), index_t{1}, [&](index_t first, index_t last) {
+      std::vector<index_t> offsets;
+      for (index_t i = first; i < last; ++i) {
+        auto& [activations, gradient] = lane_[static_cast<std::size_t>(i)];
+        for (index_t j = i; j < count; j += size()) {
+          const index_t begin = borders[static_cast<std::size_t>(j)], end = borders[static_cast<std::size_t>(j) + 1];
+          const index_t row = b.begin(begin);
+          offsets.clear();
+          for (index_t s = begin; s <= end; ++s) offsets.push_back(b.offsets[static_cast<std::size_t>(s)] - row);
+          microbatch<T> part{{b.tokens.subspan(static_cast<std::size_t>(row), static_cast<std::size_t>(offsets.back())),
+                              offsets},
+                             begin, row, activations};
+          model.forward(parameters, part.tokens, activations);
+          sums[static_cast<std::size_t>(i)] += f(part, std::span<T>(gradient));
+        }
+      }
+    });
+    loss::loss_sum total;
+    for (const auto& sum : sums) total += sum;
+    return total;
+  }
+
+  /// gradient += the sum of the first @p count lanes, which become zero again.
+  template <executor E>
+  void reduce(index_t count, std::span<T> gradient, E& pool) {
+    using packs = simd::pack<T>;
+    const auto out = as_vector(gradient);
+    hone::detail::for_each_block<T>(out.size(), pool, [&](index_t i, auto) HONE_INLINE_LAMBDA {
+      // A pack at a time keeps the tree in registers: ((0+1)+(2+3))+…
+      store_pack(out, i, out.size(), load_pack(out, i, out.size()) + sum_lanes<packs>(0, count, i, out.size()));
+    });
+  }
+
+ private:
+  struct lane {
+    workspace<T> activations;
+    std::vector<T> gradient;
+  };
+
+  template <class Packs>
+  Packs sum_lanes(index_t first, index_t count, index_t i, index_t end) {
+    if (count == 1) {
+      const auto g = as_vector(lane_[static_cast<std::size_t>(first)].gradient);
+      const Packs value = load_pack(g, i, end);
+      store_pack(g, i, end, Packs(0));
+      return value;
+    }
+    const index_t half = (count + 1) / 2;
+    return sum_lanes<Packs>(first, half, i, end) + sum_lanes<Packs>(first + half, count - half, i, end);
+  }
+
+  index_t rows_;
+  std::vector<lane> lane_;
+};
+
+/// Adds the gradient of a loss over the batch @p b to @p gradient and returns the loss.
+/// @param loss loss(microbatch<T>&) -> loss_sum: reads part.activations.logits() or hidden states and leaves the
+///        gradient in the logits, in part.taps, or both. Called from several threads at once, for different parts.
+/// @throws std::invalid_argument if something does not fit; @p gradient is then as it was.
+/// @note The same bits for any executor. About 6 flops a parameter and row.
+template <class T, class Loss, executor E = const serial>
+loss::loss_sum accumulate_gradient(const decoder<T>& model, std::span<const std::type_identity_t<T>> parameters,
+                                   const batch& b, Loss&& loss, gradient_lanes<T>& lanes,
+                                   std::span<std::type_identity_t<T>> gradient, E&& pool = serial{}) {
+  invalid_argument_unless(static_cast<index_t>(gradient.size()) == model.parameters(),
+                          "hone::transformer::accumulate_gradient", "gradient", "has %zu numbers, the model has %td",
+                          gradient.size(), model.parameters());
+  const auto total = lanes.run(model, parameters, b, [&](microbatch<T>& part, std::span<T> own) {
+    const loss::loss_sum sum = loss(part);
+    const auto logits = part.activations.logits();
+    model.backward(parameters, part.tokens, part.activations,
+                   part.logits_have_gradient ? matrix_view<const T>(logits) : matrix_view<const T>(), part.taps, own);
+    return sum;
+  }, pool);
+  lanes.reduce(lanes.size(), gradient, pool);
+  return total;
+}
+
+/// The forward half of `accumulate_gradient`: @p f(microbatch<T>&) -> loss_sum for every part, no gradient.
+template <class T, class F, executor E = const serial>
+loss::loss_sum evaluate(const decoder<T>& model, std::span<const std::type_identity_t<T>> parameters, const batch& b,
+                        F&& f, gradient_lanes<T>& lanes, E&& pool = serial{}) {
+  return lanes.run(model, parameters, b, [&](microbatch<T>& part, std::span<T>) { return f(part); }, pool);
+}
+
+}  // namespace hone::transformer
