@@ -3,6 +3,7 @@
 #pragma once
 #include "hone/io/format_error.hpp"
 
+#include <algorithm>
 #include <bit>
 #include <cerrno>
 #include <cstddef>
@@ -10,8 +11,10 @@
 #include <filesystem>
 #include <fstream>
 #include <span>
+#include <string_view>
 #include <system_error>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 namespace hone::io {
@@ -26,6 +29,7 @@ inline std::vector<std::byte> read_file(const std::filesystem::path& path, std::
   if (size > most)
     throw format_error(path.string(), {position::unit::byte, most},
                        "the file has " + std::to_string(size) + " bytes, at most " + std::to_string(most) + " are read");
+  errno = 0;
   std::ifstream in(path, std::ios::binary);
   std::vector<std::byte> bytes(in ? static_cast<std::size_t>(size) : 0);
   if (!in || !in.read(reinterpret_cast<char*>(bytes.data()), static_cast<std::streamsize>(bytes.size())))
@@ -39,16 +43,26 @@ template <class T>
 T load_little_endian(std::span<const std::byte> bytes, std::size_t offset) {
   std::byte raw[sizeof(T)];
   std::memcpy(raw, bytes.data() + offset, sizeof raw);
-  if constexpr (std::endian::native == std::endian::big)
-    for (std::size_t i = 0; i < sizeof(T) / 2; ++i) std::swap(raw[i], raw[sizeof(T) - 1 - i]);
+  if constexpr (std::endian::native == std::endian::big) std::reverse(raw, raw + sizeof raw);
   T value;
   std::memcpy(&value, raw, sizeof value);
   return value;
 }
 
+/// Puts @p value behind @p bytes, little-endian.
+template <class T>
+  requires(std::is_arithmetic_v<T>)
+void append_little_endian(std::vector<std::byte>& bytes, T value) {
+  std::byte raw[sizeof(T)];
+  std::memcpy(raw, &value, sizeof raw);
+  if constexpr (std::endian::native == std::endian::big) std::reverse(raw, raw + sizeof raw);
+  bytes.insert(bytes.end(), raw, raw + sizeof raw);
+}
+
 /// A file that appears under its name only when it is complete: bytes go to a temporary file beside it, `commit`
 /// renames that. Without a commit (an exception, an early return) the destructor removes it and an older file under
-/// the name stays as it was.
+/// the name stays as it was. Two writers of one name at a time get in each other's way; the disk is not flushed, so that
+/// a power cut may still lose what was committed.
 class atomic_file {
  public:
   /// @throws std::system_error, naming the file, if the temporary file cannot be made.

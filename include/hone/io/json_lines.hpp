@@ -28,10 +28,9 @@ inline std::vector<question_answer> parse_question_answers(std::string_view text
   while (!text.empty() && pairs.size() < limit) {
     ++number;
     const std::size_t end = text.find('\n');
-    std::string_view line = text.substr(0, end);
+    const std::string_view line = text.substr(0, end);
     text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
-    if (line.ends_with('\r')) line.remove_suffix(1);
-    if (line.find_first_not_of(" \t") == std::string_view::npos) continue;
+    if (line.find_first_not_of(" \t\r") == std::string_view::npos) continue;
     const auto fail = [&](const std::string& reason) {
       throw format_error(file, {position::unit::line, number}, reason);
     };
@@ -57,7 +56,8 @@ inline std::vector<question_answer> parse_question_answers(std::string_view text
     }
     pairs.push_back(std::move(pair));
   }
-  if (pairs.empty() && limit > 0) throw format_error(file, {position::unit::line, number}, "no question-answer pair");
+  if (pairs.empty() && limit > 0)
+    throw format_error(file, {position::unit::line, (std::max)(number, std::uint64_t{1})}, "no question-answer pair");
   return pairs;
 }
 

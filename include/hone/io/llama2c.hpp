@@ -12,6 +12,8 @@
 #include "hone/transformer/config.hpp"
 
 #include <cmath>
+#include <cstdio>
+#include <limits>
 
 namespace hone::io {
 
@@ -25,29 +27,33 @@ namespace detail {
 
 inline constexpr std::uint32_t llama2c_magic = 0x616b3432;
 
-/// Bytes that the tensors (and the tables of v0) take: in double first, so that no product of header fields overflows.
-inline std::uint64_t llama2c_payload(const transformer::config& c, bool tables, const std::string& file) {
+/// Numbers in the tensors, and in the tables of v0; in double, where no product of header fields overflows and every
+/// count that a file or a vector can have is exact.
+inline double llama2c_numbers(const transformer::config& c, bool tables) {
   const auto f = [](index_t x) { return static_cast<double>(x); };
-  const double numbers = f(c.vocab) * f(c.d_model) * (c.tie_embeddings ? 1 : 2) +
-                         f(c.n_layers) * (2 * f(c.d_model) + 2 * f(c.d_model) * (f(c.d_model) + f(c.kv_width())) +
-                                          3 * f(c.d_model) * f(c.d_ff)) +
-                         f(c.d_model) + (tables ? f(c.max_seq) * f(c.head_size()) : 0);
-  if (numbers > 1e15) throw format_error(file, {}, "the header asks for more than 10^15 parameters");
-  return 4 * static_cast<std::uint64_t>(numbers);
+  const double attention = 2 * f(c.d_model) * (f(c.d_model) + f(c.kv_width()));
+  const double feed_forward = 3 * f(c.d_model) * f(c.d_ff);
+  return f(c.vocab) * f(c.d_model) * (c.tie_embeddings ? 1 : 2) +
+         f(c.n_layers) * (2 * f(c.d_model) + attention + feed_forward) + f(c.d_model) +
+         (tables ? f(c.max_seq) * f(c.head_size()) : 0);
 }
 
-inline transformer::config llama2c_config(std::span<const std::byte> bytes, std::size_t at, const std::string& file) {
-  std::int64_t field[7];
+/// The seven numbers at @p at; with @p signed_vocab a negative vocab_size says that the classifier is not tied.
+inline transformer::config llama2c_config(std::span<const std::byte> bytes, std::size_t at, bool signed_vocab,
+                                          const std::string& file) {
   constexpr const char* names[7] = {"dim", "hidden_dim", "n_layers", "n_heads", "n_kv_heads", "vocab_size", "seq_len"};
+  constexpr std::size_t vocab = 5;
+  std::int64_t field[7];
   for (std::size_t i = 0; i < 7; ++i) {
-    field[i] = load_little_endian<std::int32_t>(bytes, at + 4 * i);
-    if (field[i] <= 0 && !(i == 5 && field[i] != 0))
+    const std::int64_t value = load_little_endian<std::int32_t>(bytes, at + 4 * i);
+    field[i] = i == vocab && signed_vocab ? std::abs(value) : value;
+    if (field[i] < 1 || field[i] > (std::numeric_limits<std::int32_t>::max)())
       throw format_error(file, {position::unit::byte, at + 4 * i},
-                         std::string(names[i]) + " must be positive, is " + std::to_string(field[i]));
+                         names[i] + std::string(" is ") + std::to_string(value) + ", must be in [1, 2^31 - 1]");
   }
-  transformer::config c{.d_model = field[0], .d_ff = field[1], .n_layers = field[2], .n_heads = field[3],
-                        .n_kv_heads = field[4], .vocab = field[5] < 0 ? -field[5] : field[5], .max_seq = field[6],
-                        .tie_embeddings = field[5] > 0};
+  const transformer::config c{.d_model = field[0], .d_ff = field[1], .n_layers = field[2], .n_heads = field[3],
+                              .n_kv_heads = field[4], .vocab = field[vocab], .max_seq = field[6],
+                              .tie_embeddings = load_little_endian<std::int32_t>(bytes, at + 4 * vocab) > 0};
   try {
     transformer::validate(c);
   } catch (const std::invalid_argument& error) {
@@ -73,18 +79,18 @@ inline checkpoint parse_llama2c(std::span<const std::byte> bytes, const std::str
     const auto version = load_little_endian<std::int32_t>(bytes, 4);
     if (version == 2) fail(4, "version 2 (int8 groups) is not read; export it as version 0 or 1");
     if (version != 1) fail(4, "unknown version " + std::to_string(version));
-    result.config = detail::llama2c_config(bytes, 8, file);
-    if (!result.config.tie_embeddings) fail(28, "vocab_size must be positive in version 1");
+    result.config = detail::llama2c_config(bytes, 8, false, file);
     result.config.tie_embeddings = std::to_integer<int>(bytes[36]) != 0;
   } else {
-    result.config = detail::llama2c_config(bytes, 0, file);
+    result.config = detail::llama2c_config(bytes, 0, true, file);
   }
   const transformer::config& c = result.config;
-  const std::uint64_t expected = header + detail::llama2c_payload(c, !versioned, file);
-  if (bytes.size() != expected)
-    fail(bytes.size(), "the file has " + std::to_string(bytes.size()) + " bytes, its header asks for " +
-                           std::to_string(expected));
-
+  const double expected = static_cast<double>(header) + 4 * detail::llama2c_numbers(c, !versioned);
+  if (static_cast<double>(bytes.size()) != expected) {
+    char reason[128];
+    std::snprintf(reason, sizeof reason, "the file has %zu bytes, its header asks for %.0f", bytes.size(), expected);
+    fail(bytes.size(), reason);
+  }
   const std::vector<transformer::tensor> table = transformer::tensor_table(c);
   result.parameters.resize(static_cast<std::size_t>(transformer::parameter_count(c)));
   std::size_t at = header;
@@ -117,39 +123,35 @@ inline checkpoint read_llama2c(const std::filesystem::path& path) {
   return parse_llama2c(read_file(path), path.string());
 }
 
-/// The bytes of a version 0 checkpoint, RoPE tables included, as run.c and its relatives read it.
+/// The bytes of a version 0 checkpoint. The RoPE tables, which older readers use, are computed in float as the exporter
+/// does; sin and cos of two libraries may differ in the last bit.
 /// @throws std::invalid_argument if @p parameters does not fit @p c, or c has what the format cannot say: RoPE other
 ///         than base 10000 in interleaved layout, a norm epsilon other than 1e-5, bidirectional attention.
 inline std::vector<std::byte> format_llama2c(const transformer::config& c, std::span<const float> parameters) {
   const char* function = "hone::io::format_llama2c";
-  const auto count = static_cast<std::size_t>(transformer::parameter_count(c));
-  invalid_argument_unless(parameters.size() == count, function, "parameters", "has %zu numbers, the model has %zu",
-                          parameters.size(), count);
+  transformer::validate(c);
+  invalid_argument_unless(static_cast<double>(parameters.size()) == detail::llama2c_numbers(c, false), function,
+                          "parameters", "has %zu numbers, the model has %.0f", parameters.size(),
+                          detail::llama2c_numbers(c, false));
   invalid_argument_unless(c.rope == transformer::rope_layout::interleaved && c.rope_base == 10000.0, function, "c",
                           "llama2.c knows only interleaved RoPE of base 10000");
   invalid_argument_unless(c.norm_eps == 1e-5 && c.causal, function, "c",
                           "llama2.c knows only a norm epsilon of 1e-5 and causal attention");
   std::vector<std::byte> bytes;
-  bytes.reserve(28 + detail::llama2c_payload(c, true, function));
-  const auto put = [&](auto value) {
-    std::byte raw[4];
-    std::memcpy(raw, &value, 4);
-    if constexpr (std::endian::native == std::endian::big) std::swap(raw[0], raw[3]), std::swap(raw[1], raw[2]);
-    bytes.insert(bytes.end(), raw, raw + 4);
-  };
+  bytes.reserve(28 + 4 * static_cast<std::size_t>(detail::llama2c_numbers(c, true)));
   for (const index_t field : {c.d_model, c.d_ff, c.n_layers, c.n_heads, c.n_kv_heads,
                               c.tie_embeddings ? c.vocab : -c.vocab, c.max_seq})
-    put(static_cast<std::int32_t>(field));
+    append_little_endian(bytes, static_cast<std::int32_t>(field));
   const std::size_t classifier = c.tie_embeddings ? 0 : static_cast<std::size_t>(c.vocab * c.d_model);
-  for (const float value : parameters.first(count - classifier)) put(value);
+  for (const float value : parameters.first(parameters.size() - classifier)) append_little_endian(bytes, value);
   for (const bool sine : {false, true})
     for (index_t position = 0; position < c.max_seq; ++position)
-      for (index_t pair = 0; pair < c.head_size() / 2; ++pair) {
-        const double angle = static_cast<double>(position) *
-                             std::pow(c.rope_base, -2.0 * static_cast<double>(pair) / static_cast<double>(c.head_size()));
-        put(static_cast<float>(sine ? std::sin(angle) : std::cos(angle)));
+      for (index_t i = 0; i < c.head_size(); i += 2) {
+        const float exponent = static_cast<float>(i) / static_cast<float>(c.head_size());
+        const float angle = static_cast<float>(position) * (1 / std::pow(10000.0f, exponent));
+        append_little_endian(bytes, sine ? std::sin(angle) : std::cos(angle));
       }
-  for (const float value : parameters.last(classifier)) put(value);
+  for (const float value : parameters.last(classifier)) append_little_endian(bytes, value);
   return bytes;
 }
 
