@@ -5,9 +5,10 @@
 #pragma once
 #include "hone/io/file.hpp"
 
+#include <array>
 #include <cmath>
+#include <functional>
 #include <queue>
-#include <string_view>
 #include <unordered_map>
 
 namespace hone::io {
@@ -17,19 +18,21 @@ using token_id = std::int32_t;
 /// Encodes as run.c does: a space is put in front of the text; every UTF-8 character that is a token stands for
 /// itself, every other one for its bytes; then the adjacent pair whose concatenation is the token of the highest score
 /// is merged, the leftmost of equals first, until none is left. run.c rescans the text for every merge, O(n^2); this
-/// keeps the candidates in a heap, O(n log n), with the same result.
+/// keeps the candidates in a heap, O(n log n), with the same result (for scores above -1e10, below which run.c does not
+/// look).
 class tokenizer {
  public:
   static constexpr token_id begin_of_text = 1;
   static constexpr token_id end_of_text = 2;
 
   /// @param vocab the model's number of tokens; @param file what errors call the bytes.
-  /// @throws format_error unless @p bytes hold exactly that many tokens, the longest as long as the header says.
+  /// @throws format_error unless @p bytes hold exactly that many tokens, at least the 3 special ones, none longer than
+  ///         the header says, with scores that are numbers.
   tokenizer(std::span<const std::byte> bytes, index_t vocab, const std::string& file) {
     const auto fail = [&](std::size_t at, const std::string& reason) {
       throw format_error(file, {position::unit::byte, at}, reason);
     };
-    if (vocab < 1) fail(0, "a model of " + std::to_string(vocab) + " tokens has no tokenizer");
+    if (vocab < 3) fail(0, "a model of " + std::to_string(vocab) + " tokens has no unknown, begin and end");
     if (bytes.size() < 4) fail(bytes.size(), "too short for a tokenizer");
     const auto longest = load_little_endian<std::int32_t>(bytes, 0);
     if (longest < 1 || longest > longest_token)
@@ -77,7 +80,7 @@ class tokenizer {
     if (previous == begin_of_text && piece.starts_with(' ')) piece.remove_prefix(1);
     if (piece.size() == 6 && piece.starts_with("<0x") && piece.ends_with('>')) {
       const int high = hex_digit(piece[3]), low = hex_digit(piece[4]);
-      if (high >= 0 && low >= 0) return {byte_table() + (16 * high + low), 1};
+      if (high >= 0 && low >= 0) return {&byte_table[static_cast<std::size_t>(16 * high + low)], 1};
     }
     return piece;
   }
@@ -110,14 +113,11 @@ class tokenizer {
     return -1;
   }
 
-  static const char* byte_table() {
-    static const auto table = [] {
-      std::string bytes(256, '\0');
-      for (std::size_t i = 0; i < 256; ++i) bytes[i] = static_cast<char>(i);
-      return bytes;
-    }();
-    return table.data();
-  }
+  static constexpr std::array<char, 256> byte_table = [] {
+    std::array<char, 256> bytes{};
+    for (std::size_t i = 0; i < 256; ++i) bytes[i] = static_cast<char>(i);
+    return bytes;
+  }();
 
   [[nodiscard]] token_id find(std::string_view piece) const {
     const auto found = ids_.find(piece);
@@ -159,9 +159,7 @@ class tokenizer {
     const std::size_t n = symbols.size();
     std::vector<std::size_t> previous(n), next(n);
     for (std::size_t i = 0; i < n; ++i) previous[i] = i - 1, next[i] = i + 1;
-    std::vector<candidate> storage;
-    storage.reserve(2 * n);
-    std::priority_queue<candidate> queue({}, std::move(storage));
+    std::priority_queue<candidate> queue;
     std::string joined;
     const auto consider = [&](std::size_t left, std::size_t right) {
       joined.assign(pieces_[static_cast<std::size_t>(symbols[left])]);
