@@ -14,8 +14,7 @@ for stem in "$@"; do
   mkdir -p "$build/$stem"
   clang++ -std=c++20 -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -Iinclude -Itests \
     "tests/fuzz/${stem}_fuzz.cpp" -o "$build/${stem}_fuzz"
-  dictionary=tests/fuzz/$stem.dict
+  seeds=tests/fuzz/seeds/$stem
   "$build/${stem}_fuzz" -max_total_time="$seconds" -max_len=4096 -timeout=10 -rss_limit_mb=1024 -verbosity=0 \
-    -print_final_stats=1 -artifact_prefix="$build/${stem}_" $([ -f "$dictionary" ] && echo "-dict=$dictionary") \
-    "$build/$stem"
+    -print_final_stats=1 -artifact_prefix="$build/${stem}_" "$build/$stem" $([ -d "$seeds" ] && echo "$seeds")
 done
