@@ -18,14 +18,15 @@ namespace {
 std::size_t largest_allocation = 0;
 }
 
-// The largest request is watched: a header must be refused before memory is asked for on its word.
-void* operator new(std::size_t size) {
+// The largest request is watched: a header must be refused before memory is asked for on its word. Not inlined, where
+// g++ takes new and free for a mismatch.
+[[gnu::noinline]] void* operator new(std::size_t size) {
   largest_allocation = (std::max)(largest_allocation, size);
   if (void* memory = std::malloc(size == 0 ? 1 : size)) return memory;
   throw std::bad_alloc();
 }
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
+[[gnu::noinline]] void operator delete(void* memory) noexcept { std::free(memory); }
+[[gnu::noinline]] void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
 
 namespace {
 

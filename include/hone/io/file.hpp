@@ -56,7 +56,8 @@ void append_little_endian(std::vector<std::byte>& bytes, T value) {
   std::byte raw[sizeof(T)];
   std::memcpy(raw, &value, sizeof raw);
   if constexpr (std::endian::native == std::endian::big) std::reverse(raw, raw + sizeof raw);
-  bytes.insert(bytes.end(), raw, raw + sizeof raw);
+  bytes.resize(bytes.size() + sizeof raw);
+  std::memcpy(bytes.data() + bytes.size() - sizeof raw, raw, sizeof raw);
 }
 
 /// A file that appears under its name only when it is complete: bytes go to a temporary file beside it, `commit`

@@ -149,8 +149,8 @@ class tokenizer {
   void merge(std::vector<token_id> symbols, std::vector<token_id>& out) const {
     struct candidate {
       float score;
-      std::size_t left, right;
-      token_id left_id, right_id, merged;
+      token_id merged, left_id, right_id;
+      std::size_t left;
       bool operator<(const candidate& other) const {
         return score != other.score ? score < other.score : left > other.left;
       }
@@ -161,25 +161,27 @@ class tokenizer {
     for (std::size_t i = 0; i < n; ++i) previous[i] = i - 1, next[i] = i + 1;
     std::priority_queue<candidate> queue;
     std::string joined;
-    const auto consider = [&](std::size_t left, std::size_t right) {
-      joined.assign(pieces_[static_cast<std::size_t>(symbols[left])]);
-      joined += pieces_[static_cast<std::size_t>(symbols[right])];
+    const auto consider = [&](std::size_t left) {
+      if (left >= n || next[left] >= n) return;
+      const token_id left_id = symbols[left], right_id = symbols[next[left]];
+      joined.assign(pieces_[static_cast<std::size_t>(left_id)]);
+      joined += pieces_[static_cast<std::size_t>(right_id)];
       if (const token_id id = find(joined); id >= 0)
-        queue.push({scores_[static_cast<std::size_t>(id)], left, right, symbols[left], symbols[right], id});
+        queue.push({scores_[static_cast<std::size_t>(id)], id, left_id, right_id, left});
     };
-    for (std::size_t i = 1; i < n; ++i) consider(i - 1, i);
+    for (std::size_t i = 0; i < n; ++i) consider(i);
     while (!queue.empty()) {
       const candidate best = queue.top();
       queue.pop();
+      const std::size_t left = best.left, right = next[left];
       // A pair whose symbols have changed since is stale.
-      if (symbols[best.left] != best.left_id || symbols[best.right] != best.right_id || next[best.left] != best.right)
-        continue;
-      symbols[best.left] = best.merged;
-      symbols[best.right] = gone;
-      next[best.left] = next[best.right];
-      if (next[best.right] < n) previous[next[best.right]] = best.left;
-      if (previous[best.left] < n) consider(previous[best.left], best.left);
-      if (next[best.left] < n) consider(best.left, next[best.left]);
+      if (symbols[left] != best.left_id || right >= n || symbols[right] != best.right_id) continue;
+      symbols[left] = best.merged;
+      symbols[right] = gone;
+      next[left] = next[right];
+      if (next[left] < n) previous[next[left]] = left;
+      consider(previous[left]);
+      consider(left);
     }
     for (std::size_t i = 0; i < n; i = next[i]) out.push_back(symbols[i]);
   }
