@@ -126,8 +126,8 @@ class tokenizer {
 
   /// One id a character or byte. As in run.c a character is a byte and up to three continuation bytes behind it.
   [[nodiscard]] std::vector<token_id> characters(std::string_view text) const {
-    std::vector<token_id> ids = {find(" ")};
-    if (ids[0] < 0) ids.clear();
+    std::vector<token_id> ids;
+    if (const token_id space = find(" "); space >= 0) ids.push_back(space);
     for (std::size_t i = 0; i < text.size();) {
       std::size_t length = 1;
       while (length < 4 && i + length < text.size() && (static_cast<unsigned char>(text[i + length]) & 0xc0) == 0x80)
