@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-/// Encoding texts of growing length, beside the rescan of the whole text for every merge that run.c does. The vocabulary
-/// is made here: syllables, and words of two and three of them, as many as a small model has.
+/// Encoding texts of growing length, beside the rescan of the whole text for every merge that run.c does. The
+/// vocabulary is made here: letters, syllables, and words of one to three of them, as many as a small model has.
 #include "hone/core/random.hpp"
 #include "hone/io/tokenizer.hpp"
 

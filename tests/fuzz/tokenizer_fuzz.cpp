@@ -39,10 +39,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
 
   // The same with a sound file: few letters, so that pairs meet tokens, and few scores, so that they are equal.
   FuzzedDataProvider input(data, size);
+  constexpr char alphabet[] = {' ', 'a', 'b', '\xc3', '\xa9', '\x80', '<', '0'};
   const auto letters = [&](std::size_t most) {
     std::string text;
     const auto length = input.ConsumeIntegralInRange<std::size_t>(0, most);
-    for (std::size_t i = 0; i < length; ++i) text += " ab\xc3\xa9\x80<0"[input.ConsumeIntegralInRange<std::size_t>(0, 7)];
+    for (std::size_t i = 0; i < length; ++i) text += input.PickValueInArray(alphabet);
     return text;
   };
   std::vector<token> tokens = {{"<unk>", 0}, {"<s>", 0}, {"</s>", 0}};

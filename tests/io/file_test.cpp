@@ -125,6 +125,17 @@ TEST_CASE("a file in a folder that is absent or a file cannot be made, and the e
   CHECK(folder.entries() == 1);
 }
 
+TEST_CASE("a file in a folder that may not be written to cannot be made, and the error names it") {
+  const scratch_folder folder;
+  const auto locked = folder.path / "locked";
+  std::filesystem::create_directory(locked);
+  std::filesystem::permissions(locked, std::filesystem::perms::owner_read | std::filesystem::perms::owner_exec);
+  const bool may_write = std::ofstream(locked / "probe").is_open();  // as root
+  if (!may_write)
+    CHECK_THROWS_WITH(atomic_file(locked / "file"), Catch::Contains((locked / "file: cannot create").string()));
+  std::filesystem::permissions(locked, std::filesystem::perms::owner_all);
+}
+
 TEST_CASE("a file whose name is taken by a folder is not committed and leaves nothing") {
   const scratch_folder folder;
   const auto path = folder.path / "taken";

@@ -20,9 +20,12 @@ std::size_t largest_allocation = 0;
 
 // The largest request is watched: a header must be refused before memory is asked for on its word. Not inlined, where
 // g++ takes new and free for a mismatch.
-[[gnu::noinline]] void* operator new(std::size_t size) {
+[[gnu::noinline]] void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
   largest_allocation = (std::max)(largest_allocation, size);
-  if (void* memory = std::malloc(size == 0 ? 1 : size)) return memory;
+  return std::malloc(size == 0 ? 1 : size);
+}
+[[gnu::noinline]] void* operator new(std::size_t size) {
+  if (void* memory = operator new(size, std::nothrow)) return memory;
   throw std::bad_alloc();
 }
 [[gnu::noinline]] void operator delete(void* memory) noexcept { std::free(memory); }
@@ -203,7 +206,8 @@ TEST_CASE("a header field of INT_MAX, or one off, is refused") {
         if (versioned && field == 6) continue;  // no tensor depends on the length there
         byte_vector bytes = versioned ? version_1(small, counted(small)) : version_0(small, counted(small));
         const std::size_t offset = (versioned ? 8 : 0) + 4 * field;
-        put_int32(bytes, offset, change == int32_max ? change : load_little_endian<std::int32_t>(bytes, offset) + change);
+        const auto value = load_little_endian<std::int32_t>(bytes, offset);
+        put_int32(bytes, offset, change == int32_max ? int32_max : value + change);
         CHECK(error_of(bytes));
       }
 }

@@ -22,13 +22,15 @@ namespace hone::io {
 /// The bytes of @p path.
 /// @throws std::system_error, naming the file, if it cannot be opened or read; format_error if it is larger than
 ///         @p most bytes, before anything is allocated.
-inline std::vector<std::byte> read_file(const std::filesystem::path& path, std::uint64_t most = std::uint64_t{1} << 40) {
+inline std::vector<std::byte> read_file(const std::filesystem::path& path,
+                                        std::uint64_t most = std::uint64_t{1} << 40) {
   std::error_code error;
   const std::uint64_t size = std::filesystem::file_size(path, error);
   if (error) throw std::system_error(error, path.string());
   if (size > most)
-    throw format_error(path.string(), {position::unit::byte, most},
-                       "the file has " + std::to_string(size) + " bytes, at most " + std::to_string(most) + " are read");
+    throw format_error(
+        path.string(), {position::unit::byte, most},
+        "the file has " + std::to_string(size) + " bytes, at most " + std::to_string(most) + " are read");
   errno = 0;
   std::ifstream in(path, std::ios::binary);
   std::vector<std::byte> bytes(in ? static_cast<std::size_t>(size) : 0);
@@ -62,8 +64,8 @@ void append_little_endian(std::vector<std::byte>& bytes, T value) {
 
 /// A file that appears under its name only when it is complete: bytes go to a temporary file beside it, `commit`
 /// renames that. Without a commit (an exception, an early return) the destructor removes it and an older file under
-/// the name stays as it was. Two writers of one name at a time get in each other's way; the disk is not flushed, so that
-/// a power cut may still lose what was committed.
+/// the name stays as it was. Two writers of one name at a time get in each other's way; the disk is not flushed, so
+/// that a power cut may still lose what was committed.
 class atomic_file {
  public:
   /// @throws std::system_error, naming the file, if the temporary file cannot be made.

@@ -20,8 +20,8 @@ struct question_answer {
 /// The first @p limit pairs of @p text; @p file is what errors call it. Blank lines are passed over, a byte-order mark
 /// and CRLF are accepted, further fields are ignored.
 /// @throws format_error with the line, if a line is not an object with the fields above, or there is no pair at all.
-inline std::vector<question_answer> parse_question_answers(std::string_view text, const std::string& file,
-                                                           std::size_t limit = (std::numeric_limits<std::size_t>::max)()) {
+inline std::vector<question_answer> parse_question_answers(
+    std::string_view text, const std::string& file, std::size_t limit = (std::numeric_limits<std::size_t>::max)()) {
   if (text.starts_with("\xef\xbb\xbf")) text.remove_prefix(3);
   std::vector<question_answer> pairs;
   std::uint64_t number = 0;
