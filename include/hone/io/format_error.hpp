@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+/// What every reader throws on a file that is not what it should be.
+#pragma once
+#include "hone/core/contract.hpp"
+
+#include <cstdint>
+#include <string>
+
+namespace hone::io {
+
+/// Where in a file: a byte offset in a binary one, a line (from 1) in a text.
+struct position {
+  enum class unit { byte, line } in = unit::byte;
+  std::uint64_t at = 0;
+};
+
+/// what() is "file: at byte N: reason" or "file:LINE: reason".
+class format_error : public std::runtime_error {
+ public:
+  format_error(const std::string& file, position where, const std::string& reason)
+      : std::runtime_error(where.in == position::unit::byte
+                               ? file + ": at byte " + std::to_string(where.at) + ": " + reason
+                               : file + ":" + std::to_string(where.at) + ": " + reason),
+        file_(file), where_(where), reason_(reason) {}
+
+  [[nodiscard]] const std::string& file() const { return file_; }
+  [[nodiscard]] position where() const { return where_; }
+  [[nodiscard]] const std::string& reason() const { return reason_; }
+
+ private:
+  std::string file_;
+  position where_;
+  std::string reason_;
+};
+
+}  // namespace hone::io

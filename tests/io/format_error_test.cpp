@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "hone/io/format_error.hpp"
+
+#include "support/catch.hpp"
+
+using namespace hone::io;
+
+TEST_CASE("a format error in a binary file names file, byte and reason") {
+  const format_error error("model.bin", {position::unit::byte, 28}, "too short");
+  CHECK(error.what() == std::string("model.bin: at byte 28: too short"));
+  CHECK(error.file() == "model.bin");
+  CHECK(error.where().in == position::unit::byte);
+  CHECK(error.where().at == 28);
+  CHECK(error.reason() == "too short");
+}
+
+TEST_CASE("a format error in a text names file, line and reason, the way that editors jump to") {
+  const format_error error("pairs.json", {position::unit::line, 3}, "not valid JSON");
+  CHECK(error.what() == std::string("pairs.json:3: not valid JSON"));
+  CHECK(error.where().in == position::unit::line);
+}
+
+TEST_CASE("a format error is a runtime error, not misuse") {
+  CHECK_THROWS_AS(throw format_error("f", {}, "r"), std::runtime_error);
+  CHECK_THROWS_WITH(throw format_error("f", {}, "r"), "f: at byte 0: r");
+}

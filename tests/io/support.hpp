@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+/// Folders, bytes and errors for the tests of io/.
+#pragma once
+#include "hone/io/file.hpp"
+
+#include "support/catch.hpp"
+
+#include <optional>
+#include <random>
+#include <string>
+
+/// An empty folder that is gone after the test.
+struct scratch_folder {
+  scratch_folder() {
+    std::random_device device;
+    path = std::filesystem::temp_directory_path() / ("hone-" + std::to_string(device()) + std::to_string(device()));
+    std::filesystem::create_directory(path);
+  }
+  scratch_folder(const scratch_folder&) = delete;
+  scratch_folder& operator=(const scratch_folder&) = delete;
+  ~scratch_folder() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path, ignored);
+  }
+
+  [[nodiscard]] std::size_t entries() const {
+    std::size_t count = 0;
+    for ([[maybe_unused]] const auto& entry : std::filesystem::directory_iterator(path)) ++count;
+    return count;
+  }
+
+  std::filesystem::path path;
+};
+
+using byte_vector = std::vector<std::byte>;
+
+inline byte_vector to_bytes(std::string_view text) {
+  const auto bytes = std::as_bytes(std::span(text));
+  return {bytes.begin(), bytes.end()};
+}
+
+inline std::string to_text(std::span<const std::byte> bytes) {
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+/// The format_error that @p f throws, or nothing.
+template <class F>
+std::optional<hone::io::format_error> format_error_of(F&& f) {
+  try {
+    f();
+  } catch (const hone::io::format_error& error) {
+    return error;
+  }
+  return std::nullopt;
+}
