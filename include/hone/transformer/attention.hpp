@@ -61,7 +61,7 @@ void score_block(const attention_input<T>& in, matrix_view<const T> q, const pan
                  matrix_view<T> scores) {
   for_each_tile_of_rows(begin, end, [&]<int Rows>(index_t t, std::integral_constant<int, Rows>) HONE_INLINE_LAMBDA {
     for (index_t j = 0; j < in.keys(t + Rows - 1); j += panels<T>::width) {
-      simd::pack<T> c[Rows];
+      tile<T, Rows> c;
       for (auto& sum : c) sum = simd::pack<T>(0);
       multiply_tile(&q(t, 0), q.row_stride(), 1, keys.at(0, j), in.head_size, c);
       for (int i = 0; i < Rows; ++i) simd::store(&scores(t - begin + i, j), c[i]);
@@ -76,7 +76,7 @@ void mix_block(const attention_input<T>& in, matrix_view<const T> weights, const
                index_t end, matrix_view<T> out) {
   for_each_tile_of_rows(begin, end, [&]<int Rows>(index_t t, std::integral_constant<int, Rows>) HONE_INLINE_LAMBDA {
     for (index_t j = 0; j < in.head_size; j += panels<T>::width) {
-      simd::pack<T> c[Rows];
+      tile<T, Rows> c;
       for (auto& sum : c) sum = simd::pack<T>(0);
       multiply_tile(&weights(t - begin, 0), weights.row_stride(), 1, values.at(0, j), in.keys(t + Rows - 1), c);
       for (int i = 0; i < Rows; ++i) store_pack(out.row(t + i), j, in.head_size, c[i]);
@@ -92,7 +92,7 @@ void scatter_block(const attention_input<T>& in, matrix_view<const T> weights, c
                                                  HONE_INLINE_LAMBDA {
     const index_t first = in.causal ? (max)(begin, key) : begin;
     for (index_t j = 0; j < in.head_size; j += panels<T>::width) {
-      simd::pack<T> c[Rows];
+      tile<T, Rows> c;
       for (int i = 0; i < Rows; ++i) c[i] = simd::load<T>(sums.at(key + i, j));
       multiply_tile(&weights(first - begin, key), 1, weights.row_stride(), rows.at(first, j), end - first, c);
       for (int i = 0; i < Rows; ++i) simd::store(sums.at(key + i, j), c[i]);
@@ -111,6 +111,27 @@ index_t close_row(const attention_input<T>& in, index_t t, const vector_view<T>&
   return padded;
 }
 
+/// s <- softmax(scale s) over whole packs of adjacent numbers, where -inf stands for nothing; returns its log sum exp.
+template <class T>
+HONE_INLINE T softmax_row(const vector_view<T>& s, const simd::pack<T>& scale) {
+  using packs = simd::pack<T>;
+  packs largest(-std::numeric_limits<T>::infinity());
+  for (index_t i = 0; i < s.size(); i += packs::lanes)
+    largest = (simd::max)(load_pack(s, i, whole_pack{}), largest);
+  const packs top(simd::horizontal_max(largest));
+  packs sums(0);
+  for (index_t i = 0; i < s.size(); i += packs::lanes) {
+    const packs p = simd::exp_nonpositive((load_pack(s, i, whole_pack{}) - top) * scale);
+    sums += p;
+    store_pack(s, i, whole_pack{}, p);
+  }
+  const T sum = simd::horizontal_sum(sums);
+  const packs share(1 / sum);
+  for (index_t i = 0; i < s.size(); i += packs::lanes)
+    store_pack(s, i, whole_pack{}, share * load_pack(s, i, whole_pack{}));
+  return (top * scale).lane(0) + std::log(sum);
+}
+
 }  // namespace detail
 
 /// Numbers of scratch memory that attention over n positions needs.
@@ -125,7 +146,6 @@ constexpr index_t attention_scratch(index_t n, index_t head_size) {
 template <class T>
 void attention_forward(const attention_input<T>& in, matrix_view<T> out, matrix_view<T> log_normalizers, T* scratch) {
   using packs = simd::pack<T>;
-  constexpr T none = -std::numeric_limits<T>::infinity();
   const index_t n = in.positions(), size = in.head_size;
   const T scale = static_cast<T>(1 / std::sqrt(static_cast<double>(size)));
   detail::attention_memory<T> memory{scratch};
@@ -142,22 +162,8 @@ void attention_forward(const attention_input<T>& in, matrix_view<T> out, matrix_
         detail::score_block<T>(in, detail::head_of(in.q, head, size), keys, begin, end, scores);
         for (index_t t = begin; t < end; ++t) {
           const auto row = scores.row(t - begin);
-          const index_t padded = detail::close_row(in, t, row, none);
-          packs largest(none);
-          for (index_t i = 0; i < padded; i += packs::lanes)
-            largest = (simd::max)(load_pack(row, i, whole_pack{}), largest);
-          const T top = simd::horizontal_max(largest);
-          packs sums(0);
-          for (index_t i = 0; i < padded; i += packs::lanes) {
-            const packs p = simd::exp_nonpositive((load_pack(row, i, whole_pack{}) - packs(top)) * packs(scale));
-            sums += p;
-            store_pack(row, i, whole_pack{}, p);
-          }
-          const T sum = simd::horizontal_sum(sums);
-          const packs share(1 / sum);
-          for (index_t i = 0; i < padded; i += packs::lanes)
-            store_pack(row, i, whole_pack{}, share * load_pack(row, i, whole_pack{}));
-          log_normalizers(t, head) = top * scale + std::log(sum);
+          const index_t padded = detail::close_row(in, t, row, -std::numeric_limits<T>::infinity());
+          log_normalizers(t, head) = detail::softmax_row(row.subvector(0, padded), packs(scale));
         }
         detail::mix_block<T>(in, scores, values, begin, end, detail::head_of(out, head, size));
       }

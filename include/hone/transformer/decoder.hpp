@@ -125,6 +125,37 @@ class decoder {
 
   [[nodiscard]] const config& shape() const { return config_; }
   [[nodiscard]] index_t parameters() const { return parameters_; }
+  [[nodiscard]] const rotary_table<T>& rotary() const { return rotary_; }
+
+  /// The kinds of tensors in the order of `tensor_table`, which lists every layer of one before the next.
+  enum kind { att_norm, wq, wk, wv, wo, ffn_norm, w1, w2, w3, final_norm };
+
+  /// Named views of a buffer laid out by `tensor_table`.
+  template <class U>
+  struct tensors {
+    const decoder& d;
+    U* data;
+
+    [[nodiscard]] matrix_view<U> embedding() const { return {data, d.config_.vocab, d.config_.d_model}; }
+    [[nodiscard]] matrix_view<U> classifier() const {
+      return d.config_.tie_embeddings ? embedding()
+                                      : matrix_view<U>{data + d.offsets_.back(), d.config_.vocab, d.config_.d_model};
+    }
+    [[nodiscard]] vector_view<U> vector(kind k, index_t layer) const { return {at(k, layer), d.config_.d_model}; }
+    [[nodiscard]] matrix_view<U> matrix(kind k, index_t layer) const {
+      const config& c = d.config_;
+      const index_t rows = k == wk || k == wv ? c.kv_width() : k == w1 || k == w3 ? c.d_ff : c.d_model;
+      return {at(k, layer), rows, k == w2 ? c.d_ff : c.d_model};
+    }
+    [[nodiscard]] U* at(kind k, index_t layer) const {
+      return data + d.offsets_[static_cast<std::size_t>(1 + index_t{k} * d.config_.n_layers + layer)];
+    }
+  };
+  /// @pre @p buffer has parameters() numbers.
+  template <class U>
+  [[nodiscard]] tensors<U> view(std::span<U> buffer) const {
+    return {*this, buffer.data()};
+  }
 
   /// Fills @p w: logits, hidden states, and what `backward` needs.
   /// @throws std::invalid_argument, before anything is written, if the parameters or the workspace do not fit, a
@@ -135,7 +166,7 @@ class decoder {
     check("hone::transformer::decoder::forward", parameters.size(), b, w);
     const config& c = config_;
     w.rows_ = b.rows();
-    const weights p{*this, parameters.data()};
+    const auto p = view(parameters);
     const auto x0 = w.hidden(0);
     for (index_t t = 0; t < b.rows(); ++t)
       copy(p.embedding().row(b.tokens[static_cast<std::size_t>(t)]), x0.row(t));
@@ -185,8 +216,8 @@ class decoder {
     check(function, parameters.size(), b, w);
     const config& c = config_;
     check_backward(function, b, w, dlogits, taps, gradient.size());
-    const weights p{*this, parameters.data()};
-    const gradients g{*this, gradient.data()};
+    const auto p = view(parameters);
+    const auto g = view(gradient);
     const auto dx = w.view(w.narrow_[0], c.d_model), normed = w.view(w.narrow_[1], c.d_model);
     const auto dnormed = w.view(w.narrow_[2], c.d_model);
     fill(flat(dx), T{0});
@@ -254,33 +285,6 @@ class decoder {
   }
 
  private:
-  /// The kinds of tensors in the order of `tensor_table`, which lists every layer of one before the next.
-  enum kind { att_norm, wq, wk, wv, wo, ffn_norm, w1, w2, w3, final_norm };
-
-  /// Named views of a buffer laid out by `tensor_table`.
-  template <class U>
-  struct tensors {
-    const decoder& d;
-    U* data;
-
-    [[nodiscard]] matrix_view<U> embedding() const { return {data, d.config_.vocab, d.config_.d_model}; }
-    [[nodiscard]] matrix_view<U> classifier() const {
-      return d.config_.tie_embeddings ? embedding()
-                                      : matrix_view<U>{data + d.offsets_.back(), d.config_.vocab, d.config_.d_model};
-    }
-    [[nodiscard]] vector_view<U> vector(kind k, index_t layer) const { return {at(k, layer), d.config_.d_model}; }
-    [[nodiscard]] matrix_view<U> matrix(kind k, index_t layer) const {
-      const config& c = d.config_;
-      const index_t rows = k == wk || k == wv ? c.kv_width() : k == w1 || k == w3 ? c.d_ff : c.d_model;
-      return {at(k, layer), rows, k == w2 ? c.d_ff : c.d_model};
-    }
-    [[nodiscard]] U* at(kind k, index_t layer) const {
-      return data + d.offsets_[static_cast<std::size_t>(1 + index_t{k} * d.config_.n_layers + layer)];
-    }
-  };
-  using weights = tensors<const T>;
-  using gradients = tensors<T>;
-
   template <class U>
   static matrix_view<U> rows_of(const matrix_view<U>& m, index_t begin, index_t end) {
     return {m.data() + begin * m.row_stride(), end - begin, m.cols(), m.row_stride(), index_t{1}};

@@ -59,6 +59,10 @@ class panels {
 /// Rows of a tile: with one accumulator each, what vector registers hold.
 inline constexpr index_t tile_rows = 6;
 
+/// Sums of one tile, a pack a row.
+template <class T, int Rows>
+using tile = simd::pack<T>[std::size_t{Rows}];
+
 /// f(first row, std::integral_constant<int, rows>) for tiles of [begin, end), the last one lower.
 template <int Rows = tile_rows, class F>
 HONE_INLINE void for_each_tile_of_rows(index_t begin, index_t end, F&& f) {
@@ -68,13 +72,39 @@ HONE_INLINE void for_each_tile_of_rows(index_t begin, index_t end, F&& f) {
 }
 
 /// c[i] += sum_p a[i * row_stride + p * step] * panel[p], i < Rows, p < depth; sums in ascending p.
-template <class T, int Rows>
+template <class T, std::size_t Rows>
 HONE_INLINE void multiply_tile(const T* a, index_t row_stride, index_t step, const T* panel, index_t depth,
                                simd::pack<T> (&c)[Rows]) {
   for (index_t p = 0; p < depth; ++p) {
     const auto b = simd::load<T>(panel + p * panels<T>::width);
-    for (int i = 0; i < Rows; ++i) c[i] += simd::pack<T>(a[i * row_stride + p * step]) * b;
+    for (std::size_t i = 0; i < Rows; ++i)
+      c[i] += simd::pack<T>(a[static_cast<index_t>(i) * row_stride + p * step]) * b;
   }
+}
+
+/// y = x w for rows @p x (n x in), @p w (in x out) in panels, @p y (n x out). A row's bits do not depend on the others.
+template <class T>
+void multiply_rows(matrix_view<const std::type_identity_t<T>> x, const panels<T>& w, matrix_view<T> y) {
+  for_each_tile_of_rows(0, x.rows(), [&]<int Rows>(index_t t, std::integral_constant<int, Rows>) HONE_INLINE_LAMBDA {
+    // A few rows alone would wait for their own sums: they take several panels at a time.
+    constexpr int group = Rows >= 4 ? 1 : Rows >= 2 ? 2 : 4;
+    index_t j = 0;
+    const auto run = [&]<int Panels>(std::integral_constant<int, Panels>) HONE_INLINE_LAMBDA {
+      tile<T, Rows> c[std::size_t{Panels}];
+      for (auto& panel : c)
+        for (auto& sum : panel) sum = simd::pack<T>(0);
+      for (index_t p = 0; p < w.rows(); ++p)
+        for (int k = 0; k < Panels; ++k) {
+          const auto b = simd::load<T>(w.at(p, j + k * panels<T>::width));
+          for (int i = 0; i < Rows; ++i) c[k][i] += simd::pack<T>(x(t + i, p)) * b;
+        }
+      for (int k = 0; k < Panels; ++k)
+        for (int i = 0; i < Rows; ++i) store_pack(y.row(t + i), j + k * panels<T>::width, w.columns(), c[k][i]);
+      j += Panels * panels<T>::width;
+    };
+    while (w.columns() - j > (group - 1) * panels<T>::width) run(std::integral_constant<int, group>{});
+    while (j < w.columns()) run(std::integral_constant<int, 1>{});
+  });
 }
 
 }  // namespace hone::transformer

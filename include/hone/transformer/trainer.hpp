@@ -15,13 +15,22 @@ struct microbatch {
   index_t first_sequence;  ///< where they begin in the whole batch
   index_t first_row;
   workspace<T>& activations;
-  bool logits_have_gradient = true;    ///< false: only taps do, and the classifier is passed over
-  std::vector<tap_gradient<T>> taps{};  ///< gradients on hidden states, whose memory must last until the loss returns…
+  bool logits_have_gradient = true;     ///< false: only taps do, and the classifier is passed over
+  std::vector<tap_gradient<T>> taps{};  ///< gradients on hidden states
+  std::vector<std::vector<T>> memory{};  ///< that the taps may lie in
 
   /// The part of @p x, one element a row of the whole batch, that belongs here.
   template <class X>
   [[nodiscard]] std::span<const X> rows_of(std::span<const X> x) const {
     return x.subspan(static_cast<std::size_t>(first_row), static_cast<std::size_t>(tokens.rows()));
+  }
+  /// A copy of hidden states, for a loss to turn into their gradient; `taps` are handed this layer with it.
+  [[nodiscard]] matrix_view<T> tap(index_t layer) {
+    const auto h = activations.hidden(layer);
+    memory.emplace_back(h.data(), h.data() + h.rows() * h.cols());
+    const matrix_view<T> copied(memory.back().data(), h.rows(), h.cols());
+    taps.push_back({layer, copied});
+    return copied;
   }
 };
 

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+/// Small models, random numbers, and the decoder written down naively, position by position, in double.
+#pragma once
+#include "hone/core/random.hpp"
+#include "hone/transformer/decoder.hpp"
+
+#include <cmath>
+#include <functional>
+#include <vector>
+
+template <class T>
+std::vector<T> normals(hone::index_t n, std::uint32_t stream, double deviation = 1) {
+  std::vector<T> x(static_cast<std::size_t>(n));
+  for (std::size_t i = 0; i < x.size(); ++i) x[i] = static_cast<T>(deviation * hone::philox{21, stream}.normal(i));
+  return x;
+}
+
+template <class T>
+hone::matrix_view<T> as_rows(std::vector<T>& x, hone::index_t rows) {
+  return {x.data(), rows, static_cast<hone::index_t>(x.size()) / rows};
+}
+template <class T>
+hone::matrix_view<const T> as_rows(const std::vector<T>& x, hone::index_t rows) {
+  return {x.data(), rows, static_cast<hone::index_t>(x.size()) / rows};
+}
+
+/// The largest difference between @p gradient and central differences of @p f at @p x, over the largest gradient.
+inline double gradient_error(std::vector<double> x, const std::vector<double>& gradient,
+                             const std::function<double(const std::vector<double>&)>& f, double step = 1e-5) {
+  double error = 0, scale = 0;
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    const double old = x[i];
+    x[i] = old + step;
+    const double above = f(x);
+    x[i] = old - step;
+    error = std::fmax(error, std::abs((above - f(x)) / (2 * step) - gradient[i]));
+    scale = std::fmax(scale, std::abs(gradient[i]));
+    x[i] = old;
+  }
+  return error / scale;
+}
+
+/// Every kind of model at sizes that fill no vector and no tile.
+inline std::vector<hone::transformer::config> small_models() {
+  using hone::transformer::rope_layout;
+  return {{.d_model = 12, .d_ff = 20, .n_layers = 2, .n_heads = 6, .n_kv_heads = 2, .vocab = 11, .max_seq = 60},
+          {.d_model = 12, .d_ff = 7, .n_layers = 1, .n_heads = 3, .n_kv_heads = 3, .vocab = 17, .max_seq = 60,
+           .tie_embeddings = false, .rope = rope_layout::half},
+          {.d_model = 16, .d_ff = 33, .n_layers = 3, .n_heads = 4, .n_kv_heads = 1, .vocab = 40, .max_seq = 60,
+           .causal = false},
+          {.d_model = 40, .d_ff = 50, .n_layers = 1, .n_heads = 1, .n_kv_heads = 1, .vocab = 9, .max_seq = 60,
+           .rope_base = 500.0, .norm_eps = 1e-3}};
+}
+
+/// Logits and residual streams of one sequence, from the definition.
+struct naive_decoder {
+  using matrix = std::vector<std::vector<double>>;
+  matrix logits;
+  std::vector<matrix> hidden;  ///< [layer][position]
+
+  naive_decoder(const hone::transformer::config& c, const std::vector<double>& parameters,
+                const std::vector<std::int32_t>& tokens) {
+    const auto table = hone::transformer::tensor_table(c);
+    const auto weight = [&](const std::string& name, hone::index_t row) {
+      for (const auto& t : table)
+        if (t.name == name) return parameters.data() + t.offset + row * t.cols;
+      throw std::logic_error(name);
+    };
+    const auto apply = [&](const std::string& name, const std::vector<double>& x, hone::index_t out) {
+      std::vector<double> y;
+      for (hone::index_t i = 0; i < out; ++i) {
+        double sum = 0;
+        for (std::size_t j = 0; j < x.size(); ++j) sum += weight(name, i)[j] * x[j];
+        y.push_back(sum);
+      }
+      return y;
+    };
+    const auto norm = [&](const std::string& name, const std::vector<double>& x) {
+      double squares = 0;
+      for (const double v : x) squares += v * v;
+      std::vector<double> y;
+      for (std::size_t i = 0; i < x.size(); ++i)
+        y.push_back(weight(name, 0)[i] * x[i] / std::sqrt(squares / static_cast<double>(x.size()) + c.norm_eps));
+      return y;
+    };
+    const hone::index_t size = c.head_size();
+    const auto rotate = [&](std::vector<double>& x, std::size_t position) {
+      for (std::size_t head = 0; head < x.size(); head += static_cast<std::size_t>(size))
+        for (hone::index_t i = 0; i < size / 2; ++i) {
+          const bool half = c.rope == hone::transformer::rope_layout::half;
+          const auto a = head + static_cast<std::size_t>(half ? i : 2 * i);
+          const auto b = head + static_cast<std::size_t>(half ? i + size / 2 : 2 * i + 1);
+          const double angle = static_cast<double>(position) *
+                               std::pow(c.rope_base, -2.0 * static_cast<double>(i) / static_cast<double>(size));
+          const double u = x[a], v = x[b];
+          x[a] = u * std::cos(angle) - v * std::sin(angle);
+          x[b] = u * std::sin(angle) + v * std::cos(angle);
+        }
+    };
+    matrix x;
+    for (const auto token : tokens) x.emplace_back(weight("tok_emb", token), weight("tok_emb", token) + c.d_model);
+    for (hone::index_t layer = 0; layer < c.n_layers; ++layer) {
+      hidden.push_back(x);
+      const std::string l = "." + std::to_string(layer);
+      matrix q, k, v;
+      for (std::size_t t = 0; t < x.size(); ++t) {
+        const auto n = norm("att_norm" + l, x[t]);
+        q.push_back(apply("wq" + l, n, c.d_model));
+        k.push_back(apply("wk" + l, n, c.kv_width()));
+        v.push_back(apply("wv" + l, n, c.kv_width()));
+        rotate(q.back(), t);
+        rotate(k.back(), t);
+      }
+      for (std::size_t t = 0; t < x.size(); ++t) {
+        std::vector<double> attended(static_cast<std::size_t>(c.d_model), 0.0);
+        for (hone::index_t head = 0; head < c.n_heads; ++head) {
+          const auto from = static_cast<std::size_t>(head * size);
+          const auto kv = static_cast<std::size_t>(head * c.n_kv_heads / c.n_heads * size);
+          std::vector<double> weights;
+          double total = 0;
+          for (std::size_t u = 0; u < (c.causal ? t + 1 : x.size()); ++u) {
+            double score = 0;
+            for (std::size_t i = 0; i < static_cast<std::size_t>(size); ++i) score += q[t][from + i] * k[u][kv + i];
+            weights.push_back(std::exp(score / std::sqrt(static_cast<double>(size))));
+            total += weights.back();
+          }
+          for (std::size_t u = 0; u < weights.size(); ++u)
+            for (std::size_t i = 0; i < static_cast<std::size_t>(size); ++i)
+              attended[from + i] += weights[u] / total * v[u][kv + i];
+        }
+        const auto out = apply("wo" + l, attended, c.d_model);
+        for (std::size_t i = 0; i < out.size(); ++i) x[t][i] += out[i];
+      }
+      for (auto& row : x) {
+        const auto n = norm("ffn_norm" + l, row);
+        auto gate = apply("w1" + l, n, c.d_ff);
+        const auto up = apply("w3" + l, n, c.d_ff);
+        for (std::size_t i = 0; i < gate.size(); ++i) gate[i] = gate[i] / (1 + std::exp(-gate[i])) * up[i];
+        const auto out = apply("w2" + l, gate, c.d_model);
+        for (std::size_t i = 0; i < out.size(); ++i) row[i] += out[i];
+      }
+    }
+    hidden.push_back(x);
+    for (const auto& row : x)
+      logits.push_back(apply(c.tie_embeddings ? "tok_emb" : "wcls", norm("final_norm", row), c.vocab));
+  }
+};
