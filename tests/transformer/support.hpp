@@ -101,13 +101,17 @@ struct naive_decoder {
     for (const auto token : tokens) x.emplace_back(weight("tok_emb", token), weight("tok_emb", token) + c.d_model);
     for (hone::index_t layer = 0; layer < c.n_layers; ++layer) {
       hidden.push_back(x);
-      const std::string l = "." + std::to_string(layer);
+      const auto own = [&](const char* name) {
+        std::string result(name);
+        result += '.';
+        return result += std::to_string(layer);
+      };
       matrix q, k, v;
       for (std::size_t t = 0; t < x.size(); ++t) {
-        const auto n = norm("att_norm" + l, x[t]);
-        q.push_back(apply("wq" + l, n, c.d_model));
-        k.push_back(apply("wk" + l, n, c.kv_width()));
-        v.push_back(apply("wv" + l, n, c.kv_width()));
+        const auto n = norm(own("att_norm"), x[t]);
+        q.push_back(apply(own("wq"), n, c.d_model));
+        k.push_back(apply(own("wk"), n, c.kv_width()));
+        v.push_back(apply(own("wv"), n, c.kv_width()));
         rotate(q.back(), t);
         rotate(k.back(), t);
       }
@@ -128,15 +132,15 @@ struct naive_decoder {
             for (std::size_t i = 0; i < static_cast<std::size_t>(size); ++i)
               attended[from + i] += weights[u] / total * v[u][kv + i];
         }
-        const auto out = apply("wo" + l, attended, c.d_model);
+        const auto out = apply(own("wo"), attended, c.d_model);
         for (std::size_t i = 0; i < out.size(); ++i) x[t][i] += out[i];
       }
       for (auto& row : x) {
-        const auto n = norm("ffn_norm" + l, row);
-        auto gate = apply("w1" + l, n, c.d_ff);
-        const auto up = apply("w3" + l, n, c.d_ff);
+        const auto n = norm(own("ffn_norm"), row);
+        auto gate = apply(own("w1"), n, c.d_ff);
+        const auto up = apply(own("w3"), n, c.d_ff);
         for (std::size_t i = 0; i < gate.size(); ++i) gate[i] = gate[i] / (1 + std::exp(-gate[i])) * up[i];
-        const auto out = apply("w2" + l, gate, c.d_model);
+        const auto out = apply(own("w2"), gate, c.d_model);
         for (std::size_t i = 0; i < out.size(); ++i) row[i] += out[i];
       }
     }

@@ -14,6 +14,7 @@ struct microbatch {
   batch tokens;            ///< these sequences alone
   index_t first_sequence;  ///< where they begin in the whole batch
   index_t first_row;
+  index_t lane;  ///< in [0, L); parts of one lane never run at the same time
   workspace<T>& activations;
   bool logits_have_gradient = true;     ///< false: only taps do, and the classifier is passed over
   std::vector<tap_gradient<T>> taps{};  ///< gradients on hidden states
@@ -81,7 +82,7 @@ class gradient_lanes {
           for (index_t s = begin; s <= end; ++s) offsets.push_back(b.offsets[static_cast<std::size_t>(s)] - row);
           microbatch<T> part{{b.tokens.subspan(static_cast<std::size_t>(row), static_cast<std::size_t>(offsets.back())),
                               offsets},
-                             begin, row, activations};
+                             begin, row, i, activations};
           model.forward(parameters, part.tokens, activations);
           sums[static_cast<std::size_t>(i)] += f(part, std::span<T>(gradient));
         }
