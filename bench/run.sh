@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-# Builds the benchmarks and runs them, each with the machine's roof in the same run. Arguments go to every program
-# (--benchmark_filter=… for one). BUILD_DIR is respected.
+# Builds the benchmarks and prints one table, each row beside the machine's roof in the same run. Arguments go to the
+# program (--benchmark_filter=… for some rows). BUILD_DIR is respected.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . cmake/install_packages.sh
@@ -9,6 +9,5 @@ install_packages g++ cmake ninja-build libeigen3-dev libbenchmark-dev
 build=${BUILD_DIR:-build-bench}
 cmake -S . -B "$build" -G Ninja -DHONE_BUILD_TESTS=OFF -DHONE_BUILD_BENCHMARKS=ON >/dev/null
 cmake --build "$build" >/dev/null
-for program in "$build"/bench/*_bench; do
-  "$program" --benchmark_counters_tabular=true "$@"
-done
+echo "bash bench/run.sh $*"
+"$build/bench/hone_bench" "$@"

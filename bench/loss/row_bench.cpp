@@ -102,7 +102,7 @@ void likelihood_by_eigen(benchmark::State& state) {
 }
 
 void vocabularies(benchmark::internal::Benchmark* b) {
-  b->ArgName("vocab")->Arg(512)->Arg(32000)->Arg(131072)->UseManualTime()->Unit(benchmark::kMillisecond)->MinTime(0.5);
+  b->ArgName("vocab")->Arg(512)->Arg(32000)->Arg(131072)->UseManualTime()->MinTime(0.5);
 }
 
 BENCHMARK(likelihood<float>)->Apply(vocabularies);
@@ -114,5 +114,3 @@ BENCHMARK(likelihood_by_passes)->Apply(vocabularies);
 BENCHMARK(likelihood_by_eigen)->Apply(vocabularies);
 
 }  // namespace
-
-BENCHMARK_MAIN();

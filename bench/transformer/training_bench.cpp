@@ -9,32 +9,12 @@
 #include "hone/loss/likelihood.hpp"
 #include "hone/transformer/trainer.hpp"
 #include "support/roof.hpp"
+#include "transformer/sgemm.hpp"
 
 namespace {
 
 using namespace hone;
 using namespace hone::transformer;
-
-/// Flops a second of one worker while all workers multiply matrices.
-double sgemm_rate(thread_pool& pool) {
-  constexpr index_t n = 256;
-  std::vector<double> rates(static_cast<std::size_t>(pool.concurrency()));
-  pool.parallel_for(pool.concurrency(), 1, [&](index_t begin, index_t end) {
-    using matrix = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
-    const matrix a = matrix::Constant(n, n, 0.5f), b = matrix::Constant(n, n, 0.25f);
-    matrix c(n, n);
-    for (index_t i = begin; i < end; ++i) {
-      double best = 1e9;
-      for (int repeat = 0; repeat < 20; ++repeat)
-        best = (std::min)(best, seconds([&] {
-          c.noalias() = a * b;
-          benchmark::DoNotOptimize(c.data());
-        }));
-      rates[static_cast<std::size_t>(i)] = 2.0 * n * n * n / best;
-    }
-  });
-  return median(rates);
-}
 
 void training_step(benchmark::State& state, const config& c, index_t length, index_t sequences, index_t workers) {
   thread_pool pool(workers);
@@ -56,23 +36,18 @@ void training_step(benchmark::State& state, const config& c, index_t length, ind
   const double flops = rows * (6 * static_cast<double>(n) +
                                6 * static_cast<double>(c.n_layers * c.d_model) * static_cast<double>(length + 1));
   index_t step = 0;
-  std::vector<double> times, shares;
+  record r;
   for (auto _ : state) {
     const double roof = sgemm_rate(pool) * static_cast<double>(workers);
-    times.push_back(seconds([&] {
+    r.add(state, seconds([&] {
       fill(g, 0.0f, pool);
       accumulate_gradient(model, p, {tokens, offsets}, [&](microbatch<float>& part) {
         return loss::likelihood(part.activations.logits(), part.rows_of<std::int32_t>(targets), {.scale = 1 / rows});
       }, lanes, g, pool);
       gradient::weighted_sum({1.0}, gradient::tasks(g), gradient::adamw(p, m, v, ++step), pool);
-    }));
-    shares.push_back(flops / times.back() / roof);
-    state.SetIterationTime(times.back());
+    }), flops / roof);
   }
-  state.counters["parameters"] = static_cast<double>(n);
-  state.counters["tokens/s"] = rows / median(times);
-  state.counters["GFLOP/s"] = flops / median(times) / 1e9;
-  state.counters["%sgemm"] = 100 * median(shares);
+  r.report(state, flops, "flop");
 }
 
 struct shape {
@@ -93,18 +68,15 @@ const shape shapes[] = {{"0.26M", small(64, 172, 5, 8, 4, 512), 128, 16},
                         {"3.4M", small(256, 688, 4, 8, 4, 2048), 128, 16},
                         {"9.7M", small(320, 864, 8, 10, 5, 2048), 128, 8}};
 
-}  // namespace
-
-int main(int argc, char** argv) {
-  benchmark::Initialize(&argc, argv);
+const bool registered = [] {
   for (const shape& s : shapes)
     for (const index_t workers : {index_t{1}, thread_pool().concurrency()})
-      benchmark::RegisterBenchmark((std::string("training_step/") + s.name + "/workers:" + std::to_string(workers)).c_str(),
-                                   [&s, workers](benchmark::State& state) {
-                                     training_step(state, s.c, s.length, s.sequences, workers);
-                                   })
+      benchmark::RegisterBenchmark(
+          (std::string("training_step/") + s.name + "/workers:" + std::to_string(workers)).c_str(),
+          [&s, workers](benchmark::State& state) { training_step(state, s.c, s.length, s.sequences, workers); })
           ->UseManualTime()
-          ->Unit(benchmark::kMillisecond)
-          ->MinTime(1.0);
-  benchmark::RunSpecifiedBenchmarks();
-}
+          ->MinTime(2.0);
+  return true;
+}();
+
+}  // namespace

@@ -136,11 +136,11 @@ index_t count_nonfinite(const X& x, E&& pool = serial{}) {
   const auto xs = as_vector(x);
   double result;
   blocked_sum<1>(xs.size(), &result, [&](index_t begin, index_t end, double* partial) {
-    pack_of<element_t<X>> counts(0);
+    simd::counter<accumulator_t<element_t<X>>> counts;
     for_each_pack<pack_of<element_t<X>>::lanes>(begin, end, [&](index_t i, auto bound) {
-      count_into(counts, simd::nonfinite(load_pack(xs, i, bound)));
+      counts.add_nonfinite(load_pack(xs, i, bound));
     }, xs);
-    *partial = simd::horizontal_sum(counts);
+    *partial = static_cast<double>(counts.total());
   }, pool);
   return static_cast<index_t>(result);
 }

@@ -180,17 +180,40 @@ HONE_INLINE pack<A> abs(const pack<A>& x) {
   return result;
 }
 
-/// Where the value is infinite or NaN.
+/// Counts, lane by lane, in integers: compares are what packed loops wait for, so infinite and NaN values are counted
+/// from their bits. A lane of a float pack counts to 2^32 - 1.
 template <class A>
-HONE_INLINE mask<A> nonfinite(const pack<A>& x) {
-  return !(abs(x) <= pack<A>((std::numeric_limits<A>::max)()));
-}
+struct counter : detail::block<std::make_unsigned_t<detail::integer_of<A>>> {
+  using integer = std::make_unsigned_t<detail::integer_of<A>>;
+  using base = detail::block<integer>;
 
-/// Adds 1 to the true lanes of @p counts.
-template <class A>
-HONE_INLINE void count_into(pack<A>& counts, const mask<A>& x) {
-  counts = select(x, counts + pack<A>(1), counts);
-}
+  HONE_INLINE counter() {
+    for (auto& lane : this->part) lane = typename base::part_type{};
+  }
+  HONE_INLINE void add(const mask<A>& x) {
+    for (std::size_t i = 0; i < base::parts; ++i) {
+      typename base::part_type truth;
+      std::memcpy(&truth, &x.part[i], sizeof truth);
+      this->part[i] -= truth;
+    }
+  }
+  HONE_INLINE void add_nonfinite(const pack<A>& x) {
+    constexpr int mantissa = std::numeric_limits<A>::digits - 1, sign = 8 * int{sizeof(A)} - 1;
+    constexpr integer exponent = ((integer{1} << sign) - 1) >> mantissa << mantissa;
+    for (std::size_t i = 0; i < base::parts; ++i) {
+      typename base::part_type bits;
+      std::memcpy(&bits, &x.part[i], sizeof bits);
+      this->part[i] += ((bits & exponent) + (integer{1} << mantissa)) >> sign;  // all ones carry into the sign
+    }
+  }
+  [[nodiscard]] HONE_INLINE index_t total() const {
+    integer counts[base::lanes];
+    std::memcpy(counts, this->part, sizeof counts);
+    index_t sum = 0;
+    for (const integer count : counts) sum += static_cast<index_t>(count);
+    return sum;
+  }
+};
 
 namespace detail {
 

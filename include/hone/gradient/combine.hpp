@@ -106,11 +106,12 @@ inline void check_groups(std::span<const index_t> groups, index_t n) {
                             groups[i], i - 1);
 }
 
-/// Group after group. Runs of small groups are dealt out to the workers whole; a large group is cut among them.
+/// Group after group. Runs of small groups are dealt out to the workers whole; a large group is cut among them. Small is
+/// what leaves nobody waiting for long: an eighth of a worker's share.
 template <bool Geometry, class Method, scalar T, std::size_t K, class Out, executor E>
 combine_report<K> combine_groups(const Method& method, const task_gradients<T, K>& g, Out& out,
                                  std::span<const index_t> groups, E& pool) {
-  constexpr index_t small = 64 * block_size;
+  const index_t small = (max)(64 * block_size, g.size() / (8 * index_t{pool.concurrency()}));
   constexpr std::size_t batch = 64;
   const std::size_t count = groups.size() - 1;
   const auto size = [&](std::size_t i) { return groups[i + 1] - groups[i]; };

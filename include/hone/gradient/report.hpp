@@ -71,17 +71,12 @@ class observer {
   static constexpr std::size_t terms = Geometry ? 3 * K + pairs + 3 : K;
   static constexpr std::size_t second = K > 1 ? 1 : 0;
 
-  HONE_INLINE observer() {
-    for (auto& c : count_) c = simd::pack<A>(0);
-  }
-
   HONE_INLINE void see(const simd::pack<A> (&x)[K], const simd::pack<A>& combined) {
-    using simd::count_into;
-    for (std::size_t a = 0; a < K; ++a) count_into(count_[a], simd::nonfinite(x[a]));
+    for (std::size_t a = 0; a < K; ++a) count_[a].add_nonfinite(x[a]);
     if constexpr (Geometry) {
       std::size_t s = 0;
       for (std::size_t a = 0; a < K; ++a) {
-        count_into(count_[K + a], signs_differ(combined, x[a]));
+        count_[K + a].add(signs_differ(combined, x[a]));
         for (std::size_t b = a; b < K; ++b) {
           const auto xx = hone::detail::product(x[a], x[b]);
           sum_[s++].add(xx);
@@ -93,12 +88,12 @@ class observer {
       simd::mask<A> conflict = signs_differ(x[0], x[second]);
       for (std::size_t a = 0; a < K; ++a)
         for (std::size_t b = (max)(a + 1, std::size_t{2}); b < K; ++b) conflict = conflict | signs_differ(x[a], x[b]);
-      count_into(count_[2 * K], conflict);
+      count_[2 * K].add(conflict);
     }
   }
 
   HONE_INLINE void add_to(double* sums) const {
-    for (const auto& c : count_) *sums++ += simd::horizontal_sum(c);
+    for (const auto& c : count_) *sums++ += static_cast<double>(c.total());
     for (const auto& s : sum_) *sums++ += s.total();
   }
 
@@ -122,8 +117,7 @@ class observer {
   }
 
  private:
-  // A block has 4096 elements: a lane counts to 512 at most, exact in float.
-  simd::pack<A> count_[Geometry ? 2 * K + 1 : K];
+  simd::counter<A> count_[Geometry ? 2 * K + 1 : K];
   std::array<hone::detail::lane_sum, Geometry ? pairs + K + 2 : 0> sum_;
 };
 
