@@ -2,7 +2,7 @@
 /// The version, written down here alone: CMake, its package and pkg-config read it from this file.
 #pragma once
 
-/// 10000 major + 100 minor + patch, for #if.
+/// 10000 major + 100 minor + patch, for the preprocessor.
 #define HONE_VERSION 100
 
 namespace hone {

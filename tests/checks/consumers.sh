@@ -3,6 +3,7 @@
 # The ways in: find_package after install, add_subdirectory, FetchContent, pkg-config. Each builds and runs one program.
 . tests/checks/common.sh
 root=$PWD
+export CMAKE_GENERATOR=Ninja
 cat >"$work/main.cpp" <<'CPP'
 #include "hone/core/blas.hpp"
 #include "hone/version.hpp"
