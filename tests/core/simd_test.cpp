@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-#include "hone/core/simd.hpp"
+#include "hone/core/simd_memory.hpp"
 
 #include "support/catch.hpp"
 
@@ -23,6 +23,10 @@ template <class A>
 bool same(A x, A y) {
   return (std::isnan(x) && std::isnan(y)) || (x == y && std::signbit(x) == std::signbit(y));
 }
+template <class A>
+bool truth(const simd::mask<A>& x, int lane) {
+  return select(x, simd::pack<A>(1), simd::pack<A>(0)).lane(lane) == 1;
+}
 }  // namespace
 
 TEMPLATE_TEST_CASE("every operation is the scalar one, lane by lane", "", float, double) {
@@ -41,40 +45,18 @@ TEMPLATE_TEST_CASE("every operation is the scalar one, lane by lane", "", float,
       CHECK(same((a / b).lane(i), p / q));
       CHECK(same((-a).lane(i), -p));
       CHECK(same(simd::abs(a).lane(i), std::abs(p)));
-      CHECK(ones(a < b).lane(i) == (p < q));
-      CHECK(ones(a <= b).lane(i) == (p <= q));
-      CHECK(ones(a == b).lane(i) == (p == q));
-      CHECK(ones(a != b).lane(i) == (p != q));
-      CHECK(ones((a < b) ^ (b > a)).lane(i) == 0);
-      CHECK(ones((!(a < b)) & (a >= b)).lane(i) == (p >= q));
+      CHECK(truth(a < b, i) == (p < q));
+      CHECK(truth(a <= b, i) == (p <= q));
+      CHECK(truth(a == b, i) == (p == q));
+      CHECK(truth(a != b, i) == (p != q));
+      CHECK(truth((a < b) ^ (b > a), i) == 0);
+      CHECK(truth((!(a < b)) & (a >= b), i) == (p >= q));
       CHECK(same(select(a < b, a, b).lane(i), p < q ? p : q));
       CHECK(same(simd::max(a, b).lane(i), p > q ? p : q));
       CHECK(same(simd::min(a, b).lane(i), p < q ? p : q));
-      CHECK(ones(simd::nonfinite(a)).lane(i) == !std::isfinite(p));
+      CHECK(truth(simd::nonfinite(a), i) == !std::isfinite(p));
     }
   }
-}
-
-TEMPLATE_TEST_CASE("loads and stores convert, and keep inside their count", "", float, double, bfloat16, float16) {
-  using T = TestType;
-  using A = accumulator_t<T>;
-  constexpr int lanes = simd::pack<A>::lanes;
-  for (const A value : awkward<A>()) {
-    std::vector<T> memory(static_cast<std::size_t>(lanes) + 2, from_accumulator<T>(A(5)));
-    simd::store(memory.data() + 1, simd::pack<A>(value));
-    const A expected = to_accumulator(from_accumulator<T>(value));
-    CHECK(same(to_accumulator(memory[1]), expected));
-    CHECK(same(simd::load<A>(memory.data() + 1).lane(lanes - 1), expected));
-    CHECK(to_accumulator(memory.front()) == 5);
-    CHECK(to_accumulator(memory.back()) == 5);
-  }
-  std::vector<T> memory(3, from_accumulator<T>(A(2)));
-  const auto partial = simd::load<A>(memory.data(), 2, A(7));
-  CHECK(partial.lane(1) == 2);
-  CHECK(partial.lane(2) == 7);
-  simd::store(memory.data(), simd::pack<A>(1), 2);
-  CHECK(to_accumulator(memory[1]) == 1);
-  CHECK(to_accumulator(memory[2]) == 2);
 }
 
 TEST_CASE("folds over lanes") {
@@ -83,7 +65,10 @@ TEST_CASE("folds over lanes") {
   const auto x = simd::load<float>(values);
   CHECK(simd::horizontal_sum(x) == 1240);
   CHECK(simd::horizontal_max(x) == 225);
-  CHECK(simd::count(x > simd::pack<float>(100)) == 5);
+  simd::pack<float> counts(2);
+  count_into(counts, x > simd::pack<float>(100));
+  CHECK(simd::horizontal_sum(counts) == 2 * 16 + 5);
+  CHECK(counts.lane(15) == 3);
   const auto wide = simd::widen(x);
   CHECK(wide.low.lane(7) == 49);
   CHECK(wide.high.lane(0) == 64);

@@ -23,21 +23,26 @@ void for_each_block(index_t n, E& pool, F&& f, const vector_view<T>&... vectors)
   });
 }
 
+/// x y, exact for floats.
+HONE_INLINE simd::pack<double> product(const simd::pack<double>& x, const simd::pack<double>& y) { return x * y; }
+HONE_INLINE simd::double_halves product(const simd::pack<float>& x, const simd::pack<float>& y) {
+  const simd::double_halves a = simd::widen(x), b = simd::widen(y);
+  return {a.low * b.low, a.high * b.high};
+}
+
 /// A running sum in double, two packs for the halves of a float pack: the adds do not wait for each other.
 struct lane_sum {
   simd::pack<double> low = 0.0, high = 0.0;
 
   HONE_INLINE void add(const simd::pack<double>& x) { low += x; }
-  HONE_INLINE void add(const simd::pack<float>& x) {
-    const simd::double_halves wide = simd::widen(x);
-    low += wide.low;
-    high += wide.high;
+  HONE_INLINE void add(const simd::double_halves& x) {
+    low += x.low;
+    high += x.high;
   }
-  HONE_INLINE void add_product(const simd::pack<double>& x, const simd::pack<double>& y) { low += x * y; }
-  HONE_INLINE void add_product(const simd::pack<float>& x, const simd::pack<float>& y) {
-    const simd::double_halves a = simd::widen(x), b = simd::widen(y);
-    low += a.low * b.low;
-    high += a.high * b.high;
+  HONE_INLINE void add(const simd::pack<float>& x) { add(simd::widen(x)); }
+  template <class A>
+  HONE_INLINE void add_product(const simd::pack<A>& x, const simd::pack<A>& y) {
+    add(product(x, y));
   }
   [[nodiscard]] HONE_INLINE double total() const { return simd::horizontal_sum(low + high); }
 };
@@ -133,7 +138,7 @@ index_t count_nonfinite(const X& x, E&& pool = serial{}) {
   blocked_sum<1>(xs.size(), &result, [&](index_t begin, index_t end, double* partial) {
     pack_of<element_t<X>> counts(0);
     for_each_pack<pack_of<element_t<X>>::lanes>(begin, end, [&](index_t i, auto bound) {
-      counts += ones(simd::nonfinite(load_pack(xs, i, bound)));
+      count_into(counts, simd::nonfinite(load_pack(xs, i, bound)));
     }, xs);
     *partial = simd::horizontal_sum(counts);
   }, pool);

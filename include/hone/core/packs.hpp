@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 /// Vectors, a pack at a time: contiguous memory by vector loads, strided memory lane by lane, the end padded.
 #pragma once
-#include "hone/core/simd.hpp"
+#include "hone/core/simd_memory.hpp"
 #include "hone/core/view.hpp"
 
 namespace hone {

@@ -3,11 +3,9 @@
 /// count is the same on every machine, so that sums by lane give the same bits for SSE2, AVX2 and AVX-512; nothing
 /// else in the library knows a vector width. Compilers without the vector extension get the same loops over scalars.
 ///
-/// Loads convert from any storage type and stores round once; `load(p, count, fill)` and `store(p, pack, count)`
-/// handle the ends of arrays, so that an algorithm is written once, on packs.
+/// Loads and stores, which convert, are in core/simd_memory.hpp.
 #pragma once
 #include "hone/core/contract.hpp"
-#include "hone/core/scalar.hpp"
 
 #include <cstdint>
 #include <cstring>
@@ -188,21 +186,10 @@ HONE_INLINE mask<A> nonfinite(const pack<A>& x) {
   return !(abs(x) <= pack<A>((std::numeric_limits<A>::max)()));
 }
 
-/// How many lanes are true.
+/// Adds 1 to the true lanes of @p counts.
 template <class A>
-HONE_INLINE int count(const mask<A>& x) {
-  using I = detail::integer_of<A>;
-  I values[mask<A>::lanes];
-  std::memcpy(values, x.part, sizeof values);
-  I total = 0;
-  for (int i = 0; i < mask<A>::lanes; ++i) total -= values[i];
-  return static_cast<int>(total);
-}
-
-/// 1 in true lanes, 0 in the others: sums of it count.
-template <class A>
-HONE_INLINE pack<A> ones(const mask<A>& x) {
-  return select(x, pack<A>(1), pack<A>(0));
+HONE_INLINE void count_into(pack<A>& counts, const mask<A>& x) {
+  counts = select(x, counts + pack<A>(1), counts);
 }
 
 namespace detail {
@@ -279,77 +266,6 @@ HONE_INLINE double_halves widen(const pack<float>& x) {
   return result;
 }
 
-/// The numbers at p[0 … lanes), converted; no alignment is asked for.
-template <class A, scalar T>
-HONE_INLINE pack<A> load(const T* p) {
-  static_assert(std::is_same_v<A, accumulator_t<T>>, "a pack holds the accumulator type of what it loads");
-  pack<A> result;
-  if constexpr (std::is_same_v<A, T>) {
-    std::memcpy(result.part, p, sizeof result.part);
-  } else {
-#if defined(__GNUC__)
-    if constexpr (scalar_format<T> == format::bfloat16) {
-      using narrow = typename detail::native<std::uint16_t, detail::register_bytes / 2>::type;
-      using wide = typename detail::native<std::uint32_t, detail::register_bytes>::type;
-      narrow halves[pack<A>::parts];
-      std::memcpy(halves, p, sizeof halves);
-      for (std::size_t i = 0; i < pack<A>::parts; ++i) {
-        const wide bits = __builtin_convertvector(halves[i], wide) << 16;
-        std::memcpy(&result.part[i], &bits, sizeof bits);
-      }
-      return result;
-    }
-#endif
-    A values[pack<A>::lanes];
-    for (int i = 0; i < pack<A>::lanes; ++i) values[i] = to_accumulator(p[i]);
-    std::memcpy(result.part, values, sizeof values);
-  }
-  return result;
-}
-
-/// The first @p count < lanes numbers at p, and @p fill in the other lanes.
-template <class A, scalar T>
-HONE_INLINE pack<A> load(const T* p, index_t count, A fill = A{0}) {
-  A values[pack<A>::lanes];
-  for (int i = 0; i < pack<A>::lanes; ++i) values[i] = i < count ? to_accumulator(p[i]) : fill;
-  return load<A>(values);
-}
-
-template <scalar T, class A>
-HONE_INLINE void store(T* p, const pack<A>& x) {
-  static_assert(std::is_same_v<A, accumulator_t<T>>, "a pack holds the accumulator type of what it stores");
-  if constexpr (std::is_same_v<A, T>) {
-    std::memcpy(p, x.part, sizeof x.part);
-  } else {
-#if defined(__GNUC__)
-    if constexpr (scalar_format<T> == format::bfloat16) {
-      using narrow = typename detail::native<std::uint16_t, detail::register_bytes / 2>::type;
-      using wide = typename detail::native<std::uint32_t, detail::register_bytes>::type;
-      narrow halves[pack<A>::parts];
-      for (std::size_t i = 0; i < pack<A>::parts; ++i) {
-        wide bits;
-        std::memcpy(&bits, &x.part[i], sizeof bits);
-        const wide rounded = (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;
-        const wide quiet_nan = (bits >> 16) | 0x40u;
-        const wide is_nan = (bits & 0x7fffffffu) > 0x7f800000u;
-        halves[i] = __builtin_convertvector((is_nan & quiet_nan) | (~is_nan & rounded), narrow);
-      }
-      std::memcpy(p, halves, sizeof halves);
-      return;
-    }
-#endif
-    A values[pack<A>::lanes];
-    std::memcpy(values, x.part, sizeof values);
-    for (int i = 0; i < pack<A>::lanes; ++i) p[i] = from_accumulator<T>(values[i]);
-  }
-}
-
-/// The first @p count < lanes lanes.
-template <scalar T, class A>
-HONE_INLINE void store(T* p, const pack<A>& x, index_t count) {
-  A values[pack<A>::lanes];
-  std::memcpy(values, x.part, sizeof values);
-  for (index_t i = 0; i < count; ++i) p[i] = from_accumulator<T>(values[i]);
-}
+HONE_INLINE double_halves abs(const double_halves& x) { return {abs(x.low), abs(x.high)}; }
 
 }  // namespace hone::simd

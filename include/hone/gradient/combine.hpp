@@ -45,12 +45,13 @@ combine_report<K> apply(const Rule& rule, const task_gradients<T, K>& g, Out& ou
   using observed = observer<A, K, Geometry>;
   double sums[observed::terms];
   blocked_sum<observed::terms>(g.size(), sums, [&](index_t begin, index_t end, double* partial) {
+    const Rule own = rule;  // stores to the output cannot alias a copy: its numbers stay in registers
     observed seen;
     const auto run = [&](const auto& write, const auto&... target) HONE_INLINE_LAMBDA {
       for_each_task_pack(g.task, begin, end, [&](index_t i, auto bound) HONE_INLINE_LAMBDA {
         simd::pack<A> x[K];
         for (std::size_t a = 0; a < K; ++a) x[a] = load_pack(g.task[a], i, bound);
-        const simd::pack<A> combined = rule(x);
+        const simd::pack<A> combined = own(x);
         seen.see(x, combined);
         write(i, bound, combined);
       }, target...);
@@ -91,7 +92,7 @@ combine_report<K> combine_group(const Method& method, const task_gradients<T, K>
   } else {
     static_assert(K == 2 && element_method<Method, T>,
                   "hone::gradient::combine: the method offers neither weights(gram_matrix<K>) nor (forget, retain)");
-    return apply<Geometry>([&](const pack_of<T>(&x)[2]) HONE_INLINE_LAMBDA { return method(x[0], x[1]); }, g, out,
+    return apply<Geometry>([method](const pack_of<T>(&x)[2]) HONE_INLINE_LAMBDA { return method(x[0], x[1]); }, g, out,
                            offset, pool);
   }
 }

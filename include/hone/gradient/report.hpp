@@ -68,30 +68,32 @@ template <class A, std::size_t K, bool Geometry>
 class observer {
  public:
   static constexpr std::size_t pairs = K * (K + 1) / 2;
-  static constexpr std::size_t terms = Geometry ? 3 * K + pairs + 4 : K;
+  static constexpr std::size_t terms = Geometry ? 3 * K + pairs + 3 : K;
+  static constexpr std::size_t second = K > 1 ? 1 : 0;
 
   HONE_INLINE observer() {
     for (auto& c : count_) c = simd::pack<A>(0);
   }
 
   HONE_INLINE void see(const simd::pack<A> (&x)[K], const simd::pack<A>& combined) {
-    using simd::ones;
-    for (std::size_t a = 0; a < K; ++a) count_[a] += ones(simd::nonfinite(x[a]));
+    using simd::count_into;
+    for (std::size_t a = 0; a < K; ++a) count_into(count_[a], simd::nonfinite(x[a]));
     if constexpr (Geometry) {
       std::size_t s = 0;
       for (std::size_t a = 0; a < K; ++a) {
-        count_[K + a] += ones(signs_differ(combined, x[a]));
-        for (std::size_t b = a; b < K; ++b) sum_[s++].add_product(x[a], x[b]);
+        count_into(count_[K + a], signs_differ(combined, x[a]));
+        for (std::size_t b = a; b < K; ++b) {
+          const auto xx = hone::detail::product(x[a], x[b]);
+          sum_[s++].add(xx);
+          if (a == 0 && b == second) sum_.back().add(simd::abs(xx));
+        }
         sum_[s++].add_product(combined, x[a]);
       }
-      sum_[s++].add_product(combined, combined);
-      simd::mask<A> conflict = signs_differ(x[0], x[K > 1 ? 1 : 0]);
-      const simd::pack<A> magnitude = simd::abs(x[0]);
-      sum_[s++].add_product(magnitude, simd::abs(x[K > 1 ? 1 : 0]));
-      sum_[s].add_product(select(conflict, magnitude, simd::pack<A>(0)), simd::abs(x[K > 1 ? 1 : 0]));
+      sum_[s].add_product(combined, combined);
+      simd::mask<A> conflict = signs_differ(x[0], x[second]);
       for (std::size_t a = 0; a < K; ++a)
         for (std::size_t b = (max)(a + 1, std::size_t{2}); b < K; ++b) conflict = conflict | signs_differ(x[a], x[b]);
-      count_[2 * K] += ones(conflict);
+      count_into(count_[2 * K], conflict);
     }
   }
 
@@ -113,8 +115,8 @@ class observer {
         r.combined_dot[a] = *sums++;
       }
       r.combined_squared = *sums++;
-      r.mass = *sums++;
-      r.conflict_mass = *sums;
+      r.mass = *sums;
+      r.conflict_mass = (r.mass - r.gram(0, second)) / 2;  // what is not |g_0 g_1| + g_0 g_1, twice
     }
     return r;
   }
@@ -122,7 +124,7 @@ class observer {
  private:
   // A block has 4096 elements: a lane counts to 512 at most, exact in float.
   simd::pack<A> count_[Geometry ? 2 * K + 1 : K];
-  std::array<hone::detail::lane_sum, Geometry ? pairs + K + 3 : 0> sum_;
+  std::array<hone::detail::lane_sum, Geometry ? pairs + K + 2 : 0> sum_;
 };
 
 }  // namespace detail

@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+/// Packs from memory and back. Loads convert from any storage type and stores round once; `load(p, count, fill)` and
+/// `store(p, pack, count)` handle the ends of arrays, so that an algorithm is written once, on packs. 16-bit numbers are
+/// converted a register at a time, to the bits that core/scalar.hpp's conversions give.
+#pragma once
+#include "hone/core/scalar.hpp"
+#include "hone/core/simd.hpp"
+
+namespace hone::simd {
+
+#if defined(__GNUC__)
+namespace detail {
+
+/// One register: as floats, as their bits, as twice as many halves of them; and half a register of 16-bit numbers.
+using float_part = typename native<float, register_bytes>::type;
+using float_bits = typename native<std::uint32_t, register_bytes>::type;
+using float_halves = typename native<std::uint16_t, register_bytes>::type;
+using half_part = typename native<std::uint16_t, register_bytes / 2>::type;
+
+HONE_INLINE float_part as_float(const float_bits& x) {
+  float_part result;
+  std::memcpy(&result, &x, sizeof result);
+  return result;
+}
+HONE_INLINE float_bits as_bits(const float_part& x) {
+  float_bits result;
+  std::memcpy(&result, &x, sizeof result);
+  return result;
+}
+
+/// x << 16. One instruction on AVX-512, where g++ converts in halves and puts them together.
+HONE_INLINE float_bits upper_halves(const half_part& x) {
+#if defined(__AVX512BW__)
+  const float_halves interleaved =
+      __builtin_shufflevector(half_part{}, x, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23, 8, 24, 9, 25, 10,
+                              26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+  float_bits result;
+  std::memcpy(&result, &interleaved, sizeof result);
+  return result;
+#else
+  return __builtin_convertvector(x, float_bits) << 16;
+#endif
+}
+
+/// x >> 16
+HONE_INLINE half_part take_upper_halves(const float_bits& x) {
+#if defined(__AVX512BW__)
+  float_halves halves;
+  std::memcpy(&halves, &x, sizeof halves);
+  return __builtin_shufflevector(halves, halves, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31);
+#else
+  return __builtin_convertvector(x >> 16, half_part);
+#endif
+}
+
+/// The float of a 16-bit number that stands in the upper half of @p x.
+template <format Format>
+HONE_INLINE float_part from_upper_half(const float_bits& x) {
+  if constexpr (Format == format::bfloat16) {
+    return as_float(x);
+  } else {
+    const float_bits magnitude = (x & 0x7fff0000u) >> 3;
+    const float_bits finite = as_bits(as_float(magnitude) * 0x1p112f);
+    const float_bits exponent = x & 0x7c000000u;
+    const float_bits value = exponent == 0x7c000000u ? magnitude | 0x7f800000u : finite;
+    return as_float(value | (x & 0x80000000u));
+  }
+}
+
+/// The 16-bit number nearest to @p x, ties to even, in the upper half; a NaN becomes quiet.
+template <format Format>
+HONE_INLINE float_bits to_upper_half(const float_part& x) {
+  const float_bits bits = as_bits(x);
+  if constexpr (Format == format::bfloat16) {
+    const float_bits rounded = bits + 0x7fffu + ((bits >> 16) & 1u);
+    return x == x ? rounded : bits | 0x400000u;
+  } else {
+    const float_bits magnitude = bits & 0x7fffffffu;
+    const float_bits normal = (magnitude - 0x38000000u + 0xfffu + ((magnitude >> 13) & 1u)) << 3;
+    const float_bits subnormal = as_bits(as_float(magnitude) + 0.5f) << 16;
+    const float_bits nan = 0x7e000000u | ((magnitude << 3) & 0x03ff0000u);
+    float_bits result = magnitude < 0x38800000u ? subnormal : normal;
+    result = magnitude >= 0x47800000u ? float_bits{} + 0x7c000000u : result;
+    result = magnitude > 0x7f800000u ? nan : result;
+    return result | (bits & 0x80000000u);
+  }
+}
+
+}  // namespace detail
+#endif
+
+/// The numbers at p[0 … lanes), converted; no alignment is asked for.
+template <class A, scalar T>
+HONE_INLINE pack<A> load(const T* p) {
+  static_assert(std::is_same_v<A, accumulator_t<T>>, "a pack holds the accumulator type of what it loads");
+  pack<A> result;
+  if constexpr (std::is_same_v<A, T>) {
+    // Register by register: of a longer copy g++ makes narrow stores that wide loads wait for.
+    for (std::size_t i = 0; i < pack<A>::parts; ++i)
+      std::memcpy(&result.part[i], p + i * pack<A>::part_lanes, sizeof result.part[i]);
+  } else {
+#if defined(__GNUC__)
+    for (std::size_t i = 0; i < pack<A>::parts; ++i) {
+      detail::half_part halves;
+      std::memcpy(&halves, p + i * pack<A>::part_lanes, sizeof halves);
+      result.part[i] = detail::from_upper_half<scalar_format<T>>(detail::upper_halves(halves));
+    }
+#else
+    A values[pack<A>::lanes];
+    for (int i = 0; i < pack<A>::lanes; ++i) values[i] = to_accumulator(p[i]);
+    std::memcpy(result.part, values, sizeof values);
+#endif
+  }
+  return result;
+}
+
+/// The first @p count < lanes numbers at p, and @p fill in the other lanes.
+template <class A, scalar T>
+HONE_INLINE pack<A> load(const T* p, index_t count, A fill = A{0}) {
+  A values[pack<A>::lanes];
+  for (int i = 0; i < pack<A>::lanes; ++i) values[i] = i < count ? to_accumulator(p[i]) : fill;
+  return load<A>(values);
+}
+
+template <scalar T, class A>
+HONE_INLINE void store(T* p, const pack<A>& x) {
+  static_assert(std::is_same_v<A, accumulator_t<T>>, "a pack holds the accumulator type of what it stores");
+  if constexpr (std::is_same_v<A, T>) {
+    for (std::size_t i = 0; i < pack<A>::parts; ++i)
+      std::memcpy(p + i * pack<A>::part_lanes, &x.part[i], sizeof x.part[i]);
+  } else {
+#if defined(__GNUC__)
+    for (std::size_t i = 0; i < pack<A>::parts; ++i) {
+      const detail::half_part halves =
+          detail::take_upper_halves(detail::to_upper_half<scalar_format<T>>(x.part[i]));
+      std::memcpy(static_cast<void*>(p + i * pack<A>::part_lanes), &halves, sizeof halves);
+    }
+#else
+    A values[pack<A>::lanes];
+    std::memcpy(values, x.part, sizeof values);
+    for (int i = 0; i < pack<A>::lanes; ++i) p[i] = from_accumulator<T>(values[i]);
+#endif
+  }
+}
+
+/// The first @p count < lanes lanes.
+template <scalar T, class A>
+HONE_INLINE void store(T* p, const pack<A>& x, index_t count) {
+  A values[pack<A>::lanes];
+  std::memcpy(values, x.part, sizeof values);
+  for (index_t i = 0; i < count; ++i) p[i] = from_accumulator<T>(values[i]);
+}
+
+}  // namespace hone::simd

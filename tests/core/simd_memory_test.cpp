@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "hone/core/simd_memory.hpp"
+
+#include "support/catch.hpp"
+
+#include <cmath>
+#include <limits>
+#include <vector>
+
+using namespace hone;
+
+namespace {
+template <class A>
+bool same(A x, A y) {
+  return (std::isnan(x) && std::isnan(y)) || (x == y && std::signbit(x) == std::signbit(y));
+}
+}  // namespace
+
+TEMPLATE_TEST_CASE("loads and stores convert, and keep inside their count", "", float, double, bfloat16, float16) {
+  using T = TestType;
+  using A = accumulator_t<T>;
+  constexpr int lanes = simd::pack<A>::lanes;
+  const A infinity = std::numeric_limits<A>::infinity();
+  for (const A value : {A(0), A(-0.0), A(0.1), A(-3.5), A(1e30), infinity, -infinity}) {
+    std::vector<T> memory(static_cast<std::size_t>(lanes) + 2, from_accumulator<T>(A(5)));
+    simd::store(memory.data() + 1, simd::pack<A>(value));
+    const A expected = to_accumulator(from_accumulator<T>(value));
+    CHECK(same(to_accumulator(memory[1]), expected));
+    CHECK(same(simd::load<A>(memory.data() + 1).lane(lanes - 1), expected));
+    CHECK(to_accumulator(memory.front()) == 5);
+    CHECK(to_accumulator(memory.back()) == 5);
+  }
+  std::vector<T> memory(3, from_accumulator<T>(A(2)));
+  const auto partial = simd::load<A>(memory.data(), 2, A(7));
+  CHECK(partial.lane(1) == 2);
+  CHECK(partial.lane(2) == 7);
+  simd::store(memory.data(), simd::pack<A>(1), 2);
+  CHECK(to_accumulator(memory[1]) == 1);
+  CHECK(to_accumulator(memory[2]) == 2);
+}
+
+TEMPLATE_TEST_CASE("every 16-bit number is read and written as its own conversion does", "", bfloat16, float16) {
+  using T = TestType;
+  constexpr int lanes = simd::pack<float>::lanes;
+  index_t wrong = 0;
+  for (std::uint32_t first = 0; first < 65536; first += lanes) {
+    T memory[std::size_t{lanes}], written[std::size_t{lanes}];
+    for (std::uint32_t i = 0; i < lanes; ++i) memory[i].bits = static_cast<std::uint16_t>(first + i);
+    const auto x = simd::load<float>(memory);
+    simd::store(written, x);
+    for (int i = 0; i < lanes; ++i) {
+      wrong += !same(x.lane(i), to_accumulator(memory[i]));
+      wrong += written[i].bits != from_accumulator<T>(x.lane(i)).bits;
+    }
+  }
+  CHECK(wrong == 0);
+}
+
+TEMPLATE_TEST_CASE("floats of every exponent, ties and NaNs round to 16 bits as their own conversion does", "", bfloat16,
+                   float16) {
+  using T = TestType;
+  constexpr int lanes = simd::pack<float>::lanes;
+  index_t wrong = 0;
+  float values[std::size_t{lanes}];
+  std::size_t filled = 0;
+  const auto flush = [&] {
+    T written[std::size_t{lanes}];
+    simd::store(written, simd::load<float>(values));
+    for (std::size_t i = 0; i < lanes; ++i) wrong += written[i].bits != from_accumulator<T>(values[i]).bits;
+    filled = 0;
+  };
+  for (std::uint32_t high = 0; high < 4096; ++high)  // sign, exponent, three bits of the mantissa
+    for (const std::uint32_t low : {0u, 1u, 0xfffu, 0x1000u, 0x1001u, 0x1fffu, 0x2000u, 0x3000u, 0x7fffu, 0x8000u, 0x8001u,
+                                    0xffffu, 0x17fffu, 0x18000u, 0x18001u, 0xfffffu}) {
+      values[filled++] = std::bit_cast<float>(high << 20 | low);
+      if (filled == lanes) flush();
+    }
+  CHECK(wrong == 0);
+}
