@@ -7,7 +7,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . cmake/install_packages.sh
 install_packages g++ cmake ninja-build libeigen3-dev libbenchmark-dev
 build=${BUILD_DIR:-build-bench}
-cmake -S . -B "$build" -G Ninja -DHONE_BUILD_TESTS=OFF -DHONE_BUILD_BENCHMARKS=ON >/dev/null
+cmake --preset bench -B "$build" >/dev/null
 cmake --build "$build" >/dev/null
 echo "bash bench/run.sh $*"
 "$build/bench/hone_bench" "$@"

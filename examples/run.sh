@@ -4,9 +4,9 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . cmake/install_packages.sh
-install_packages g++ cmake ninja-build libeigen3-dev libxtensor-dev
+install_packages g++ cmake ninja-build libeigen3-dev libxtensor-dev libcli11-dev nlohmann-json3-dev
 build=${BUILD_DIR:-build-examples}
-cmake -S . -B "$build" -G Ninja -DHONE_BUILD_TESTS=OFF -DHONE_BUILD_EXAMPLES=ON >/dev/null
+cmake --preset examples -B "$build" >/dev/null
 cmake --build "$build"
 for program in "$build"/examples/quickstart_*; do
   [ -x "$program" ] && [ -f "$program" ] || continue

@@ -1,11 +1,16 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-# The three ways in: find_package after install, add_subdirectory, pkg-config. Each builds and runs one program.
+# The ways in: find_package after install, add_subdirectory, FetchContent, pkg-config. Each builds and runs one program.
 . tests/checks/common.sh
 root=$PWD
+export CMAKE_GENERATOR=Ninja
 cat >"$work/main.cpp" <<'CPP'
 #include "hone/core/blas.hpp"
+#include "hone/version.hpp"
 #include <vector>
+#ifdef PACKAGE_VERSION
+static_assert(PACKAGE_VERSION == HONE_VERSION);
+#endif
 int main() { return hone::sum(std::vector<float>(10, 1.0f)) == 10 ? 0 : 1; }
 CPP
 cmake -S . -B "$work/hone" -DHONE_BUILD_TESTS=OFF -DCMAKE_INSTALL_PREFIX="$work/prefix" >"$work/log"
@@ -20,9 +25,14 @@ consumer() {  # name, CMake line
     cmake --build "$work/$1/build" >>"$work/log" 2>&1 && "$work/$1/build/consumer" || { cat "$work/log"; echo "$1: failed"; exit 1; }
   echo "$1: works"
 }
-consumer find_package 'find_package(hone 0.1 REQUIRED COMPONENTS core)' core
+consumer find_package 'find_package(hone 0.1 REQUIRED COMPONENTS core)
+math(EXPR version "10000 * ${hone_VERSION_MAJOR} + 100 * ${hone_VERSION_MINOR} + ${hone_VERSION_PATCH}")
+add_compile_definitions(PACKAGE_VERSION=${version})' core
 consumer find_package_eigen 'find_package(hone REQUIRED COMPONENTS core hone io xtensor)' io
 consumer add_subdirectory "add_subdirectory($root hone)" hone
+consumer fetch_content "include(FetchContent)
+FetchContent_Declare(hone SOURCE_DIR $root)
+FetchContent_MakeAvailable(hone)" hone
 export PKG_CONFIG_PATH
 PKG_CONFIG_PATH=$(dirname "$(find "$work/prefix" -name hone.pc)")
 ${CXX:-g++} -std=c++20 "$work/main.cpp" $(pkg-config --cflags hone) -o "$work/consumer"

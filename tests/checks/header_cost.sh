@@ -20,7 +20,7 @@ for header in $(headers); do
     hone/core/thread_pool.hpp) limit=50 ;;
     hone/core/*) limit=29 ;;
     hone/io/*) continue ;;
-    *) if echo "#include \"$name\"" | ${CXX:-g++} -std=c++20 $includes -M -x c++ - | grep -q Eigen; then limit=125; else limit=50; fi ;;
+    *) if reads_eigen "$header"; then limit=125; else limit=50; fi ;;
   esac
   count=$(lines "#include \"$name\"")
   printf '%-44s %9d %6s %8s\n' "$name" "$count" "$((100 * count / eigen))%" "$(seconds "#include \"$name\"")"

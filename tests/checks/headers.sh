@@ -12,7 +12,7 @@ check() {  # compiler header
   printf '#include "%s"\n#include "%s"\n' "${2#include/}" "${2#include/}" >"$work/twice-$$.cpp"
   # The libraries beneath do not survive the macros; they are read first.
   local before=""
-  if grep -q 'Eigen\|xtensor\|nlohmann' "$2" || [[ $2 == *transformer* || $2 == *lora* || $2 == *linalg* ]]; then before="-include Eigen/Core"; fi
+  if reads_eigen "$2"; then before="-include Eigen/Core"; fi
   for standard in algorithm array atomic bit charconv chrono cmath complex cstdarg cstdio cstring deque filesystem fstream functional iterator limits map memory \
       numeric optional queue random span sstream stdexcept string string_view thread tuple unordered_map utility variant vector; do
     before+=" -include $standard"
@@ -31,7 +31,7 @@ check() {  # compiler header
     } ;;
   esac
 }
-export -f check flags_of
+export -f check flags_of reads_eigen
 export work warnings includes
 for compiler in $(compilers); do
   headers | xargs -P "$(nproc)" -I{} bash -c "check $compiler {}"

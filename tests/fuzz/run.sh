@@ -5,7 +5,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 . cmake/install_packages.sh
-install_packages clang nlohmann-json3-dev
+install_packages clang libclang-rt-dev nlohmann-json3-dev
 seconds=${1:-60}
 shift $(($# > 0))
 [ $# -gt 0 ] || set -- $(cd tests/fuzz && ls ./*_fuzz.cpp | sed 's|./\(.*\)_fuzz.cpp|\1|')

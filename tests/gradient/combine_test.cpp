@@ -139,13 +139,11 @@ TEST_CASE("scattered tensors: add up the products, ask once, combine tensor by t
   const auto f1 = normals<double>(300, 1), r1 = normals<double>(300, 2), f2 = normals<double>(50, 3),
              r2 = normals<double>(50, 4);
   std::vector<double> out1(300), out2(50);
-  // [docs] scattered
   gram_matrix<2> products = gram(tasks(f1, r1));
   products += gram(tasks(f2, r2));
   const auto weights = pcgrad{}.weights(products);
   weighted_sum(weights, tasks(f1, r1), out1);
   weighted_sum(weights, tasks(f2, r2), out2);
-  // [docs] end
   std::vector<double> f = f1, r = r1, expected(350);
   f.insert(f.end(), f2.begin(), f2.end());
   r.insert(r.end(), r2.begin(), r2.end());

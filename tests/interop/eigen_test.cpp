@@ -9,12 +9,14 @@ using namespace hone;
 
 TEST_CASE("rows, columns, maps, refs and transposes are seen with their strides") {
   Eigen::MatrixXf m = Eigen::MatrixXf::Random(5, 7);
-  auto row = m.row(2);
+  auto row = m.row(2);        // stride 5 in a column-major matrix
+  hone::fill(row, 2.0f);      // writes m(2, 0) … m(2, 6)
   CHECK(as_vector(row).stride() == 5);
-  CHECK(hone::sum(row) == Approx(static_cast<double>(m.row(2).sum())));
+  CHECK((m.row(2).array() == 2).all());
+  CHECK((m.array() == 2).count() == 7);
+  CHECK(hone::sum(row) == 14);
+  CHECK(hone::sum(m.row(3)) == Approx(static_cast<double>(m.row(3).sum())));
   CHECK(hone::sum(m.col(3)) == Approx(static_cast<double>(m.col(3).sum())));
-  hone::fill(row, 2.0f);
-  CHECK(m(2, 6) == 2);
   const auto transposed = as_matrix(m.transpose());
   CHECK(transposed.rows() == 7);
   CHECK(transposed(3, 2) == m(2, 3));

@@ -48,7 +48,7 @@ inline void invalid_argument_unless(bool ok, const char* function, const char* a
   HONE_THROW(std::invalid_argument(message));
 }
 
-/// <algorithm>'s, at a fraction of what including it costs.
+/// As `std::min` and `std::max`, at a fraction of what including `<algorithm>` costs.
 template <class T>
 constexpr T(min)(T a, T b) {
   return b < a ? b : a;

@@ -100,7 +100,7 @@ class ragged_view {
 };
 
 /// The door of a foreign type X (without const or reference): specialise with
-///   static auto vector(X&) -> vector_view<…>   and/or   static auto matrix(X&) -> matrix_view<…>
+///   `static auto vector(X&) -> vector_view<…>`   and/or   `static auto matrix(X&) -> matrix_view<…>`
 /// and the same for const X&.
 template <class X>
 struct view_traits {};

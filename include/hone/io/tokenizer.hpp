@@ -79,8 +79,8 @@ class tokenizer {
     std::string_view piece = this->piece(id);
     if (previous == begin_of_text && piece.starts_with(' ')) piece.remove_prefix(1);
     if (piece.size() == 6 && piece.starts_with("<0x") && piece.ends_with('>')) {
-      const int high = hex_digit(piece[3]), low = hex_digit(piece[4]);
-      if (high >= 0 && low >= 0) return {&byte_table[static_cast<std::size_t>(16 * high + low)], 1};
+      const int high = hex_digit(piece[3]), low = hex_digit(piece[4]), byte = 16 * high + low;
+      if (high >= 0 && low >= 0) return {&byte_table[static_cast<std::size_t>(byte)], 1};
     }
     return piece;
   }

@@ -40,7 +40,7 @@ loss_sum log_likelihood(const Z& logits, std::span<const std::int32_t> targets, 
 }
 
 /// The family: f(log p(y)) gives the weight of l in the loss, held constant in the gradient.
-/// @throws, @param as `log_likelihood`; nothing is written when it throws.
+/// Arguments and errors are those of `log_likelihood`; nothing is written when it throws.
 /// @note One read and one write of memory for rows that fit a cache; allocates nothing; bitwise for any executor.
 template <mutable_matrix Z, class F, executor E = const serial>
 loss_sum weighted_likelihood(Z&& logits, std::span<const std::int32_t> targets, F&& f, const row_options& options = {},

@@ -297,7 +297,7 @@ class decoder {
     invalid_argument_unless(w.shape() == config_, function, "w", "was made for a model of another shape");
     invalid_argument_unless(b.rows() <= w.capacity(), function, "b", "has %td rows, the workspace holds %td", b.rows(),
                             w.capacity());
-    invalid_argument_unless(b.offsets.size() >= 1 && b.offsets.front() == 0 && b.offsets.back() == b.rows(), function,
+    invalid_argument_unless(!b.offsets.empty() && b.offsets.front() == 0 && b.offsets.back() == b.rows(), function,
                             "b", "offsets must begin with 0 and end with the number of tokens, %td", b.rows());
     for (index_t s = 0; s < b.sequences(); ++s)
       invalid_argument_unless(b.end(s) >= b.begin(s) && b.end(s) - b.begin(s) <= config_.max_seq, function, "b",

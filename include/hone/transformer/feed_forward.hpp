@@ -29,8 +29,8 @@ void swiglu_forward(vector_view<const std::type_identity_t<T>> a, vector_view<co
   }, a, b, s);
 }
 
-/// @param ds holds the gradient of s and receives s itself, which the weight gradient behind it needs; @param da,
-///        @param db receive theirs (n each).
+/// @param ds holds the gradient of s and receives s itself, which the weight gradient behind it needs; @p da and @p db
+///        receive theirs (n each).
 template <class T>
 void swiglu_backward(vector_view<const std::type_identity_t<T>> a, vector_view<const std::type_identity_t<T>> b,
                      vector_view<T> ds, vector_view<T> da, vector_view<T> db) {

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+// What docs/io.md shows, in a folder with small files of the names that it uses.
+#include "hone/io/json_lines.hpp"
+#include "hone/io/llama2c.hpp"
+#include "hone/io/tokenizer.hpp"
+
+#include "io/support.hpp"
+
+namespace {
+
+/// A scratch folder that is the current one.
+struct current_folder {
+  current_folder() { std::filesystem::current_path(folder.path); }
+  current_folder(const current_folder&) = delete;
+  current_folder& operator=(const current_folder&) = delete;
+  ~current_folder() { std::filesystem::current_path(before); }
+
+  std::filesystem::path before = std::filesystem::current_path();
+  scratch_folder folder;
+};
+
+void write_model(const hone::transformer::config& c) {
+  const auto count = static_cast<std::size_t>(hone::transformer::parameter_count(c));
+  hone::io::write_llama2c("stories260K.bin", c, std::vector<float>(count, 0.5f));
+}
+
+/// The three special tokens and the 256 bytes.
+void write_vocabulary() {
+  byte_vector bytes;
+  hone::io::append_little_endian(bytes, std::int32_t{6});
+  for (int i = 0; i < 259; ++i) {
+    char piece[8];
+    std::snprintf(piece, sizeof piece, i < 3 ? "<%02X>" : "<0x%02X>", static_cast<unsigned>(i < 3 ? i : i - 3));
+    hone::io::append_little_endian(bytes, 0.0f);
+    hone::io::append_little_endian(bytes, static_cast<std::int32_t>(std::string_view(piece).size()));
+    const byte_vector text = to_bytes(piece);
+    bytes.insert(bytes.end(), text.begin(), text.end());
+  }
+  hone::io::atomic_file file("tok512.bin");
+  file.write(to_text(bytes));
+  file.commit();
+}
+
+}  // namespace
+
+TEST_CASE("docs: a model and its tokenizer") {
+  const current_folder here;
+  write_model({.d_model = 8, .d_ff = 12, .n_layers = 1, .n_heads = 2, .n_kv_heads = 1, .vocab = 259, .max_seq = 3});
+  write_vocabulary();
+  hone::io::checkpoint model = hone::io::read_llama2c("stories260K.bin");
+  // model.config, model.parameters, model.nonfinite: infinite or NaN parameters are kept and counted
+  hone::io::write_llama2c("trained.bin", model.config, model.parameters);  // run.c runs it
+  CHECK(hone::io::read_file("trained.bin") == hone::io::read_file("stories260K.bin"));
+
+  const hone::io::tokenizer tokenizer = hone::io::read_tokenizer("tok512.bin", model.config.vocab);
+  std::vector<hone::io::token_id> ids = tokenizer.encode("Once upon a time");  // begin of text in front
+  std::string text = tokenizer.decode(ids);                                    // "Once upon a time"
+  CHECK(ids.front() == 1);
+  CHECK(text == "Once upon a time");
+}
+
+TEST_CASE("docs: question-answer lines, and a file that appears whole") {
+  const current_folder here;
+  std::filesystem::create_directory("tofu");
+  {
+    hone::io::atomic_file file("tofu/forget01.json");
+    file.write(R"({"question": "Why?", "answer": "Because."})");
+    file.commit();
+  }
+  std::string seen;
+  const auto train = [&](const std::string& question, const std::string& answer) { seen += question + answer; };
+  for (const hone::io::question_answer& pair : hone::io::read_question_answers("tofu/forget01.json"))
+    train(pair.question, pair.answer);
+  CHECK(seen == "Why?Because.");
+
+  hone::io::atomic_file file("report.txt");  // writes report.txt.partial
+  file.write("all is well\n");
+  file.commit();                             // now report.txt is there; without a commit it stays as it was
+  CHECK(to_text(hone::io::read_file("report.txt")) == "all is well\n");
+}
