@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . cmake/install_packages.sh
-install_packages g++ clang cmake ninja-build pkg-config libeigen3-dev libxtensor-dev catch2 nlohmann-json3-dev
+install_packages g++ clang cmake ninja-build pkg-config libeigen3-dev libxtensor-dev catch2 libcli11-dev nlohmann-json3-dev
 build=${BUILD_DIR:-build}
 cmake -S . -B "$build" -G Ninja -DHONE_BUILD_TESTS=ON
 cmake --build "$build"
