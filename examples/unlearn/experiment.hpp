@@ -153,8 +153,8 @@ inline int run_experiment(const settings& s, const std::vector<std::string>& met
         own.forget_weight = weight;
         student pupil(shape, teacher.parameters(), own);
         const auto records =
-            pupil.unlearn(c, program::text("seed %llu, %s, weight %g", static_cast<unsigned long long>(own.seed),
-                                           method.c_str(), weight));
+            pupil.unlearn(c, program::text("%s %g, seed %llu", method.c_str(), weight,
+                                           static_cast<unsigned long long>(own.seed)));
         if (program::interrupted()) break;
         const report_card after = examine(pupil, c);
         all[method][weight].add(records, after, own.stop_at);

@@ -143,7 +143,7 @@ class student {
         record.retain_probability = net_.probability(retain_rows);
       }
       records.push_back(record);
-      bar.step(step, program::text("forget %.3f  retain %.3f  cos %+.2f  kept %+.2f", record.forget.mean(),
+      bar.step(step, program::text("forget %.2f retain %.2f cos %+.2f kept %+.2f", record.forget.mean(),
                                    record.retain.count > 0 ? record.retain.mean() : 0.0, record.report.cosine(0, 1),
                                    record.report.combined_cosine(1)));
       if (record.forget_probability < 0) continue;

@@ -49,7 +49,8 @@ int on_files(settings s) {
   pupil.stop_at(s.stop_at);
   const auto records = pupil.unlearn(c, s.combine);
   if (!s.save.empty()) io::write_llama2c(s.save, checkpoint.config, pupil.parameters());
-  const report_card after = examine(pupil, c);
+  if (program::interrupted()) std::fputs("interrupted: scoring what was reached; again to end at once\n", stderr);
+  const report_card after = records.empty() ? before : examine(pupil, c);
   write_json(s.json, {{"config", describe(s)},
                       {"before", to_json(before)},
                       {"after", to_json(after)},
