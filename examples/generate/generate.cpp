@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 /// Text from a llama2.c checkpoint, to stdout as it comes.
-#include "hone/transformer/generate.hpp"
-
-#include <CLI/CLI.hpp>
-
 #include "hone/io/llama2c.hpp"
 #include "hone/io/tokenizer.hpp"
+#include "hone/transformer/generate.hpp"
 #include "support/program.hpp"
+
+#include <CLI/CLI.hpp>
 
 int main(int argc, char** argv) {
   std::string checkpoint_file, tokenizer_file, prompt;
@@ -46,8 +45,7 @@ int main(int argc, char** argv) {
     if (std::ssize(tokens) > checkpoint.config.max_seq)
       throw std::runtime_error(program::text("a prompt of %zu tokens does not fit the model's %td", tokens.size(),
                                              checkpoint.config.max_seq));
-    if (!(options.sampling.top_p > 0 && options.sampling.top_p <= 1))
-      throw std::runtime_error(program::text("--top-p must be in (0, 1], is %g", options.sampling.top_p));
+    validate(options.sampling);
     std::int32_t previous = tokens.back();
     std::fputs(prompt.c_str(), stdout);
     try {

@@ -3,12 +3,12 @@
 /// exp(-mean l); whether greedy decoding gives it word for word; and ROUGE-L recall of what it gives, over lower-case
 /// words without stemming.
 #pragma once
-#include <cctype>
-
 #include "hone/loss/sequence.hpp"
 #include "hone/transformer/generate.hpp"
 #include "hone/transformer/trainer.hpp"
 #include "support/lessons.hpp"
+
+#include <cctype>
 
 namespace knowledge {
 

@@ -2,16 +2,16 @@
 /// Question-answer pairs as rows of a decoder: begin of text, question, answer, end of text; only the answer and the
 /// end have labels.
 #pragma once
+#include "hone/core/random.hpp"
+#include "hone/io/json_lines.hpp"
+#include "hone/loss/batch.hpp"
+#include "hone/transformer/decoder.hpp"
+
 #include <algorithm>
 #include <functional>
 #include <numeric>
 #include <string>
 #include <vector>
-
-#include "hone/core/random.hpp"
-#include "hone/io/json_lines.hpp"
-#include "hone/loss/batch.hpp"
-#include "hone/transformer/decoder.hpp"
 
 namespace lessons {
 

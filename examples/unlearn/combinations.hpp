@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 /// The ways to make one gradient of two that `unlearn` knows, by name. The losses carry the weights.
 #pragma once
-#include <span>
-#include <vector>
-
 #include "hone/core/thread_pool.hpp"
 #include "hone/gradient/combine.hpp"
 #include "hone/gradient/mgda.hpp"
 #include "hone/gradient/pcgrad.hpp"
 #include "hone/gradient/sago.hpp"
+
+#include <span>
+#include <vector>
 
 namespace unlearn {
 

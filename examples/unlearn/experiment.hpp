@@ -2,10 +2,10 @@
 /// The experiment on made-up facts: a small model is taught 200 facts about 40 authors and forgets those about four of
 /// them, with every combination of gradients, each until they are as unlikely as facts that it was never taught.
 #pragma once
-#include <map>
-
 #include "unlearn/authors.hpp"
 #include "unlearn/report_card.hpp"
+
+#include <map>
 
 namespace unlearn {
 

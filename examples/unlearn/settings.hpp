@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 /// What `unlearn` can be told on its command line.
 #pragma once
-#include <CLI/CLI.hpp>
-#include <nlohmann/json.hpp>
+#include "hone/io/file.hpp"
+#include "unlearn/combinations.hpp"
+#include "unlearn/objectives.hpp"
+
 #include <string>
 #include <thread>
 #include <vector>
 
-#include "hone/io/file.hpp"
-#include "unlearn/combinations.hpp"
-#include "unlearn/objectives.hpp"
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
 
 namespace unlearn {
 

@@ -78,7 +78,8 @@ refused 'too short for a llama2.c header' "$programs/generate" --checkpoint empt
 refused 'tokens, the model has 285' "$programs/generate" --checkpoint model.bin --tokenizer few.bin
 refused "bytes follow the model's 285 tokens" "$programs/generate" --checkpoint model.bin --tokenizer many.bin
 refused '--temperature' "${generate[@]}" --temperature -1
-refused '--top-p must be in (0, 1]' "${generate[@]}" --top-p 0
+refused 'top_p: must be in (0, 1]' "${generate[@]}" --top-p 0
+refused 'temperature: must be finite' "${generate[@]}" --temperature nan
 refused "does not fit the model's 128" "${generate[@]}" --prompt "$(printf 'a%.0s' {1..200})"
 
 unlearn=("$programs/unlearn" --checkpoint model.bin --tokenizer tokens.bin --forget forget.json --retain retain.json --retain-limit 4)
