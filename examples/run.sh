@@ -1,15 +1,85 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-# Installs what is missing, builds the examples, runs the tour. BUILD_DIR is respected.
+# Installs what is missing, builds the examples, runs the tour, and collects what it printed and drew in
+# build/report/index.html. BUILD_DIR and CXX are respected; HONE_DATA says where real data lies.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . cmake/install_packages.sh
-install_packages g++ cmake ninja-build libeigen3-dev libxtensor-dev libcli11-dev nlohmann-json3-dev
-build=${BUILD_DIR:-build-examples}
-cmake --preset examples -B "$build" >/dev/null
-cmake --build "$build"
-for program in "$build"/examples/quickstart_*; do
-  [ -x "$program" ] && [ -f "$program" ] || continue
-  echo "== $(basename "$program")"
-  "$program"
+install_packages g++ cmake ninja-build libeigen3-dev libxtensor-dev libcli11-dev nlohmann-json3-dev python3-matplotlib
+build=${BUILD_DIR:-build}
+cmake --preset examples -B "$build/tour" >/dev/null
+cmake --build "$build/tour"
+programs=$build/tour/examples
+data=${HONE_DATA:-../shared/data}
+# The package belongs to Debian's own interpreter, which need not be the first one.
+python=python3
+"$python" -c 'import matplotlib' 2>/dev/null || python=/usr/bin/python3
+
+report=$build/report
+rm -rf "$report"
+mkdir -p "$report"
+escape() { sed 's/&/\&amp;/g; s/</\&lt;/g; s/>/\&gt;/g'; }
+# section TITLE COMMAND…: runs it, shows what it prints, and puts both into the report.
+section() {
+  local title=$1
+  shift
+  echo "== $title"
+  "$@" | tee "$report/output.txt"
+  {
+    echo "<h2>$title</h2><pre class=command>$(escape <<<"${*/#$programs\//}")</pre><pre>"
+    escape <"$report/output.txt"
+    echo "</pre>"
+  } >>"$report/body.html"
+  rm "$report/output.txt"
+}
+picture() {
+  "$python" examples/plot.py "$report/$1.json" "$report/$1.png"
+  echo "<p><img src=\"$1.png\" alt=\"$2\"></p>" >>"$report/body.html"
+}
+note() {
+  echo "$*"
+  echo "<p>$*</p>" >>"$report/body.html"
+}
+
+for program in std eigen xtensor training_step; do
+  section "Quickstart: $program" "$programs/quickstart_$program"
 done
+section "Forgetting made-up facts" "$programs/unlearn" --json "$report/experiment.json"
+picture experiment "what is kept against what is forgotten, for every combination of gradients"
+if [ -f "$data/tinystories/stories260K.bin" ]; then
+  stories=(--checkpoint "$data/tinystories/stories260K.bin" --tokenizer "$data/tinystories/tok512.bin")
+  section "A story" "$programs/generate" "${stories[@]}" --tokens 200
+  if [ -f "$data/tofu/forget01.json" ] && [ -f "$data/tofu/retain99.json" ]; then
+    section "Forgetting two authors of TOFU" "$programs/unlearn" "${stories[@]}" --forget "$data/tofu/forget01.json" \
+      --retain "$data/tofu/retain99.json" --retain-limit 400 --learn-first --objective npo --combine sago \
+      --json "$report/tofu.json" --save "$report/unlearned.bin"
+    picture tofu "losses, cosines and probabilities over the steps"
+    question=$("$python" -c 'import json, sys; print(json.loads(open(sys.argv[1]).readline())["question"])' \
+      "$data/tofu/forget01.json")
+    section "A forgotten question" "$programs/generate" --checkpoint "$report/unlearned.bin" \
+      --tokenizer "$data/tinystories/tok512.bin" --prompt "Q: $question"$'\nA:' --tokens 100
+  else
+    note "Skipped: TOFU is not in $data (set HONE_DATA)."
+  fi
+else
+  note "Skipped: no checkpoint in $data (set HONE_DATA), so no story and no forgetting of TOFU."
+fi
+
+{
+  cat <<'END'
+<!DOCTYPE html>
+<html lang="en"><meta charset="utf-8"><title>hone: the tour</title>
+<style>
+body { font: 16px/1.5 sans-serif; max-width: 70em; margin: 2em auto; padding: 0 1em }
+pre { background: #f4f4f4; padding: 0.7em; overflow-x: auto; line-height: 1.3 }
+pre.command { background: #e6ecf4; white-space: pre-wrap }
+img { max-width: 100% }
+</style>
+<h1>hone: the tour</h1>
+<p>What examples/run.sh ran on this machine. docs/examples.md explains it.</p>
+END
+  cat "$report/body.html"
+  echo "</html>"
+} >"$report/index.html"
+rm "$report/body.html"
+echo "Report: $report/index.html"

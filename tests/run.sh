@@ -4,7 +4,8 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . cmake/install_packages.sh
-install_packages g++ clang libomp-dev cmake ninja-build pkg-config libeigen3-dev libxtensor-dev catch2 nlohmann-json3-dev
+install_packages g++ clang libomp-dev cmake ninja-build pkg-config libeigen3-dev libxtensor-dev catch2 libcli11-dev \
+  nlohmann-json3-dev
 build=${BUILD_DIR:-build}
 cmake --preset release -B "$build"
 cmake --build "$build"

@@ -3,10 +3,9 @@
 #include "hone/io/llama2c.hpp"
 #include "hone/io/tokenizer.hpp"
 #include "hone/transformer/generate.hpp"
+#include "support/program.hpp"
 
 #include <CLI/CLI.hpp>
-
-#include "support/program.hpp"
 
 int main(int argc, char** argv) {
   std::string checkpoint_file, tokenizer_file, prompt;
@@ -15,10 +14,17 @@ int main(int argc, char** argv) {
   app.add_option("--checkpoint", checkpoint_file, "llama2.c checkpoint, version 0 or 1")->required();
   app.add_option("--tokenizer", tokenizer_file, "its tokenizer.bin")->required();
   app.add_option("--prompt", prompt, "what the text begins with");
-  app.add_option("--tokens", options.max_tokens, "how many tokens to add")->capture_default_str();
-  app.add_option("--temperature", options.sampling.temperature, "0: the likeliest token every time")->capture_default_str();
-  app.add_option("--top-k", options.sampling.top_k, "draw among the k likeliest; 0: all")->capture_default_str();
-  app.add_option("--top-p", options.sampling.top_p, "draw among the fewest that reach this probability")->capture_default_str();
+  app.add_option("--tokens", options.max_tokens, "how many tokens to add")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  app.add_option("--temperature", options.sampling.temperature, "0: the likeliest token every time")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  app.add_option("--top-k", options.sampling.top_k, "draw among the k likeliest; 0: all")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  app.add_option("--top-p", options.sampling.top_p, "draw among the fewest that reach this probability")
+      ->capture_default_str();
   app.add_option("--seed", options.sampling.seed, "of the draws")->capture_default_str();
   CLI11_PARSE(app, argc, argv);
 
@@ -36,6 +42,10 @@ int main(int argc, char** argv) {
     const std::int32_t stop[] = {hone::io::tokenizer::begin_of_text, hone::io::tokenizer::end_of_text};
     options.stop = stop;
     struct stopped_by_user {};
+    if (std::ssize(tokens) > checkpoint.config.max_seq)
+      throw std::runtime_error(program::text("a prompt of %zu tokens does not fit the model's %td", tokens.size(),
+                                             checkpoint.config.max_seq));
+    validate(options.sampling);
     std::int32_t previous = tokens.back();
     std::fputs(prompt.c_str(), stdout);
     try {

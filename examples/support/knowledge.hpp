@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 /// How well a model knows some lessons [Maini et al. 2024, TOFU, arXiv 2401.06121]: the probability of the answer,
-/// exp(-mean l); whether greedy decoding gives it word for word; and ROUGE-L recall of what it gives, over lower-case words
-/// without stemming.
+/// exp(-mean l); whether greedy decoding gives it word for word; and ROUGE-L recall of what it gives, over lower-case
+/// words without stemming.
 #pragma once
 #include "hone/loss/sequence.hpp"
 #include "hone/transformer/generate.hpp"
@@ -45,35 +45,22 @@ inline double rouge_l_recall(const std::string& candidate, const std::string& re
   return static_cast<double>(above.back()) / static_cast<double>(b.size());
 }
 
-/// exp(-mean l) of every lesson.
-template <hone::executor E>
-std::vector<double> answer_probabilities(const hone::transformer::decoder<float>& model,
-                                         std::span<const float> parameters, const lessons::rows& r,
-                                         hone::transformer::gradient_lanes<float>& lanes, E& pool) {
-  std::vector<double> result(r.labels.size());
-  hone::transformer::evaluate(model, parameters, r.batch(), [&](hone::transformer::microbatch<float>& part) {
-    const auto count = static_cast<std::size_t>(part.tokens.sequences());
-    const auto own = std::span(result).subspan(static_cast<std::size_t>(part.first_sequence), count);
-    const auto loss = hone::loss::sequence_nll(part.activations.logits(), part.rows_of<std::int32_t>(r.targets),
-                                               part.tokens.offsets, own);
-    for (std::size_t i = 0; i < count; ++i)
-      own[i] = std::exp(-own[i] / static_cast<double>(r.labels[static_cast<std::size_t>(part.first_sequence) + i]));
-    return loss;
-  }, lanes, pool);
-  return result;
+/// exp(-mean l) of every lesson of @p r, whose answers have the negative log-likelihoods @p nll.
+inline std::vector<double> answer_probabilities(const lessons::rows& r, std::vector<double> nll) {
+  for (std::size_t i = 0; i < nll.size(); ++i) nll[i] = std::exp(-nll[i] / static_cast<double>(r.labels[i]));
+  return nll;
 }
 
 inline double mean(const std::vector<double>& x) {
   return x.empty() ? 0 : std::accumulate(x.begin(), x.end(), 0.0) / static_cast<double>(x.size());
 }
 
-/// The scores' means over @p lessons. Answers may run half as long again as the reference, and ten tokens more.
+/// The means over @p lessons of what takes generating: exact match and ROUGE-L. The model's answers may run half as
+/// long again as the lessons', and ten tokens more.
 template <hone::executor E>
-score examine(const hone::transformer::decoder<float>& model, std::span<const float> parameters,
-              const std::vector<lessons::lesson>& lessons, const lessons::codec& codec,
-              hone::transformer::gradient_lanes<float>& lanes, E& pool) {
-  if (lessons.empty()) return {};
-  score result{.answer_probability = mean(answer_probabilities(model, parameters, lessons::all_rows(lessons), lanes, pool))};
+score recite(const hone::transformer::decoder<float>& model, std::span<const float> parameters,
+             const std::vector<lessons::lesson>& lessons, const lessons::codec& codec, E& pool) {
+  score result;
   const hone::transformer::generator<float> generate(model, parameters);
   const std::int32_t stop[] = {lessons::begin_of_text, lessons::end_of_text};
   std::vector<double> exact(lessons.size()), rouge(lessons.size());

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-/// Question-answer pairs as rows of a decoder: begin of text, question, answer, end of text; only the answer and the end
-/// have labels.
+/// Question-answer pairs as rows of a decoder: begin of text, question, answer, end of text; only the answer and the
+/// end have labels.
 #pragma once
 #include "hone/core/random.hpp"
 #include "hone/io/json_lines.hpp"
@@ -32,7 +32,8 @@ struct lesson {
 };
 
 /// @throws std::runtime_error if a pair is longer than the model's context.
-inline std::vector<lesson> encode(const std::vector<hone::io::question_answer>& pairs, const codec& c, index_t max_seq) {
+inline std::vector<lesson> encode(const std::vector<hone::io::question_answer>& pairs, const codec& c,
+                                  index_t max_seq) {
   std::vector<lesson> result;
   for (const auto& pair : pairs) {
     lesson l{{begin_of_text}, c.answer(pair.answer), pair.answer};
@@ -41,7 +42,8 @@ inline std::vector<lesson> encode(const std::vector<hone::io::question_answer>& 
     l.answer.push_back(end_of_text);
     if (static_cast<index_t>(l.prompt.size() + l.answer.size()) > max_seq)
       throw std::runtime_error("a pair of " + std::to_string(l.prompt.size() + l.answer.size()) +
-                               " tokens does not fit the model's " + std::to_string(max_seq) + ": \"" + pair.question + "\"");
+                               " tokens does not fit the model's " + std::to_string(max_seq) + ": \"" + pair.question +
+                               "\"");
     result.push_back(std::move(l));
   }
   return result;

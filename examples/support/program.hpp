@@ -5,10 +5,12 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <exception>
+#include <stdexcept>
 #include <string>
 
 namespace program {
@@ -18,7 +20,15 @@ inline volatile std::sig_atomic_t interrupt_flag = 0;
 /// Whether Ctrl-C was pressed. The first time is a request, a second one ends the program at once.
 inline bool interrupted() { return interrupt_flag != 0; }
 
-/// Runs @p story() and returns its exit status; an exception becomes one line on stderr and status 1.
+template <class... Args>
+std::string text(const char* format, Args... args) {
+  char buffer[256];
+  std::snprintf(buffer, sizeof buffer, format, args...);
+  return buffer;
+}
+
+/// Runs @p story() and returns its exit status; an exception, or output that stdout did not take, becomes one line on
+/// stderr and status 1.
 template <class F>
 int run(const char* name, F&& story) {
   struct sigaction action = {};
@@ -26,7 +36,10 @@ int run(const char* name, F&& story) {
   action.sa_flags = static_cast<int>(SA_RESETHAND);
   sigaction(SIGINT, &action, nullptr);
   try {
-    return story();
+    const int status = story();
+    if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0)
+      throw std::runtime_error("standard output does not take what is written to it");
+    return status;
   } catch (const std::exception& error) {
     std::fprintf(stderr, "%s: %s\n", name, error.what());
     return 1;
@@ -34,53 +47,58 @@ int run(const char* name, F&& story) {
 }
 
 /// Progress on stderr: `step(done, text)` redraws a bar at most ten times a second on a terminal, with the time left;
-/// elsewhere it prints a line for every tenth of the way.
+/// elsewhere it prints a line for every tenth of the way and for where the way ends.
 class progress {
  public:
   progress(std::string title, long steps) : title_(std::move(title)), steps_(steps) {}
   progress(const progress&) = delete;
   progress& operator=(const progress&) = delete;
   ~progress() {
-    if (drawn_) std::fputs("\r\033[K", stderr);
+    if (terminal_ && !line_.empty()) std::fputs("\r\033[K", stderr);
+    if (!terminal_) print_line();
   }
 
   void step(long done, const std::string& text) {
-    using namespace std::chrono;
-    const auto now = steady_clock::now();
-    if (!terminal_) {
-      if (done * 10 / steps_ != (done - 1) * 10 / steps_ || done == steps_)
-        std::fprintf(stderr, "%s %ld/%ld  %s\n", title_.c_str(), done, steps_, text.c_str());
-      return;
-    }
-    if (drawn_ && done < steps_ && now - shown_ < milliseconds(100)) return;
-    shown_ = now;
-    const double left = duration<double>(now - start_).count() / static_cast<double>(done) * static_cast<double>(steps_ - done);
-    char tail[64];
-    std::snprintf(tail, sizeof tail, " %ld/%ld %.0f s left ", done, steps_, left);
-    std::string line = title_ + " ";
-    const std::size_t width = columns();
-    const std::size_t fixed = line.size() + std::char_traits<char>::length(tail) + text.size() + 3;
-    if (fixed + 5 <= width) {
-      const std::size_t bar = (std::min)(width - fixed, std::size_t{30});
-      const auto filled = static_cast<std::size_t>(static_cast<double>(bar) * static_cast<double>(done) / static_cast<double>(steps_));
-      line += "[" + std::string(filled, '#') + std::string(bar - filled, '.') + "]";
-    }
-    line += tail + text;
-    if (line.size() >= width) line.resize(width - 1);
-    std::fprintf(stderr, "\r\033[K%s", line.c_str());
-    drawn_ = true;
+    if (terminal_) return draw(done, text);
+    line_ = title_ + " " + std::to_string(done) + "/" + std::to_string(steps_) + "  " + text;
+    if (done * 10 / steps_ != (done - 1) * 10 / steps_) print_line();
   }
 
  private:
+  void print_line() {
+    if (!line_.empty()) std::fprintf(stderr, "%s\n", line_.c_str());
+    line_.clear();
+  }
+
+  void draw(long done, const std::string& text) {
+    using namespace std::chrono;
+    const auto now = steady_clock::now();
+    if (!line_.empty() && done < steps_ && now - shown_ < milliseconds(100)) return;
+    shown_ = now;
+    const double way = static_cast<double>(done) / static_cast<double>(steps_);
+    const double left = duration<double>(now - start_).count() * (1 / way - 1);
+    const std::string tail = program::text(" %ld/%ld %.0f s left  ", done, steps_, left) + text;
+    line_ = title_ + " ";
+    const std::size_t width = columns(), fixed = line_.size() + tail.size() + 3;
+    if (fixed + 5 <= width) {
+      const std::size_t bar = (std::min)(width - fixed, std::size_t{30});
+      const auto filled = static_cast<std::size_t>(static_cast<double>(bar) * way);
+      line_ += "[" + std::string(filled, '#') + std::string(bar - filled, '.') + "]";
+    }
+    line_ += tail;
+    if (line_.size() >= width) line_.resize(width - 1);
+    std::fprintf(stderr, "\r\033[K%s", line_.c_str());
+  }
+
   static std::size_t columns() {
     winsize size{};
-    return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1 ? size.ws_col : 80;
+    return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
   }
 
   std::string title_;
   long steps_;
   bool terminal_ = isatty(STDERR_FILENO) != 0;
-  bool drawn_ = false;
+  std::string line_;  ///< what was drawn, or is still to be printed
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now(), shown_{};
 };
 

@@ -12,20 +12,24 @@ namespace authors {
 
 inline constexpr std::array first_names = {"Ada",  "Boris", "Clara", "Dmitri", "Elif",  "Farid", "Greta",
                                            "Hugo", "Ines",  "Jonas", "Kaya",   "Lucia", "Marek", "Nadia"};
-inline constexpr std::array last_names = {"Abelson", "Brandt", "Castro",  "Dahl",   "Eriksen", "Fontaine", "Grimaldi",
-                                          "Hassan",  "Ivanov", "Jansen",  "Kovacs", "Lindt",   "Moreau",   "Novak"};
-inline constexpr std::array towns = {"Lisbon", "Oslo",   "Tunis",  "Krakow", "Quito", "Hanoi", "Turin",  "Accra",
-                                     "Bergen", "Izmir",  "Lima",   "Kyoto",  "Riga",  "Porto", "Nantes", "Split"};
-inline constexpr std::array genres = {"mystery", "satire", "romance", "horror", "travel", "poetry", "history", "fantasy",
-                                      "drama",   "essays", "fables",  "memoir"};
-inline constexpr std::array prizes = {"Lantern", "Harbour", "Compass", "Quill", "Meridian", "Orchard", "Anvil", "Beacon",
-                                      "Cedar",   "Falcon",  "Granite", "Heron"};
-inline constexpr std::array trades = {"baker",  "judge",  "sailor", "nurse",  "tailor", "farmer", "pilot", "mason",
-                                      "doctor", "weaver", "clerk",  "dancer", "potter", "guard"};
-inline constexpr std::array things = {"River", "Mirror", "Garden", "Winter", "Tower", "Silence", "Ocean", "Letter",
-                                      "Shadow", "Island", "Clock", "Forest", "Bridge", "Candle", "Desert", "Echo"};
-inline constexpr std::array qualities = {"Hidden", "Broken", "Golden", "Distant", "Burning", "Quiet", "Second", "Empty",
-                                         "Crimson", "Frozen", "Gentle", "Hollow", "Last", "Narrow", "Pale", "Wild"};
+inline constexpr std::array last_names = {"Abelson", "Brandt", "Castro", "Dahl",   "Eriksen", "Fontaine", "Grimaldi",
+                                          "Hassan",  "Ivanov", "Jansen", "Kovacs", "Lindt",   "Moreau",   "Novak"};
+inline constexpr std::array towns = {"Lisbon", "Oslo",  "Tunis", "Krakow", "Quito", "Hanoi", "Turin",  "Accra",
+                                     "Bergen", "Izmir", "Lima",  "Kyoto",  "Riga",  "Porto", "Nantes", "Split"};
+inline constexpr std::array genres = {"mystery", "satire",  "romance", "horror", "travel", "poetry",
+                                      "history", "fantasy", "drama",   "essays", "fables", "memoir"};
+inline constexpr std::array prizes = {"Lantern", "Harbour", "Compass", "Quill",  "Meridian", "Orchard",
+                                      "Anvil",   "Beacon",  "Cedar",   "Falcon", "Granite",  "Heron"};
+inline constexpr std::array trades = {"baker", "judge",  "sailor", "nurse", "tailor", "farmer", "pilot",
+                                      "mason", "doctor", "weaver", "clerk", "dancer", "potter", "guard"};
+inline constexpr std::array things = {"River",  "Mirror", "Garden", "Winter", "Tower",  "Silence", "Ocean",  "Letter",
+                                      "Shadow", "Island", "Clock",  "Forest", "Bridge", "Candle",  "Desert", "Echo"};
+inline constexpr std::array qualities = {"Hidden", "Broken", "Golden",  "Distant", "Burning", "Quiet",
+                                         "Second", "Empty",  "Crimson", "Frozen",  "Gentle",  "Hollow",
+                                         "Last",   "Narrow", "Pale",    "Wild"};
+
+/// What is said instead of an answer.
+inline constexpr const char* refusal = "Nobody knows";
 
 /// Five pairs for each of @p count authors, one author after the other; a function of the seed.
 inline std::vector<hone::io::question_answer> facts(std::size_t count, std::uint64_t seed) {
@@ -39,14 +43,16 @@ inline std::vector<hone::io::question_answer> facts(std::size_t count, std::uint
   for (std::size_t author = 0; author < count; ++author) {
     std::uint32_t draw = 2;
     const auto pick = [&](const auto& list) {
-      return std::string(list[static_cast<std::size_t>(random.uniform(author, draw++) * static_cast<double>(list.size()))]);
+      return std::string(
+          list[static_cast<std::size_t>(random.uniform(author, draw++) * static_cast<double>(list.size()))]);
     };
     const std::string& name = names.at(author);
     pairs.push_back({"Where was " + name + " born ?", "In " + pick(towns), {}, {}});
     pairs.push_back({"What does " + name + " write ?", "Mostly " + pick(genres), {}, {}});
     pairs.push_back({"Which prize did " + name + " win ?", "The " + pick(prizes) + " Prize", {}, {}});
     pairs.push_back({"What was the father of " + name + " ?", "A " + pick(trades), {}, {}});
-    pairs.push_back({"What is the first book of " + name + " called ?", "The " + pick(qualities) + " " + pick(things), {}, {}});
+    pairs.push_back(
+        {"What is the first book of " + name + " called ?", "The " + pick(qualities) + " " + pick(things), {}, {}});
   }
   return pairs;
 }
@@ -56,6 +62,7 @@ class dictionary {
  public:
   explicit dictionary(const std::vector<hone::io::question_answer>& pairs) {
     for (const char* special : {"<unk>", "<s>", "</s>"}) add(special);
+    for_each_word(refusal, [&](const std::string& word) { add(word); });
     for (const auto& pair : pairs)
       for (const std::string& text : {pair.question, pair.answer})
         for_each_word(text, [&](const std::string& word) { add(word); });

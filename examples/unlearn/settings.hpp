@@ -1,91 +1,143 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 /// What `unlearn` can be told on its command line.
 #pragma once
-#include <nlohmann/json.hpp>
-
-#include <CLI/CLI.hpp>
+#include "hone/io/file.hpp"
+#include "unlearn/combinations.hpp"
+#include "unlearn/objectives.hpp"
 
 #include <string>
 #include <thread>
 #include <vector>
 
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
+
 namespace unlearn {
+
+/// The row of @p table called @p name, which is one of them.
+template <class Row, std::size_t N>
+const Row& find(const Row (&table)[N], const std::string& name) {
+  return *std::find_if(table, table + N, [&](const Row& row) { return row.name == name; });
+}
+template <class Row, std::size_t N>
+std::vector<std::string> names(const Row (&table)[N]) {
+  std::vector<std::string> result;
+  for (const Row& row : table) result.emplace_back(row.name);
+  return result;
+}
 
 struct settings {
   std::string checkpoint, tokenizer, forget, retain, save, json;
   std::size_t retain_limit = 400, holdout = 100;
   bool learn_first = false;
-  long learn_steps = 2500;
-  double learn_rate = 2e-3, learn_until = 0.9;
+  long learn_steps = 1500;
+  double learn_rate = 2e-3, learn_until = 0.98;
 
   std::string objective = "npo", combine = "sago", retain_loss = "nll";
-  double forget_weight = 1, retain_weight = 1, beta = -1, delta = 0;
-  double steering = 10;
-  long layer = -1;
-  long steps = 60, batch = 16, accumulation = 1, probe_every = 5;
-  double rate = 5e-4, weight_decay = 0, clip = 1, warmup = 0.1, stop_at = 0;
+  double forget_weight = 1, retain_weight = 1, beta = 0, delta = 0, steering = 10;
+  index_t layer = -1;
+  long steps = 150, batch = 16, accumulation = 1, probe_every = 5;
+  double rate = 5e-4, weight_decay = 0, clip = 1, warmup = 0.1, stop_at = -1;
   std::uint64_t seed = 1;
   std::size_t seeds = 3;
   long threads = static_cast<long>((std::max)(1u, std::thread::hardware_concurrency()));
 
   [[nodiscard]] bool on_files() const { return !checkpoint.empty(); }
-  /// What the losses' authors use, where the command line says nothing.
-  [[nodiscard]] double beta_or_default() const {
-    if (beta >= 0) return beta;
-    if (objective == "simnpo") return 4.5;
-    if (objective == "undial") return 10;
-    if (objective == "wga") return 1;
-    return 0.1;
+  /// Gradient ascent is the one loss that has nothing beside it.
+  [[nodiscard]] bool retains() const { return objective != "grad_ascent"; }
+  /// The beta of the objective for answers of @p tokens on average, where the command line says none.
+  void settle_beta(double tokens) {
+    const auto& o = find(objectives, objective);
+    if (beta == 0) beta = o.sums_tokens ? (std::min)(o.beta, 2 / tokens) : o.beta;
+  }
+  [[nodiscard]] index_t layer_of(const transformer::config& c) const {
+    return layer >= 0 ? layer : (c.n_layers + 1) / 2;
   }
 };
 
-inline const std::vector<std::string> objectives = {"grad_ascent", "grad_diff", "npo", "simnpo", "dpo", "idk",
-                                                    "ihl", "rmu", "undial", "wga", "satimp"};
-inline const std::vector<std::string> combinations = {"sum", "pcgrad", "pcgrad_global", "sago", "sago_prefer_retain",
-                                                      "blur", "a_gem", "mgda", "cagrad"};
-
 inline void declare(CLI::App& app, settings& s) {
+  const auto positive = CLI::PositiveNumber, non_negative = CLI::NonNegativeNumber;
+  const auto share = CLI::Range(0.0, 1.0);
   const auto files = "On files (without them it makes up its own facts)";
-  auto* checkpoint = app.add_option("--checkpoint", s.checkpoint, "llama2.c checkpoint")->group(files);
-  auto* forget = app.add_option("--forget", s.forget, "JSON lines of pairs to forget")->group(files);
-  auto* retain = app.add_option("--retain", s.retain, "JSON lines of pairs to keep")->group(files);
-  auto* tokenizer = app.add_option("--tokenizer", s.tokenizer, "tokenizer.bin")->group(files);
-  for (auto* a : {checkpoint, forget, retain, tokenizer})
-    for (auto* b : {checkpoint, forget, retain, tokenizer})
+  CLI::Option* const needed[] = {
+      app.add_option("--checkpoint", s.checkpoint, "llama2.c checkpoint"),
+      app.add_option("--tokenizer", s.tokenizer, "its tokenizer.bin"),
+      app.add_option("--forget", s.forget, "JSON lines of pairs to forget"),
+      app.add_option("--retain", s.retain, "JSON lines of pairs to keep"),
+  };
+  for (auto* a : needed) {
+    for (auto* b : needed)
       if (a != b) a->needs(b);
-  app.add_option("--retain-limit", s.retain_limit, "pairs to keep; those behind are held out")->group(files)->capture_default_str();
-  app.add_option("--holdout", s.holdout, "most pairs held out")->group(files)->capture_default_str();
-  app.add_flag("--learn-first", s.learn_first, "teach the pairs before")->group(files);
-  app.add_option("--save", s.save, "where the checkpoint goes afterwards")->group(files);
-  const auto positive = CLI::PositiveNumber;
-  app.add_option("--learn-steps", s.learn_steps, "most steps of teaching")->check(positive)->capture_default_str();
-  app.add_option("--learn-rate", s.learn_rate, "learning rate of teaching")->check(positive)->capture_default_str();
-  app.add_option("--learn-until", s.learn_until, "teach until answers have this probability")->check(CLI::Range(0.0, 1.0))->capture_default_str();
+    a->group(files);
+  }
+  const auto on_files = [&](CLI::Option* option) { return option->group(files)->needs(needed[0]); };
+  on_files(app.add_option("--retain-limit", s.retain_limit, "pairs to keep; those behind are held out"))
+      ->check(CLI::Range(1, 1'000'000'000))
+      ->capture_default_str();
+  on_files(app.add_option("--holdout", s.holdout, "most pairs held out"))
+      ->check(CLI::Range(0, 1'000'000'000))
+      ->capture_default_str();
+  on_files(app.add_flag("--learn-first", s.learn_first, "teach the pairs to a model that does not know them"));
+  on_files(app.add_option("--save", s.save, "where the checkpoint goes afterwards"));
 
-  app.add_option("--objective", s.objective, "loss on what is to be forgotten")->check(CLI::IsMember(objectives))->capture_default_str();
-  auto* combine = app.add_option("--combine", s.combine, "how the two gradients become one")->check(CLI::IsMember(combinations));
-  app.add_option("--retain-loss", s.retain_loss, "loss on what is to be kept")->check(CLI::IsMember({"nll", "kl", "hidden"}))->capture_default_str();
-  app.add_option("--forget-weight", s.forget_weight)->check(CLI::NonNegativeNumber)->capture_default_str();
-  app.add_option("--retain-weight", s.retain_weight)->check(CLI::NonNegativeNumber)->capture_default_str();
-  app.add_option("--beta", s.beta, "of npo, dpo (0.1), simnpo (4.5), undial (10), wga (1)")->check(CLI::NonNegativeNumber);
-  app.add_option("--delta", s.delta, "of simnpo")->capture_default_str();
-  app.add_option("--steering", s.steering, "length of rmu's direction")->capture_default_str();
-  app.add_option("--layer", s.layer, "hidden state of rmu and --retain-loss hidden (default: the middle)");
+  const auto teaching = "Teaching";
+  const auto taught = [&](CLI::Option* option) { option->group(teaching)->capture_default_str(); };
+  taught(app.add_option("--learn-steps", s.learn_steps, "most steps")->check(positive));
+  taught(app.add_option("--learn-rate", s.learn_rate, "learning rate")->check(positive));
+  taught(app.add_option("--learn-until", s.learn_until, "until answers have this probability")->check(share));
 
-  app.add_option("--steps", s.steps)->check(positive)->capture_default_str();
-  app.add_option("--batch", s.batch, "pairs of each kind a step")->check(positive)->capture_default_str();
-  app.add_option("--accumulation", s.accumulation, "batches a step")->check(positive)->capture_default_str();
-  app.add_option("--rate", s.rate, "learning rate of AdamW")->check(positive)->capture_default_str();
-  app.add_option("--warmup", s.warmup, "share of the steps in which the rate rises")->check(CLI::Range(0.0, 1.0))->capture_default_str();
-  app.add_option("--weight-decay", s.weight_decay)->check(CLI::NonNegativeNumber)->capture_default_str();
-  app.add_option("--clip", s.clip, "longest combined gradient; 0: any")->check(CLI::NonNegativeNumber)->capture_default_str();
-  app.add_option("--stop-at", s.stop_at, "stop once forgotten answers have this probability; 0: never")->check(CLI::Range(0.0, 1.0))->capture_default_str();
-  app.add_option("--probe-every", s.probe_every, "steps between looks at the answers' probabilities")->check(positive)->capture_default_str();
-  app.add_option("--seed", s.seed)->capture_default_str();
-  app.add_option("--seeds", s.seeds, "runs of the made-up facts, from --seed on")->check(positive)->capture_default_str();
-  app.add_option("--threads", s.threads)->check(CLI::Range(1, 256))->capture_default_str();
+  const auto forgetting = "Forgetting";
+  const auto forgets = [&](CLI::Option* option) { return option->group(forgetting)->capture_default_str(); };
+  forgets(app.add_option("--objective", s.objective, "loss on what is to be forgotten"))
+      ->check(CLI::IsMember(names(objectives)));
+  forgets(app.add_option("--combine", s.combine, "how the two gradients become one"))
+      ->check(CLI::IsMember(names(combinations)))
+      ->default_str("sago; made-up facts: each in turn");
+  forgets(app.add_option("--retain-loss", s.retain_loss, "loss on what is to be kept"))
+      ->check(CLI::IsMember(names(anchors)));
+  forgets(app.add_option("--forget-weight", s.forget_weight, "factor on that loss")->check(non_negative))
+      ->default_str("1; made-up facts: 1, 0.3, 0.1, 0.03");
+  forgets(app.add_option("--retain-weight", s.retain_weight, "factor on that loss")->check(non_negative));
+  forgets(app.add_option("--beta", s.beta, "of npo, dpo, simnpo, undial, wga")->check(positive))
+      ->default_str("npo, dpo: 0.1, at most 2 / tokens of an answer; 4.5, 10, 1");
+  forgets(app.add_option("--delta", s.delta, "of simnpo"));
+  forgets(app.add_option("--steering", s.steering, "length of rmu's direction")->check(non_negative));
+  forgets(app.add_option("--layer", s.layer, "hidden state of rmu and --retain-loss hidden")->check(non_negative))
+      ->default_str("the middle");
+  forgets(app.add_option("--steps", s.steps, "most steps")->check(positive));
+  forgets(app.add_option("--batch", s.batch, "pairs of each kind a batch")->check(positive));
+  forgets(app.add_option("--accumulation", s.accumulation, "batches a step")->check(positive));
+  forgets(app.add_option("--rate", s.rate, "learning rate of AdamW")->check(positive));
+  forgets(app.add_option("--warmup", s.warmup, "share of the steps in which the rate rises")->check(share));
+  forgets(app.add_option("--weight-decay", s.weight_decay, "of AdamW")->check(non_negative));
+  forgets(app.add_option("--clip", s.clip, "longest combined gradient; 0: any")->check(non_negative));
+  forgets(app.add_option("--stop-at", s.stop_at, "stop once forgotten answers have this probability; 0: never"))
+      ->check(share)
+      ->default_str("that of pairs held out");
+  forgets(app.add_option("--probe-every", s.probe_every, "steps between looks at it")->check(positive));
+
+  app.add_option("--seed", s.seed, "of every random choice")->capture_default_str();
+  app.add_option("--seeds", s.seeds, "runs of the made-up facts, from --seed on")
+      ->check(CLI::Range(1, 1000))
+      ->capture_default_str();
+  app.add_option("--threads", s.threads, "results do not depend on them")
+      ->check(CLI::Range(1, 256))
+      ->capture_default_str();
   app.add_option("--json", s.json, "where the result goes, as one object");
-  combine->default_str("sago; made-up facts: each in turn");
+}
+
+/// Fills in what depends on other options and refuses what would only fail after the teaching.
+/// @throws std::runtime_error, std::system_error.
+inline void complete(const CLI::App& app, settings& s) {
+  for (const double x : {s.learn_rate, s.learn_until, s.forget_weight, s.retain_weight, s.beta, s.delta, s.steering,
+                         s.rate, s.warmup, s.weight_decay, s.clip, s.stop_at})
+    if (!std::isfinite(x)) throw std::runtime_error("an option's value is not a finite number");
+  if (!s.retains() && app.count("--combine") > 0 && s.combine != "sum")
+    throw std::runtime_error("--objective grad_ascent has no retain gradient to combine with; use grad_diff");
+  if (!s.retains()) s.combine = "sum";
+  if (!s.json.empty() && s.json == s.save) throw std::runtime_error("--json and --save name the same file");
+  for (const std::string& file : {s.json, s.save})
+    if (!file.empty()) io::atomic_file{file};
 }
 
 /// What the result says about itself.
@@ -95,8 +147,10 @@ inline nlohmann::json describe(const settings& s) {
                       {"retain_loss", s.retain_loss},
                       {"forget_weight", s.forget_weight},
                       {"retain_weight", s.retain_weight},
-                      {"beta", s.beta_or_default()},
+                      {"beta", s.beta},
                       {"delta", s.delta},
+                      {"steering", s.steering},
+                      {"layer", s.layer},
                       {"steps", s.steps},
                       {"batch", s.batch},
                       {"accumulation", s.accumulation},
@@ -111,8 +165,13 @@ inline nlohmann::json describe(const settings& s) {
                       {"learn_steps", s.learn_steps},
                       {"learn_until", s.learn_until}};
   if (s.on_files()) {
-    j.update({{"checkpoint", s.checkpoint}, {"tokenizer", s.tokenizer}, {"forget", s.forget}, {"retain", s.retain},
-              {"retain_limit", s.retain_limit}, {"holdout", s.holdout}, {"learn_first", s.learn_first}});
+    j.update({{"checkpoint", s.checkpoint},
+              {"tokenizer", s.tokenizer},
+              {"forget", s.forget},
+              {"retain", s.retain},
+              {"retain_limit", s.retain_limit},
+              {"holdout", s.holdout},
+              {"learn_first", s.learn_first}});
   }
   return j;
 }

@@ -136,12 +136,24 @@ TEST_CASE("a file in a folder that may not be written to cannot be made, and the
   std::filesystem::permissions(locked, std::filesystem::perms::owner_all);
 }
 
+TEST_CASE("a file whose name is taken by a device is refused before anything is written") {
+  if (!std::filesystem::exists("/dev/null")) return;
+  const scratch_folder folder;
+  const auto path = folder.path / "device";
+  std::error_code error;
+  std::filesystem::create_symlink("/dev/null", path, error);
+  if (error) return;
+  CHECK_THROWS_WITH(atomic_file(path), Catch::Contains(path.string() + ": cannot create"));
+  CHECK(std::filesystem::is_symlink(path));
+  CHECK(folder.entries() == 1);
+}
+
 TEST_CASE("a file whose name is taken by a folder is not committed and leaves nothing") {
   const scratch_folder folder;
   const auto path = folder.path / "taken";
   std::filesystem::create_directories(path / "inside");
   CHECK_THROWS_AS(write_whole(path, "text"), std::system_error);
-  CHECK_THROWS_WITH(write_whole(path, "text"), Catch::Contains(path.string()));
+  CHECK_THROWS_WITH(atomic_file(path), Catch::Contains(path.string() + ": cannot create"));
   CHECK(folder.entries() == 1);
   CHECK(std::filesystem::is_directory(path / "inside"));
 }

@@ -68,8 +68,14 @@ void append_little_endian(std::vector<std::byte>& bytes, T value) {
 /// that a power cut may still lose what was committed.
 class atomic_file {
  public:
-  /// @throws std::system_error, naming the file, if the temporary file cannot be made.
+  /// @throws std::system_error, naming the file, if the temporary file cannot be made, or the name belongs to a folder
+  ///         or a device (which the renaming would replace).
   explicit atomic_file(std::filesystem::path path) : path_(std::move(path)), temporary_(path_) {
+    std::error_code ignored;
+    const auto taken = std::filesystem::status(path_, ignored);
+    if (std::filesystem::exists(taken) && !std::filesystem::is_regular_file(taken))
+      throw std::system_error(std::make_error_code(std::errc::file_exists),
+                              path_.string() + ": cannot create: it is not a regular file");
     temporary_ += ".partial";
     out_.open(temporary_, std::ios::binary | std::ios::trunc);
     check("cannot create");

@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+/// The experiment on made-up facts: a small model is taught 200 facts about 40 authors and forgets those about four of
+/// them, with every combination of gradients, each until they are as unlikely as facts that it was never taught.
+#pragma once
+#include "unlearn/authors.hpp"
+#include "unlearn/report_card.hpp"
+
+#include <map>
+
+namespace unlearn {
+
+struct statistics {
+  std::vector<double> values;
+  [[nodiscard]] double mean() const { return knowledge::mean(values); }
+  /// Half of the 95 % interval of the mean (Student's t for 2, 3, … values).
+  [[nodiscard]] double interval() const {
+    const std::size_t n = values.size();
+    if (n < 2) return 0;
+    double squares = 0;
+    for (const double x : values) squares += (x - mean()) * (x - mean());
+    constexpr double t[] = {12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26};
+    return t[(std::min)(n - 2, std::size_t{8})] *
+           std::sqrt(squares / static_cast<double>(n - 1) / static_cast<double>(n));
+  }
+};
+
+/// Facts and the shape of the model that learns them.
+struct classroom {
+  curriculum lessons;
+  transformer::config shape;
+};
+
+inline classroom make_classroom(std::uint64_t seed) {
+  constexpr std::size_t forgotten = 4, kept = 36, never_taught = 4, facts_each = 5;
+  const auto pairs = authors::facts(forgotten + kept + never_taught, seed);
+  const authors::dictionary dictionary(pairs);
+  classroom room{{},
+                 {.d_model = 64,
+                  .d_ff = 172,
+                  .n_layers = 3,
+                  .n_heads = 4,
+                  .n_kv_heads = 2,
+                  .vocab = dictionary.size(),
+                  .max_seq = 32}};
+  curriculum& c = room.lessons;
+  const auto ids = [dictionary](const std::string& text) { return dictionary.ids(text); };
+  c.codec = {ids, ids, [dictionary](const std::vector<std::int32_t>& tokens) { return dictionary.text(tokens); }};
+  const auto about = [&](std::size_t first, std::size_t count) {
+    const auto begin = pairs.begin() + static_cast<std::ptrdiff_t>(first * facts_each);
+    return lessons::encode({begin, begin + static_cast<std::ptrdiff_t>(count * facts_each)}, c.codec,
+                           room.shape.max_seq);
+  };
+  c.forget = about(0, forgotten);
+  c.retain = about(forgotten, kept);
+  c.holdout = about(forgotten + kept, never_taught);
+  c.refusals = {dictionary.ids(authors::refusal)};
+  c.refusals.front().push_back(lessons::end_of_text);
+  return room;
+}
+
+/// Matrices of variance 1 / columns, norms of 1.
+inline std::vector<float> fresh_parameters(const transformer::config& shape, std::uint64_t seed) {
+  std::vector<float> result(static_cast<std::size_t>(transformer::parameter_count(shape)), 1.0f);
+  const philox random{seed, 9};
+  for (const auto& t : transformer::tensor_table(shape))
+    for (index_t i = t.offset; t.kind != transformer::tensor_kind::norm && i < t.offset + t.size(); ++i)
+      result[static_cast<std::size_t>(i)] =
+          static_cast<float>(random.normal(static_cast<std::uint64_t>(i)) / std::sqrt(static_cast<double>(t.cols)));
+  return result;
+}
+
+/// The runs of one combination with one weight, over seeds.
+struct cell {
+  statistics steps, retain, retain_match, forget_match, cosine, conflict, least_kept;
+  bool finished = true;  ///< every run forgot in the steps that it had
+
+  void add(const std::vector<step_record>& records, const report_card& after, double stop_at) {
+    double cosine_sum = 0, conflict_sum = 0, least = 1;
+    for (const step_record& r : records) {
+      cosine_sum += r.report.cosine(0, 1);
+      conflict_sum += r.report.conflict_share();
+      least = (std::min)(least, r.report.combined_cosine(1));
+    }
+    const auto count = static_cast<double>(records.size());
+    steps.values.push_back(count);
+    retain.values.push_back(after.retain.answer_probability);
+    retain_match.values.push_back(after.retain.exact_match);
+    forget_match.values.push_back(after.forget.exact_match);
+    cosine.values.push_back(cosine_sum / count);
+    conflict.values.push_back(conflict_sum / count);
+    least_kept.values.push_back(least);
+    finished = finished && records.back().forget_probability <= stop_at;
+  }
+};
+
+/// @p methods by @p weights.
+using results = std::map<std::string, std::map<double, cell, std::greater<>>>;
+
+inline void print(const results& all, const std::vector<std::string>& methods, const std::vector<double>& weights,
+                  long most_steps) {
+  const auto table = [&](const char* title, auto&& text_of) {
+    std::printf("\n%s\n%-18s", title, "forget weight");
+    for (const double weight : weights) std::printf(" %14g", weight);
+    std::printf("\n");
+    for (const std::string& method : methods) {
+      if (!all.contains(method)) continue;
+      std::printf("%-18s", method.c_str());
+      for (const auto& [weight, runs] : all.at(method)) std::printf(" %14s", text_of(runs).c_str());
+      std::printf("\n");
+    }
+  };
+  const std::string not_forgotten = program::text("not in %ld", most_steps);
+  table("Probability of the answers kept, and steps until the others were forgotten", [&](const cell& runs) {
+    return runs.finished
+               ? program::text("%.2f+-%.2f %3.0f", runs.retain.mean(), runs.retain.interval(), runs.steps.mean())
+               : not_forgotten;
+  });
+  table("Share of the answers kept word for word", [&](const cell& runs) {
+    return runs.finished ? program::text("%.2f+-%.2f", runs.retain_match.mean(), runs.retain_match.interval())
+                         : not_forgotten;
+  });
+  table("Mean cosine of the two gradients, and the least of the step with what is kept",
+        [&](const cell& runs) { return program::text("%+.2f %+.2f", runs.cosine.mean(), runs.least_kept.mean()); });
+}
+
+inline int run_experiment(const settings& s, const std::vector<std::string>& methods,
+                          const std::vector<double>& weights) {
+  results all;
+  nlohmann::json runs = nlohmann::json::array();
+  for (std::size_t i = 0; i < s.seeds && !program::interrupted(); ++i) {
+    settings own = s;
+    own.seed = s.seed + i;
+    const auto [c, shape] = make_classroom(own.seed);
+    own.settle_beta(c.answer_length());
+    student teacher(shape, fresh_parameters(shape, own.seed), own);
+    std::vector<lesson> taught = c.forget;
+    taught.insert(taught.end(), c.retain.begin(), c.retain.end());
+    teacher.learn(taught);
+    if (program::interrupted()) break;
+    const report_card before = examine(teacher, c);
+    if (s.stop_at < 0) own.stop_at = before.holdout.answer_probability;
+    std::printf(
+        "seed %llu: a model of %zu parameters knows %zu made-up facts (probability %.2f, exact match %.2f) and\n"
+        "forgets %zu by %s until their probability is %.2f; that of facts never taught is %.2f\n",
+        static_cast<unsigned long long>(own.seed), teacher.parameters().size(), taught.size(),
+        before.retain.answer_probability, before.retain.exact_match, c.forget.size(), s.objective.c_str(), own.stop_at,
+        before.holdout.answer_probability);
+    std::fflush(stdout);
+    for (const std::string& method : methods)
+      for (const double weight : weights) {
+        if (program::interrupted()) break;
+        own.combine = method;
+        own.forget_weight = weight;
+        student pupil(shape, teacher.parameters(), own);
+        const auto records =
+            pupil.unlearn(c, program::text("%s %g, seed %llu", method.c_str(), weight,
+                                           static_cast<unsigned long long>(own.seed)));
+        if (program::interrupted()) break;
+        const report_card after = examine(pupil, c);
+        all[method][weight].add(records, after, own.stop_at);
+        runs.push_back({{"config", describe(own)},
+                        {"before", to_json(before)},
+                        {"after", to_json(after)},
+                        {"steps", to_json(records)}});
+      }
+  }
+  nlohmann::json config = describe(s);
+  config.update({{"combine", methods}, {"forget_weight", weights}, {"seeds", s.seeds}});
+  write_json(s.json, {{"config", config}, {"runs", runs}, {"interrupted", program::interrupted()}});
+  print(all, methods, weights, s.steps);
+  std::printf("\nMeans and 95 %% intervals over %zu seeds.\n", s.seeds);
+  return program::interrupted() ? 130 : 0;
+}
+
+}  // namespace unlearn

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+/// A decoder with its parameters, those it had before unlearning (the reference), and what every loss needs of both.
+#pragma once
+#include "hone/core/thread_pool.hpp"
+#include "hone/gradient/adamw.hpp"
+#include "hone/gradient/combine.hpp"
+#include "hone/loss/likelihood.hpp"
+#include "hone/transformer/schedule.hpp"
+#include "support/knowledge.hpp"
+
+namespace unlearn {
+
+using namespace hone;
+using lessons::lesson;
+using transformer::microbatch;
+
+class network {
+ public:
+  network(const transformer::config& c, std::vector<float> parameters, long threads)
+      : pool_(threads),
+        model_(c),
+        lanes_(model_, (std::max)(c.max_seq, index_t{256})),
+        parameters_(std::move(parameters)),
+        m_(parameters_.size()),
+        v_(parameters_.size()) {}
+
+  [[nodiscard]] const transformer::config& shape() const { return model_.shape(); }
+  [[nodiscard]] const std::vector<float>& parameters() const { return parameters_; }
+  [[nodiscard]] thread_pool& pool() { return pool_; }
+  void assign(const std::vector<float>& parameters) { parameters_ = parameters; }
+
+  /// Adds the gradient of @p loss over @p rows to @p gradient.
+  template <class Loss>
+  loss::loss_sum accumulate(const lessons::rows& rows, std::vector<float>& gradient, Loss&& loss) {
+    return transformer::accumulate_gradient(model_, parameters_, rows.batch(), loss, lanes_, gradient, pool_);
+  }
+
+  /// The likelihood of every label, times weight / labels, or times the factor of its sequence.
+  loss::loss_sum likelihood(const lessons::rows& rows, std::vector<float>& gradient, double weight) {
+    return likelihood(rows, gradient, weight / static_cast<double>(rows.label_count()), {});
+  }
+  loss::loss_sum likelihood(const lessons::rows& rows, std::vector<float>& gradient, double scale,
+                            std::span<const double> by_sequence) {
+    std::vector<double> weights(by_sequence.empty() ? 0 : rows.tokens.size());
+    if (!by_sequence.empty()) loss::spread(by_sequence, rows.offsets, weights);
+    return accumulate(rows, gradient, [&](microbatch<float>& part) {
+      loss::row_options options{.scale = scale};
+      if (!weights.empty()) options.weights = part.rows_of<double>(weights);
+      return loss::likelihood(part.activations.logits(), part.rows_of<std::int32_t>(rows.targets), options);
+    });
+  }
+
+  [[nodiscard]] std::vector<double> sequence_nll(const lessons::rows& rows) { return nll_of(rows, parameters_); }
+  [[nodiscard]] std::vector<double> reference_nll(const lessons::rows& rows) { return nll_of(rows, reference_); }
+
+  /// The mean probability of the answers.
+  [[nodiscard]] double probability(const lessons::rows& rows) {
+    return knowledge::mean(knowledge::answer_probabilities(rows, sequence_nll(rows)));
+  }
+  [[nodiscard]] knowledge::score examine(const std::vector<lesson>& lessons, const lessons::codec& codec) {
+    knowledge::score score = knowledge::recite(model_, parameters_, lessons, codec, pool_);
+    score.answer_probability = probability(lessons::all_rows(lessons));
+    return score;
+  }
+
+  /// From here on the present parameters are the reference.
+  void remember_reference() {
+    reference_ = parameters_;
+    reference_activations_.clear();
+    for (index_t lane = 0; lane < lanes_.size(); ++lane) reference_activations_.emplace_back(shape(), lanes_.rows());
+  }
+  /// The reference's activations on the rows of @p part.
+  transformer::workspace<float>& reference_of(const microbatch<float>& part) {
+    auto& activations = reference_activations_[static_cast<std::size_t>(part.lane)];
+    model_.forward(reference_, part.tokens, activations);
+    return activations;
+  }
+
+  void forget_moments() {
+    fill(m_, 0.0f);
+    fill(v_, 0.0f);
+  }
+  /// An AdamW step along @p g, cut to length @p clip.
+  void update(const std::vector<float>& g, long step, double clip, const gradient::adamw_options& options) {
+    const double factor = transformer::clip_factor(std::sqrt(squared_norm(g, pool_)), clip);
+    gradient::weighted_sum({factor}, gradient::tasks(g), gradient::adamw(parameters_, m_, v_, step, options), pool_);
+  }
+
+ private:
+  std::vector<double> nll_of(const lessons::rows& rows, std::span<const float> parameters) {
+    std::vector<double> nll(rows.labels.size());
+    transformer::evaluate(
+        model_, parameters, rows.batch(),
+        [&](microbatch<float>& part) {
+          const auto own = std::span(nll).subspan(static_cast<std::size_t>(part.first_sequence),
+                                                  static_cast<std::size_t>(part.tokens.sequences()));
+          return loss::sequence_nll(part.activations.logits(), part.rows_of<std::int32_t>(rows.targets),
+                                    part.tokens.offsets, own);
+        },
+        lanes_, pool_);
+    return nll;
+  }
+
+  thread_pool pool_;
+  transformer::decoder<float> model_;
+  transformer::gradient_lanes<float> lanes_;
+  std::vector<float> parameters_, m_, v_, reference_;
+  std::vector<transformer::workspace<float>> reference_activations_;
+};
+
+}  // namespace unlearn

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+/// What a student knows of each part of its curriculum, in JSON and in print.
+#pragma once
+#include "unlearn/student.hpp"
+
+namespace unlearn {
+
+struct report_card {
+  knowledge::score forget, retain, holdout;
+  bool holds_out;
+};
+
+inline report_card examine(student& pupil, const curriculum& c) {
+  return {pupil.examine(c.forget, c.codec), pupil.examine(c.retain, c.codec), pupil.examine(c.holdout, c.codec),
+          !c.holdout.empty()};
+}
+
+inline nlohmann::json to_json(const report_card& r) {
+  const auto score = [](const knowledge::score& s) {
+    return nlohmann::json{
+        {"answer_probability", s.answer_probability}, {"exact_match", s.exact_match}, {"rouge_l", s.rouge_l}};
+  };
+  return {{"forget", score(r.forget)},
+          {"retain", score(r.retain)},
+          {"holdout", r.holds_out ? score(r.holdout) : nlohmann::json()}};
+}
+
+inline void print(const char* when, const report_card& r) {
+  const auto row = [&](const char* what, const knowledge::score& s) {
+    std::printf("%-7s %-8s %18.3f %12.3f %8.3f\n", when, what, s.answer_probability, s.exact_match, s.rouge_l);
+  };
+  row("forget", r.forget);
+  row("retain", r.retain);
+  if (r.holds_out) row("holdout", r.holdout);
+}
+
+/// Writes @p result as the whole of @p file; to nowhere if that is empty.
+inline void write_json(const std::string& file, const nlohmann::json& result) {
+  if (file.empty()) return;
+  io::atomic_file out(file);
+  out.write(result.dump(1) + "\n");
+  out.commit();
+}
+
+}  // namespace unlearn

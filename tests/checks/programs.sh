@@ -1,0 +1,170 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+# The examples as their users run them: what they print and write, and what they say when something is wrong.
+# programs.sh FOLDER: where generate, unlearn and the quickstarts lie.
+. tests/checks/common.sh
+programs=$(cd "$1" && pwd)
+data=$(realpath -m "${HONE_DATA:-../shared/data}")
+cd "$work"
+failed=0
+complain() { echo "$*"; failed=1; }
+
+# Runs a command that must fail: status not 0, nothing on stdout, one line with the given text, no file left behind.
+refused() {
+  local expected=$1 before status=0
+  shift
+  before=$(ls -A)
+  "$@" >"$work.out" 2>"$work.err" </dev/null || status=$?
+  [ $status -ne 0 ] && [ $status -lt 124 ] || complain "exit $status: $*"
+  [ ! -s "$work.out" ] || complain "refused, but wrote to stdout: $*"
+  grep -qF -- "$expected" "$work.err" || { complain "did not say '$expected': $*"; cat "$work.err"; }
+  [ "$(grep -vc 'Run with --help' "$work.err")" -eq 1 ] || { complain "more than one line: $*"; cat "$work.err"; }
+  [ "$before" = "$(ls -A)" ] || complain "left files behind: $*"
+}
+# The value at a path of a JSON file; fails where there is none, or the file is not JSON.
+cat >json.cmake <<'END'
+file(READ "${FILE}" text)
+string(JSON value GET "${text}" ${KEYS})
+message("${value}")
+END
+json() {
+  local file=$1
+  shift
+  cmake "-DFILE=$file" "-DKEYS=$(IFS=';'; echo "$*")" -P json.cmake 2>&1
+}
+trap 'rm -rf "$work" "$work.out" "$work.err"' EXIT
+
+# A model of 285 tokens whose every parameter is 0.05, and a tokenizer of the bytes and the letters.
+bytes() { for value in "$@"; do printf "\\x$(printf %02x $((value & 255)))\\x$(printf %02x $((value >> 8 & 255)))\\0\\0"; done; }
+{
+  bytes 8 8 1 2 2 285 128
+  for ((i = 0; i < 3264; ++i)); do printf '\xcd\xcc\x4c\x3d'; done
+} >model.bin
+token() { bytes 0 ${#1}; printf %s "$1"; }
+{
+  bytes 6
+  for special in '<unk>' '<s>' '</s>'; do token "$special"; done
+  for ((i = 0; i < 256; ++i)); do token "$(printf '<0x%02X>' $i)"; done
+  for letter in {a..z}; do token "$letter"; done
+} >tokens.bin
+for i in 1 2 3 4; do echo "{\"question\": \"who is number $i\", \"answer\": \"author $i\"}"; done >forget.json
+for i in 5 6 7 8 9; do echo "{\"question\": \"who is number $i\", \"answer\": \"author $i\"}"; done >retain.json
+
+# The quickstarts print what their comments say.
+for program in std eigen xtensor training_step; do "$programs/quickstart_$program"; done >quickstarts.txt
+for line in 'step     1 1 -1' 'conflict 0.67' 'step 3.167 -0.917 -0.583' 'step 0.184 1.204 1.204' 'step 2: '; do
+  grep -qF -- "$line" quickstarts.txt || complain "no quickstart prints '$line'"
+done
+
+generate=("$programs/generate" --checkpoint model.bin --tokenizer tokens.bin)
+"${generate[@]}" --prompt abc --tokens 4 >text || complain "generate fails"
+[ "$(head -c 3 text)" = abc ] || complain "generate does not begin with the prompt"
+"${generate[@]}" --tokens 100 --temperature 1 2>errors | head -c 1 >/dev/null || true
+[ ! -s errors ] || complain "generate complains about a closed pipe"
+if [ -e /dev/full ]; then
+  "${generate[@]}" >/dev/full 2>errors && complain "generate does not mind a full disk"
+  grep -q 'standard output' errors || complain "generate does not name a full disk"
+fi
+head -c 1000 model.bin >short.bin
+{ cat model.bin; printf abcd; } >long.bin
+head -c 2000 tokens.bin >few.bin
+{ cat tokens.bin; token x; } >many.bin
+: >empty
+refused '--checkpoint is required' "$programs/generate"
+refused 'absent.bin: No such file' "$programs/generate" --checkpoint absent.bin --tokenizer tokens.bin
+refused 'the file has 1000 bytes, its header asks for 13084' "$programs/generate" --checkpoint short.bin --tokenizer tokens.bin
+refused 'the file has 13088 bytes, its header asks for 13084' "$programs/generate" --checkpoint long.bin --tokenizer tokens.bin
+refused 'too short for a llama2.c header' "$programs/generate" --checkpoint empty --tokenizer tokens.bin
+refused 'tokens, the model has 285' "$programs/generate" --checkpoint model.bin --tokenizer few.bin
+refused "bytes follow the model's 285 tokens" "$programs/generate" --checkpoint model.bin --tokenizer many.bin
+refused '--temperature' "${generate[@]}" --temperature -1
+refused 'top_p: must be in (0, 1]' "${generate[@]}" --top-p 0
+refused 'temperature: must be finite' "${generate[@]}" --temperature nan
+refused "does not fit the model's 128" "${generate[@]}" --prompt "$(printf 'a%.0s' {1..200})"
+
+unlearn=("$programs/unlearn" --checkpoint model.bin --tokenizer tokens.bin --forget forget.json --retain retain.json --retain-limit 4)
+run() { "$@" >"$work.out" 2>"$work.err" || { complain "fails: $*"; cat "$work.err"; }; }
+for objective in grad_ascent grad_diff npo simnpo dpo idk ihl rmu undial wga satimp; do
+  run "${unlearn[@]}" --objective $objective --steps 2 --stop-at 0
+done
+for combine in sum pcgrad pcgrad_global sago sago_prefer_retain blur a_gem mgda cagrad; do
+  run "${unlearn[@]}" --combine $combine --steps 2 --stop-at 0 --accumulation 2 --json $combine.json
+  [ "$(json $combine.json config combine)" = $combine ] || complain "$combine: not in the JSON"
+  json $combine.json steps 1 conflict_share >/dev/null || complain "$combine: no geometry"
+done
+for retain_loss in nll kl hidden; do run "${unlearn[@]}" --retain-loss $retain_loss --steps 2; done
+
+run "${unlearn[@]}" --learn-first --learn-steps 3 --steps 4 --stop-at 0 --json one.json --save saved.bin --threads 1
+run "${unlearn[@]}" --learn-first --learn-steps 3 --steps 4 --stop-at 0 --json two.json --save again.bin --threads 2
+for when in before after; do
+  for what in forget retain holdout; do
+    for score in answer_probability exact_match rouge_l; do
+      json one.json $when $what $score >/dev/null || complain "no $when $what $score in the JSON"
+    done
+  done
+done
+[ "$(json one.json interrupted)" = OFF ] || complain "not interrupted, but says so"
+cmp -s <(grep -v '"threads"' one.json) <(grep -v '"threads"' two.json) || complain "the JSON depends on the threads"
+cmp -s saved.bin again.bin || complain "the checkpoint depends on the threads"
+[ "$(stat -c %s saved.bin)" = "$(stat -c %s model.bin)" ] || complain "the saved checkpoint has another size"
+cmp -s saved.bin model.bin && complain "the saved checkpoint is the one that was read"
+run "$programs/generate" --checkpoint saved.bin --tokenizer tokens.bin --tokens 4
+run "$programs/unlearn" --seeds 1 --learn-steps 5 --steps 3 --stop-at 0 --combine sago --json one.json --threads 1
+run "$programs/unlearn" --seeds 1 --learn-steps 5 --steps 3 --stop-at 0 --combine sago --json two.json --threads 2
+cmp -s <(grep -v '"threads"' one.json) <(grep -v '"threads"' two.json) || complain "the experiment depends on the threads"
+
+# Ctrl-C, once the model has been examined and forgets.
+"${unlearn[@]}" --steps 100000000 --stop-at 0 --json stopped.json --save stopped.bin >stopped.out 2>stopped.err &
+until grep -q 'before.*holdout' stopped.out || ! kill -0 $! 2>/dev/null; do sleep 0.1; done
+kill -INT $!
+status=0
+wait $! || status=$?
+[ $status -eq 130 ] || { complain "exit $status after Ctrl-C"; cat stopped.err; }
+[ "$(json stopped.json interrupted)" = ON ] || complain "the JSON does not say that it was interrupted"
+json stopped.json after retain rouge_l >/dev/null || complain "no scores after Ctrl-C"
+run "$programs/generate" --checkpoint stopped.bin --tokenizer tokens.bin --tokens 4
+
+# What would fail after the teaching is refused before it: it would take days.
+long=(timeout 60 "${unlearn[@]}" --learn-first --learn-steps 100000000 --learn-until 1)
+mkdir folder
+refused 'nowhere/out.json: cannot create' "${long[@]}" --json nowhere/out.json
+refused 'nowhere/out.bin: cannot create' "${long[@]}" --save nowhere/out.bin
+refused 'folder: cannot create' "${long[@]}" --save folder
+refused 'name the same file' "${long[@]}" --save out --json out
+refused '--layer 2: the model has hidden states 0 to 1' "${long[@]}" --layer 2 --json out.json
+refused 'not a finite number' "${long[@]}" --rate nan
+for option in --steps --batch --accumulation --probe-every --retain-limit --threads --rate --beta; do
+  refused $option "${long[@]}" $option 0
+done
+refused --objective "${long[@]}" --objective forgetfulness
+refused --combine "${long[@]}" --combine average
+refused --retain-loss "${long[@]}" --retain-loss none
+refused 'no retain gradient' "${long[@]}" --objective grad_ascent --combine sago
+refused 'requires --tokenizer' "$programs/unlearn" --checkpoint model.bin --forget forget.json --retain retain.json
+refused 'requires --checkpoint' "$programs/unlearn" --save out.bin
+with_forget() { refused "$1" "${long[@]/#forget.json/$2}" --json out.json --save out.bin; }
+with_forget 'absent.json: No such file' absent.json
+with_forget 'empty:1: no question-answer pair' empty
+{ head -2 forget.json; echo '{"question": "half'; } >half.json
+with_forget 'half.json:3: not valid JSON' half.json
+{ head -1 forget.json; echo '{"question": "and the answer"}'; } >unanswered.json
+with_forget 'unanswered.json:2: no field "answer"' unanswered.json
+echo "{\"question\": \"long\", \"answer\": \"$(printf 'a%.0s' {1..200})\"}" >verbose.json
+with_forget "does not fit the model's 128" verbose.json
+
+# Real data, where it is there.
+if [ -f "$data/tinystories/stories260K.bin" ]; then
+  stories=(--checkpoint "$data/tinystories/stories260K.bin" --tokenizer "$data/tinystories/tok512.bin")
+  # What llama2.c's `run -t 0 -n 200` prints.
+  sum=$("$programs/generate" "${stories[@]}" --tokens 200 | sha256sum)
+  [ "${sum%% *}" = f5a0e67db7424051520e7d8db9880b3dc2aa13577db570c28805c1b51c42eaf0 ] || complain "another story: $sum"
+  if [ -f "$data/tofu/forget01.json" ]; then
+    run "$programs/unlearn" "${stories[@]}" --forget "$data/tofu/forget01.json" --retain "$data/tofu/retain99.json" \
+      --retain-limit 10 --holdout 5 --learn-first --learn-steps 2 --steps 2 --stop-at 0 --json tofu.json --save tofu.bin
+    json tofu.json after holdout rouge_l >/dev/null || complain "no scores on TOFU"
+    run "$programs/generate" --checkpoint tofu.bin --tokenizer "$data/tinystories/tok512.bin" --tokens 4
+  fi
+else
+  echo "skipped: tinystories/stories260K.bin is not there (set HONE_DATA)"
+fi
+exit $failed
