@@ -4,6 +4,7 @@
 #include "hone/core/thread_pool.hpp"
 #include "hone/gradient/combine.hpp"
 #include "hone/gradient/pcgrad.hpp"
+#include "hone/gradient/sago.hpp"
 
 #include "support/roof.hpp"
 

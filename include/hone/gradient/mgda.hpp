@@ -2,12 +2,13 @@
 /// K-task methods that look for a point in the convex hull of the gradients, g_w = sum_i w_i g_i with w >= 0, sum w = 1:
 ///   MGDA     the shortest:   min_w |g_w|^2                                          -> g_w
 ///   CAGrad   the one that helps the worst task near the mean gradient g_0:
-///            min_w <g_w, g_0> + c |g_0| |g_w|                                       -> g_0 + c |g_0| / |g_w| g_w
+///            min_w <g_w, g_0> + c |g_0| |g_w|                                       -> g_0 + c |g_0| / |g_w| g_w,
+///            which is max_d min_i <g_i, d> over |d - g_0| <= c |g_0|
 /// [Désidéri 2012, Multiple-gradient descent algorithm; Liu et al. 2021, Conflict-averse gradient descent,
 /// arXiv 2110.14048, Eq. 4].
 #pragma once
 #include "hone/gradient/tasks.hpp"
-#include "hone/linalg/simplex.hpp"
+#include "hone/linalg/hull.hpp"
 
 namespace hone::gradient {
 
@@ -18,12 +19,13 @@ struct mgda {
   template <std::size_t K>
   [[nodiscard]] std::array<double, K> weights(const gram_matrix<K>& g) const {
     if (!detail::solvable(g)) return detail::filled<K>(1.0 / K);
-    return linalg::minimise_on_simplex<linalg::hull_cost::square>(g.value, std::array<double, K>{}, 1).w;
+    return linalg::shortest_in_hull(g.value).w;
   }
 };
 
 /// @c c in [0, 1): the radius of the search around the mean gradient, relative to its norm; 0 is the mean.
-/// Zero or non-finite gradients, and |g_w| = 0 (a Pareto-stationary point): the mean.
+/// Zero or non-finite gradients: the mean. At a Pareto-stationary point, where |g_w| = 0 and the formula has no value: the
+/// direction nearest to the mean that opposes no task, or least.
 struct cagrad {
   double c = 0.5;
 
@@ -32,16 +34,15 @@ struct cagrad {
   }
   template <std::size_t K>
   [[nodiscard]] std::array<double, K> weights(const gram_matrix<K>& g) const {
-    const auto mean = detail::filled<K>(1.0 / K);
-    if (!detail::solvable(g)) return mean;
-    std::array<double, K> result = mean, with_mean;
-    for (std::size_t i = 0; i < K; ++i) with_mean[i] = g.dot(i, mean);
-    const double radius = c * std::sqrt(g.squared_norm(mean));
-    const auto w = linalg::minimise_on_simplex<linalg::hull_cost::length>(g.value, with_mean, radius).w;
-    const double squared = g.squared_norm(w);
-    if (squared <= 0) return result;
-    for (std::size_t i = 0; i < K; ++i) result[i] += radius / std::sqrt(squared) * w[i];
-    return result;
+    auto w = detail::filled<K>(1.0 / K);
+    if (!detail::solvable(g)) return w;
+    const double radius = c * std::sqrt(g.squared_norm(w));
+    if (radius == 0) return w;
+    std::array<double, K> with_mean;
+    for (std::size_t i = 0; i < K; ++i) with_mean[i] = g.dot(i, w);
+    const auto step = linalg::help_worst(g.value, with_mean, radius);
+    for (std::size_t i = 0; i < K; ++i) w[i] += step.z[i];
+    return w;
   }
 };
 

@@ -12,8 +12,8 @@ namespace hone::linalg {
 template <std::size_t K>
 struct nonnegative_solution {
   std::array<double, K> z{};
-  /// The certificate: the largest of -s_i / |row i| and |z_i s_i|, s = b + H z, in units of the problem's own scale;
-  /// 0 for a solution (Karush, Kuhn, Tucker).
+  /// The certificate: the largest of -s_i and |z_i s_i|, s = b + H z, for rows of length 1 and max |b_i| = 1; 0 for a
+  /// solution (Karush, Kuhn, Tucker).
   double residual = 0;
   int steps = 0;
 };
@@ -46,22 +46,18 @@ class active_set {
   /// Adds row p, whose coefficients were asked for last.
   void add(std::size_t p, double rest) {
     row_[size_] = p;
-    for (std::size_t j = 0; j < size_; ++j) factor_[size_][j] = next_[j];
+    factor_[size_] = next_;
     factor_[size_][size_] = std::sqrt(rest);
     ++size_;
   }
   void drop(const square<K>& h, std::size_t k) {
-    for (std::size_t i = k; i + 1 < size_; ++i) row_[i] = row_[i + 1];
-    --size_;
-    for (std::size_t i = k; i < size_; ++i) {
-      double rest = h[row_[i]][row_[i]];
-      for (std::size_t j = 0; j < i; ++j) {
-        double x = h[row_[i]][row_[j]];
-        for (std::size_t l = 0; l < j; ++l) x -= factor_[i][l] * factor_[j][l];
-        factor_[i][j] = x / factor_[j][j];
-        rest -= factor_[i][j] * factor_[i][j];
-      }
-      factor_[i][i] = std::sqrt(rest);
+    const std::size_t count = (min)(size_, K);
+    std::array<double, K> r;
+    size_ = k;
+    for (std::size_t i = k + 1; i < count; ++i) {
+      const std::size_t p = row_[i];
+      const double rest = coefficients(h, p, r);
+      add(p, rest);
     }
   }
 
@@ -90,19 +86,22 @@ nonnegative_solution<K> minimise_nonnegative(const square<K>& h, const std::arra
   for (double& x : s) x /= scale;
   const std::array<double, K> start = s;
 
-  constexpr double violated = 1e-14;
   detail::active_set<K> active;
-  std::array<bool, K> passed{};  // rows that no step can mend: their violation is rounding
+  std::array<bool, K> settled{};  // active, or of a violation that no step can mend, which is rounding
   std::array<double, K> r{};
   while (result.steps < 20 * int{K}) {
     std::size_t p = K;
-    for (std::size_t i = 0; i < K; ++i)
-      if (!passed[i] && s[i] < -violated && (p == K || s[i] < s[p])) p = i;
+    double magnitude = 1;
+    for (std::size_t i = 0; i < K; ++i) {
+      magnitude += z[i];
+      if (!settled[i] && s[i] < 0 && (p == K || s[i] < s[p])) p = i;
+    }
+    if (p < K && !(s[p] < -1e-14 * magnitude)) break;
     if (p == K) break;
     for (bool done = false; !done && result.steps < 20 * int{K}; ++result.steps) {
       const double rest = active.coefficients(rows.cosine, p, r);
-      const bool independent = rest > rank_tolerance;
-      double step = independent ? -s[p] / rest : std::numeric_limits<double>::infinity();
+      const bool independent = rest > rank_tolerance && active.size() < K;
+      double step = independent ? (max)(-s[p] / rest, 0.0) : std::numeric_limits<double>::infinity();
       std::size_t leaving = K;
       for (std::size_t k = 0; k < active.size(); ++k) {
         if (r[k] > 0 && z[active[k]] < step * r[k]) {
@@ -111,23 +110,23 @@ nonnegative_solution<K> minimise_nonnegative(const square<K>& h, const std::arra
         }
       }
       if (!independent && leaving == K) {
-        passed[p] = true;
+        settled[p] = true;
         break;
       }
       for (std::size_t k = 0; k < active.size(); ++k) z[active[k]] = (max)(z[active[k]] - step * r[k], 0.0);
       z[p] += step;
       if (leaving == K) {
         active.add(p, rest);
-        done = true;
+        settled[p] = done = true;
       } else {
         z[active[leaving]] = 0;
+        settled[active[leaving]] = false;
         active.drop(rows.cosine, leaving);
       }
       for (std::size_t i = 0; i < K; ++i) {
         s[i] = start[i];
         for (std::size_t j = 0; j < K; ++j) s[i] += rows.cosine[i][j] * z[j];
       }
-      if (s[p] >= 0) done = true;
     }
   }
   for (std::size_t i = 0; i < K; ++i) {
