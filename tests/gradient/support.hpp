@@ -66,6 +66,16 @@ bool near(const std::vector<T>& x, const std::vector<double>& expected) {
   return x.size() == expected.size();
 }
 
+/// Equal up to nine printed digits, or to what `near` allows.
+template <class T>
+bool printed(const std::vector<T>& x, const std::vector<double>& expected) {
+  for (std::size_t i = 0; i < expected.size(); ++i) {
+    const double off = std::abs(static_cast<double>(hone::to_accumulator(x[i])) - expected[i]);
+    if (std::is_same_v<T, double> && !(off <= 1e-9)) return false;
+  }
+  return std::is_same_v<T, double> ? x.size() == expected.size() : near<T>(x, expected);
+}
+
 template <class T>
 std::vector<T> normals(hone::index_t n, std::uint32_t stream) {
   std::vector<T> x(static_cast<std::size_t>(n));
