@@ -172,7 +172,7 @@ TEST_CASE("a task order: 0, 1, 2 … or a permutation addressed by seed, step an
     const auto p = task_order{.random = true, .seed = 1, .step = step}.of<3>(0);
     ++seen[9 * p[0] + 3 * p[1] + p[2]];
   }
-  for (const std::size_t permutation : {5, 7, 11, 15, 19, 21}) {  // 012 021 102 120 201 210
+  for (const std::size_t permutation : {5u, 7u, 11u, 15u, 19u, 21u}) {  // 012 021 102 120 201 210
     CHECK(seen[permutation] > 850);
     CHECK(seen[permutation] < 1150);
   }

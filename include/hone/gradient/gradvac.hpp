@@ -54,7 +54,7 @@ struct gradvac {
   task_order order{};
   bool only_below = false;  ///< LibMTL's update
 
-  /// @throws std::invalid_argument if beta is not in [0, 1], there are not @p groups states, or a target not in (-1, 1).
+  /// @throws std::invalid_argument if beta is not in [0, 1], there are not @p groups states, or a target is no cosine.
   void check(std::size_t groups) const {
     const char* function = "hone::gradient::gradvac";
     invalid_argument_unless(beta >= 0 && beta <= 1, function, "beta", "must be in [0, 1], is %g", beta);

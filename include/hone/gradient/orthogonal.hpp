@@ -43,7 +43,7 @@ struct retain_orthogonal {
 
 /// Makes the rows of @p basis (k x n, contiguous rows or not) orthonormal in place, by Gram-Schmidt with each row projected
 /// twice, and returns the rank: the basis are the first `rank` rows, the others are zero. Rows of which less than
-/// @p tolerance of their length is new, zero rows and non-finite ones are dropped.
+/// @p tolerance of their length is new, zero (or of no normal length) and non-finite ones are dropped.
 /// @throws std::invalid_argument unless tolerance is in (0, 1).
 /// @note About 2 k^2 passes over a row; allocates nothing; bitwise for any executor. Orthonormal to the rounding of the
 ///       storage type: do not store it in 16 bits.
@@ -57,8 +57,8 @@ index_t orthonormalise(B&& basis, double tolerance = 1e-6, E&& pool = serial{}) 
   for (index_t k = 0; k < rows.rows(); ++k) {
     const auto row = rows.row(k), target = rows.row(rank);
     const double before = std::sqrt(squared_norm(row, pool));
-    double after = before;
-    if (std::isfinite(before) && before > 0) {
+    double after = 0;
+    if (std::isfinite(before) && before >= static_cast<double>((std::numeric_limits<A>::min)())) {
       // To length 1 first: the products with the basis cannot overflow then.
       scale(static_cast<A>(1 / before), row, pool);
       for (int pass = 0; pass < 2; ++pass)
@@ -66,7 +66,7 @@ index_t orthonormalise(B&& basis, double tolerance = 1e-6, E&& pool = serial{}) 
           axpy(static_cast<A>(-dot(row, rows.row(i), pool)), rows.row(i), row, pool);
       after = std::sqrt(squared_norm(row, pool));
     }
-    if (std::isfinite(before) && before > 0 && after > tolerance) {
+    if (after > tolerance) {
       scale(static_cast<A>(1 / after), row, pool);
       if (rank != k) {
         copy(row, target, pool);

@@ -69,10 +69,10 @@ struct sago_soft {
   template <class A>
   HONE_INLINE simd::pack<A> operator()(const simd::pack<A>& f, const simd::pack<A>& r) const {
     using packs = simd::pack<A>;
-    const packs larger = (max)(simd::abs(f), simd::abs(r));
+    const packs larger = (simd::max)(simd::abs(f), simd::abs(r));
     const packs unit = select(larger > packs(0), larger, packs(1));  // first by the larger: squares underflow
     const packs a = f / unit, b = r / unit;
-    const packs c = (a * b + a * b) / (max)(a * a + b * b, packs(A(1)));
+    const packs c = (a * b + a * b) / (simd::max)(a * a + b * b, packs(A(1)));
     const packs gate = packs(1) / (packs(1) + simd::exp(packs(static_cast<A>(sharpness)) * c));
     return gate * packs(static_cast<A>(retain)) * r + (packs(1) - gate) * packs(static_cast<A>(forget)) * f;
   }
