@@ -123,9 +123,10 @@ nonnegative_solution<K> minimise_nonnegative(const square<K>& h, const std::arra
         settled[active[leaving]] = false;
         active.drop(rows.cosine, leaving);
       }
-      for (std::size_t i = 0; i < K; ++i) {
-        s[i] = start[i];
-        for (std::size_t j = 0; j < K; ++j) s[i] += rows.cosine[i][j] * z[j];
+      s = start;
+      for (std::size_t j = 0; j < K; ++j) {
+        if (z[j] == 0) continue;
+        for (std::size_t i = 0; i < K; ++i) s[i] += rows.cosine[j][i] * z[j];
       }
     }
   }

@@ -27,11 +27,16 @@ struct unit_rows {
   square<K> cosine{};
 
   explicit unit_rows(const square<K>& g) {
-    for (std::size_t i = 0; i < K; ++i)
-      length[i] = g[i][i] >= (std::numeric_limits<double>::min)() ? std::sqrt(g[i][i]) : 0;
-    for (std::size_t i = 0; i < K; ++i)
-      for (std::size_t j = 0; j < K; ++j)
-        if (length[i] > 0 && length[j] > 0) cosine[i][j] = i == j ? 1 : g[i][j] / length[i] / length[j];
+    std::array<double, K> inverse{};
+    for (std::size_t i = 0; i < K; ++i) {
+      if (!(g[i][i] >= (std::numeric_limits<double>::min)())) continue;
+      length[i] = std::sqrt(g[i][i]);
+      inverse[i] = 1 / length[i];
+    }
+    for (std::size_t i = 0; i < K; ++i) {
+      for (std::size_t j = 0; j < K; ++j) cosine[i][j] = g[i][j] * inverse[i] * inverse[j];
+      cosine[i][i] = length[i] > 0 ? 1 : 0;
+    }
   }
 };
 
