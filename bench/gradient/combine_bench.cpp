@@ -5,6 +5,7 @@
 #include "hone/gradient/adamw.hpp"
 #include "hone/gradient/combine.hpp"
 #include "hone/gradient/pcgrad.hpp"
+#include "hone/gradient/sago.hpp"
 
 #include "support/roof.hpp"
 

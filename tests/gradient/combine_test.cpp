@@ -4,6 +4,7 @@
 #include "hone/core/thread_pool.hpp"
 #include "hone/gradient/mgda.hpp"
 #include "hone/gradient/pcgrad.hpp"
+#include "hone/gradient/sago.hpp"
 #include "hone/interop/eigen.hpp"
 #include "hone/interop/xtensor.hpp"
 

@@ -82,6 +82,28 @@ TEST_CASE("zero, identical, opposite and non-finite gradients are no failure") {
   CHECK(mgda{}.weights(gram_matrix<2>{{{{0, 0}, {0, 1}}}})[0] == Approx(1));
 }
 
+TEST_CASE("CAGrad helps the worst task as much as any direction near the mean, and with opposed gradients hurts none") {
+  for_each_k([](auto k) {
+    constexpr std::size_t K = k();
+    for (std::uint32_t seed = 0; seed < 10; ++seed) {
+      const auto g = family<double, K>(seed % 2 == 0 ? 3 : 60, seed, 1).gram();
+      const auto mean = gradient::detail::filled<K>(1.0 / K), w = cagrad{.c = 0.5}.weights(g);
+      std::array<double, K> moved;
+      double worst = 1e300, mean_worst = 1e300, longest = 0;
+      for (std::size_t i = 0; i < K; ++i) {
+        moved[i] = w[i] - mean[i];
+        worst = (std::min)(worst, g.dot(i, w));
+        mean_worst = (std::min)(mean_worst, g.dot(i, mean));
+        longest = (std::max)(longest, g(i, i));
+      }
+      CHECK(g.squared_norm(moved) <= 0.25 * g.squared_norm(mean) * (1 + 1e-9));
+      CHECK(worst >= mean_worst - 1e-9 * longest);
+    }
+    check_robust<K>(mgda{});
+    check_robust<K>(cagrad{});
+  });
+}
+
 TEST_CASE("c lies in [0, 1); at 0 CAGrad is the mean") {
   std::vector<double> x(1);
   CHECK_THROWS_AS(combine(cagrad{.c = 1}, tasks(x, x), x), std::invalid_argument);

@@ -128,8 +128,70 @@ TEST_CASE("a NaN switches the projection off and passes through, counted") {
   CHECK(report.nonfinite == std::array<index_t, 2>{1, 0});
 }
 
+TEMPLATE_TEST_CASE("symmetric PCGrad gives the reference vector (G2)", "", double, float, bfloat16) {
+  using T = TestType;
+  const auto a = narrowed<T>({-4, 1, 1}), b = narrowed<T>({6, 1, 1});
+  std::vector<T> out(3);
+  for (const bool random : {false, true}) {
+    combine(pcgrad_symmetric{.order = {.random = random}}, tasks(a, b), out);
+    CHECK(printed<T>(out, {.584795322, 3.801169591, 3.801169591}));
+  }
+}
+
+TEST_CASE("symmetric PCGrad against the algorithm on the vectors, in fixed and in random order") {
+  for_each_k([](auto k) {
+    constexpr std::size_t K = k();
+    for (std::uint32_t seed = 0; seed < 10; ++seed) {
+      const family<double, K> f(30, seed, 1);
+      const task_order order{.random = seed % 2 == 1, .seed = 11, .step = seed};
+      std::vector<double> expected(30), out(30);
+      for (std::size_t i = 0; i < K; ++i) {
+        auto p = f.g[i];
+        for (const std::size_t j : order.of<K>(i)) {
+          const double dot = hone::dot(p, f.g[j]);
+          if (j == i || dot >= 0) continue;
+          hone::axpy(-dot / hone::squared_norm(f.g[j]), f.g[j], p);
+        }
+        for (std::size_t e = 0; e < 30; ++e) expected[e] += p[e];
+      }
+      combine(pcgrad_symmetric{.order = order}, f.tasks(), out);
+      CHECK(near<double>(out, expected));
+    }
+  });
+}
+
+TEST_CASE("a task order: 0, 1, 2 … or a permutation addressed by seed, step and task, each as likely as another") {
+  CHECK(task_order{}.of<4>(2) == std::array<std::size_t, 4>{0, 1, 2, 3});
+  const task_order random{.random = true, .seed = 3, .step = 5};
+  CHECK(random.of<8>(1) == random.of<8>(1));
+  CHECK(random.of<8>(1) != random.of<8>(2));
+  CHECK(random.of<8>(1) != task_order{.random = true, .seed = 3, .step = 6}.of<8>(1));
+  CHECK(random.of<8>(1) != task_order{.random = true, .seed = 4, .step = 5}.of<8>(1));
+  std::array<int, 27> seen{};
+  for (std::uint64_t step = 0; step < 6000; ++step) {
+    const auto p = task_order{.random = true, .seed = 1, .step = step}.of<3>(0);
+    ++seen[9 * p[0] + 3 * p[1] + p[2]];
+  }
+  for (const std::size_t permutation : {5u, 7u, 11u, 15u, 19u, 21u}) {  // 012 021 102 120 201 210
+    CHECK(seen[permutation] > 850);
+    CHECK(seen[permutation] < 1150);
+  }
+}
+
+TEST_CASE("symmetric PCGrad survives any Gram matrix; without conflict it is the sum") {
+  for_each_k([](auto k) {
+    check_robust<k()>(pcgrad_symmetric{}, true);
+    check_robust<k()>(pcgrad_symmetric{.order = {.random = true}}, true);
+    auto agreed = family<double, k()>(9, 1, 1).gram();
+    for (auto& row : agreed.value)
+      for (double& x : row) x = std::abs(x);
+    CHECK(pcgrad_symmetric{}.weights(agreed) == gradient::detail::filled<k()>(1));
+  });
+}
+
 TEST_CASE("hyper-parameters are finite and not negative") {
   std::vector<double> x(1);
+  CHECK_THROWS_AS(combine(pcgrad_symmetric{.epsilon = -1}, tasks(x, x), x), std::invalid_argument);
   CHECK_THROWS_AS(combine(pcgrad{.retain = -1}, tasks(x, x), x), std::invalid_argument);
   CHECK_THROWS_AS(combine(blur{.forget = -1}, tasks(x, x), x), std::invalid_argument);
   CHECK_THROWS_AS(combine(a_gem{.epsilon = -1}, tasks(x, x), x), std::invalid_argument);

@@ -102,3 +102,55 @@ TEST_CASE("weights are finite and not negative") {
   }
   CHECK(out == std::vector<double>(3, 7.0));
 }
+
+TEMPLATE_TEST_CASE("soft-gated SAGO against its formula; sharp it is SAGO, flat half of the sum", "", double, float) {
+  using T = TestType;
+  const auto f = normals<T>(5000, 1), r = normals<T>(5000, 2);
+  std::vector<T> out(f.size()), hard(f.size());
+  std::vector<double> expected, half;
+  for (std::size_t i = 0; i < f.size(); ++i) {
+    const double x = static_cast<double>(f[i]), y = static_cast<double>(r[i]);
+    const double gate = 1 / (1 + std::exp(3 * 2 * x * y / (x * x + y * y)));
+    expected.push_back(gate * 0.5 * y + (1 - gate) * 2 * x);
+    half.push_back((x + y) / 2);
+  }
+  combine(sago_soft{.retain = 0.5, .forget = 2, .sharpness = 3}, tasks(f, r), out);
+  CHECK(near<T>(out, expected));
+  combine(sago_soft{.sharpness = 0}, tasks(f, r), out);
+  CHECK(near<T>(out, half));
+  combine(sago{}, tasks(f, r), hard);
+  combine(sago_soft{.sharpness = 1e6}, tasks(f, r), out);
+  std::size_t same = 0;
+  for (std::size_t i = 0; i < f.size(); ++i) same += std::abs(out[i] - hard[i]) <= T(1e-6) ? 1u : 0u;
+  CHECK(same >= 4995);
+}
+
+TEST_CASE("soft-gated SAGO does not depend on the scale of the pair, and zeros, infinities and NaNs pass through") {
+  const std::vector<float> f = {1, -3, 0, 2, 0}, r = {-2, 1, 4, 0, 0};
+  std::vector<float> out(5), small(5);
+  combine(sago_soft{}, tasks(f, r), out);
+  CHECK(out[2] == 2);
+  CHECK(out[3] == 1);
+  CHECK(out[4] == 0);
+  std::vector<float> tiny_f, tiny_r;
+  for (std::size_t i = 0; i < 5; ++i) tiny_f.push_back(std::ldexp(f[i], -90)), tiny_r.push_back(std::ldexp(r[i], -90));
+  combine(sago_soft{}, tasks(tiny_f, tiny_r), small);
+  for (std::size_t i = 0; i < 5; ++i) CHECK(small[i] == std::ldexp(out[i], -90));
+  const std::vector<float> bad = {std::numeric_limits<float>::quiet_NaN(), 1, 1, 1, 1};
+  const auto report = combine(sago_soft{}, tasks(bad, r), out);
+  CHECK(std::isnan(out[0]));
+  CHECK(report.nonfinite[0] == 1);
+}
+
+TEST_CASE("noise-aware SAGO disbelieves small disagreements; at threshold 0 it is SAGO, underflow included") {
+  const std::vector<float> f = {-1, -0.1f, 1e-30f, 3, -2}, r = {0.5f, 0.5f, -1e-30f, 2, 0};
+  std::vector<float> out(5), plain(5);
+  combine(sago_noise_aware{.threshold = 0.1}, tasks(f, r), out);
+  CHECK(out == std::vector<float>{0.5f, -0.1f, 1e-30f, 3, -2});
+  combine(sago_noise_aware{.retain = 2, .forget = 3}, tasks(f, r), out);
+  combine(sago{.retain = 2, .forget = 3}, tasks(f, r), plain);
+  CHECK(out == plain);
+  std::vector<double> x(1);
+  CHECK_THROWS_AS(combine(sago_noise_aware{.threshold = -1}, tasks(x, x), x), std::invalid_argument);
+  CHECK_THROWS_AS(combine(sago_soft{.sharpness = std::nan("")}, tasks(x, x), x), std::invalid_argument);
+}

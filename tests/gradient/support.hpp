@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 /// Reference vectors and random gradients for the tests of gradient/.
 #pragma once
+#include "support/catch.hpp"
+
 #include "hone/core/random.hpp"
 #include "hone/gradient/combine.hpp"
+#include "hone/gradient/sago.hpp"
 
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <type_traits>
 #include <vector>
 
 struct g1_row {
@@ -62,10 +66,138 @@ bool near(const std::vector<T>& x, const std::vector<double>& expected) {
   return x.size() == expected.size();
 }
 
+/// Equal up to nine printed digits, or to what `near` allows.
+template <class T>
+bool printed(const std::vector<T>& x, const std::vector<double>& expected) {
+  for (std::size_t i = 0; i < expected.size(); ++i) {
+    const double off = std::abs(static_cast<double>(hone::to_accumulator(x[i])) - expected[i]);
+    if (std::is_same_v<T, double> && !(off <= 1e-9)) return false;
+  }
+  return std::is_same_v<T, double> ? x.size() == expected.size() : near<T>(x, expected);
+}
+
 template <class T>
 std::vector<T> normals(hone::index_t n, std::uint32_t stream) {
   std::vector<T> x(static_cast<std::size_t>(n));
   for (std::size_t i = 0; i < x.size(); ++i)
     x[i] = hone::from_accumulator<T>(static_cast<hone::accumulator_t<T>>(hone::philox{5, stream}.normal(i)));
   return x;
+}
+
+/// K random gradients of n elements; a pull apart (> 0) makes conflicts common, n < K dependence certain.
+template <class T, std::size_t K>
+struct family {
+  std::array<std::vector<T>, K> g;
+
+  family(hone::index_t n, std::uint32_t seed, double apart = 0) {
+    for (std::size_t i = 0; i < K; ++i) {
+      const auto x = normals<double>(n, seed * 64 + static_cast<std::uint32_t>(i));
+      const auto common = normals<double>(n, seed * 64 + 63);
+      const double sign = i % 2 == 0 ? apart : -apart, length = 0.25 * static_cast<double>(1 + i % 5);
+      std::vector<double> row;
+      for (std::size_t e = 0; e < x.size(); ++e) row.push_back(length * (x[e] + sign * common[e]));
+      g[i] = narrowed<T>(row);
+    }
+  }
+  [[nodiscard]] hone::gradient::task_gradients<T, K> tasks() const {
+    hone::gradient::task_gradients<T, K> result;
+    for (std::size_t i = 0; i < K; ++i) result.task[i] = hone::as_vector(g[i]);
+    return result;
+  }
+  [[nodiscard]] hone::gradient::gram_matrix<K> gram() const { return hone::gradient::gram(tasks()); }
+};
+
+/// f(std::integral_constant<std::size_t, K>) for K = 1, 2, 3, 5, 8, 16.
+template <class F>
+void for_each_k(F&& f) {
+  const auto one = [&]<std::size_t K>() { f(std::integral_constant<std::size_t, K>()); };
+  one.template operator()<1>();
+  one.template operator()<2>();
+  one.template operator()<3>();
+  one.template operator()<5>();
+  one.template operator()<8>();
+  one.template operator()<16>();
+}
+
+/// The Gram matrix with gradient i scaled by s[i].
+template <std::size_t K>
+hone::gradient::gram_matrix<K> scaled_tasks(hone::gradient::gram_matrix<K> g, const std::array<double, K>& s) {
+  for (std::size_t i = 0; i < K; ++i)
+    for (std::size_t j = 0; j < K; ++j) g.value[i][j] *= s[i] * s[j];
+  return g;
+}
+
+/// The Gram matrix with the tasks in reverse order.
+template <std::size_t K>
+hone::gradient::gram_matrix<K> reversed(const hone::gradient::gram_matrix<K>& g) {
+  hone::gradient::gram_matrix<K> result;
+  for (std::size_t i = 0; i < K; ++i)
+    for (std::size_t j = 0; j < K; ++j) result.value[i][j] = g(K - 1 - i, K - 1 - j);
+  return result;
+}
+
+/// Whether two sets of weights make the same combination, to @p tolerance of the length of the longest gradient used.
+template <std::size_t K>
+bool same_combination(const hone::gradient::gram_matrix<K>& g, const std::array<double, K>& a,
+                      const std::array<double, K>& b, double tolerance = 1e-9) {
+  std::array<double, K> difference{};
+  double scale = 0;
+  for (std::size_t i = 0; i < K; ++i) {
+    difference[i] = a[i] - b[i];
+    scale = (std::max)({scale, std::abs(a[i]) * std::sqrt(g(i, i)), std::abs(b[i]) * std::sqrt(g(i, i))});
+  }
+  return std::sqrt(g.squared_norm(difference)) <= tolerance * scale;
+}
+
+template <std::size_t K>
+std::array<double, K> scaled_weights(std::array<double, K> w, double s) {
+  for (double& x : w) x *= s;
+  return w;
+}
+
+/// That a method returns finite weights for whatever Gram matrix it is given: zero, singular, with zero tasks, at the ends
+/// of the exponent's range; that it does not depend on the order of the tasks, nor on their common scale; and that
+/// non-finite ones do not hide.
+template <std::size_t K, class Method>
+void check_robust(const Method& method, bool ordered = false) {
+  using hone::gradient::gram_matrix;
+  const auto finite = [](const std::array<double, K>& w) {
+    return std::all_of(w.begin(), w.end(), [](double x) { return std::isfinite(x); });
+  };
+  CHECK(finite(method.weights(gram_matrix<K>{})));
+  gram_matrix<K> identical, opposite, one_zero, chaos;
+  for (std::size_t i = 0; i < K; ++i)
+    for (std::size_t j = 0; j < K; ++j) {
+      identical.value[i][j] = 3;
+      opposite.value[i][j] = (i + j) % 2 == 0 ? 3 : -3;
+      one_zero.value[i][j] = i == 0 || j == 0 ? 0 : i == j ? 2 : -0.5;
+    }
+  for (const auto& g : {identical, opposite, one_zero}) CHECK(finite(method.weights(g)));
+  const auto equal = method.weights(identical);
+  std::array<double, K> last = equal;
+  std::reverse(last.begin(), last.end());
+  CHECK(same_combination(identical, equal, last));
+  for (std::uint32_t seed = 0; seed < 12; ++seed) {
+    const hone::index_t n = std::array<hone::index_t, 4>{2, 5, 20, 300}[seed % 4];
+    const auto g = family<double, K>(n, seed, seed % 3).gram();
+    const auto w = method.weights(g);
+    CHECK(finite(w));
+    for (const double s : {1e-150, 1e-20, 1e-6, 1e6, 1e120}) {
+      std::array<double, K> all;
+      all.fill(s);
+      auto same = method.weights(scaled_tasks(g, all));
+      CHECK(finite(same));
+      CHECK((same_combination(g, same, w, 1e-6) || same_combination(g, scaled_weights(same, s), w, 1e-6)));
+    }
+    if (!ordered) {
+      auto back = method.weights(reversed(g));
+      std::reverse(back.begin(), back.end());
+      CHECK(same_combination(g, back, w, 1e-6));
+    }
+  }
+  chaos = identical;
+  chaos.value[0][0] = std::numeric_limits<double>::quiet_NaN();
+  CHECK(finite(method.weights(chaos)));
+  chaos.value[0][0] = std::numeric_limits<double>::infinity();
+  CHECK(finite(method.weights(chaos)));
 }

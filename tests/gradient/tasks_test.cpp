@@ -51,3 +51,11 @@ TEST_CASE("a Gram matrix knows whether it is finite") {
   g.value[1][0] = std::nan("");
   CHECK(!g.finite());
 }
+
+TEST_CASE("products with a combination, whose squared length rounding does not make negative") {
+  const gram_matrix<2> g{{{{18, -22}, {-22, 38}}}};
+  CHECK(g.dot(0, {0.6, 0.4}) == Approx(2));
+  CHECK(g.squared_norm({0.6, 0.4}) == Approx(2));
+  const gram_matrix<2> rounded{{{{1, -1 - 1e-15}, {-1 - 1e-15, 1}}}};
+  CHECK(rounded.squared_norm({1, 1}) == 0);
+}

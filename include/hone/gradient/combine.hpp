@@ -2,7 +2,9 @@
 /// Several task gradients in, one update direction out. A method is one of two things:
 ///   weights(const gram_matrix<K>&) const -> std::array<double, K>     the combination is sum_i w_i g_i
 ///   operator()(pack forget, pack retain) const -> pack                the combination is made element by element
-/// and has check() const, which throws on hyper-parameters out of range. This header is the one driver of both.
+/// and has check() const, which throws on hyper-parameters out of range. A method that keeps something for each group takes
+/// weights(g, std::size_t group) and check(std::size_t groups); one that needs all tasks or the place of an element takes
+/// operator()(const pack (&tasks)[K], index_t element of lane 0). This header is the one driver of all.
 #pragma once
 #include "hone/gradient/report.hpp"
 
@@ -18,17 +20,31 @@ struct combine_options {
   bool geometry = false;
 };
 
+/// A Gram method that keeps something for each group.
 template <class M, std::size_t K>
-concept gram_method = requires(const M& m, const gram_matrix<K>& g) {
+concept grouped_gram_method = requires(const M& m, const gram_matrix<K>& g, std::size_t group) {
+  { m.weights(g, group) } -> std::convertible_to<std::array<double, K>>;
+  m.check(group);
+};
+
+template <class M, std::size_t K>
+concept gram_method = grouped_gram_method<M, K> || requires(const M& m, const gram_matrix<K>& g) {
   { m.weights(g) } -> std::convertible_to<std::array<double, K>>;
   m.check();
 };
 
-template <class M, class T>
-concept element_method = requires(const M& m, pack_of<T> x) {
-  { m(x, x) } -> std::convertible_to<pack_of<T>>;
+/// An element method that sees all tasks and where it is.
+template <class M, class T, std::size_t K>
+concept indexed_element_method = requires(const M& m, const pack_of<T> (&x)[K], index_t i) {
+  { m(x, i) } -> std::convertible_to<pack_of<T>>;
   m.check();
 };
+
+template <class M, class T, std::size_t K>
+concept element_method = indexed_element_method<M, T, K> || (K == 2 && requires(const M& m, pack_of<T> x) {
+  { m(x, x) } -> std::convertible_to<pack_of<T>>;
+  m.check();
+});
 
 /// Where finished blocks go: sink(begin, block) for elements [begin, begin + block.size()), at most `block_size` of
 /// them, in the accumulator type. Called once an element, from any thread of the executor, never overlapping.
@@ -37,7 +53,23 @@ concept sink = !vector_like<S> && requires(S& s, vector_view<const accumulator_t
 
 namespace detail {
 
-/// One pass: reads the gradients, writes or hands on rule(x), sums what the observer sees. @p offset is where the
+template <std::size_t K, class M>
+void check_method(const M& method, [[maybe_unused]] std::size_t groups) {
+  if constexpr (grouped_gram_method<M, K>)
+    method.check(groups);
+  else
+    method.check();
+}
+
+template <class M, std::size_t K>
+std::array<double, K> weights_of(const M& method, const gram_matrix<K>& g, [[maybe_unused]] std::size_t group) {
+  if constexpr (grouped_gram_method<M, K>)
+    return method.weights(g, group);
+  else
+    return method.weights(g);
+}
+
+/// One pass: reads the gradients, writes or hands on rule(x, i), sums what the observer sees. @p offset is where the
 /// slice begins in the whole vector, which only a sink needs to know.
 template <bool Geometry, scalar T, std::size_t K, class Rule, class Out, executor E>
 combine_report<K> apply(const Rule& rule, const task_gradients<T, K>& g, Out& out, index_t offset, E& pool) {
@@ -51,7 +83,7 @@ combine_report<K> apply(const Rule& rule, const task_gradients<T, K>& g, Out& ou
       for_each_task_pack(g.task, begin, end, [&](index_t i, auto bound) HONE_INLINE_LAMBDA {
         simd::pack<A> x[K];
         for (std::size_t a = 0; a < K; ++a) x[a] = load_pack(g.task[a], i, bound);
-        const simd::pack<A> combined = own(x);
+        const simd::pack<A> combined = own(x, i);
         seen.see(x, combined);
         write(i, bound, combined);
       }, target...);
@@ -78,23 +110,30 @@ auto weighted_rule(const std::array<double, K>& weights) {
   using packs = pack_of<T>;
   std::array<packs, K> w;
   for (std::size_t a = 0; a < K; ++a) w[a] = packs(static_cast<accumulator_t<T>>(weights[a]));
-  return [w](const packs (&x)[K]) HONE_INLINE_LAMBDA {
+  return [w](const packs (&x)[K], index_t) HONE_INLINE_LAMBDA {
     packs result = w[0] * x[0];
     for (std::size_t a = 1; a < K; ++a) result += w[a] * x[a];
     return result;
   };
 }
 
+template <scalar T, std::size_t K, class Method>
+auto element_rule(const Method& method, [[maybe_unused]] index_t offset) {
+  static_assert(element_method<Method, T, K>,
+                "hone::gradient::combine: the method offers neither weights(gram_matrix<K>) nor (forget, retain)");
+  if constexpr (indexed_element_method<Method, T, K>)
+    return [method, offset](const pack_of<T>(&x)[K], index_t i) HONE_INLINE_LAMBDA { return method(x, offset + i); };
+  else
+    return [method](const pack_of<T>(&x)[K], index_t) HONE_INLINE_LAMBDA { return method(x[0], x[1]); };
+}
+
 template <bool Geometry, class Method, scalar T, std::size_t K, class Out, executor E>
-combine_report<K> combine_group(const Method& method, const task_gradients<T, K>& g, Out& out, index_t offset, E& pool) {
-  if constexpr (gram_method<Method, K>) {
-    return apply<Geometry>(weighted_rule<T>(method.weights(gram(g, pool))), g, out, offset, pool);
-  } else {
-    static_assert(K == 2 && element_method<Method, T>,
-                  "hone::gradient::combine: the method offers neither weights(gram_matrix<K>) nor (forget, retain)");
-    return apply<Geometry>([method](const pack_of<T>(&x)[2]) HONE_INLINE_LAMBDA { return method(x[0], x[1]); }, g, out,
-                           offset, pool);
-  }
+combine_report<K> combine_group(const Method& method, const task_gradients<T, K>& g, Out& out, index_t offset,
+                                std::size_t group, E& pool) {
+  if constexpr (gram_method<Method, K>)
+    return apply<Geometry>(weighted_rule<T>(weights_of(method, gram(g, pool), group)), g, out, offset, pool);
+  else
+    return apply<Geometry>(element_rule<T, K>(method, offset), g, out, offset, pool);
 }
 
 inline void check_groups(std::span<const index_t> groups, index_t n) {
@@ -104,6 +143,15 @@ inline void check_groups(std::span<const index_t> groups, index_t n) {
   for (std::size_t i = 1; i < groups.size(); ++i)
     invalid_argument_unless(groups[i - 1] <= groups[i], function, "groups", "border %zu (%td) lies before border %zu", i,
                             groups[i], i - 1);
+}
+
+/// The groups that a method treats one by one; @p whole is the one group of the others.
+template <class Method, scalar T, std::size_t K>
+std::span<const index_t> groups_of(const task_gradients<T, K>& g, const combine_options& options,
+                                   std::span<const index_t> whole) {
+  if (options.groups.empty()) return whole;
+  check_groups(options.groups, g.size());
+  return gram_method<Method, K> ? options.groups : whole;
 }
 
 /// Group after group. Runs of small groups are dealt out to the workers whole; a large group is cut among them. Small is
@@ -116,7 +164,7 @@ combine_report<K> combine_groups(const Method& method, const task_gradients<T, K
   const std::size_t count = groups.size() - 1;
   const auto size = [&](std::size_t i) { return groups[i + 1] - groups[i]; };
   const auto one = [&](std::size_t i, auto& executor) {
-    return combine_group<Geometry>(method, g.slice(groups[i], size(i)), out, groups[i], executor);
+    return combine_group<Geometry>(method, g.slice(groups[i], size(i)), out, groups[i], i, executor);
   };
   combine_report<K> total;
   for (std::size_t first = 0; first < count;) {
@@ -144,6 +192,7 @@ combine_report<K> combine_groups(const Method& method, const task_gradients<T, K
 /// @param out n elements of memory, which may be that of one of the gradients (same element for element), or a `sink`.
 /// @throws std::invalid_argument, before anything is written, if the size of @p out or the groups do not fit or a
 ///         hyper-parameter is out of range.
+/// Elements, for methods that ask, are counted from the beginning of @p g.
 /// @note Gram methods: one read of the K gradients for the products, one for the combination; the second finds a group
 ///       that fits a cache there. Element methods: one read. One write of @p out. Allocates nothing. Bitwise for any
 ///       executor. Non-finite inputs are not masked: they pass through the method and are counted.
@@ -151,19 +200,15 @@ template <class Method, scalar T, std::size_t K, class Out, executor E = const s
   requires(mutable_vector<Out> || sink<Out, T>)
 combine_report<K> combine(const Method& method, const task_gradients<T, K>& g, Out&& out,
                           const combine_options& options = {}, E&& pool = serial{}) {
-  method.check();
+  const index_t whole[2] = {0, g.size()};
+  const std::span<const index_t> groups = detail::groups_of<Method>(g, options, whole);
+  detail::check_method<K>(method, groups.size() - 1);
   if constexpr (vector_like<Out>) {
     static_assert(std::is_same_v<accumulator_t<element_t<Out>>, accumulator_t<T>>,
                   "hone::gradient::combine: out and the gradients compute in different types");
     const index_t n = as_vector(out).size();
     invalid_argument_unless(n == g.size(), "hone::gradient::combine", "out", "has %td elements, the gradients have %td",
                             n, g.size());
-  }
-  const index_t whole[2] = {0, g.size()};
-  std::span<const index_t> groups = whole;
-  if (!options.groups.empty()) {
-    detail::check_groups(options.groups, g.size());
-    if (gram_method<Method, K>) groups = options.groups;
   }
   return options.geometry ? detail::combine_groups<true>(method, g, out, groups, pool)
                           : detail::combine_groups<false>(method, g, out, groups, pool);

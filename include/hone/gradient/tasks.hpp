@@ -5,6 +5,7 @@
 
 #include <array>
 #include <cmath>
+#include <limits>
 #include <tuple>
 
 namespace hone::gradient {
@@ -62,6 +63,18 @@ struct gram_matrix {
         if (!std::isfinite(x)) return false;
     return true;
   }
+  /// <g_i, g_w> of the combination g_w = sum_j w_j g_j.
+  [[nodiscard]] constexpr double dot(std::size_t i, const std::array<double, K>& w) const {
+    double sum = 0;
+    for (std::size_t j = 0; j < K; ++j) sum += value[i][j] * w[j];
+    return sum;
+  }
+  /// |g_w|^2, which rounding never makes negative.
+  [[nodiscard]] constexpr double squared_norm(const std::array<double, K>& w) const {
+    double sum = 0;
+    for (std::size_t i = 0; i < K; ++i) sum += w[i] * dot(i, w);
+    return sum < 0 ? 0 : sum;
+  }
 };
 
 namespace detail {
@@ -87,6 +100,39 @@ HONE_INLINE void add_gram_block(const std::array<vector_view<const T>, K>& g, in
       for (std::size_t b = a; b < K; ++b) product[t++].add_product(x[a], x[b]);
   });
   for (std::size_t t = 0; t < K * (K + 1) / 2; ++t) sums[t] += product[t].total();
+}
+
+template <std::size_t K>
+constexpr std::array<double, K> filled(double value) {
+  std::array<double, K> result{};
+  result.fill(value);
+  return result;
+}
+
+/// Throws unless @p value is finite and not negative.
+inline void check_weight(double value, const char* function, const char* argument) {
+  invalid_argument_unless(value >= 0 && std::isfinite(value), function, argument, "must be finite and not negative, is %g",
+                          value);
+}
+
+/// Throws unless no preference is negative or infinite, and some is positive.
+template <std::size_t K>
+void check_preference(const std::array<double, K>& preference, const char* function) {
+  double sum = 0;
+  for (const double p : preference) {
+    invalid_argument_unless(p >= 0 && std::isfinite(p), function, "preference",
+                            "must be finite and not negative, is %g", p);
+    sum += p;
+  }
+  invalid_argument_unless(sum > 0, function, "preference", "is %g for every task", sum);
+}
+
+/// False if a Gram matrix has nothing to solve: zero or non-finite gradients.
+template <std::size_t K>
+bool solvable(const gram_matrix<K>& g) {
+  double largest = 0;
+  for (std::size_t i = 0; i < K; ++i) largest = (max)(largest, g(i, i));
+  return g.finite() && largest >= (std::numeric_limits<double>::min)();
 }
 
 template <std::size_t K>

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "hone/linalg/hull.hpp"
+
+#include "linalg/support.hpp"
+#include "support/catch.hpp"
+
+using namespace hone::linalg;
+
+namespace {
+// A random point of the simplex, often near its border.
+template <std::size_t K>
+std::array<double, K> simplex_draw(std::uint32_t seed, std::uint32_t draw) {
+  std::array<double, K> w;
+  double total = 0;
+  for (std::size_t i = 0; i < K; ++i) total += w[i] = std::pow(hone::philox{seed, draw}.uniform(i), draw % 7 + 0.0);
+  for (double& x : w) x /= total;
+  return w;
+}
+
+template <std::size_t K>
+double form(const square<K>& g, const std::array<double, K>& a, const std::array<double, K>& b) {
+  const auto product = times(g, b);
+  double sum = 0;
+  for (std::size_t i = 0; i < K; ++i) sum += a[i] * product[i];
+  return sum;
+}
+}  // namespace
+
+TEST_CASE("no point of the hull is shorter than the shortest, and the gap is closed") {
+  for_each_size([](auto size) {
+    constexpr std::size_t K = size();
+    for (std::uint32_t seed = 0; seed < 60; ++seed) {
+      const auto g = random_gram<K>(std::array{2, 5, 16, 100}[seed % 4], seed, static_cast<int>(seed % 3));
+      const auto point = shortest_in_hull(g);
+      double sum = 0, longest = 0;
+      for (std::size_t i = 0; i < K; ++i) {
+        CHECK(point.w[i] >= 0);
+        sum += point.w[i];
+        longest = (std::max)(longest, g[i][i]);
+      }
+      CHECK(sum == Approx(1).epsilon(1e-12));
+      CHECK(point.squared == Approx(form(g, point.w, point.w)).margin(1e-12 * longest));
+      CHECK(point.gap <= 1e-11 * longest);
+      for (std::uint32_t draw = 0; draw < 100; ++draw) {
+        const auto w = simplex_draw<K>(seed, draw);
+        REQUIRE(point.squared <= form(g, w, w) + 1e-11 * longest);
+      }
+    }
+  });
+}
+
+TEST_CASE("the step that helps the worst row reaches its bound and stays within the radius") {
+  for_each_size([](auto size) {
+    constexpr std::size_t K = size();
+    for (std::uint32_t seed = 0; seed < 80; ++seed) {
+      const auto g = random_gram<K>(std::array{2, 5, 16, 100}[seed % 4], seed, static_cast<int>(seed % 3));
+      std::array<double, K> u;
+      for (std::size_t i = 0; i < K; ++i) u[i] = seed % 2 == 0 ? 1.0 / K : hone::philox{3, seed}.normal(i);
+      const auto b = times(g, u);
+      const double length = std::sqrt(form(g, u, u)), radius = length * std::array{0.05, 0.4, 0.99}[seed % 3];
+      const auto step = help_worst(g, b, radius);
+      double longest = 0;
+      for (std::size_t i = 0; i < K; ++i) longest = (std::max)(longest, std::sqrt(g[i][i]));
+      for (const double z : step.z) CHECK(z >= 0);
+      CHECK(std::sqrt(form(g, step.z, step.z)) <= radius * (1 + 1e-9));
+      const bool opposed = shortest_in_hull(g).squared <= 1e-12 * longest * longest;
+      if (!opposed) CHECK(step.gap <= 1e-9 * longest * length);
+      if (opposed) CHECK(step.worst <= 1e-6 * longest * length);
+      // No other direction within the radius does better.
+      for (std::uint32_t draw = 0; draw < 100; ++draw) {
+        std::array<double, K> e;
+        for (std::size_t i = 0; i < K; ++i) e[i] = hone::philox{seed, draw}.normal(i);
+        const double scale = radius / std::sqrt(form(g, e, e));
+        const auto moved = times(g, e);
+        double worst = std::numeric_limits<double>::infinity();
+        for (std::size_t i = 0; i < K; ++i) worst = (std::min)(worst, b[i] + scale * moved[i]);
+        REQUIRE(worst <= step.worst + 1e-9 * longest * length);
+      }
+    }
+  });
+}
+
+TEST_CASE("two rows: the closed form, in extreme units too") {
+  for (const double s : {1.0, 1e-300, 1e290}) {
+    const auto point = shortest_in_hull(square<2>{{{18 * s, -22 * s}, {-22 * s, 38 * s}}});
+    CHECK(point.w[0] == Approx(0.6));
+    CHECK(point.squared == Approx(2 * s));
+  }
+}
+
+TEST_CASE("equal, zero and opposite rows, and one row") {
+  const std::array<double, 2> halves = {.5, .5};
+  CHECK(shortest_in_hull(square<2>{{{1, 1}, {1, 1}}}).w == halves);
+  CHECK(shortest_in_hull(square<2>{}).w == halves);
+  CHECK(shortest_in_hull(square<2>{{{4, -2}, {-2, 1}}}).w[0] == Approx(1.0 / 3));
+  CHECK(shortest_in_hull(square<1>{{{7}}}).squared == 7);
+  const auto step = help_worst(square<1>{{{4}}}, {1}, 3);
+  CHECK(step.worst == Approx(1 + 3 * 2));
+  CHECK(help_worst(square<2>{{{1, -1}, {-1, 1}}}, {1, -1}, 0.5).worst == Approx(-0.5));
+}

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "hone/linalg/nonnegative_quadratic.hpp"
+
+#include "linalg/support.hpp"
+#include "support/catch.hpp"
+
+using namespace hone::linalg;
+
+namespace {
+// The least objective over all sets of positive elements: exact, exponential.
+template <std::size_t K>
+double brute_force(const square<K>& h, const std::array<double, K>& b) {
+  double least = 0;
+  for (unsigned set = 0; set < 1u << K; ++set) {
+    square<K> block{};
+    std::array<double, K> right{};
+    for (std::size_t i = 0; i < K; ++i) {
+      if (!(set >> i & 1)) continue;
+      right[i] = -b[i];
+      for (std::size_t j = 0; j < K; ++j)
+        if (set >> j & 1) block[i][j] = h[i][j];
+    }
+    auto z = pseudo_solve(block, right);
+    bool feasible = true;
+    double value = 0, largest = 0;
+    for (std::size_t i = 0; i < K; ++i) {
+      z[i] = set >> i & 1 ? z[i] : 0;
+      largest = (std::max)(largest, std::abs(z[i]));
+    }
+    const auto hz = times(h, z);
+    for (std::size_t i = 0; i < K; ++i) {
+      feasible = feasible && z[i] >= -1e-9 * largest;
+      value += z[i] * (b[i] + 0.5 * hz[i]);
+    }
+    if (feasible) least = (std::min)(least, value);
+  }
+  return least;
+}
+
+template <std::size_t K>
+double objective(const square<K>& h, const std::array<double, K>& b, const std::array<double, K>& z) {
+  const auto hz = times(h, z);
+  double value = 0;
+  for (std::size_t i = 0; i < K; ++i) value += z[i] * (b[i] + 0.5 * hz[i]);
+  return value;
+}
+}  // namespace
+
+TEST_CASE("the least over every active set, singular or not, in any units of the rows") {
+  const auto compare = [](auto size, int n, int spread, std::uint32_t seed) {
+    constexpr std::size_t K = size();
+    const auto h = random_gram<K>(n, seed, spread);
+    std::array<double, K> u{};
+    for (std::size_t i = 0; i < K; ++i) u[i] = hone::philox{7, seed}.normal(i);
+    const auto b = times(h, u);
+    const auto solution = minimise_nonnegative(h, b);
+    for (const double z : solution.z) CHECK(z >= 0);
+    CHECK(solution.residual <= 1e-10);
+    const double least = brute_force(h, b);
+    CHECK(objective(h, b, solution.z) == Approx(least).epsilon(1e-9).margin(1e-12));
+  };
+  for (std::uint32_t seed = 0; seed < 60; ++seed) {
+    compare(std::integral_constant<std::size_t, 2>(), 2, 0, seed);
+    compare(std::integral_constant<std::size_t, 3>(), 2, 0, seed);
+    compare(std::integral_constant<std::size_t, 5>(), 8, 2, seed);
+    compare(std::integral_constant<std::size_t, 6>(), 3, 0, seed);
+  }
+}
+
+TEST_CASE("Karush-Kuhn-Tucker to rounding for 16 rows, independent, dependent, repeated, opposite") {
+  for (std::uint32_t seed = 0; seed < 200; ++seed) {
+    const int n = std::array{3, 8, 16, 200}[seed % 4];
+    auto h = random_gram<16>(n, seed, seed % 5 == 0 ? 20 : 0);
+    if (seed % 3 == 0) {  // rows 0 and 1 equal, row 2 their opposite
+      for (std::size_t j = 0; j < 16; ++j) h[1][j] = h[0][j], h[2][j] = -h[0][j];
+      for (std::size_t i = 0; i < 16; ++i) h[i][1] = h[i][0], h[i][2] = -h[i][0];
+    }
+    std::array<double, 16> u;
+    for (std::size_t i = 0; i < 16; ++i) u[i] = hone::philox{8, seed}.normal(i);
+    const auto solution = minimise_nonnegative(h, times(h, u));
+    CHECK(solution.residual <= 1e-9);
+    CHECK(solution.steps < 320);
+  }
+}
+
+TEST_CASE("nothing to do, rows without length, one row, and numbers at the ends of the range") {
+  CHECK(minimise_nonnegative(square<3>{}, {}).z == std::array<double, 3>{});
+  const square<2> h{{{4, 0}, {0, 0}}};
+  CHECK(minimise_nonnegative(h, {-2, 0}).z == std::array<double, 2>{0.5, 0});
+  CHECK(minimise_nonnegative(h, {2, 0}).z == std::array<double, 2>{});
+  CHECK(minimise_nonnegative(square<1>{{{2}}}, {-6}).z[0] == Approx(3));
+  for (const double s : {1e-300, 1e290}) {
+    const auto solution = minimise_nonnegative(square<2>{{{2 * s, -s}, {-s, 3 * s}}}, {-2 * s, s});
+    CHECK(solution.z[0] == Approx(1));
+    CHECK(solution.z[1] == Approx(0).margin(1e-14));
+  }
+}
