@@ -3,6 +3,7 @@
 #pragma once
 #include "hone/core/thread_pool.hpp"
 #include "hone/gradient/adamw.hpp"
+#include "hone/gradient/clip.hpp"
 #include "hone/gradient/combine.hpp"
 #include "hone/loss/likelihood.hpp"
 #include "hone/transformer/schedule.hpp"
@@ -80,9 +81,9 @@ class network {
     fill(m_, 0.0f);
     fill(v_, 0.0f);
   }
-  /// An AdamW step along @p g, cut to length @p clip.
+  /// An AdamW step along @p g, cut to length @p clip; 0: any length.
   void update(const std::vector<float>& g, long step, double clip, const gradient::adamw_options& options) {
-    const double factor = transformer::clip_factor(std::sqrt(squared_norm(g, pool_)), clip);
+    const double factor = clip > 0 ? gradient::clip_factor(squared_norm(g, pool_), clip) : 1;
     gradient::weighted_sum({factor}, gradient::tasks(g), gradient::adamw(parameters_, m_, v_, step, options), pool_);
   }
 

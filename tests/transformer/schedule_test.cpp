@@ -23,9 +23,3 @@ TEST_CASE("the rate warms up, falls in its shape, and stays at its floor") {
   CHECK_THROWS_WITH(rate_factor({.steps = 1, .warmup = 2}, 1), Catch::Contains("warmup"));
   CHECK_THROWS_WITH(rate_factor({.floor = 2}, 1), Catch::Contains("floor"));
 }
-
-TEST_CASE("clipping shortens what is too long") {
-  CHECK(clip_factor(4, 1) == 0.25);
-  CHECK(clip_factor(0.5, 1) == 1);
-  CHECK(clip_factor(1e9, 0) == 1);
-}

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-/// Learning rates over time, and the length of gradients.
+/// Learning rates over time.
 #pragma once
-#include "hone/core/blas.hpp"
+#include "hone/core/contract.hpp"
 
 #include <cmath>
 
@@ -32,8 +32,5 @@ inline double rate_factor(const schedule& s, index_t t) {
   const double left = s.shape == decay::linear ? 1 - done : 0.5 * (1 + std::cos(3.14159265358979323846 * done));
   return s.floor + (1 - s.floor) * left;
 }
-
-/// The factor that brings a vector of length @p norm to at most @p longest; 1 if it is shorter or @p longest is 0.
-inline double clip_factor(double norm, double longest) { return longest > 0 && norm > longest ? longest / norm : 1; }
 
 }  // namespace hone::transformer
