@@ -22,6 +22,13 @@ consumer() {  # name, CMake line
 }
 consumer find_package 'find_package(hone 0.1 REQUIRED COMPONENTS core)' core
 consumer find_package_eigen 'find_package(hone REQUIRED COMPONENTS core hone io xtensor)' io
+for component in mpi torch; do
+  if [ -n "$(find "$work/prefix" -name hone-$component.cmake)" ]; then
+    consumer find_package_$component "find_package(hone REQUIRED COMPONENTS $component)" $component
+  else
+    echo "skipped: find_package_$component (its library is not there)"
+  fi
+done
 consumer add_subdirectory "add_subdirectory($root hone)" hone
 export PKG_CONFIG_PATH
 PKG_CONFIG_PATH=$(dirname "$(find "$work/prefix" -name hone.pc)")

@@ -40,6 +40,7 @@ export work warnings includes
 for compiler in $(compilers); do
   echo "$headers" | xargs -P "$(nproc)" -I{} bash -c "check $compiler {}"
   # The headers of LibTorch and TBB define functions that want their libraries.
+  # The headers of LibTorch and TBB define functions that want their libraries.
   echo "$headers" | grep -v '/torch.hpp\|/tbb.hpp' | sed 's/include\/\(.*\)/#include "\1"/' >"$work/all.cpp"
   cp "$work/all.cpp" "$work/other.cpp"
   echo 'int main() {}' >>"$work/other.cpp"

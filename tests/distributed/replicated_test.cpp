@@ -32,25 +32,18 @@ TEST_CASE("replicas that do not fit together are refused on all ranks") {
   thread_ranks all(2);
   std::atomic<int> refused = 0;
   all.run([&](threads& comm) {
-    const auto count = [&](auto&& f) {
-      try {
-        f();
-      } catch (const std::invalid_argument&) {
-        ++refused;
-      }
-    };
     const bool second = comm.rank() == 1;
     std::vector<float> f(10), longer(second ? 11 : 10), out(10, 7.0f);
     const auto both = [&](auto& x, auto& y) { return std::array{std::span(x), std::span(y)}; };
     const auto run = [&](const auto& local, auto& target, reduction how, std::span<const index_t> groups = {}) {
       combine_replicated(gradient::pcgrad{}, local, target, how, {.groups = groups}, serial{}, comm);
     };
-    count([&] { run(both(f, longer), out, reduction::sum); });
-    count([&] { run(both(longer, longer), longer, reduction::sum); });
-    count([&] { run(both(f, f), longer, reduction::sum); });
-    count([&] { run(both(f, f), out, second ? reduction::sum : reduction::mean); });
-    count([&] { run(both(f, f), out, reduction::sum, std::vector<index_t>{0, second ? 3 : 4, 10}); });
-    count([&] { sum_over_ranks(std::span(longer), comm); });
+    refused += ranks::refused([&] { run(both(f, longer), out, reduction::sum); });
+    refused += ranks::refused([&] { run(both(longer, longer), longer, reduction::sum); });
+    refused += ranks::refused([&] { run(both(f, f), longer, reduction::sum); });
+    refused += ranks::refused([&] { run(both(f, f), out, second ? reduction::sum : reduction::mean); });
+    refused += ranks::refused([&] { run(both(f, f), out, reduction::sum, std::vector<index_t>{0, second ? 3 : 4, 10}); });
+    refused += ranks::refused([&] { sum_over_ranks(std::span(longer), comm); });
     ranks::require(out == std::vector<float>(10, 7.0f), "nothing is written");
   });
   CHECK(refused == 12);

@@ -19,6 +19,17 @@ inline void require(bool ok, const char* what) {
   if (!ok) throw std::logic_error(what);
 }
 
+/// 1 if f() is refused as misuse.
+template <class F>
+int refused(F&& f) {
+  try {
+    f();
+  } catch (const std::invalid_argument&) {
+    return 1;
+  }
+  return 0;
+}
+
 template <class T>
 bool same_bits(std::span<const T> x, std::span<const T> y) {
   return x.size() == y.size() && (x.empty() || std::memcmp(x.data(), y.data(), x.size_bytes()) == 0);

@@ -17,10 +17,7 @@ enum class reduction { sum, mean };
 template <scalar T, communicator C>
   requires(all_reducer<C> && reduce_scatterer<C, T> && all_gatherer<C, T>)
 void sum_over_ranks(std::span<T> x, C&& comm) {
-  const double own[1] = {static_cast<double>(x.size())};
-  const std::vector<double> sizes = detail::show(std::span<const double>(own), comm);
-  for (std::size_t r = 0; r < sizes.size(); ++r)
-    detail::require_equal(sizes[r], sizes[0], r, "hone::distributed::sum_over_ranks", "x: sizes");
+  detail::agree({static_cast<double>(x.size())}, {"x: size"}, "hone::distributed::sum_over_ranks", comm);
   const std::vector<index_t> borders = shard_borders(static_cast<index_t>(x.size()), comm.size());
   comm.reduce_scatter(x, std::span<const index_t>(borders));
   comm.all_gather(x, std::span<const index_t>(borders));
@@ -52,29 +49,25 @@ gradient::combine_report<K> combine_replicated(const Method& method, const std::
                                                      "holds what the gradients hold");
     const auto view = as_vector(out);
     written = static_cast<std::size_t>(view.size());
-    if (view.contiguous()) target = std::span<T>(view.data(), written);
+    invalid_argument_unless(view.contiguous() || written == 0, function, "out", "must be contiguous, has a stride of %td",
+                            view.stride());
+    target = std::span<T>(view.data(), written);
   }
   constexpr std::size_t fields = 7;
   const double own[fields] = {static_cast<double>(n),       static_cast<double>(worst),
                               static_cast<double>(written), static_cast<double>(K),
                               static_cast<double>(scalar_format<T>), detail::fingerprint(options.groups),
                               static_cast<double>(how)};
-  const std::vector<double> header = detail::show(std::span<const double>(own), comm);
+  const char* const same[fields] = {"local: size",   nullptr,        nullptr,         "local: number of tasks",
+                                    "local: format", "groups: hash", "how: reduction"};
+  const std::vector<double> header = detail::agree(own, same, function, comm);
   for (std::size_t r = 0; r * fields < header.size(); ++r) {
     const double* said = header.data() + r * fields;
-    detail::require_equal(said[0], header[0], r, function, "local: sizes");
     invalid_argument_unless(said[1] == said[0], function, "local", "on rank %zu gradients have %.0f and %.0f elements",
                             r, said[0], said[1]);
     invalid_argument_unless(said[2] == said[0], function, "out", "on rank %zu has %.0f elements, the gradients %.0f", r,
                             said[2], said[0]);
-    detail::require_equal(said[3], header[3], r, function, "local: tasks");
-    detail::require_equal(said[4], header[4], r, function, "local: formats");
-    detail::require_equal(said[5], header[5], r, function, "groups");
-    detail::require_equal(said[6], header[6], r, function, "how: reductions");
   }
-  if constexpr (vector_like<Out>)
-    invalid_argument_unless(as_vector(out).contiguous() || n == 0, function, "out", "must be contiguous");
-
   const std::vector<index_t> borders = shard_borders(static_cast<index_t>(n), comm.size(), options.groups);
   const std::span<const index_t> cuts(borders);
   const index_t rank = comm.rank(), begin = borders[static_cast<std::size_t>(rank)];

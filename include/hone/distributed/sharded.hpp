@@ -39,8 +39,16 @@ inline double fingerprint(std::span<const index_t> numbers) {
   return static_cast<double>(hash >> 11);
 }
 
-inline void require_equal(double x, double y, std::size_t rank, const char* function, const char* argument) {
-  invalid_argument_unless(x == y, function, argument, "rank %zu has others (%.0f) than rank 0 (%.0f)", rank, x, y);
+/// `show`, for numbers of which those with a name must be the same on all ranks.
+/// @throws std::invalid_argument on every rank if they are not.
+template <std::size_t N, all_reducer C>
+std::vector<double> agree(const double (&own)[N], const char* const (&names)[N], const char* function, C& comm) {
+  std::vector<double> all = show(std::span<const double>(own), comm);
+  for (std::size_t i = N; i < all.size(); ++i)
+    if (names[i % N] != nullptr)
+      invalid_argument_unless(all[i] == all[i % N], function, names[i % N], "on rank %zu is %.0f, on rank 0 %.0f", i / N,
+                              all[i], all[i % N]);
+  return all;
 }
 
 /// Elements [begin, end) of all, which @c rank holds.
@@ -293,15 +301,13 @@ gradient::combine_report<K> combine_sharded(const Method& method, const gradient
                               static_cast<double>(scalar_format<T>),
                               detail::fingerprint(options.groups),
                               static_cast<double>(gradient::gram_method<Method, K>)};
-  const std::vector<double> header = detail::show(std::span<const double>(own), comm);
+  const char* const same[fields] = {nullptr, nullptr, nullptr, "g: number of tasks", "g: format", "groups: hash",
+                                    "method: kind"};
+  const std::vector<double> header = detail::agree(own, same, function, comm);
   for (std::size_t r = 0; r * fields < header.size(); ++r) {
     const double* said = header.data() + r * fields;
     invalid_argument_unless(said[1] == said[2], function, "out", "on rank %zu has %.0f elements, the gradients %.0f", r,
                             said[2], said[1]);
-    detail::require_equal(said[3], header[3], r, function, "g: tasks");
-    detail::require_equal(said[4], header[4], r, function, "g: formats");
-    detail::require_equal(said[5], header[5], r, function, "groups");
-    detail::require_equal(said[6], header[6], r, function, "method: kinds");
   }
   const std::vector<detail::shard> shards = detail::order_shards(header, fields, function);
   const index_t whole[2] = {0, shards.empty() ? 0 : shards.back().end};

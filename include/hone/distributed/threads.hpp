@@ -137,8 +137,8 @@ class threads {
 
 template <class F>
 void thread_ranks::run(F&& f) {
-  std::exception_ptr error;
-  std::atomic<bool> failed = false;
+  [[maybe_unused]] std::exception_ptr error;
+  [[maybe_unused]] std::atomic<bool> failed = false;
   const auto play = [&](index_t rank) {
     threads self(*this, rank);
 #if defined(__cpp_exceptions)
