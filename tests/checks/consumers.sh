@@ -29,6 +29,13 @@ consumer find_package 'find_package(hone 0.1 REQUIRED COMPONENTS core)
 math(EXPR version "10000 * ${hone_VERSION_MAJOR} + 100 * ${hone_VERSION_MINOR} + ${hone_VERSION_PATCH}")
 add_compile_definitions(PACKAGE_VERSION=${version})' core
 consumer find_package_eigen 'find_package(hone REQUIRED COMPONENTS core hone io xtensor)' io
+for component in mpi torch; do
+  if [ -n "$(find "$work/prefix" -name hone-$component.cmake)" ]; then
+    consumer find_package_$component "find_package(hone REQUIRED COMPONENTS $component)" $component
+  else
+    echo "skipped: find_package_$component (its library is not there)"
+  fi
+done
 consumer add_subdirectory "add_subdirectory($root hone)" hone
 consumer fetch_content "include(FetchContent)
 FetchContent_Declare(hone SOURCE_DIR $root)

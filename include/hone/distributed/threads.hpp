@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+/// Ranks that are threads of one process, for one process with many devices and for tests.
+#pragma once
+#include "hone/distributed/communicator.hpp"
+
+#include <atomic>
+#include <exception>
+#include <memory>
+#include <thread>
+#include <utility>
+#include <vector>
+
+namespace hone::distributed {
+
+class threads;
+
+/// The ranks of one process. `run` makes a thread for each, the caller being rank 0.
+class thread_ranks {
+ public:
+  /// @throws std::invalid_argument unless @p size is in [1, 4096].
+  explicit thread_ranks(index_t size) : size_(size) {
+    invalid_argument_unless(size >= 1 && size <= 4096, "hone::distributed::thread_ranks", "size",
+                            "must be in [1, 4096], is %td", size);
+    slots_.resize(static_cast<std::size_t>(size));
+  }
+  thread_ranks(const thread_ranks&) = delete;
+  thread_ranks& operator=(const thread_ranks&) = delete;
+
+  [[nodiscard]] index_t size() const { return size_; }
+
+  /// f(threads&) on every rank; returns when all have. When one throws, those that wait for it throw too, and the first
+  /// exception reaches the caller.
+  template <class F>
+  void run(F&& f);
+
+ private:
+  friend class threads;
+
+  /// What a rank brings to a collective.
+  struct slot {
+    const void* data = nullptr;
+    std::size_t size = 0;
+    std::span<const index_t> borders{};
+  };
+
+  /// Returns when all ranks have come.
+  void meet() {
+    const unsigned turn = turn_;
+    if (arrived_.fetch_add(1) + 1 == size_) {
+      arrived_ = 0;
+      turn_.fetch_add(1);
+      turn_.notify_all();
+    } else {
+      while (turn_ == turn && !broken_) turn_.wait(turn);
+    }
+    if (broken_) HONE_THROW(std::runtime_error("hone::distributed::threads: another rank has failed"));
+  }
+
+  void give_up() {
+    broken_ = true;
+    turn_.fetch_add(1);
+    turn_.notify_all();
+  }
+
+  index_t size_;
+  std::vector<slot> slots_;
+  std::atomic<index_t> arrived_ = 0;
+  std::atomic<unsigned> turn_ = 0;
+  std::atomic<bool> broken_ = false;
+};
+
+/// One rank of `thread_ranks`: for the thread that plays it.
+class threads {
+ public:
+  /// @throws std::invalid_argument unless @p rank is in [0, size).
+  threads(thread_ranks& all, index_t rank) : all_(&all), rank_(rank) {
+    invalid_argument_unless(rank >= 0 && rank < all.size(), "hone::distributed::threads", "rank",
+                            "must be in [0, %td), is %td", all.size(), rank);
+  }
+
+  [[nodiscard]] index_t rank() const { return rank_; }
+  [[nodiscard]] index_t size() const { return all_->size_; }
+
+  /// @throws std::invalid_argument on all ranks if the sizes differ between them; so do the other two.
+  void all_reduce(std::span<double> x) {
+    const auto source = bring<double>(x, {}, "hone::distributed::threads::all_reduce");
+    std::vector<double> sum(x.size());
+    add_ranks<double>(source, sum);
+    all_->meet();
+    copy(sum, x);
+  }
+
+  template <scalar T>
+  void reduce_scatter(std::span<T> x, std::span<const index_t> borders) {
+    const char* function = "hone::distributed::threads::reduce_scatter";
+    detail::check_borders(borders, static_cast<index_t>(x.size()), size(), function);
+    auto source = bring<T>(x, borders, function);
+    for (const T*& data : source) data += borders[static_cast<std::size_t>(rank_)];
+    add_ranks<T>(source, detail::part(x, borders, rank_));
+    all_->meet();
+  }
+
+  template <scalar T>
+  void all_gather(std::span<T> x, std::span<const index_t> borders) {
+    const char* function = "hone::distributed::threads::all_gather";
+    detail::check_borders(borders, static_cast<index_t>(x.size()), size(), function);
+    const auto source = bring<T>(x, borders, function);
+    for (index_t r = 0; r < size(); ++r)
+      if (r != rank_)
+        copy(detail::part(std::span<const T>(source[static_cast<std::size_t>(r)], x.size()), borders, r),
+             detail::part(x, borders, r));
+    all_->meet();
+  }
+
+ private:
+  /// Shows @p x to the others and returns theirs, once all are there.
+  template <class T>
+  std::vector<const T*> bring(std::span<T> x, std::span<const index_t> borders, const char* function) {
+    all_->slots_[static_cast<std::size_t>(rank_)] = {x.data(), x.size(), borders};
+    all_->meet();
+    std::vector<const T*> source;
+    const auto& zero = all_->slots_[0];
+    bool fits = true;
+    for (const auto& slot : all_->slots_) {
+      source.push_back(static_cast<const T*>(slot.data));
+      fits = fits && slot.size == zero.size && slot.borders.size() == zero.borders.size();
+      for (std::size_t i = 0; fits && i < zero.borders.size(); ++i) fits = slot.borders[i] == zero.borders[i];
+    }
+    if (!fits) all_->meet();  // the others read the slots too
+    invalid_argument_unless(fits, function, "x", "sizes or borders differ between ranks");
+    return source;
+  }
+
+  thread_ranks* all_;
+  index_t rank_;
+};
+
+template <class F>
+void thread_ranks::run(F&& f) {
+  [[maybe_unused]] std::exception_ptr error;
+  [[maybe_unused]] std::atomic<bool> failed = false;
+  const auto play = [&](index_t rank) {
+    threads self(*this, rank);
+#if defined(__cpp_exceptions)
+    try {
+      f(self);
+    } catch (...) {
+      if (!failed.exchange(true)) error = std::current_exception();
+      give_up();
+    }
+#else
+    f(self);
+#endif
+  };
+  std::vector<std::thread> helpers;
+  for (index_t r = 1; r < size_; ++r) helpers.emplace_back(play, r);
+  play(0);
+  for (std::thread& t : helpers) t.join();
+  arrived_ = 0;
+  broken_ = false;
+#if defined(__cpp_exceptions)
+  if (error) std::rethrow_exception(error);
+#endif
+}
+
+}  // namespace hone::distributed

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+/// Memory of which type, shape and strides are known at run time only: what DLPack, LibTorch and ggml hand over.
+///   visit_vector(x, f), visit_matrix(x, f)   f(view) of the type that is stored: float, double, bfloat16, float16
+///   vector_of<T>(x), matrix_of<T>(x)         the view of a type that is known
+#pragma once
+#include "hone/core/view.hpp"
+
+namespace hone::detail {
+
+inline constexpr int most_dimensions = 16;
+
+/// @c dimensions extents and strides, in elements, the slowest first.
+struct described {
+  format type = format::none;
+  void* data = nullptr;
+  int dimensions = 0;
+  index_t extent[most_dimensions] = {};
+  index_t stride[most_dimensions] = {};
+};
+
+/// The door of a type X: specialised with static described describe(const X&, const char* function), which throws
+/// std::invalid_argument for what cannot be seen.
+template <class X>
+struct described_traits {};
+
+template <class X>
+concept has_description = requires(const X& x) { described_traits<X>::describe(x, ""); };
+
+inline const char* format_name(format type) {
+  switch (type) {
+    case format::float32: return "float32";
+    case format::float64: return "float64";
+    case format::bfloat16: return "bfloat16";
+    case format::float16: return "float16";
+    case format::none: break;
+  }
+  return "no number of hone's";
+}
+
+/// f(T) of the type that is stored, f(float{}) say; one instantiation each.
+template <class F>
+decltype(auto) with_format(format type, F&& f) {
+  switch (type) {
+    case format::float64: return f(double{});
+    case format::bfloat16: return f(bfloat16{});
+    case format::float16: return f(float16{});
+    default: return f(float{});
+  }
+}
+
+template <scalar T>
+void require_format(const described& x, const char* function) {
+  invalid_argument_unless(x.type == scalar_format<T>, function, "x", "holds %s, not %s", format_name(x.type),
+                          format_name(scalar_format<T>));
+}
+
+/// All elements in row-major order, where one stride reaches them.
+template <scalar T>
+vector_view<T> vector_of(const described& x, const char* function) {
+  require_format<T>(x, function);
+  index_t size = 1, stride = 1;
+  bool even = true;
+  for (int i = x.dimensions - 1; i >= 0; --i) {
+    if (x.extent[i] == 1) continue;
+    if (size == 1) stride = x.stride[i];
+    even = even && x.stride[i] == stride * size;
+    size *= x.extent[i];
+  }
+  if (size == 0) return {};
+  invalid_argument_unless(even, function, "x", "has %d dimensions that are not one run of elements: make it contiguous",
+                          x.dimensions);
+  return {static_cast<T*>(x.data), size, stride};
+}
+
+template <scalar T>
+matrix_view<T> matrix_of(const described& x, const char* function) {
+  require_format<T>(x, function);
+  invalid_argument_unless(x.dimensions == 2, function, "x", "has %d dimensions, expected 2", x.dimensions);
+  return {static_cast<T*>(x.data), x.extent[0], x.extent[1], x.stride[0], x.stride[1]};
+}
+
+}  // namespace hone::detail
+
+namespace hone {
+
+/// All elements of @p x in row-major order. Views write; constness is for the caller to keep.
+/// @throws std::invalid_argument if @p x holds something else, is not memory of the CPU, or has several dimensions that
+///         no single stride runs through.
+template <scalar T, detail::has_description X>
+vector_view<T> vector_of(const X& x) {
+  const char* function = "hone::vector_of";
+  return detail::vector_of<T>(detail::described_traits<X>::describe(x, function), function);
+}
+
+/// @throws std::invalid_argument as `vector_of`, and unless @p x has two dimensions, of any strides.
+template <scalar T, detail::has_description X>
+matrix_view<T> matrix_of(const X& x) {
+  const char* function = "hone::matrix_of";
+  return detail::matrix_of<T>(detail::described_traits<X>::describe(x, function), function);
+}
+
+/// f(vector_of<T>(x)) for the T that @p x holds; what f returns may not depend on T.
+template <detail::has_description X, class F>
+decltype(auto) visit_vector(const X& x, F&& f) {
+  const char* function = "hone::visit_vector";
+  const detail::described d = detail::described_traits<X>::describe(x, function);
+  return detail::with_format(d.type, [&]<class T>(T) -> decltype(auto) { return f(detail::vector_of<T>(d, function)); });
+}
+
+/// f(matrix_of<T>(x)) for the T that @p x holds.
+template <detail::has_description X, class F>
+decltype(auto) visit_matrix(const X& x, F&& f) {
+  const char* function = "hone::visit_matrix";
+  const detail::described d = detail::described_traits<X>::describe(x, function);
+  return detail::with_format(d.type, [&]<class T>(T) -> decltype(auto) { return f(detail::matrix_of<T>(d, function)); });
+}
+
+}  // namespace hone

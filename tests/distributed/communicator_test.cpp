@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "hone/distributed/communicator.hpp"
+
+#include "distributed/support.hpp"
+#include "hone/gradient/pcgrad.hpp"
+#include "support/catch.hpp"
+
+using namespace hone;
+using namespace hone::distributed;
+
+TEST_CASE("one process is a communicator, and all collectives leave it what it has") {
+  STATIC_REQUIRE(all_reducer<single>);
+  STATIC_REQUIRE(reduce_scatterer<single, float>);
+  STATIC_REQUIRE(all_gatherer<single, bfloat16>);
+  STATIC_REQUIRE(!communicator<serial>);
+  single alone;
+  ranks::check_collectives<float>(alone);
+  ranks::check_combination<float>(gradient::pcgrad{}, alone);
+}
+
+TEST_CASE("ranks are added in a tree, in the accumulator type, and rounded once") {
+  // 256 + 1 is no bfloat16 number: summed in the storage type, the result would stay 256.
+  const std::vector<bfloat16> big(1500, bfloat16(256.0f)), one(1500, bfloat16(1.0f));
+  const bfloat16* const source[5] = {big.data(), one.data(), one.data(), one.data(), one.data()};
+  std::vector<bfloat16> out(1500);
+  add_ranks<bfloat16>(source, out);
+  for (const bfloat16 x : out) REQUIRE(static_cast<float>(x) == 260);
+
+  std::vector<float> x = {1e8f}, y = {1}, z = {-1e8f}, w = {1};
+  const float* const four[4] = {x.data(), z.data(), y.data(), w.data()};
+  add_ranks<float>(four, x);  // the output may be one of them
+  CHECK(x[0] == 2);
+}
+
+TEST_CASE("borders that do not fit are refused") {
+  std::vector<float> x(10);
+  single alone;
+  for (const std::vector<index_t>& bad : std::vector<std::vector<index_t>>{{0}, {0, 9}, {1, 10}, {0, 5, 10}})
+    CHECK_THROWS_AS(alone.reduce_scatter(std::span(x), std::span<const index_t>(bad)), std::invalid_argument);
+  const std::vector<index_t> back = {0, 7, 5, 10};
+  CHECK_THROWS_WITH(parts_of::check_borders(back, 10, 3, "f"),
+                    "f: borders: border 2 (5) lies before border 1");
+}

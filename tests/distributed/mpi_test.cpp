@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+/// A program of its own, started by mpirun with several numbers of ranks.
+#include "hone/distributed/mpi.hpp"
+
+#include "hone/gradient/mgda.hpp"
+#include "hone/gradient/pcgrad.hpp"
+
+#include "distributed/support.hpp"
+#include "support/catch.hpp"
+
+using namespace hone;
+
+namespace {
+struct session {
+  session() { MPI_Init(nullptr, nullptr); }
+  ~session() { MPI_Finalize(); }
+} started;
+}  // namespace
+
+TEMPLATE_TEST_CASE("MPI ranks: collectives give the tree's bits for even, uneven and empty parts", "", float, double,
+                   bfloat16, float16) {
+  STATIC_REQUIRE(distributed::all_reducer<distributed::mpi>);
+  distributed::mpi comm, in_pieces(MPI_COMM_WORLD, 100);
+  CHECK_NOTHROW(ranks::check_collectives<TestType>(comm));
+  CHECK_NOTHROW(ranks::check_collectives<TestType>(in_pieces));
+}
+
+TEMPLATE_TEST_CASE("MPI ranks: sharded and replicated combination give the bits of one process", "", float, bfloat16) {
+  distributed::mpi comm;
+  CHECK_NOTHROW(ranks::check_combination<TestType>(gradient::sago{}, comm));
+  CHECK_NOTHROW(ranks::check_combination<TestType>(gradient::pcgrad{.forget = 0.5}, comm));
+  CHECK_NOTHROW(ranks::check_combination<TestType>(gradient::mgda{}, comm));
+}
+
+TEST_CASE("MPI ranks: what does not fit on the last rank is refused on all") {
+  distributed::mpi comm;
+  const bool last = comm.rank() + 1 == comm.size();
+  std::vector<float> x(10), out(last ? 11 : 10);
+  CHECK_THROWS_AS(distributed::combine_replicated(gradient::pcgrad{}, std::array{std::span(x), std::span(x)}, out,
+                                                  distributed::reduction::sum, {}, serial{}, comm),
+                  std::invalid_argument);
+  CHECK_THROWS_AS(distributed::mpi(MPI_COMM_WORLD, -1), std::invalid_argument);
+}

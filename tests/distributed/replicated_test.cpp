@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "hone/distributed/replicated.hpp"
+
+#include "hone/distributed/threads.hpp"
+#include "hone/gradient/pcgrad.hpp"
+
+#include "distributed/support.hpp"
+#include "support/catch.hpp"
+
+using namespace hone;
+using namespace hone::distributed;
+
+TEST_CASE("replicas: the mean of local gradients, combined and gathered, as one process has it") {
+  const index_t n = 3 * block_size + 100, size = 4;
+  auto f = ranks::summed<float>(n, size, 1), r = ranks::summed<float>(n, size, 2);
+  hone::scale(0.25f, f), hone::scale(0.25f, r);
+  std::vector<float> expected(f.size());
+  const std::vector<index_t> tensors = {0, 50, n};
+  gradient::combine(gradient::pcgrad{}, gradient::tasks(f, r), expected, {.groups = tensors});
+  thread_ranks all(size);
+  all.run([&](threads& comm) {
+    auto forget = ranks::brought<float>(n, comm.rank(), 1), retain = ranks::brought<float>(n, comm.rank(), 2);
+    // [docs] replicated
+    distributed::combine_replicated(gradient::pcgrad{}, std::array{std::span(forget), std::span(retain)}, retain,
+                                    distributed::reduction::mean, {.groups = tensors}, serial{}, comm);
+    // [docs] end
+    ranks::require(retain == expected, "combine_replicated");
+  });
+}
+
+TEST_CASE("replicas that do not fit together are refused on all ranks") {
+  thread_ranks all(2);
+  std::atomic<int> refused = 0;
+  all.run([&](threads& comm) {
+    const bool second = comm.rank() == 1;
+    std::vector<float> f(10), longer(second ? 11 : 10), out(10, 7.0f);
+    const auto both = [&](auto& x, auto& y) { return std::array{std::span(x), std::span(y)}; };
+    const auto run = [&](const auto& local, auto& target, reduction how, std::span<const index_t> groups = {}) {
+      combine_replicated(gradient::pcgrad{}, local, target, how, {.groups = groups}, serial{}, comm);
+    };
+    refused += ranks::refused([&] { run(both(f, longer), out, reduction::sum); });
+    refused += ranks::refused([&] { run(both(longer, longer), longer, reduction::sum); });
+    refused += ranks::refused([&] { run(both(f, f), longer, reduction::sum); });
+    refused += ranks::refused([&] { run(both(f, f), out, second ? reduction::sum : reduction::mean); });
+    refused += ranks::refused([&] { run(both(f, f), out, reduction::sum, std::vector<index_t>{0, second ? 3 : 4, 10}); });
+    refused += ranks::refused([&] { sum_over_ranks(std::span(longer), comm); });
+    ranks::require(out == std::vector<float>(10, 7.0f), "nothing is written");
+  });
+  CHECK(refused == 12);
+}
