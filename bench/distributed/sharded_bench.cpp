@@ -5,6 +5,7 @@
 #include "hone/distributed/replicated.hpp"
 #include "hone/distributed/threads.hpp"
 #include "hone/gradient/pcgrad.hpp"
+#include "hone/gradient/sago.hpp"
 
 #include "support/roof.hpp"
 
@@ -95,7 +96,7 @@ void sago_replicated(benchmark::State& state) { replicated(state, by_element, 3)
 void pcgrad_replicated(benchmark::State& state) { replicated(state, by_products, 5); }
 
 void sizes(benchmark::internal::Benchmark* b) {
-  b->ArgName("Mi")->Arg(1)->Arg(16)->UseManualTime()->Unit(benchmark::kMillisecond)->MinTime(0.7);
+  b->ArgName("Mi")->Arg(1)->Arg(16)->UseManualTime()->MinTime(0.7);
 }
 
 BENCHMARK(sago_sharded)->Apply(sizes);
@@ -104,5 +105,3 @@ BENCHMARK(sago_replicated)->Apply(sizes);
 BENCHMARK(pcgrad_replicated)->Apply(sizes);
 
 }  // namespace
-
-BENCHMARK_MAIN();

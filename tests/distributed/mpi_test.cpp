@@ -3,6 +3,7 @@
 #include "hone/distributed/mpi.hpp"
 
 #include "hone/gradient/mgda.hpp"
+#include "hone/gradient/sago.hpp"
 #include "hone/gradient/pcgrad.hpp"
 
 #include "distributed/support.hpp"

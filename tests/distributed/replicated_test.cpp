@@ -20,10 +20,8 @@ TEST_CASE("replicas: the mean of local gradients, combined and gathered, as one 
   thread_ranks all(size);
   all.run([&](threads& comm) {
     auto forget = ranks::brought<float>(n, comm.rank(), 1), retain = ranks::brought<float>(n, comm.rank(), 2);
-    // [docs] replicated
     distributed::combine_replicated(gradient::pcgrad{}, std::array{std::span(forget), std::span(retain)}, retain,
                                     distributed::reduction::mean, {.groups = tensors}, serial{}, comm);
-    // [docs] end
     ranks::require(retain == expected, "combine_replicated");
   });
 }

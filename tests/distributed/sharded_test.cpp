@@ -4,6 +4,7 @@
 #include "hone/core/thread_pool.hpp"
 #include "hone/distributed/threads.hpp"
 #include "hone/gradient/adamw.hpp"
+#include "hone/gradient/sago.hpp"
 #include "hone/gradient/mgda.hpp"
 #include "hone/gradient/pcgrad.hpp"
 

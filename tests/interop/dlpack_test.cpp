@@ -82,11 +82,9 @@ TEST_CASE("SAGO on two DLPack tensors") {
   std::vector<float> f = {1, -2, .5f}, r = {2, 1, -1};
   tensor forget_tensor(f.data(), {3}, {}, kDLFloat, 32), retain_tensor(r.data(), {3}, {}, kDLFloat, 32);
   const DLTensor &forget = forget_tensor.dl, &retain = retain_tensor.dl;
-  // [docs] dlpack
   hone::visit_vector(forget, [&]<class T>(hone::vector_view<T> x) {
     const auto y = hone::vector_of<T>(retain);
     hone::gradient::combine(hone::gradient::sago{}, hone::gradient::tasks(x, y), y);
   });
-  // [docs] end
   CHECK(r == std::vector<float>{1, 1, -1});
 }

@@ -2,6 +2,7 @@
 /// A training step of llm.c's shape: all parameters in one buffer, likewise gradients and moments.
 #include "hone/core/thread_pool.hpp"
 #include "hone/gradient/adamw.hpp"
+#include "hone/gradient/sago.hpp"
 #include "hone/gradient/pcgrad.hpp"
 #include "hone/gradient/combine.hpp"
 
@@ -45,7 +46,6 @@ TEST_CASE("a step of llm.c's shape, the optimiser in the combination's pass") {
   gpt2 model, naive;
   const float forget_batch = 1, retain_batch = -1;
   const int t = 1;
-  // [docs] llmc
   const std::size_t n = model.num_parameters;
   std::vector<float> forget_memory(n);  // once, beside grads_memory
   hone::thread_pool pool;               // once
@@ -61,7 +61,6 @@ TEST_CASE("a step of llm.c's shape, the optimiser in the combination's pass") {
                           hone::gradient::tasks(forget_memory, std::span(model.grads_memory, n)),
                           hone::gradient::adamw(parameters, m, v, t, {.learning_rate = 1e-3}),  // in gpt2_update's place
                           {}, pool);
-  // [docs] end
   for (std::size_t i = 0; i < n; ++i) {
     const float p = naive.params_memory[i], f = -(p - 1), r = p + 1;
     const float g = f * r < 0 ? r : f;
@@ -70,13 +69,11 @@ TEST_CASE("a step of llm.c's shape, the optimiser in the combination's pass") {
     REQUIRE(model.params_memory[i] == Approx(expected).epsilon(1e-6).margin(1e-7));
   }
 
-  // [docs] llmc_groups
   std::vector<hone::index_t> tensors = {0};  // once: per-tensor methods take llm.c's table as it is
   for (const std::size_t size : model.param_sizes) tensors.push_back(tensors.back() + static_cast<hone::index_t>(size));
   const auto report = hone::gradient::combine(
       hone::gradient::pcgrad{}, hone::gradient::tasks(forget_memory, std::span(model.grads_memory, n)),
       std::span(model.grads_memory, n), {.groups = tensors, .geometry = true}, pool);
-  // [docs] end
   CHECK(tensors.back() == static_cast<hone::index_t>(n));
   CHECK(report.combined_dot[1] >= 0);
 }

@@ -64,13 +64,11 @@ TEST_CASE("SAGO on the gradients of a ggml graph, tensor by tensor") {
   auto c = new_tensor(reference::F32, 4, f2.data(), 3), d = new_tensor(reference::F32, 4, r2.data(), 3);
   using pair = std::pair<const reference::ggml_tensor*, const reference::ggml_tensor*>;
   const std::vector<pair> gradients = {{&a, &b}, {&c, &d}};
-  // [docs] ggml
   for (const auto& [forget, retain] : gradients)
     hone::visit_vector(*forget, [&, to = retain]<class T>(hone::vector_view<T> f) {
       const auto r = hone::vector_of<T>(*to);
       hone::gradient::combine(hone::gradient::sago{}, hone::gradient::tasks(f, r), r);
     });
-  // [docs] end
   CHECK(r1 == std::vector<float>{1, 1, -1});
   CHECK(r2 == std::vector<float>{.1f, .2f, .3f});
 }

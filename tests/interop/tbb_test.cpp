@@ -15,11 +15,9 @@ TEST_CASE("TBB: every index runs once, sums keep their bits, exceptions reach th
   for (const int workers : {1, 2, 5}) {
     tbb::task_arena arena(workers);
     arena.execute([&] {
-      // [docs] tbb
       hone::tbb_tasks pool;
       const std::vector<float> x(100000, 0.1f);
       const double total = hone::sum(x, pool);
-      // [docs] end
       CHECK(pool.concurrency() == workers);
       CHECK(total == hone::sum(x));
       std::vector<std::atomic<int>> runs(1001);

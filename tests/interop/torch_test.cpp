@@ -6,6 +6,7 @@
 #include "hone/interop/torch.hpp"
 
 #include "hone/gradient/combine.hpp"
+#include "hone/gradient/sago.hpp"
 #include "hone/gradient/pcgrad.hpp"
 #include "hone/interop/dlpack.hpp"
 
@@ -86,7 +87,6 @@ TEST_CASE("a training step with two losses, the retain gradient kept") {
     forget_reference.push_back(torch::autograd::grad({-loss_of(forget_x)}, {p})[0]);
     retain_reference.push_back(torch::autograd::grad({loss_of(retain_x)}, {p})[0]);
   }
-  // [docs] torch
   hone::torch_threads pool;
   optimiser.zero_grad();
   (-loss_of(forget_x)).backward();
@@ -102,7 +102,6 @@ TEST_CASE("a training step with two losses, the retain gradient kept") {
                               retain, {}, pool);
     });
   optimiser.step();
-  // [docs] end
   for (std::size_t i = 0; i < forget.size(); ++i) {
     const at::Tensor f = forget_reference[i], r = retain_reference[i];
     const at::Tensor expected = torch::where(f.sign() * r.sign() < 0, r, f);

@@ -38,6 +38,7 @@ gradient::combine_report<K> combine_replicated(const Method& method, const std::
                                                reduction how, const gradient::combine_options& options, E&& pool,
                                                C&& comm) {
   const char* function = "hone::distributed::combine_replicated";
+  gradient::detail::check_method<K>(method, options.groups.empty() ? 1 : options.groups.size() - 1);
   const std::size_t n = local[0].size();
   std::size_t worst = n, written = n;
   for (const auto& x : local)

@@ -289,6 +289,7 @@ gradient::combine_report<K> combine_sharded(const Method& method, const gradient
                                             index_t begin, const gradient::combine_options& options, E&& pool,
                                             C&& comm) {
   const char* function = "hone::distributed::combine_sharded";
+  gradient::detail::check_method<K>(method, options.groups.empty() ? 1 : options.groups.size() - 1);
   index_t out_size = g.size();
   if constexpr (vector_like<Out>) {
     static_assert(std::is_same_v<accumulator_t<element_t<Out>>, accumulator_t<T>>,
@@ -318,7 +319,6 @@ gradient::combine_report<K> combine_sharded(const Method& method, const gradient
     gradient::detail::check_groups(options.groups, whole[1]);
     if (gradient::gram_method<Method, K>) groups = options.groups;
   }
-  gradient::detail::check_method<K>(method, groups.size() - 1);
   return options.geometry ? detail::combine_shard<true>(method, g, out, begin, groups, shards, pool, comm)
                           : detail::combine_shard<false>(method, g, out, begin, groups, shards, pool, comm);
 }
