@@ -88,18 +88,71 @@ HONE_INLINE void for_each_task_pack(const std::array<vector_view<const T>, K>& g
   }, g);
 }
 
+/// Where the product of tasks a <= b stands in the upper triangle, row by row.
+template <std::size_t K>
+constexpr std::size_t pair_index(std::size_t a, std::size_t b) {
+  return a * K - a * (a + 1) / 2 + b;
+}
+
+/// f(packs of double) for the numbers of @p x, half after half.
+template <std::size_t N, class F>
+HONE_INLINE void for_each_half(const simd::pack<double> (&x)[N], F&& f) {
+  f(x);
+}
+template <std::size_t N, class F>
+HONE_INLINE void for_each_half(const simd::pack<float> (&x)[N], F&& f) {
+  simd::pack<double> low[N], high[N];
+  for (std::size_t a = 0; a < N; ++a) low[a] = simd::widen(x[a]).low;
+  f(low);
+  for (std::size_t a = 0; a < N; ++a) high[a] = simd::widen(x[a]).high;
+  f(high);
+}
+
+/// Tasks whose products with as many others are summed in one go: what vector registers hold.
+inline constexpr std::size_t gram_tile = 4;
+
+/// Adds the products of tasks A … with tasks B … to @p sums, a tile of the triangle.
+template <std::size_t A, std::size_t B, scalar T, std::size_t K>
+HONE_INLINE void add_gram_tile(const std::array<vector_view<const T>, K>& g, index_t begin, index_t end,
+                               simd::pack<double>* sums) {
+  constexpr std::size_t rows = (min)(gram_tile, K - A), columns = A == B ? 0 : (min)(gram_tile, K - B);
+  constexpr std::size_t first = A == B ? 0 : rows;  // of B's tasks
+  simd::pack<double> own[rows][rows + columns];
+  for (std::size_t a = 0; a < rows; ++a)
+    for (std::size_t b = A == B ? a : rows; b < rows + columns; ++b) own[a][b] = sums[pair_index<K>(A + a, B + b - first)];
+  for_each_task_pack(g, begin, end, [&](index_t i, auto bound) HONE_INLINE_LAMBDA {
+    pack_of<T> x[rows + columns];
+    for (std::size_t a = 0; a < rows; ++a) x[a] = load_pack(g[A + a], i, bound);
+    for (std::size_t b = 0; b < columns; ++b) x[rows + b] = load_pack(g[B + b], i, bound);
+    for_each_half(x, [&](const simd::pack<double> (&y)[rows + columns]) HONE_INLINE_LAMBDA {
+      for (std::size_t a = 0; a < rows; ++a)
+        for (std::size_t b = A == B ? a : rows; b < rows + columns; ++b) own[a][b] += y[a] * y[b];
+    });
+  });
+  for (std::size_t a = 0; a < rows; ++a)
+    for (std::size_t b = A == B ? a : rows; b < rows + columns; ++b) sums[pair_index<K>(A + a, B + b - first)] = own[a][b];
+}
+
+template <std::size_t A, std::size_t B, scalar T, std::size_t K>
+HONE_INLINE void add_gram_tiles(const std::array<vector_view<const T>, K>& g, index_t begin, index_t end,
+                                simd::pack<double>* sums) {
+  add_gram_tile<A, B>(g, begin, end, sums);
+  if constexpr (B + gram_tile < K)
+    add_gram_tiles<A, B + gram_tile>(g, begin, end, sums);
+  else if constexpr (A + gram_tile < K)
+    add_gram_tiles<A + gram_tile, A + gram_tile>(g, begin, end, sums);
+}
+
 /// Adds the upper triangle, row by row, of the Gram matrix of elements [begin, end).
 template <scalar T, std::size_t K>
 HONE_INLINE void add_gram_block(const std::array<vector_view<const T>, K>& g, index_t begin, index_t end, double* sums) {
-  hone::detail::lane_sum product[K * (K + 1) / 2];
-  for_each_task_pack(g, begin, end, [&](index_t i, auto bound) HONE_INLINE_LAMBDA {
-    pack_of<T> x[K];
-    for (std::size_t a = 0; a < K; ++a) x[a] = load_pack(g[a], i, bound);
-    std::size_t t = 0;
-    for (std::size_t a = 0; a < K; ++a)
-      for (std::size_t b = a; b < K; ++b) product[t++].add_product(x[a], x[b]);
-  });
-  for (std::size_t t = 0; t < K * (K + 1) / 2; ++t) sums[t] += product[t].total();
+  constexpr std::size_t pairs = K * (K + 1) / 2;
+  simd::pack<double> products[pairs];
+  for (auto& p : products) p = simd::pack<double>(0);
+  // With several tiles, a piece at a time that stays in the first-level cache.
+  constexpr index_t piece = K <= gram_tile ? block_size : 1024;
+  for (; begin < end; begin += piece) add_gram_tiles<0, 0>(g, begin, (min)(begin + piece, end), products);
+  for (std::size_t t = 0; t < pairs; ++t) sums[t] += simd::horizontal_sum(products[t]);
 }
 
 template <std::size_t K>
