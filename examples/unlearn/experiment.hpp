@@ -124,7 +124,7 @@ inline void print(const results& all, const std::vector<std::string>& methods, c
 }
 
 inline int run_experiment(const settings& s, const std::vector<std::string>& methods,
-                          const std::vector<double>& weights) {
+                          const std::vector<double>& weights, program::ranks& ranks) {
   results all;
   nlohmann::json runs = nlohmann::json::array();
   for (std::size_t i = 0; i < s.seeds && !program::interrupted(); ++i) {
@@ -132,7 +132,7 @@ inline int run_experiment(const settings& s, const std::vector<std::string>& met
     own.seed = s.seed + i;
     const auto [c, shape] = make_classroom(own.seed);
     own.settle_beta(c.answer_length());
-    student teacher(shape, fresh_parameters(shape, own.seed), own);
+    student teacher(shape, fresh_parameters(shape, own.seed), own, ranks);
     std::vector<lesson> taught = c.forget;
     taught.insert(taught.end(), c.retain.begin(), c.retain.end());
     teacher.learn(taught);
@@ -151,7 +151,7 @@ inline int run_experiment(const settings& s, const std::vector<std::string>& met
         if (program::interrupted()) break;
         own.combine = method;
         own.forget_weight = weight;
-        student pupil(shape, teacher.parameters(), own);
+        student pupil(shape, teacher.parameters(), own, ranks);
         const auto records =
             pupil.unlearn(c, program::text("%s %g, seed %llu", method.c_str(), weight,
                                            static_cast<unsigned long long>(own.seed)));

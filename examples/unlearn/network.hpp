@@ -8,6 +8,7 @@
 #include "hone/loss/likelihood.hpp"
 #include "hone/transformer/schedule.hpp"
 #include "support/knowledge.hpp"
+#include "support/ranks.hpp"
 
 namespace unlearn {
 
@@ -17,10 +18,11 @@ using transformer::microbatch;
 
 class network {
  public:
-  network(const transformer::config& c, std::vector<float> parameters, long threads)
-      : pool_(threads),
+  network(const transformer::config& c, std::vector<float> parameters, long threads, program::ranks& ranks)
+      : ranks_(ranks),
+        pool_(threads),
         model_(c),
-        lanes_(model_, (std::max)(c.max_seq, index_t{256})),
+        lanes_(model_, (std::max)(c.max_seq, index_t{256}), lanes, ranks.rank(), ranks.size()),
         parameters_(std::move(parameters)),
         m_(parameters_.size()),
         v_(parameters_.size()) {}
@@ -29,11 +31,21 @@ class network {
   [[nodiscard]] const std::vector<float>& parameters() const { return parameters_; }
   [[nodiscard]] thread_pool& pool() { return pool_; }
   void assign(const std::vector<float>& parameters) { parameters_ = parameters; }
+  /// Whether Ctrl-C was pressed, on any rank.
+  [[nodiscard]] bool interrupted() { return ranks_.any(program::interrupted()); }
 
   /// Adds the gradient of @p loss over @p rows to @p gradient.
   template <class Loss>
   loss::loss_sum accumulate(const lessons::rows& rows, std::vector<float>& gradient, Loss&& loss) {
-    return transformer::accumulate_gradient(model_, parameters_, rows.batch(), loss, lanes_, gradient, pool_);
+    if (ranks_.size() == 1)
+      return transformer::accumulate_gradient(model_, parameters_, rows.batch(), loss, lanes_, gradient, pool_);
+    std::vector<float> share(gradient.size());
+    const auto own = transformer::accumulate_gradient(model_, parameters_, rows.batch(), loss, lanes_, share, pool_);
+    ranks_.sum(share);
+    axpy(1.0f, share, gradient, pool_);
+    std::vector<double> sums = {own.sum, static_cast<double>(own.count), static_cast<double>(own.nonfinite)};
+    ranks_.sum(sums);
+    return {sums[0], static_cast<index_t>(sums[1]), static_cast<index_t>(sums[2])};
   }
 
   /// The likelihood of every label, times weight / labels, or times the factor of its sequence.
@@ -99,9 +111,13 @@ class network {
                                     part.tokens.offsets, own);
         },
         lanes_, pool_);
+    ranks_.sum(nll);  // each sequence is one rank's, and 0 elsewhere
     return nll;
   }
 
+  static constexpr index_t lanes = 4;
+
+  program::ranks& ranks_;
   thread_pool pool_;
   transformer::decoder<float> model_;
   transformer::gradient_lanes<float> lanes_;

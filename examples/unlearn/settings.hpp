@@ -40,6 +40,7 @@ struct settings {
   double rate = 5e-4, weight_decay = 0, clip = 1, warmup = 0.1, stop_at = -1;
   std::uint64_t seed = 1;
   std::size_t seeds = 3;
+  bool mpi = false;
   long threads = static_cast<long>((std::max)(1u, std::thread::hardware_concurrency()));
 
   [[nodiscard]] bool on_files() const { return !checkpoint.empty(); }
@@ -123,6 +124,7 @@ inline void declare(CLI::App& app, settings& s) {
   app.add_option("--threads", s.threads, "results do not depend on them")
       ->check(CLI::Range(1, 256))
       ->capture_default_str();
+  app.add_flag("--mpi", s.mpi, "under mpirun: every process does a share of each batch, of at most 4");
   app.add_option("--json", s.json, "where the result goes, as one object");
 }
 

@@ -49,8 +49,8 @@ inline nlohmann::json to_json(const std::vector<step_record>& records) {
 
 class student {
  public:
-  student(const transformer::config& c, std::vector<float> parameters, const settings& s)
-      : settings_(s), net_(c, std::move(parameters), s.threads), f_(net_.parameters().size()), r_(f_.size()) {
+  student(const transformer::config& c, std::vector<float> parameters, const settings& s, program::ranks& ranks)
+      : settings_(s), net_(c, std::move(parameters), s.threads, ranks), f_(net_.parameters().size()), r_(f_.size()) {
     for (const auto& t : transformer::tensor_table(c)) tensors_.push_back(t.offset);
     tensors_.push_back(static_cast<index_t>(f_.size()));
   }
@@ -73,7 +73,7 @@ class student {
     program::progress bar("learn", settings_.learn_steps);
     double known = net_.probability(everything);
     for (long step = 1; step <= settings_.learn_steps && known < settings_.learn_until; ++step) {
-      if (program::interrupted()) break;
+      if (net_.interrupted()) break;
       lessons::rows batch;
       for (std::size_t i = 0; i < (std::min)(all.size(), std::size_t{32}); ++i) batch.add(all[shuffled.next()]);
       fill(f_, 0.0f, net_.pool());
@@ -113,7 +113,7 @@ class student {
     std::vector<float> at_last_probe = parameters();
     std::vector<step_record> records;
     program::progress bar(title, settings_.steps);
-    for (long step = 1; step <= settings_.steps && !program::interrupted(); ++step) {
+    for (long step = 1; step <= settings_.steps && !net_.interrupted(); ++step) {
       step_record record{.step = step, .forget = {}, .retain = {}, .report = {}, .rate = 0};
       fill(f_, 0.0f, net_.pool());
       fill(r_, 0.0f, net_.pool());

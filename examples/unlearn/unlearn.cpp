@@ -8,7 +8,7 @@ namespace {
 
 using namespace unlearn;
 
-int on_files(settings s) {
+int on_files(settings s, program::ranks& ranks) {
   const auto checkpoint = io::read_llama2c(s.checkpoint);
   if (checkpoint.nonfinite > 0)
     throw std::runtime_error(s.checkpoint + ": " + std::to_string(checkpoint.nonfinite) + " parameters are not finite");
@@ -35,7 +35,7 @@ int on_files(settings s) {
   }
 
   s.settle_beta(c.answer_length());
-  student pupil(checkpoint.config, checkpoint.parameters, s);
+  student pupil(checkpoint.config, checkpoint.parameters, s, ranks);
   if (s.learn_first) {
     std::vector<lesson> all = c.forget;
     all.insert(all.end(), c.retain.begin(), c.retain.end());
@@ -68,11 +68,13 @@ int main(int argc, char** argv) {
   declare(app, s);
   CLI11_PARSE(app, argc, argv);
   return program::run("unlearn", [&] {
+    program::ranks ranks(s.mpi);
+    if (ranks.rank() > 0) s.json = s.save = "";
     complete(app, s);
-    if (s.on_files()) return on_files(s);
+    if (s.on_files()) return on_files(s, ranks);
     const bool one_method = app.count("--combine") > 0 || !s.retains();
     const bool one_weight = app.count("--forget-weight") > 0 || !s.retains();
     return run_experiment(s, one_method ? std::vector{s.combine} : names(combinations),
-                          one_weight ? std::vector{s.forget_weight} : std::vector{1.0, 0.3, 0.1, 0.03});
+                          one_weight ? std::vector{s.forget_weight} : std::vector{1.0, 0.3, 0.1, 0.03}, ranks);
   });
 }

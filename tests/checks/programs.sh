@@ -112,6 +112,14 @@ run "$programs/generate" --checkpoint saved.bin --tokenizer tokens.bin --tokens 
 run "$programs/unlearn" --seeds 1 --learn-steps 5 --steps 3 --stop-at 0 --combine sago --json one.json --threads 1
 run "$programs/unlearn" --seeds 1 --learn-steps 5 --steps 3 --stop-at 0 --combine sago --json two.json --threads 2
 cmp -s <(grep -v '"threads"' one.json) <(grep -v '"threads"' two.json) || complain "the experiment depends on the threads"
+if [[ $(ldd "$programs/unlearn") == *libmpi* ]]; then
+  export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+  run mpirun --oversubscribe -n 2 "$programs/unlearn" --mpi --seeds 1 --learn-steps 5 --steps 3 --stop-at 0 \
+    --combine sago --json two.json --threads 1
+  cmp -s one.json two.json || complain "the experiment depends on the processes"
+else
+  echo "skipped: unlearn --mpi (built without MPI)"
+fi
 
 # Ctrl-C, once the model has been examined and forgets.
 "${unlearn[@]}" --steps 100000000 --stop-at 0 --json stopped.json --save stopped.bin >stopped.out 2>stopped.err &

@@ -70,6 +70,34 @@ TEST_CASE("loss and gradient are those of one batch, and the same bits for 1, 2,
   for (std::size_t i = 0; i < n; ++i) REQUIRE(expected[i] == Approx(whole[i]).epsilon(1e-4).margin(1e-4));
 }
 
+TEST_CASE("lanes of several processes, summed in their tree, have the bits of one process") {
+  const config c = small_models()[0];
+  const decoder<float> model(c);
+  const auto parameters = normals<float>(model.parameters(), 2, 0.3);
+  const corpus data(c.vocab);
+  const batch all{data.tokens, data.offsets};
+  const auto loss = [&](microbatch<float>& part) {
+    return loss::likelihood(part.activations.logits(), part.rows_of<std::int32_t>(data.targets));
+  };
+  const auto share = [&](index_t part, index_t parts, std::vector<float>& gradient) {
+    gradient_lanes<float> lanes(model, 10, 4, part, parts);
+    CHECK(lanes.size() == 4 * (part + 1) / parts - 4 * part / parts);
+    gradient.assign(parameters.size(), 0.0f);
+    return accumulate_gradient(model, parameters, all, loss, lanes, gradient).sum;
+  };
+  std::vector<float> whole, sum, other;
+  const double expected = share(0, 1, whole);
+  const double halves = share(0, 2, sum) + share(1, 2, other);
+  axpy(1.0f, other, sum);
+  CHECK(sum == whole);
+  CHECK(halves == expected);
+  const double first = share(0, 3, sum) + share(1, 3, other);  // one lane, one, and two
+  axpy(1.0f, other, sum);
+  CHECK(first + share(2, 3, other) == expected);
+  axpy(1.0f, other, sum);
+  CHECK(sum == whole);
+}
+
 TEST_CASE("a loss on hidden states alone: RMU at a layer leaves what lies above it untouched") {
   const config c = small_models()[0];
   const decoder<double> model(c);
@@ -115,6 +143,8 @@ TEST_CASE("lanes and gradients that do not fit are refused") {
   const config c = small_models()[0];
   const decoder<float> model(c);
   CHECK_THROWS_WITH(gradient_lanes<float>(model, 8, 0), Catch::Contains("lanes"));
+  CHECK_THROWS_WITH(gradient_lanes<float>(model, 8, 4, 0, 5), Catch::Contains("parts"));
+  CHECK_THROWS_WITH(gradient_lanes<float>(model, 8, 4, 2, 2), Catch::Contains("part"));
   gradient_lanes<float> lanes(model, 8, 1);
   std::vector<float> p(static_cast<std::size_t>(model.parameters())), g(3);
   const std::vector<std::int32_t> tokens(9, 1);

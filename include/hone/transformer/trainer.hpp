@@ -14,7 +14,7 @@ struct microbatch {
   batch tokens;            ///< these sequences alone
   index_t first_sequence;  ///< where they begin in the whole batch
   index_t first_row;
-  index_t lane;  ///< in [0, L); parts of one lane never run at the same time
+  index_t lane;  ///< in [0, size()) of its lanes; parts of one lane never run at the same time
   workspace<T>& activations;
   bool logits_have_gradient = true;     ///< false: only taps do, and the classifier is passed over
   std::vector<tap_gradient<T>> taps{};  ///< gradients on hidden states
@@ -49,15 +49,23 @@ inline std::vector<index_t> cut_microbatches(std::span<const index_t> offsets, i
   return borders;
 }
 
-/// Memory for `accumulate_gradient`: L workspaces and gradients.
+/// Memory for `accumulate_gradient`: L workspaces and gradients, or the share of them that one process of several holds.
 template <class T>
 class gradient_lanes {
  public:
   /// @param rows of the largest microbatch: 128 to 256 keep a layer's activations in a second-level cache.
   /// @param lanes L, the most workers that can take part. Results depend on rows and L, not on the workers.
-  gradient_lanes(const decoder<T>& model, index_t rows, index_t lanes = 4) : rows_(rows) {
-    invalid_argument_unless(lanes > 0, "hone::transformer::gradient_lanes", "lanes", "must be positive, is %td", lanes);
-    for (index_t i = 0; i < lanes; ++i)
+  /// @param part, parts this process is number @p part of so many, each of which hands in the same batches and does the
+  ///        microbatches of its own lanes. Gradients and losses summed over them in a tree that halves as this one does
+  ///        (`distributed::sum_over_ranks`) have the bits of one process if parts is a power of two that divides L.
+  /// @throws std::invalid_argument unless lanes > 0 and 0 <= part < parts <= lanes.
+  gradient_lanes(const decoder<T>& model, index_t rows, index_t lanes = 4, index_t part = 0, index_t parts = 1)
+      : rows_(rows), all_(lanes), first_(lanes * part / (max)(parts, index_t{1})) {
+    const char* function = "hone::transformer::gradient_lanes";
+    invalid_argument_unless(lanes > 0, function, "lanes", "must be positive, is %td", lanes);
+    invalid_argument_unless(parts >= 1 && parts <= lanes, function, "parts", "must be in [1, %td], is %td", lanes, parts);
+    invalid_argument_unless(part >= 0 && part < parts, function, "part", "must be in [0, %td), is %td", parts, part);
+    for (index_t i = first_; i < lanes * (part + 1) / parts; ++i)
       lane_.push_back({workspace<T>(model.shape(), rows), std::vector<T>(static_cast<std::size_t>(model.parameters()))});
   }
 
@@ -65,7 +73,7 @@ class gradient_lanes {
   [[nodiscard]] index_t size() const { return static_cast<index_t>(lane_.size()); }
 
   /// Runs the forward pass of every microbatch of @p b and hands it to @p f, with its lane's gradient:
-  /// f(microbatch<T>&, std::span<T>) -> loss_sum. The sums are added lane by lane.
+  /// f(microbatch<T>&, std::span<T>) -> loss_sum. The sums are added in the tree of the lanes.
   template <class F, executor E>
   loss::loss_sum run(const decoder<T>& model, std::span<const T> parameters, const batch& b, F&& f, E& pool) {
     const std::vector<index_t> borders = cut_microbatches(b.offsets, rows_);
@@ -75,7 +83,7 @@ class gradient_lanes {
       std::vector<index_t> offsets;
       for (index_t i = first; i < last; ++i) {
         auto& [activations, gradient] = lane_[static_cast<std::size_t>(i)];
-        for (index_t j = i; j < count; j += size()) {
+        for (index_t j = first_ + i; j < count; j += all_) {
           const index_t begin = borders[static_cast<std::size_t>(j)], end = borders[static_cast<std::size_t>(j) + 1];
           const index_t row = b.begin(begin);
           offsets.clear();
@@ -88,9 +96,7 @@ class gradient_lanes {
         }
       }
     });
-    loss::loss_sum total;
-    for (const auto& sum : sums) total += sum;
-    return total;
+    return add(sums);
   }
 
   /// gradient += the sum of the first @p count lanes, which become zero again.
@@ -110,6 +116,13 @@ class gradient_lanes {
     std::vector<T> gradient;
   };
 
+  static loss::loss_sum add(std::span<const loss::loss_sum> sums) {
+    if (sums.size() == 1) return sums[0];
+    const std::size_t half = (sums.size() + 1) / 2;
+    loss::loss_sum total = add(sums.first(half));
+    return total += add(sums.subspan(half));
+  }
+
   template <class Packs>
   Packs sum_lanes(index_t first, index_t count, index_t i, index_t end) {
     if (count == 1) {
@@ -122,7 +135,7 @@ class gradient_lanes {
     return sum_lanes<Packs>(first, half, i, end) + sum_lanes<Packs>(first + half, count - half, i, end);
   }
 
-  index_t rows_;
+  index_t rows_, all_, first_;
   std::vector<lane> lane_;
 };
 
