@@ -7,6 +7,8 @@
 #include "hone/gradient/combine.hpp"
 #include "hone/gradient/sago.hpp"
 
+#include "support/sizes.hpp"
+
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -106,18 +108,6 @@ struct family {
   }
   [[nodiscard]] hone::gradient::gram_matrix<K> gram() const { return hone::gradient::gram(tasks()); }
 };
-
-/// f(std::integral_constant<std::size_t, K>) for K = 1, 2, 3, 5, 8, 16.
-template <class F>
-void for_each_k(F&& f) {
-  const auto one = [&]<std::size_t K>() { f(std::integral_constant<std::size_t, K>()); };
-  one.template operator()<1>();
-  one.template operator()<2>();
-  one.template operator()<3>();
-  one.template operator()<5>();
-  one.template operator()<8>();
-  one.template operator()<16>();
-}
 
 /// The Gram matrix with gradient i scaled by s[i].
 template <std::size_t K>

@@ -7,7 +7,7 @@
 using namespace hone::linalg;
 
 TEST_CASE("G w = 1 / w, and the certificate says so") {
-  for_each_size([](auto size) {
+  for_each_k([](auto size) {
     constexpr std::size_t K = size();
     for (std::uint32_t seed = 0; seed < 40; ++seed) {
       const auto g = random_gram<K>(seed % 2 == 0 ? 4 : 64, seed, seed % 3 == 0 ? 30 : 0);

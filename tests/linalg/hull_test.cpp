@@ -27,7 +27,7 @@ double form(const square<K>& g, const std::array<double, K>& a, const std::array
 }  // namespace
 
 TEST_CASE("no point of the hull is shorter than the shortest, and the gap is closed") {
-  for_each_size([](auto size) {
+  for_each_k([](auto size) {
     constexpr std::size_t K = size();
     for (std::uint32_t seed = 0; seed < 60; ++seed) {
       const auto g = random_gram<K>(std::array{2, 5, 16, 100}[seed % 4], seed, static_cast<int>(seed % 3));
@@ -50,7 +50,7 @@ TEST_CASE("no point of the hull is shorter than the shortest, and the gap is clo
 }
 
 TEST_CASE("the step that helps the worst row reaches its bound and stays within the radius") {
-  for_each_size([](auto size) {
+  for_each_k([](auto size) {
     constexpr std::size_t K = size();
     for (std::uint32_t seed = 0; seed < 80; ++seed) {
       const auto g = random_gram<K>(std::array{2, 5, 16, 100}[seed % 4], seed, static_cast<int>(seed % 3));

@@ -4,6 +4,8 @@
 #include "hone/core/random.hpp"
 #include "hone/linalg/symmetric_eigen.hpp"
 
+#include "support/sizes.hpp"
+
 #include <cmath>
 #include <limits>
 #include <type_traits>
@@ -32,16 +34,4 @@ std::array<double, K> times(const hone::linalg::square<K>& a, const std::array<d
   for (std::size_t i = 0; i < K; ++i)
     for (std::size_t j = 0; j < K; ++j) result[i] += a[i][j] * x[j];
   return result;
-}
-
-/// f(std::integral_constant<std::size_t, K>) for K = 1, 2, 3, 5, 8, 16.
-template <class F>
-void for_each_size(F&& f) {
-  const auto one = [&]<std::size_t K>() { f(std::integral_constant<std::size_t, K>()); };
-  one.template operator()<1>();
-  one.template operator()<2>();
-  one.template operator()<3>();
-  one.template operator()<5>();
-  one.template operator()<8>();
-  one.template operator()<16>();
 }

@@ -7,7 +7,7 @@
 using namespace hone::linalg;
 
 TEST_CASE("eigenvectors are orthonormal, reconstruct the matrix, and the certificate says so") {
-  for_each_size([](auto size) {
+  for_each_k([](auto size) {
     constexpr std::size_t K = size();
     for (std::uint32_t seed = 0; seed < 20; ++seed) {
       const auto a = random_gram<K>(seed % 2 == 0 ? 3 : 40, seed, seed % 4 == 3 ? 10 : 0);
@@ -59,7 +59,7 @@ TEST_CASE("known eigenvalues: a diagonal, a block of ones, the second difference
 }
 
 TEST_CASE("pseudo_solve satisfies Penrose's conditions on singular matrices") {
-  for_each_size([](auto size) {
+  for_each_k([](auto size) {
     constexpr std::size_t K = size();
     for (std::uint32_t seed = 0; seed < 10; ++seed) {
       const auto a = random_gram<K>(3, seed);
