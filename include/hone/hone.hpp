@@ -44,6 +44,7 @@
 #include "hone/loss/rmu.hpp"
 #include "hone/loss/row.hpp"
 #include "hone/loss/sequence.hpp"
+#include "hone/lora/adapter.hpp"
 #include "hone/transformer/attention.hpp"
 #include "hone/transformer/config.hpp"
 #include "hone/transformer/decoder.hpp"

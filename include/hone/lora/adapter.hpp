@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+/// Low-rank adapters of linear maps, in one buffer:  y = W x + scale B (A x),  W outputs x inputs, A rank x inputs,
+/// B outputs x rank.  [Hu et al. 2021, LoRA, arXiv 2106.09685; scale = alpha / rank, or alpha / sqrt(rank):
+/// Kalajdzievski 2023, rsLoRA, arXiv 2312.03732]
+#pragma once
+#include "hone/core/view.hpp"
+
+#include <string>
+#include <vector>
+
+namespace hone::lora {
+
+/// One adapted matrix. Its numbers lie from @c offset on in the adapter's buffer: A, then B, both row-major.
+struct site {
+  std::string name;  ///< of the matrix in the model's own table
+  index_t outputs;
+  index_t inputs;
+  index_t rank;
+  double scale;
+  index_t offset = 0;
+
+  [[nodiscard]] constexpr index_t size() const { return rank * (inputs + outputs); }
+  template <class U>
+  [[nodiscard]] constexpr matrix_view<U> a(U* buffer) const {
+    return {buffer + offset, rank, inputs};
+  }
+  template <class U>
+  [[nodiscard]] constexpr matrix_view<U> b(U* buffer) const {
+    return {buffer + offset + rank * inputs, outputs, rank};
+  }
+};
+
+/// Lays the sites one behind the other and returns the numbers of the whole buffer.
+/// @throws std::invalid_argument unless every size and scale is positive and rank is at most the smaller side.
+inline index_t lay_out(std::vector<site>& sites) {
+  const char* function = "hone::lora::lay_out";
+  index_t size = 0;
+  for (site& s : sites) {
+    invalid_argument_unless(s.outputs > 0 && s.inputs > 0, function, s.name.c_str(), "is %td x %td", s.outputs, s.inputs);
+    invalid_argument_unless(s.rank > 0 && s.rank <= s.outputs && s.rank <= s.inputs, function, s.name.c_str(),
+                            "rank %td of a %td x %td matrix", s.rank, s.outputs, s.inputs);
+    invalid_argument_unless(s.scale > 0 && s.scale < 1e300, function, s.name.c_str(), "scale must be positive, is %g",
+                            s.scale);
+    s.offset = size;
+    size += s.size();
+  }
+  return size;
+}
+
+/// An adapter that owns its numbers: what files hold.
+template <class T = float>
+struct adapter {
+  std::vector<site> sites;    ///< laid out
+  std::vector<T> parameters;  ///< of all sites; gradients and moments have the same layout
+};
+
+}  // namespace hone::lora
