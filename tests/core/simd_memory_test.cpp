@@ -77,3 +77,29 @@ TEMPLATE_TEST_CASE("floats of every exponent, ties and NaNs round to 16 bits as 
     }
   CHECK(wrong == 0);
 }
+
+#if defined(__GNUC__)
+TEMPLATE_TEST_CASE("words hold the even and the odd numbers of memory, and give them back", "", bfloat16, float16) {
+  using T = TestType;
+  using words = simd::words<T>;
+  constexpr auto count = std::size_t{words::count};
+  index_t wrong = 0, nonfinite = 0;
+  simd::word_counter<T> counted;
+  for (std::uint32_t first = 0; first < 65536; first += words::count) {
+    T memory[count], written[count];
+    for (std::uint32_t i = 0; i < count; ++i) memory[i].bits = static_cast<std::uint16_t>(first + i);
+    const words x = words::load(memory);
+    counted.add_nonfinite(x);
+    words::join(x.even(), x.odd()).store(written);
+    for (std::size_t i = 0; i < count; ++i) {
+      const float value = to_accumulator(memory[i]);
+      const int lane = static_cast<int>(i) / 2;
+      wrong += !same(i % 2 == 0 ? x.even().lane(lane) : x.odd().lane(lane), value);
+      wrong += written[i].bits != from_accumulator<T>(value).bits;
+      nonfinite += !std::isfinite(value);
+    }
+  }
+  CHECK(wrong == 0);
+  CHECK(counted.total() == nonfinite);
+}
+#endif

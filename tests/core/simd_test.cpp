@@ -45,6 +45,7 @@ TEMPLATE_TEST_CASE("every operation is the scalar one, lane by lane", "", float,
       CHECK(same((a / b).lane(i), p / q));
       CHECK(same((-a).lane(i), -p));
       CHECK(same(simd::abs(a).lane(i), std::abs(p)));
+      CHECK(same(simd::multiply_sign(a, b).lane(i), std::signbit(q) ? -p : p));
       CHECK(truth(a < b, i) == (p < q));
       CHECK(truth(a <= b, i) == (p <= q));
       CHECK(truth(a == b, i) == (p == q));

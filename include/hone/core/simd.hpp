@@ -180,6 +180,21 @@ HONE_INLINE pack<A> abs(const pack<A>& x) {
   return result;
 }
 
+/// @p x with its sign turned where that of @p y is set: zeros and NaNs have signs too.
+template <class A>
+HONE_INLINE pack<A> multiply_sign(const pack<A>& x, const pack<A>& y) {
+  using I = detail::integer_of<A>;
+  pack<A> result;
+  for (std::size_t i = 0; i < pack<A>::parts; ++i) {
+    typename detail::block<I>::part_type bits, sign;
+    std::memcpy(&bits, &x.part[i], sizeof bits);
+    std::memcpy(&sign, &y.part[i], sizeof sign);
+    bits ^= sign & (std::numeric_limits<I>::min)();
+    std::memcpy(&result.part[i], &bits, sizeof bits);
+  }
+  return result;
+}
+
 /// Counts, lane by lane, in integers: compares are what packed loops wait for, so infinite and NaN values are counted
 /// from their bits. A lane of a float pack counts to 2^32 - 1.
 template <class A>

@@ -151,4 +151,75 @@ HONE_INLINE void store(T* p, const pack<A>& x, index_t count) {
   for (index_t i = 0; i < count; ++i) p[i] = from_accumulator<T>(values[i]);
 }
 
+#if defined(__GNUC__)
+/// Whether `words<T>` exists.
+template <class T>
+inline constexpr bool has_words = scalar<T> && sizeof(T) == 2;
+
+/// 32 numbers of a 16-bit type as they lie in memory, taken apart into those at even and those at odd places. That needs
+/// no permutation: the fast way through memory where the order of elements does not matter.
+template <scalar T>
+struct words : detail::block<std::uint32_t> {
+  static constexpr int count = 2 * lanes;
+
+  static HONE_INLINE words load(const T* p) {
+    words result;
+    for (std::size_t i = 0; i < parts; ++i) std::memcpy(&result.part[i], p + 2 * i * part_lanes, sizeof result.part[i]);
+    return result;
+  }
+  HONE_INLINE void store(T* p) const {
+    for (std::size_t i = 0; i < parts; ++i)
+      std::memcpy(static_cast<void*>(p + 2 * i * part_lanes), &part[i], sizeof part[i]);
+  }
+
+  [[nodiscard]] HONE_INLINE pack<float> even() const {
+    pack<float> result;
+    for (std::size_t i = 0; i < parts; ++i)
+      result.part[i] = detail::from_upper_half<scalar_format<T>>(part[i] << 16);
+    return result;
+  }
+  [[nodiscard]] HONE_INLINE pack<float> odd() const {
+    pack<float> result;
+    for (std::size_t i = 0; i < parts; ++i)
+      result.part[i] = detail::from_upper_half<scalar_format<T>>(part[i] & 0xffff0000u);
+    return result;
+  }
+  /// Rounds and puts together again.
+  static HONE_INLINE words join(const pack<float>& even, const pack<float>& odd) {
+    words result;
+    for (std::size_t i = 0; i < parts; ++i)
+      result.part[i] = (detail::to_upper_half<scalar_format<T>>(even.part[i]) >> 16) |
+                       (detail::to_upper_half<scalar_format<T>>(odd.part[i]) & 0xffff0000u);
+    return result;
+  }
+};
+
+/// Counts infinite and NaN numbers, at most 65535 a lane, without converting them.
+template <scalar T>
+struct word_counter : detail::block<std::uint16_t> {
+  HONE_INLINE word_counter() {
+    for (auto& lane : part) lane = part_type{};
+  }
+  HONE_INLINE void add_nonfinite(const words<T>& x) {
+    constexpr std::uint16_t exponent = scalar_format<T> == format::bfloat16 ? 0x7f80 : 0x7c00;
+    const part_type one = part_type{} + 1;
+    for (std::size_t i = 0; i < parts; ++i) {
+      part_type halves;
+      std::memcpy(&halves, &x.part[i], sizeof halves);
+      part[i] = (halves & exponent) == exponent ? part[i] + one : part[i];
+    }
+  }
+  [[nodiscard]] HONE_INLINE index_t total() const {
+    std::uint16_t counts[lanes];
+    std::memcpy(counts, part, sizeof counts);
+    index_t sum = 0;
+    for (const std::uint16_t count : counts) sum += count;
+    return sum;
+  }
+};
+#else
+template <class>
+inline constexpr bool has_words = false;
+#endif
+
 }  // namespace hone::simd

@@ -195,9 +195,10 @@ gradient::combine_report<K> combine_part(const Method& method, const gradient::g
                                          E& pool) {
   using namespace gradient::detail;
   if constexpr (gradient::gram_method<Method, K>)
-    return apply<Geometry>(weighted_rule<T>(weights_of(method, gram, group)), g, out, at, pool);
+    return apply<Geometry, false>(weighted_rule<T>(weights_of(method, gram, group)), g, out, at, pool);
   else
-    return apply<Geometry>(element_rule<T, K>(method, begin + at), g, out, at, pool);
+    return apply<Geometry, gradient::indexed_element_method<Method, T, K>>(element_rule<T, K>(method, begin + at), g, out,
+                                                                           at, pool);
 }
 
 template <bool Geometry, class Method, scalar T, std::size_t K, class Out, executor E, all_reducer C>

@@ -69,9 +69,33 @@ std::array<double, K> weights_of(const M& method, const gram_matrix<K>& g, [[may
     return method.weights(g);
 }
 
+/// Where gradients and output are 16-bit numbers, contiguous, and the rule does not ask for places: rule(even), rule(odd)
+/// of `simd::words` from @p begin on, and the counts. Returns where the whole words end.
+template <class T, std::size_t K, class Rule>
+HONE_INLINE index_t apply_to_words(const Rule& rule, const std::array<vector_view<const T>, K>& g,
+                                   const vector_view<T>& out, index_t begin, index_t end, double* counts) {
+  using words = simd::words<T>;
+  bool contiguous = out.contiguous();
+  for (const auto& task : g) contiguous = contiguous && task.contiguous();
+  if (!contiguous) return begin;
+  simd::word_counter<T> nonfinite[K];
+  for (; end - begin >= words::count; begin += words::count) {
+    simd::pack<float> even[K], odd[K];
+    for (std::size_t a = 0; a < K; ++a) {
+      const words x = words::load(g[a].data() + begin);
+      nonfinite[a].add_nonfinite(x);
+      even[a] = x.even();
+      odd[a] = x.odd();
+    }
+    words::join(rule(even, index_t{}), rule(odd, index_t{})).store(out.data() + begin);
+  }
+  for (std::size_t a = 0; a < K; ++a) counts[a] += static_cast<double>(nonfinite[a].total());
+  return begin;
+}
+
 /// One pass: reads the gradients, writes or hands on rule(x, i), sums what the observer sees. @p offset is where the
-/// slice begins in the whole vector, which only a sink needs to know.
-template <bool Geometry, scalar T, std::size_t K, class Rule, class Out, executor E>
+/// slice begins in the whole vector, which only a sink needs to know. @tparam Places whether the rule looks at i.
+template <bool Geometry, bool Places, scalar T, std::size_t K, class Rule, class Out, executor E>
 combine_report<K> apply(const Rule& rule, const task_gradients<T, K>& g, Out& out, index_t offset, E& pool) {
   using A = accumulator_t<T>;
   using observed = observer<A, K, Geometry>;
@@ -90,6 +114,8 @@ combine_report<K> apply(const Rule& rule, const task_gradients<T, K>& g, Out& ou
     };
     if constexpr (vector_like<Out>) {
       const auto target = as_vector(out).subvector(offset, g.size());
+      if constexpr (simd::has_words<T> && std::is_same_v<element_t<Out>, T> && !Geometry && !Places)
+        begin = apply_to_words(own, g.task, target, begin, end, partial);
       run([&](index_t i, auto bound, const simd::pack<A>& combined) HONE_INLINE_LAMBDA {
         store_pack(target, i, bound, combined);
       }, target);
@@ -131,9 +157,10 @@ template <bool Geometry, class Method, scalar T, std::size_t K, class Out, execu
 combine_report<K> combine_group(const Method& method, const task_gradients<T, K>& g, Out& out, index_t offset,
                                 std::size_t group, E& pool) {
   if constexpr (gram_method<Method, K>)
-    return apply<Geometry>(weighted_rule<T>(weights_of(method, gram(g, pool), group)), g, out, offset, pool);
+    return apply<Geometry, false>(weighted_rule<T>(weights_of(method, gram(g, pool), group)), g, out, offset, pool);
   else
-    return apply<Geometry>(element_rule<T, K>(method, offset), g, out, offset, pool);
+    return apply<Geometry, indexed_element_method<Method, T, K>>(element_rule<T, K>(method, offset), g, out, offset,
+                                                                 pool);
 }
 
 inline void check_groups(std::span<const index_t> groups, index_t n) {
@@ -223,7 +250,7 @@ void weighted_sum(const std::array<double, K>& weights, const task_gradients<T, 
   if constexpr (vector_like<Out>)
     invalid_argument_unless(as_vector(out).size() == g.size(), "hone::gradient::weighted_sum", "out",
                             "has %td elements, the gradients have %td", as_vector(out).size(), g.size());
-  detail::apply<false>(detail::weighted_rule<T>(weights), g, out, 0, pool);
+  detail::apply<false, false>(detail::weighted_rule<T>(weights), g, out, 0, pool);
 }
 
 }  // namespace hone::gradient

@@ -60,7 +60,7 @@ namespace detail {
 template <class A>
 HONE_INLINE simd::mask<A> signs_differ(const simd::pack<A>& x, const simd::pack<A>& y) {
   const simd::pack<A> zero(0);
-  return ((x < zero) & (y > zero)) | ((x > zero) & (y < zero));
+  return (simd::multiply_sign(x, y) < zero) & (simd::abs(y) > zero);
 }
 
 /// Sums over the elements of a block, kept in lanes: the counts alone, or all of the geometry.
