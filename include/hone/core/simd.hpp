@@ -180,6 +180,18 @@ HONE_INLINE pack<A> abs(const pack<A>& x) {
   return result;
 }
 
+/// Keeps a loaded pack in registers, where g++ would load it again for every use.
+template <class A>
+HONE_INLINE void hold([[maybe_unused]] pack<A>& x) {
+#if defined(__GNUC__) && defined(__AVX512F__)
+  for (auto& part : x.part) {
+    auto value = part;
+    asm("" : "+v"(value));
+    part = value;
+  }
+#endif
+}
+
 /// @p x with its sign turned where that of @p y is set: zeros and NaNs have signs too.
 template <class A>
 HONE_INLINE pack<A> multiply_sign(const pack<A>& x, const pack<A>& y) {

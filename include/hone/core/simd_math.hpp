@@ -64,11 +64,12 @@ HONE_INLINE exp_parts<A> split_exp(const pack<A>& x) {
   return {value, shifted};
 }
 
-/// 2^exponent, for exponents of normal numbers.
+/// 2^exponent, for exponents of normal numbers in the low bits; `round` has none in the bits that are kept.
 template <class A, class Integers>
 HONE_INLINE auto power_of_two(const Integers& exponent) {
   using constants = exp_constants<A>;
-  const Integers bits = (exponent + constants::bias) << constants::mantissa_bits;
+  const Integers bits =
+      (exponent << constants::mantissa_bits) + (integer_of<A>{constants::bias} << constants::mantissa_bits);
   typename block<A>::part_type factor;
   std::memcpy(&factor, &bits, sizeof factor);
   return factor;
@@ -109,8 +110,11 @@ HONE_INLINE pack<A> exp(const pack<A>& x) {
 template <class A>
 HONE_INLINE pack<A> exp_nonpositive(const pack<A>& x) {
   detail::exp_parts<A> parts = detail::split_exp(x);
-  for (std::size_t i = 0; i < pack<A>::parts; ++i)
-    parts.mantissa.part[i] *= detail::power_of_two<A>(detail::exponent_of<A>(parts.shifted.part[i]));
+  for (std::size_t i = 0; i < pack<A>::parts; ++i) {
+    typename detail::block<detail::integer_of<A>>::part_type exponent;
+    std::memcpy(&exponent, &parts.shifted.part[i], sizeof exponent);
+    parts.mantissa.part[i] *= detail::power_of_two<A>(exponent);
+  }
   return select(x < pack<A>(detail::exp_constants<A>::normal), pack<A>(0), parts.mantissa);
 }
 

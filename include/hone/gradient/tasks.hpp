@@ -94,37 +94,39 @@ constexpr std::size_t pair_index(std::size_t a, std::size_t b) {
   return a * K - a * (a + 1) / 2 + b;
 }
 
-/// f(packs of double) for the numbers of @p x, half after half.
-template <std::size_t N, class F>
-HONE_INLINE void for_each_half(const simd::pack<double> (&x)[N], F&& f) {
-  f(x);
-}
-template <std::size_t N, class F>
-HONE_INLINE void for_each_half(const simd::pack<float> (&x)[N], F&& f) {
-  simd::pack<double> low[N], high[N];
-  for (std::size_t a = 0; a < N; ++a) low[a] = simd::widen(x[a]).low;
-  f(low);
-  for (std::size_t a = 0; a < N; ++a) high[a] = simd::widen(x[a]).high;
-  f(high);
+/// f(packs of Sum) for the numbers of @p x: as they are, or widened half after half.
+template <class Sum, class A, std::size_t N, class F>
+HONE_INLINE void for_each_part(const simd::pack<A> (&x)[N], F&& f) {
+  if constexpr (std::is_same_v<Sum, A>) {
+    f(x);
+  } else {
+    simd::pack<double> low[N], high[N];
+    for (std::size_t a = 0; a < N; ++a) low[a] = simd::widen(x[a]).low;
+    f(low);
+    for (std::size_t a = 0; a < N; ++a) high[a] = simd::widen(x[a]).high;
+    f(high);
+  }
 }
 
 /// Tasks whose products with as many others are summed in one go: what vector registers hold.
 inline constexpr std::size_t gram_tile = 4;
 
 /// Adds the products of tasks A … with tasks B … to @p sums, a tile of the triangle.
-template <std::size_t A, std::size_t B, scalar T, std::size_t K>
+template <std::size_t A, std::size_t B, class Sum, scalar T, std::size_t K>
 HONE_INLINE void add_gram_tile(const std::array<vector_view<const T>, K>& g, index_t begin, index_t end,
-                               simd::pack<double>* sums) {
+                               simd::pack<Sum>* sums) {
   constexpr std::size_t rows = (min)(gram_tile, K - A), columns = A == B ? 0 : (min)(gram_tile, K - B);
   constexpr std::size_t first = A == B ? 0 : rows;  // of B's tasks
-  simd::pack<double> own[rows][rows + columns];
+  simd::pack<Sum> own[rows][rows + columns];
   for (std::size_t a = 0; a < rows; ++a)
     for (std::size_t b = A == B ? a : rows; b < rows + columns; ++b) own[a][b] = sums[pair_index<K>(A + a, B + b - first)];
   for_each_task_pack(g, begin, end, [&](index_t i, auto bound) HONE_INLINE_LAMBDA {
     pack_of<T> x[rows + columns];
     for (std::size_t a = 0; a < rows; ++a) x[a] = load_pack(g[A + a], i, bound);
     for (std::size_t b = 0; b < columns; ++b) x[rows + b] = load_pack(g[B + b], i, bound);
-    for_each_half(x, [&](const simd::pack<double> (&y)[rows + columns]) HONE_INLINE_LAMBDA {
+    if constexpr (A != B)
+      for (auto& p : x) simd::hold(p);
+    for_each_part<Sum>(x, [&](const simd::pack<Sum> (&y)[rows + columns]) HONE_INLINE_LAMBDA {
       for (std::size_t a = 0; a < rows; ++a)
         for (std::size_t b = A == B ? a : rows; b < rows + columns; ++b) own[a][b] += y[a] * y[b];
     });
@@ -133,9 +135,9 @@ HONE_INLINE void add_gram_tile(const std::array<vector_view<const T>, K>& g, ind
     for (std::size_t b = A == B ? a : rows; b < rows + columns; ++b) sums[pair_index<K>(A + a, B + b - first)] = own[a][b];
 }
 
-template <std::size_t A, std::size_t B, scalar T, std::size_t K>
+template <std::size_t A, std::size_t B, class Sum, scalar T, std::size_t K>
 HONE_INLINE void add_gram_tiles(const std::array<vector_view<const T>, K>& g, index_t begin, index_t end,
-                                simd::pack<double>* sums) {
+                                simd::pack<Sum>* sums) {
   add_gram_tile<A, B>(g, begin, end, sums);
   if constexpr (B + gram_tile < K)
     add_gram_tiles<A, B + gram_tile>(g, begin, end, sums);
@@ -143,15 +145,41 @@ HONE_INLINE void add_gram_tiles(const std::array<vector_view<const T>, K>& g, in
     add_gram_tiles<A + gram_tile, A + gram_tile>(g, begin, end, sums);
 }
 
+/// Adds the products of a piece, summed in float, to the sums in double, if no gradient's square is so small or so large
+/// that one of them may have under- or overflowed. What underflows is then below 2^-40 of what is summed.
+template <scalar T, std::size_t K>
+HONE_INLINE bool add_gram_in_float(const std::array<vector_view<const T>, K>& g, index_t begin, index_t end,
+                                   simd::pack<double>* sums) {
+  constexpr std::size_t pairs = K * (K + 1) / 2;
+  simd::pack<float> products[pairs];
+  for (auto& p : products) p = simd::pack<float>(0);
+  add_gram_tiles<0, 0>(g, begin, end, products);
+  for (std::size_t a = 0; a < K; ++a) {
+    const float square = simd::horizontal_sum(products[pair_index<K>(a, a)]);
+    if (!(square > 0x1p-100f && square < 0x1p120f)) return false;
+  }
+  for (std::size_t t = 0; t < pairs; ++t) {
+    const simd::double_halves wide = simd::widen(products[t]);
+    sums[t] += wide.low + wide.high;
+  }
+  return true;
+}
+
 /// Adds the upper triangle, row by row, of the Gram matrix of elements [begin, end).
 template <scalar T, std::size_t K>
 HONE_INLINE void add_gram_block(const std::array<vector_view<const T>, K>& g, index_t begin, index_t end, double* sums) {
   constexpr std::size_t pairs = K * (K + 1) / 2;
+  constexpr bool in_float = std::is_same_v<accumulator_t<T>, float> && (K > gram_tile || sizeof(T) == 2);
   simd::pack<double> products[pairs];
   for (auto& p : products) p = simd::pack<double>(0);
-  // With several tiles, a piece at a time that stays in the first-level cache.
-  constexpr index_t piece = K <= gram_tile ? block_size : 1024;
-  for (; begin < end; begin += piece) add_gram_tiles<0, 0>(g, begin, (min)(begin + piece, end), products);
+  // A piece of several tiles, or of few enough sums in float, stays in the first-level cache.
+  constexpr index_t piece = in_float || K > gram_tile ? 1024 : block_size;
+  for (; begin < end; begin += piece) {
+    const index_t last = (min)(begin + piece, end);
+    if constexpr (in_float)
+      if (add_gram_in_float(g, begin, last, products)) continue;
+    add_gram_tiles<0, 0>(g, begin, last, products);
+  }
   for (std::size_t t = 0; t < pairs; ++t) sums[t] += simd::horizontal_sum(products[t]);
 }
 
@@ -198,8 +226,11 @@ gram_matrix<K> unpack_gram(const double* sums) {
 
 }  // namespace detail
 
-/// The Gram matrix of the gradients. Products of float are exact in double, so nothing over- or underflows there.
-/// @note One pass over the K gradients, none over pairs; allocates nothing; bitwise for any executor.
+/// The Gram matrix of the gradients. Products of up to four float gradients are exact in double; of more, where the
+/// double-precision units are the bound, they are summed 64 a lane in float (an error of some 1e-7 of |g_i| |g_j|), unless
+/// that could over- or underflow.
+/// @note One pass over the K gradients, none over pairs; allocates nothing; bitwise for any executor, and for up to four
+///       gradients for any instruction set.
 template <scalar T, std::size_t K, executor E = const serial>
 gram_matrix<K> gram(const task_gradients<T, K>& g, E&& pool = serial{}) {
   double sums[K * (K + 1) / 2];

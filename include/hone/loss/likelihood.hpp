@@ -50,12 +50,12 @@ loss_sum weighted_likelihood(Z&& logits, std::span<const std::int32_t> targets, 
   return detail::sum_gradient_rows(
       zs, targets,
       [&](index_t row, index_t target) {
-        const auto z = zs.row(row);
-        const row_summary summary = summarize(z, options.temperature);
-        const double log_p =
-            summary.normalizer.log_probability(static_cast<double>(to_accumulator(z[target])) / options.temperature);
-        const double weight = detail::weight_of(options, row) * f(log_p);
-        row_gradient(z, summary, {.target = -options.scale * weight}, options.temperature, target);
+        double weight = 0;
+        const double log_p = likelihood_gradient(
+            zs.row(row), options.temperature, target, {}, [&](const log_normalizer&, double log_py) {
+              weight = detail::weight_of(options, row) * f(log_py);
+              return row_terms{.target = -options.scale * weight};
+            });
         return -weight * log_p;
       },
       pool);

@@ -207,6 +207,52 @@ void dense_gradient(const vector_view<T>& z, const vector_view<R>& w, index_t be
     for_each_pack<packs::lanes>(begin, end, body, z);
 }
 
+/// out <- e^(z / temperature - maximum), and the normalizer; @p out may be z.
+template <scalar T>
+log_normalizer exponentials(const vector_view<T>& z, double temperature, const vector_view<accumulator_t<T>>& out) {
+  using A = accumulator_t<T>;
+  using packs = simd::pack<A>;
+  constexpr A none = -std::numeric_limits<A>::infinity();
+  const A inverse = static_cast<A>(1 / temperature);
+  const packs scale(inverse), top(tile_max(z, 0, z.size()) * inverse);
+  double sum = 0;
+  for_each_tile(z.size(), [&](index_t begin, index_t end) HONE_INLINE_LAMBDA {
+    packs sums(0);
+    for_each_pack<packs::lanes>(
+        begin, end,
+        [&](index_t i, auto bound) HONE_INLINE_LAMBDA {
+          const packs e = simd::exp_nonpositive(load_pack(z, i, bound, none) * scale - top);
+          sums += e;
+          store_pack(out, i, bound, e);
+        },
+        z, out);
+    sum += static_cast<double>(simd::horizontal_sum(sums));
+  });
+  return {static_cast<double>(top.lane(0)), std::log(sum)};
+}
+
+/// Walks a row in order: dense(begin, end) for the runs between the target (if it is an id) and the members of @p subset,
+/// single(v, is a member) for those.
+template <class Dense, class Single>
+HONE_INLINE void walk_row(index_t n, index_t target, std::span<const std::int32_t> subset, Dense&& dense,
+                          Single&& single) {
+  index_t done = 0;
+  const auto stop_at = [&](index_t v, bool member) {
+    if (v > done) dense(done, v);
+    single(v, member);
+    done = v + 1;
+  };
+  for (const std::int32_t v : subset) {
+    if (done <= target && target < v) stop_at(target, false);
+    stop_at(v, true);
+  }
+  if (done <= target) stop_at(target, false);
+  if (n > done) dense(done, n);
+}
+
+/// Exponentials of a 16-bit row that are kept beside it.
+inline constexpr index_t kept_exponentials = 8192;
+
 }  // namespace detail
 
 /// log sum exp(z / temperature) of the row @p z (V >= 1). Infinite or NaN logits other than -inf give NaN.
@@ -269,18 +315,16 @@ void row_gradient(Z&& z, const row_summary& summary, const row_terms& terms, dou
   if (terms.entropy != 0) k[0] += terms.entropy * summary.entropy;
   if (terms.reverse_kl != 0) k[0] -= terms.reverse_kl * summary.reverse_kl;
 
-  index_t done = 0;
-  const auto dense_until = [&](index_t end) {
-    double scaled[4];
-    for (int i = 0; i < 4; ++i) scaled[i] = k[i] / temperature;
+  double scaled[4];
+  for (int i = 0; i < 4; ++i) scaled[i] = k[i] / temperature;
+  const auto dense = [&](index_t begin, index_t end) {
     const auto run = [&]<bool L, bool R>() {
-      detail::dense_gradient<L, R>(zs, ws, done, end, temperature, summary, scaled);
+      detail::dense_gradient<L, R>(zs, ws, begin, end, temperature, summary, scaled);
     };
     if (divergence)
       logarithms ? run.template operator()<true, true>() : run.template operator()<false, true>();
     else
       logarithms ? run.template operator()<true, false>() : run.template operator()<false, false>();
-    done = end;
   };
   const auto single = [&](index_t v, bool in_subset) {
     const double log_pv = log_p(v), p = std::exp(log_pv);
@@ -294,21 +338,8 @@ void row_gradient(Z&& z, const row_summary& summary, const row_terms& terms, dou
     }
     if (k[1] != 0 && p > 0) gradient += p * k[1] * log_pv;
     zs[v] = from_accumulator<T>(static_cast<accumulator_t<T>>(gradient / temperature));
-    done = v + 1;
   };
-  for (const std::int32_t v : subset) {
-    if (done <= target && target < v) {
-      dense_until(target);
-      single(target, false);
-    }
-    dense_until(v);
-    single(v, true);
-  }
-  if (done <= target) {
-    dense_until(target);
-    single(target, false);
-  }
-  dense_until(zs.size());
+  detail::walk_row(zs.size(), target, subset, dense, single);
 }
 
 /// As above without a reference.
@@ -316,6 +347,54 @@ template <mutable_vector Z>
 void row_gradient(Z&& z, const row_summary& summary, const row_terms& terms, double temperature, index_t target,
                   std::span<const std::int32_t> subset = {}) {
   row_gradient(z, summary, terms, temperature, target, subset, as_vector(z));
+}
+
+/// `summarize` and `row_gradient` in one, with one exponential an element, for losses of p_y and the mass of S:
+/// f(log_normalizer, log p_y) gives the terms, of which only target and subset may be other than 0. Returns log p_y.
+/// @note Two reads, the second from a cache, and one write of z; allocates nothing. The members of S are computed from
+///       exponentials in the accumulator type.
+template <mutable_vector Z, class F>
+double likelihood_gradient(Z&& z, double temperature, index_t target, std::span<const std::int32_t> subset, F&& f) {
+  using T = element_t<Z>;
+  using A = accumulator_t<T>;
+  using packs = simd::pack<A>;
+  const auto zs = as_vector(z);
+  const double logit = static_cast<double>(to_accumulator(zs[target])) / temperature;
+  const auto by_exponentials = [&](const vector_view<A>& kept) {
+    const log_normalizer normalizer = detail::exponentials(zs, temperature, kept);
+    const double log_p = normalizer.log_probability(logit), inverse_sum = std::exp(-normalizer.log_sum);
+    const row_terms terms = f(normalizer, log_p);
+    double mass = 0;
+    for (const std::int32_t v : subset) mass += static_cast<double>(kept[v]) * inverse_sum;
+    const double k = -terms.target - terms.subset * mass;
+    const packs factor(static_cast<A>(k * inverse_sum / temperature));
+    const auto dense = [&](index_t begin, index_t end) {
+      for_each_pack<packs::lanes>(
+          begin, end,
+          [&](index_t i, auto bound) HONE_INLINE_LAMBDA { store_pack(zs, i, bound, factor * load_pack(kept, i, bound)); },
+          zs, kept);
+    };
+    const auto single = [&](index_t v, bool in_subset) {
+      const double p = static_cast<double>(kept[v]) * inverse_sum;
+      double gradient = p * (k + (v == target ? terms.target : 0) + (in_subset ? terms.subset : 0));
+      if (v == target) gradient -= terms.target * std::expm1(log_p);
+      zs[v] = from_accumulator<T>(static_cast<A>(gradient / temperature));
+    };
+    detail::walk_row(zs.size(), target, subset, dense, single);
+    return log_p;
+  };
+  if constexpr (std::is_same_v<T, A>) {
+    return by_exponentials(zs);
+  } else {
+    if (zs.size() <= detail::kept_exponentials) {
+      alignas(64) A kept[detail::kept_exponentials];
+      return by_exponentials({kept, zs.size()});
+    }
+    const row_summary summary = summarize(zs, temperature);
+    const double log_p = summary.normalizer.log_probability(logit);
+    row_gradient(zs, summary, f(summary.normalizer, log_p), temperature, target, subset);
+    return log_p;
+  }
 }
 
 }  // namespace hone::loss
