@@ -5,6 +5,7 @@
 ///                    2 d m^2 + 9 m^3 flops, no d x d matrix
 #pragma once
 #include "hone/linalg/orthonormal.hpp"
+#include "hone/linalg/symmetric_eigen.hpp"
 
 #include <Eigen/Eigenvalues>
 #include <Eigen/QR>
