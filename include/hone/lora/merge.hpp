@@ -11,7 +11,7 @@ namespace hone::lora {
 
 namespace detail {
 
-/// W <- W + sign s B A; returns max |stored - exact|.
+/// W <- W + sign s B A; returns max |stored - sign s B A - W before|.
 template <scalar T, scalar U, executor E>
 double add_product(const matrix_view<T>& w, const site& s, const U* numbers, double sign, E& pool) {
   constexpr index_t block = 64;
@@ -27,10 +27,10 @@ double add_product(const matrix_view<T>& w, const site& s, const U* numbers, dou
       double deviation = 0;
       for (index_t i = begin; i < end; ++i)
         for (index_t j = 0; j < w.cols(); ++j) {
-          const double exact = static_cast<double>(to_accumulator<T>(w(i, j))) + product(i - begin, j);
-          const T stored = from_accumulator<T>(static_cast<accumulator_t<T>>(exact));
+          const double before = to_accumulator<T>(w(i, j)), change = product(i - begin, j);
+          const T stored = from_accumulator<T>(static_cast<accumulator_t<T>>(before + change));
           w(i, j) = stored;
-          deviation = (max)(deviation, std::abs(static_cast<double>(to_accumulator<T>(stored)) - exact));
+          deviation = (max)(deviation, std::abs(to_accumulator<T>(stored) - change - before));
         }
       worst[static_cast<std::size_t>(k)] = deviation;
     }

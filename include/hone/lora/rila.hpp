@@ -110,7 +110,7 @@ inline void take_basis(rila_subspace& result, const linalg::vector& values, auto
          !(held >= options.basis_energy * trace))
     held += values(k++);
   result.basis = vectors(0, k);
-  result.basis_values = values.head(k).array() + options.epsilon;
+  result.basis_values = values.head(k);
   result.basis_share = trace > 0 ? (min)(held / trace, 1.0) : 0;
   linalg::canonical_signs(result.basis);
 }
@@ -130,7 +130,7 @@ inline void check_rila(index_t forget, index_t retain, index_t outputs, index_t 
                           o.basis_energy);
 }
 
-/// Signs, shrinking, epsilon's shift and the certificate, the same for every solver.
+/// Signs, shrinking and the certificate, the same for every solver.
 template <class Apply>
 void finish_rila(rila_subspace& result, spectrum&& best, Apply&& apply, double floor, const rila_options& options,
                  const char* function) {
@@ -148,24 +148,33 @@ void finish_rila(rila_subspace& result, spectrum&& best, Apply&& apply, double f
     const linalg::matrix rest = apply(result.directions) - result.directions * result.values.asDiagonal();
     result.residual = rest.colwise().norm().maxCoeff() / best.norm;
   }
-  result.values.array() += options.epsilon * (1 - 2 * options.beta);
 }
+
+/// The eigenvalues in units of samples that were divided by @p unit, with epsilon's shift.
+inline void put_units(rila_subspace& result, double unit, const rila_options& options) {
+  result.values = result.values.array() * unit * unit + options.epsilon * (1 - 2 * options.beta);
+  result.basis_values = result.basis_values.array() * unit * unit + options.epsilon;
+}
+
+struct two_moments {
+  linalg::matrix forget, retain;
+};
 
 /// From C_F and C_R, which `apply` combines: dense or iterative.
 template <class Apply, class ApplyRetain, class Dense>
 rila_subspace solve_rila(Apply&& apply, ApplyRetain&& apply_retain, Dense&& dense, double retain_trace, index_t d,
                          index_t rank, const rila_options& options, const char* function) {
-  rila_subspace result{.solver = options.solver};
+  rila_subspace result;
   const index_t wanted = (min)(options.basis_rank, d);
   const auto cut = [](const linalg::matrix& vectors) {
     return [&](index_t first, index_t count) -> linalg::matrix { return vectors.middleCols(first, count); };
   };
   if (options.solver == rila_solver::dense) {
-    const auto [forget, retain] = dense();
-    const linalg::eigenpairs e = linalg::dense_eigen((1 - options.beta) * forget - options.beta * retain);
+    const two_moments c = dense();
+    const linalg::eigenpairs e = linalg::dense_eigen((1 - options.beta) * c.forget - options.beta * c.retain);
     finish_rila(result, best_directions(e.values, cut(e.vectors), d, rank), apply, linalg::rank_tolerance, options, function);
     if (wanted == 0) return result;
-    const linalg::eigenpairs r = linalg::dense_eigen(retain);
+    const linalg::eigenpairs r = linalg::dense_eigen(c.retain);
     take_basis(result, r.values, cut(r.vectors), retain_trace, options, linalg::rank_tolerance);
     return result;
   }
@@ -200,47 +209,43 @@ rila_subspace find_rila_subspace(const F& forget, const R& retain, index_t rank,
   options.solver = detail::choose_solver(options.solver, m < d, d);
   // Columns whose squares add up to the moments: K_F K_F^T = C_F.
   const auto columns = [&](const auto& x) {
-    linalg::matrix k(d, x.rows());
-    for (index_t i = 0; i < x.rows(); ++i)
-      for (index_t j = 0; j < d; ++j)
-        k(j, i) = static_cast<double>(to_accumulator<std::remove_const_t<typename std::decay_t<decltype(x)>::element_type>>(x(i, j)));
+    linalg::matrix k = linalg::copy_of(x).transpose();
     if (options.centred) k.colwise() -= linalg::vector(k.rowwise().mean());
     return linalg::matrix(k / std::sqrt(static_cast<double>(x.rows())));
   };
   linalg::matrix k(d, m);
   k << columns(f), columns(r);
+  const double largest = k.cwiseAbs().maxCoeff();
+  if (largest > 0) k /= largest;  // so that no square over- or underflows
   const auto kf = k.leftCols(f.rows()), kr = k.rightCols(r.rows());
   const double retain_trace = kr.squaredNorm();
   const auto apply_retain = [&](const linalg::matrix& x) -> linalg::matrix { return kr * (kr.transpose() * x).eval(); };
   const auto apply = [&](const linalg::matrix& x) -> linalg::matrix {
     return (1 - options.beta) * (kf * (kf.transpose() * x).eval()) - options.beta * apply_retain(x);
   };
-  if (options.solver != rila_solver::low_rank)
-    return detail::solve_rila(
-        apply, apply_retain,
-        [&] {
-          struct {
-            linalg::matrix forget, retain;
-          } moments{kf * kf.transpose(), kr * kr.transpose()};
-          return moments;
-        },
-        retain_trace, d, rank, options, function);
-  rila_subspace result{.solver = rila_solver::low_rank};
-  {
+  rila_subspace result;
+  if (options.solver == rila_solver::low_rank) {
     linalg::vector signs = linalg::vector::Ones(m);
     signs.tail(r.rows()).setConstant(-1);
     linalg::matrix weighted = k;
     weighted.leftCols(f.rows()) *= std::sqrt(1 - options.beta);
     weighted.rightCols(r.rows()) *= std::sqrt(options.beta);
+    const auto vectors_of = [](const linalg::low_rank_eigen& e) {
+      return [&e](index_t first, index_t count) { return e.vectors(first, count); };
+    };
     const linalg::low_rank_eigen e(std::move(weighted), signs);
-    const auto vectors = [&](index_t first, index_t count) { return e.vectors(first, count); };
-    detail::finish_rila(result, detail::best_directions(e.values(), vectors, d, rank), apply, linalg::rank_tolerance, options,
-                        function);
+    detail::finish_rila(result, detail::best_directions(e.values(), vectors_of(e), d, rank), apply, linalg::rank_tolerance,
+                        options, function);
+    if (options.basis_rank > 0) {
+      const linalg::low_rank_eigen retained(kr, linalg::vector::Ones(r.rows()));
+      detail::take_basis(result, retained.values(), vectors_of(retained), retain_trace, options, linalg::rank_tolerance);
+    }
+  } else {
+    const auto moments = [&] { return detail::two_moments{kf * kf.transpose(), kr * kr.transpose()}; };
+    result = detail::solve_rila(apply, apply_retain, moments, retain_trace, d, rank, options, function);
   }
-  if (options.basis_rank == 0) return result;
-  const linalg::low_rank_eigen e(kr, linalg::vector::Ones(r.rows()));
-  detail::take_basis(result, e.values(), [&](index_t first, index_t count) { return e.vectors(first, count); }, retain_trace,
-                     options, linalg::rank_tolerance);
+  result.solver = options.solver;
+  detail::put_units(result, largest, options);
   return result;
 }
 
@@ -267,16 +272,15 @@ rila_subspace find_rila_subspace(const linalg::second_moments<A>& forget, const 
     });
     return y;
   };
-  return detail::solve_rila(
-      [&](const linalg::matrix& x) -> linalg::matrix { return (1 - options.beta) * times(f, x) - options.beta * times(r, x); },
-      [&](const linalg::matrix& x) -> linalg::matrix { return times(r, x); },
-      [&] {
-        struct {
-          const linalg::matrix &forget, &retain;
-        } moments{f, r};
-        return moments;
-      },
-      r.trace(), forget.width(), rank, options, function);
+  const auto apply = [&](const linalg::matrix& x) -> linalg::matrix {
+    return (1 - options.beta) * times(f, x) - options.beta * times(r, x);
+  };
+  const auto apply_retain = [&](const linalg::matrix& x) -> linalg::matrix { return times(r, x); };
+  rila_subspace result = detail::solve_rila(apply, apply_retain, [&] { return detail::two_moments{f, r}; }, r.trace(),
+                                            forget.width(), rank, options, function);
+  result.solver = options.solver;
+  detail::put_units(result, 1, options);
+  return result;
 }
 
 /// What `rila` did.
