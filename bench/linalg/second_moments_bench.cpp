@@ -10,9 +10,9 @@ namespace {
 using namespace hone;
 
 template <class T>
-void second_moments(benchmark::State& state, index_t workers) {
+void second_moments(benchmark::State& state) {
   constexpr index_t rows = 2048;
-  const index_t width = state.range(0);
+  const index_t width = state.range(0), workers = state.range(1);
   using A = accumulator_t<T>;
   using row_major = Eigen::Matrix<A, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
   const row_major x = row_major::Random(rows, width);
@@ -36,13 +36,12 @@ void second_moments(benchmark::State& state, index_t workers) {
   r.report(state, static_cast<double>(rows) * static_cast<double>(width * width), "flop");
 }
 
-void widths(benchmark::internal::Benchmark* b) {
-  b->ArgName("width")->Arg(1024)->Arg(4096)->UseManualTime()->Iterations(5);
+void shapes(benchmark::internal::Benchmark* b) {
+  b->ArgNames({"width", "workers"})->ArgsProduct({{1024, 4096}, {1, 2}})->UseManualTime()->Iterations(5);
 }
 
-BENCHMARK_CAPTURE(second_moments<float>, one_worker, 1)->Apply(widths);
-BENCHMARK_CAPTURE(second_moments<float>, two_workers, 2)->Apply(widths);
-BENCHMARK_CAPTURE(second_moments<bfloat16>, one_worker, 1)->Apply(widths);
-BENCHMARK_CAPTURE(second_moments<double>, one_worker, 1)->Apply(widths);
+BENCHMARK(second_moments<float>)->Apply(shapes);
+BENCHMARK(second_moments<bfloat16>)->Apply(shapes);
+BENCHMARK(second_moments<double>)->Apply(shapes);
 
 }  // namespace

@@ -15,7 +15,7 @@ TEST_CASE("PEFT's CorDA on one layer, both modes") {
   const linalg::matrix c = moment.mean();
   for (const bool keep : {false, true}) {
     auto l = golden::fresh();
-    initialise(corda{.moment = linalg::view(c),
+    initialise(corda{.moment = c,
                      .mode = keep ? corda_mode::knowledge_preserved : corda_mode::instruction_previewed},
                l.w(), l.site, l.parameters);
     golden::check_start(l, keep ? "corda kpm" : "corda ipm", 1e-5);
@@ -26,7 +26,7 @@ TEST_CASE("CorDA: the best rank-r part of W seen through its inputs; a white mom
   const index_t outputs = 15, inputs = 11, rank = 3;
   const linalg::matrix x = normal_matrix(40, inputs, 3), c = x.transpose() * x / 40;
   layer<float> l(outputs, inputs, rank, 2);
-  initialise(corda{.moment = linalg::view(c)}, l.w(), l.site, l.parameters);
+  initialise(corda{.moment = c}, l.w(), l.site, l.parameters);
   CHECK(l.changed() <= 1e-6);
   const linalg::matrix damped = c + 0.01 * c.trace() / static_cast<double>(inputs) * linalg::matrix::Identity(inputs, inputs);
   const linalg::matrix part = 2 * l.b() * l.a();
@@ -41,7 +41,7 @@ TEST_CASE("CorDA: the best rank-r part of W seen through its inputs; a white mom
   for (const bool keep : {false, true}) {
     layer<double> w(outputs, inputs, rank, 2);
     const auto all = linalg::truncated_svd(w.original(), inputs);
-    initialise(corda{.moment = linalg::view(white),
+    initialise(corda{.moment = white,
                      .mode = keep ? corda_mode::knowledge_preserved : corda_mode::instruction_previewed},
                w.w(), w.site, w.parameters);
     const index_t from = keep ? inputs - rank : 0;
@@ -54,11 +54,11 @@ TEST_CASE("CorDA: singular moments are damped; what cannot be is refused") {
   layer<double> l(6, 5, 2, 1);
   linalg::matrix c = linalg::matrix::Zero(5, 5);
   c(0, 0) = 1;
-  initialise(corda{.moment = linalg::view(c)}, l.w(), l.site, l.parameters);
+  initialise(corda{.moment = c}, l.w(), l.site, l.parameters);
   CHECK(l.changed() <= 1e-12);
   const auto refused = [&](const linalg::matrix& moment, double damping = 0.01) {
     layer<double> other(6, 5, 2, 1);
-    CHECK_THROWS_AS(initialise(corda{.moment = linalg::view(moment), .damping = damping}, other.w(), other.site, other.parameters),
+    CHECK_THROWS_AS(initialise(corda{.moment = moment, .damping = damping}, other.w(), other.site, other.parameters),
                     std::invalid_argument);
     CHECK(other.now() == other.original());
   };

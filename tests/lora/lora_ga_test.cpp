@@ -11,7 +11,7 @@ using namespace hone::lora;
 namespace {
 layer<double> started(ga_direction direction, ga_scale scale) {
   auto l = golden::fresh();
-  const matrix_view<const double> gradient(golden::gradient.data(), golden::outputs, golden::inputs);
+  const linalg::matrix gradient = golden::as_rows(golden::gradient, golden::inputs);
   initialise(lora_ga{.gradient = gradient, .direction = direction, .scale = scale}, l.w(), l.site, l.parameters);
   return l;
 }
@@ -52,7 +52,7 @@ TEST_CASE("LoRA-GA: misuse") {
   layer<float> l(6, 8, 2, 1);
   linalg::matrix g = normal_matrix(6, 8, 2), other = normal_matrix(8, 6, 2);
   const auto refused = [&](const linalg::matrix& gradient, site s, double gamma = 16) {
-    CHECK_THROWS_AS(initialise(lora_ga{.gradient = linalg::view(gradient), .gamma = gamma}, l.w(), s, l.parameters),
+    CHECK_THROWS_AS(initialise(lora_ga{.gradient = gradient, .gamma = gamma}, l.w(), s, l.parameters),
                     std::invalid_argument);
     CHECK(l.now() == l.original());
   };

@@ -65,7 +65,7 @@ TEST_CASE("FILA: the part of the weight that matters to forget alone") {
   const index_t outputs = 12, inputs = 9;
   layer<double> l(outputs, inputs, 3, 2);
   const linalg::matrix f = normal_matrix(outputs, inputs, 4).cwiseAbs2(), r = normal_matrix(outputs, inputs, 5).cwiseAbs2();
-  initialise(fila{linalg::view(f), linalg::view(r)}, l.w(), l.site, l.parameters);
+  initialise(fila{f, r}, l.w(), l.site, l.parameters);
   linalg::vector importance(outputs);
   for (index_t i = 0; i < outputs; ++i) {
     double sum = 0;
@@ -80,7 +80,7 @@ TEST_CASE("FILA: the part of the weight that matters to forget alone") {
   // Equal importances everywhere: PiSSA, but for the authors' 1e-5.
   layer<double> flat(outputs, inputs, 3, 2), plain = flat;
   const linalg::matrix ones = linalg::matrix::Ones(outputs, inputs);
-  initialise(fila{linalg::view(ones), linalg::view(ones)}, flat.w(), flat.site, flat.parameters);
+  initialise(fila{ones, ones}, flat.w(), flat.site, flat.parameters);
   initialise(pissa{}, plain.w(), plain.site, plain.parameters);
   CHECK(largest(flat.b() * flat.a() - plain.b() * plain.a()) <= 1e-4);
 }
@@ -101,8 +101,7 @@ TEST_CASE("spectral starts: full rank leaves nothing, zeros give zeros, misuse i
   layer<double> l(5, 8, 2, 1);
   linalg::matrix f = linalg::matrix::Ones(5, 8), r = f, small = linalg::matrix::Ones(4, 8);
   const auto refused = [&](const linalg::matrix& forget, const linalg::matrix& retain) {
-    CHECK_THROWS_AS(initialise(fila{linalg::view(forget), linalg::view(retain)}, l.w(), l.site, l.parameters),
-                    std::invalid_argument);
+    CHECK_THROWS_AS(initialise(fila{forget, retain}, l.w(), l.site, l.parameters), std::invalid_argument);
     CHECK(l.now() == l.original());
   };
   refused(small, r);

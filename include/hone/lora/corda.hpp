@@ -49,9 +49,8 @@ class corda_moment {
 enum class corda_mode { instruction_previewed, knowledge_preserved };
 
 /// @c moment: inputs x inputs, of which the lower triangle is read: `corda_moment`'s mean or any second moment of inputs.
-template <scalar C>
 struct corda {
-  matrix_view<const C> moment;
+  linalg::matrix moment;
   corda_mode mode = corda_mode::instruction_previewed;
   double damping = 0.01;  ///< of the mean diagonal, doubled until |C C^-1 - I|_F < 0.05
 
@@ -61,9 +60,10 @@ struct corda {
   [[nodiscard]] proposal propose(const matrix_view<const T>& w, const site& s) const {
     const char* function = "hone::lora::corda";
     invalid_argument_unless(moment.rows() == s.inputs && moment.cols() == s.inputs, function, "moment",
-                            "is %td x %td, %s has %td inputs", moment.rows(), moment.cols(), s.name.c_str(), s.inputs);
+                            "is %td x %td, %s has %td inputs", index_t{moment.rows()}, index_t{moment.cols()},
+                            s.name.c_str(), s.inputs);
     invalid_argument_unless(damping > 0 && damping < 1e300, function, "damping", "must be positive, is %g", damping);
-    linalg::matrix c = linalg::copy_of(moment);
+    linalg::matrix c = moment;
     c.template triangularView<Eigen::StrictlyUpper>() = c.transpose();
     const double middle = c.trace() / static_cast<double>(s.inputs);
     invalid_argument_unless(c.allFinite() && middle > 0, function, "moment", "is not finite, or has no positive trace");

@@ -50,7 +50,7 @@ initialisation initialise(const M& method, W&& weight, const site& s, P&& parame
   const char* function = "hone::lora::initialise";
   const auto w = as_matrix(weight);
   detail::check_site(s, function);
-  detail::check_weight(w, s, function);
+  detail::check_shape(w, s, function);
   auto* numbers = detail::buffer_of(parameters, s, function);
   const index_t bad = linalg::count_nonfinite(w);
   invalid_argument_unless(bad == 0, function, s.name.c_str(), "%td weights are not finite", bad);

@@ -23,9 +23,8 @@ enum class ga_scale {
 };
 
 /// @c gradient: outputs x inputs, of the loss averaged over some batches.
-template <scalar G>
 struct lora_ga {
-  matrix_view<const G> gradient;
+  linalg::matrix gradient;
   ga_direction direction = ga_direction::b_second;
   ga_scale scale = ga_scale::stable;
   double gamma = 16;
@@ -37,13 +36,12 @@ struct lora_ga {
   [[nodiscard]] proposal propose(const matrix_view<const T>& w, const site& s) const {
     const char* function = "hone::lora::lora_ga";
     const index_t r = s.rank;
-    detail::check_weight(gradient, s, function);
+    detail::check_shape(gradient, s, function, "gradient");
     invalid_argument_unless(2 * r <= (min)(s.outputs, s.inputs), function, s.name.c_str(),
                             "twice the rank %td of a %td x %td matrix", r, s.outputs, s.inputs);
     invalid_argument_unless(gamma > 0 && gamma < 1e300, function, "gamma", "must be positive, is %g", gamma);
-    const linalg::matrix g = linalg::copy_of(gradient);
-    invalid_argument_unless(g.allFinite(), function, s.name.c_str(), "the gradient is not finite");
-    const linalg::singular_triplets t = linalg::truncated_svd(g, 2 * r, svd);
+    invalid_argument_unless(gradient.allFinite(), function, s.name.c_str(), "the gradient is not finite");
+    const linalg::singular_triplets t = linalg::truncated_svd(gradient, 2 * r, svd);
     std::vector<index_t> drawn(static_cast<std::size_t>(2 * r));
     for (index_t i = 0; i < 2 * r; ++i) drawn[static_cast<std::size_t>(i)] = i;
     for (index_t i = 0; i < r && direction == ga_direction::random; ++i) {

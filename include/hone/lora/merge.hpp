@@ -41,9 +41,10 @@ double add_product(const matrix_view<T>& w, const site& s, const U* numbers, dou
 }
 
 template <class W>
-void check_weight(const W& w, const site& s, const char* function) {
-  invalid_argument_unless(w.rows() == s.outputs && w.cols() == s.inputs, function, "weight",
-                          "is %td x %td, %s is %td x %td", w.rows(), w.cols(), s.name.c_str(), s.outputs, s.inputs);
+void check_shape(const W& w, const site& s, const char* function, const char* argument = "weight") {
+  invalid_argument_unless(w.rows() == s.outputs && w.cols() == s.inputs, function, argument,
+                          "is %td x %td, %s is %td x %td", index_t{w.rows()}, index_t{w.cols()}, s.name.c_str(),
+                          s.outputs, s.inputs);
 }
 
 }  // namespace detail
@@ -56,7 +57,7 @@ void check_weight(const W& w, const site& s, const char* function) {
 template <mutable_matrix W, vector_like P, executor E = const serial>
 double merge(W&& weight, const site& s, const P& parameters, E&& pool = serial{}) {
   const auto w = as_matrix(weight);
-  detail::check_weight(w, s, "hone::lora::merge");
+  detail::check_shape(w, s, "hone::lora::merge");
   return detail::add_product(w, s, detail::buffer_of(parameters, s, "hone::lora::merge"), 1, pool);
 }
 
@@ -64,7 +65,7 @@ double merge(W&& weight, const site& s, const P& parameters, E&& pool = serial{}
 template <mutable_matrix W, vector_like P, executor E = const serial>
 double unmerge(W&& weight, const site& s, const P& parameters, E&& pool = serial{}) {
   const auto w = as_matrix(weight);
-  detail::check_weight(w, s, "hone::lora::unmerge");
+  detail::check_shape(w, s, "hone::lora::unmerge");
   return detail::add_product(w, s, detail::buffer_of(parameters, s, "hone::lora::unmerge"), -1, pool);
 }
 

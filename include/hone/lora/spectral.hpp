@@ -65,21 +65,19 @@ struct olora {
 };
 
 /// @c forget and @c retain: mean squared gradients of the two losses, outputs x inputs.
-template <scalar F>
 struct fila {
-  matrix_view<const F> forget, retain;
+  linalg::matrix forget, retain;
   linalg::svd_options svd = {};
 
   /// @throws std::invalid_argument if sizes differ or an importance is negative or not finite.
   template <scalar T>
   [[nodiscard]] proposal propose(const matrix_view<const T>& w, const site& s) const {
     const char* function = "hone::lora::fila";
-    detail::check_weight(forget, s, function);
-    detail::check_weight(retain, s, function);
-    const linalg::matrix f = linalg::copy_of(forget), r = linalg::copy_of(retain);
-    invalid_argument_unless(f.allFinite() && r.allFinite() && f.minCoeff() >= 0 && r.minCoeff() >= 0, function,
-                            s.name.c_str(), "a squared gradient is negative or not finite");
-    const linalg::vector row = (f.array() / (1e-5 + r.array())).rowwise().sum().sqrt();
+    detail::check_shape(forget, s, function, "forget");
+    detail::check_shape(retain, s, function, "retain");
+    invalid_argument_unless(forget.allFinite() && retain.allFinite() && forget.minCoeff() >= 0 && retain.minCoeff() >= 0,
+                            function, s.name.c_str(), "a squared gradient is negative or not finite");
+    const linalg::vector row = (forget.array() / (1e-5 + retain.array())).rowwise().sum().sqrt();
     proposal start =
         detail::split_evenly(linalg::truncated_svd(row.asDiagonal() * linalg::copy_of(w), s.rank, svd), s.scale);
     start.b = (row.array() + 1e-5).inverse().matrix().asDiagonal() * start.b;
