@@ -11,7 +11,7 @@ using namespace hone::lora;
 TEST_CASE("PEFT's incremental components on three batches") {
   incremental_pca pca(golden::inputs, 4);
   for (const auto& batch : golden::batches) {
-    CHECK(!pca.converged(4, -2));  // not before two batches
+    CHECK((pca.count() == 24 || !pca.converged(4, -2)));  // not before two batches
     pca.add(matrix_view<const double>(batch.data(), 12, golden::inputs));
   }
   CHECK(largest(pca.components().transpose() - golden::as_rows(golden::eva_components, golden::inputs)) <= 1e-5);

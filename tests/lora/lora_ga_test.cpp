@@ -17,15 +17,25 @@ layer<double> started(ga_direction direction, ga_scale scale) {
 }
 }  // namespace
 
-TEST_CASE("PEFT's LoRA-GA on one layer: directions and scales") {
-  golden::check_start(started(ga_direction::alternating, ga_scale::stable), "lora_ga ArBr stable");
-  golden::check_start(started(ga_direction::a_second, ga_scale::unit), "lora_ga A2rBr unit", 1e-5);
-  golden::check_start(started(ga_direction::b_second, ga_scale::gd_scale), "lora_ga ArB2r gd_scale");
+TEST_CASE("PEFT's LoRA-GA on one layer: directions and scales, up to the signs of singular vectors") {
+  const std::pair<ga_direction, ga_scale> cases[] = {{ga_direction::alternating, ga_scale::stable},
+                                                     {ga_direction::a_second, ga_scale::unit},
+                                                     {ga_direction::b_second, ga_scale::gd_scale},
+                                                     {ga_direction::b_second, ga_scale::weight_svd}};
+  REQUIRE(golden::lora_ga.size() == 4);
+  for (std::size_t i = 0; i < 4; ++i) {
+    const auto l = started(cases[i].first, cases[i].second);
+    const golden::factors& expected = golden::lora_ga[i];
+    INFO(expected.method);
+    // PEFT finds the weight's largest singular value in a random subspace of 3 columns: roughly.
+    const double tolerance = cases[i].second == ga_scale::weight_svd ? 2e-3 : 5e-6;
+    CHECK(largest(l.b().cwiseAbs() - golden::as_rows(expected.b, golden::rank).cwiseAbs()) <= tolerance * largest(l.b()));
+    CHECK(largest(l.a().cwiseAbs() - golden::as_rows(expected.a, golden::inputs).cwiseAbs()) <= 5e-6);
+    CHECK(l.changed() <= 1e-14);
+  }
 }
 
 TEST_CASE("LoRA-GA scaled by the weight's largest singular value") {
-  // PEFT's own number is that of a random subspace of 3 columns, 4 iterations: a little less than the largest.
-  golden::check_start(started(ga_direction::b_second, ga_scale::weight_svd), "lora_ga ArB2r weight_svd", 2e-3);
   const auto l = started(ga_direction::b_second, ga_scale::weight_svd);
   CHECK(l.b().col(0).norm() == Approx(linalg::truncated_svd(l.original(), 1).values(0)));
 }

@@ -4,8 +4,9 @@
 python3 -m venv v && v/bin/pip install torch==2.15.0 peft==0.21.2 attrs && v/bin/python tests/lora/golden/peft_starts.py > tests/lora/golden/peft_starts.hpp
 
 PEFT computes in float32. Rank 3 of a 10 x 8 layer, alpha 6, so that s = 2; the products B A and the weights left behind
-are written, which do not depend on the signs of singular vectors. LoRA-GA's torch.svd_lowrank takes min(4 r, 8) = 8
-columns, which is the exact decomposition; EVA's incremental PCA runs without its low-rank approximation.
+are written, which do not depend on the signs of singular vectors, and for LoRA-GA, which pairs vectors of different
+triplets, the factors, which do. Its torch.svd_lowrank takes min(4 r, 8) = 8 columns, which is the exact decomposition;
+EVA's incremental PCA runs without its low-rank approximation.
 """
 import copy
 
@@ -70,20 +71,22 @@ print("namespace golden {\n")
 print(f"inline const std::vector<double> weight = {values(weight)};")
 print(f"inline const std::vector<double> gradient = {values(gradient)};")
 print("inline const std::vector<std::vector<double>> batches = {" + ",\n    ".join(values(x) for x in batches) + "};\n")
-print("struct start {\n  std::string method;\n  std::vector<double> product, weight;\n};\n")
+print("struct start {\n  std::string method;\n  std::vector<double> product, weight;\n};")
+print("struct factors {\n  std::string method;\n  std::vector<double> b, a;\n};\n")
 print("inline const std::vector<start> starts = {")
 rows = {
     "pissa": adapted(init_lora_weights="pissa"),
     "olora": adapted(init_lora_weights="olora"),
     "corda ipm": adapted(init_lora_weights="corda", corda_config=CordaConfig(corda_method="ipm")),
     "corda kpm": adapted(init_lora_weights="corda", corda_config=CordaConfig(corda_method="kpm")),
-    "lora_ga ArBr stable": ga("ArBr", "stable"),
-    "lora_ga A2rBr unit": ga("A2rBr", "unit"),
-    "lora_ga ArB2r gd_scale": ga("ArB2r", "gd_scale"),
-    "lora_ga ArB2r weight_svd": ga("ArB2r", "weight_svd"),
 }
 for name, (product, left, _, _) in rows.items():
     print(f'    {{"{name}", {values(product)},\n     {values(left)}}},')
+print("};")
+print("inline const std::vector<factors> lora_ga = {")
+for direction, scale in (("ArBr", "stable"), ("A2rBr", "unit"), ("ArB2r", "gd_scale"), ("ArB2r", "weight_svd")):
+    _, _, b, a = ga(direction, scale)
+    print(f'    {{"{direction} {scale}", {values(b)},\n     {values(a)}}},')
 print("};\n")
 _, left, b, a = adapted(init_lora_weights="mica")
 assert torch.equal(left, weight) and not a.any()
