@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-/// Second moments of 2048 rows against the same symmetric product in Eigen, float sums of the whole: rows x width^2 flops.
-/// On several workers each of Eigen's has a share of the rows and a matrix of its own, which nobody adds up.
+/// Second moments of 2048 rows against the same symmetric product in Eigen, float sums of the whole: rows x width^2
+/// flops. On several workers each of Eigen's has a share of the rows and a matrix of its own, which nobody adds up.
 #include "hone/core/thread_pool.hpp"
 #include "hone/linalg/second_moments.hpp"
 #include "support/roof.hpp"

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-/// The subspace of RILA from pooled samples, rank 32, retain basis of 128: the exact low-rank solver, its "roof" being the
-/// dense one, so that the percentage is a hundred times the speed-up; and merging an adapter against scaling the weight in
-/// place. The dense solver takes minutes at 4096 outputs: HONE_BENCH_LONG=1 adds that row.
+/// The subspace of RILA from pooled samples, rank 32, retain basis of 128: the exact low-rank solver, its "roof" being
+/// the dense one, so that the percentage is a hundred times the speed-up; and merging an adapter against scaling the
+/// weight in place. The dense solver takes minutes at 4096 outputs: HONE_BENCH_LONG=1 adds that row.
+#include <cstdlib>
+
 #include "hone/core/random.hpp"
 #include "hone/core/thread_pool.hpp"
 #include "hone/lora/rila.hpp"
 #include "support/roof.hpp"
-
-#include <cstdlib>
 
 namespace {
 
@@ -38,13 +38,15 @@ void rila_iterative(benchmark::State& state) {
   for (index_t i = 0; i < samples; ++i)
     for (auto* moments : {&forget, &retain}) {
       for (std::size_t j = 0; j < row.size(); ++j)
-        row[j] = static_cast<float>(philox{2, moments == &forget}.normal(static_cast<std::uint64_t>(i) * row.size() + j) /
-                                    (1.0 + static_cast<double>(j) / 100));
+        row[j] =
+            static_cast<float>(philox{2, moments == &forget}.normal(static_cast<std::uint64_t>(i) * row.size() + j) /
+                               (1.0 + static_cast<double>(j) / 100));
       moments->add(matrix_view<const float>(row.data(), 1, outputs));
     }
   thread_pool pool;
   for (auto _ : state)
-    benchmark::DoNotOptimize(lora::find_rila_subspace(forget, retain, 32, {.solver = lora::rila_solver::iterative}, pool));
+    benchmark::DoNotOptimize(
+        lora::find_rila_subspace(forget, retain, 32, {.solver = lora::rila_solver::iterative}, pool));
 }
 
 template <class T>
@@ -60,7 +62,11 @@ void merge(benchmark::State& state) {
 }
 
 BENCHMARK(rila_low_rank_over_dense)->ArgNames({"outputs", "samples"})->Args({1024, 64})->UseManualTime()->Iterations(1);
-BENCHMARK(rila_iterative)->ArgNames({"outputs", "samples"})->Args({1024, 2048})->Unit(benchmark::kMillisecond)->Iterations(1);
+BENCHMARK(rila_iterative)
+    ->ArgNames({"outputs", "samples"})
+    ->Args({1024, 2048})
+    ->Unit(benchmark::kMillisecond)
+    ->Iterations(1);
 BENCHMARK(merge<float>)->ArgName("rank")->Arg(8)->Arg(32)->UseManualTime()->Iterations(5);
 BENCHMARK(merge<bfloat16>)->ArgName("rank")->Arg(32)->UseManualTime()->Iterations(5);
 

@@ -9,9 +9,7 @@ using namespace hone::linalg;
 
 TEST_CASE("signs: the largest entry positive, the first of equal ones, whatever the signs before") {
   matrix v(3, 3);
-  v << 1, -1, 0,
-      -3, 1, 0,
-      2, 1 + 1e-12, 0;
+  v << 1, -1, 0, -3, 1, 0, 2, 1 + 1e-12, 0;
   matrix turned = -v;
   canonical_signs(v);
   canonical_signs(turned);
@@ -25,9 +23,9 @@ TEST_CASE("an orthonormal part spans what columns add, drops what depends, and s
   const index_t d = 40;
   const matrix basis = random_frame(d, 7, 1);
   matrix x = normal_matrix(d, 6, 2);
-  x.col(2) = x.col(0) - 3 * x.col(1);                    // depends on the others
-  x.col(3) = basis * normal_matrix(7, 1, 3);             // in the span
-  x.col(4) = x.col(3) + 1e-9 * normal_matrix(d, 1, 4);   // almost
+  x.col(2) = x.col(0) - 3 * x.col(1);                   // depends on the others
+  x.col(3) = basis * normal_matrix(7, 1, 3);            // in the span
+  x.col(4) = x.col(3) + 1e-9 * normal_matrix(d, 1, 4);  // almost
   x.col(5) *= 1e-200;
   const matrix q = orthonormal_part(basis, x);
   CHECK(q.cols() == 4);

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "hone/linalg/second_moments.hpp"
 
+#include <limits>
+
 #include "hone/core/thread_pool.hpp"
 #include "linalg/dense_support.hpp"
 #include "support/catch.hpp"
-
-#include <limits>
 
 using namespace hone;
 using namespace hone::linalg;
@@ -88,7 +88,8 @@ TEST_CASE("second moments of strided rows, of none, and of numbers that are none
   CHECK_THROWS_AS(none.add(matrix_view<const float>(x.data(), 2, 4)), std::invalid_argument);
   CHECK_THROWS_AS(second_moments<float>(0), std::invalid_argument);
 
-  std::vector<float> bad = {1, 2, std::numeric_limits<float>::quiet_NaN(), 3, std::numeric_limits<float>::infinity(), 4};
+  std::vector<float> bad = {1, 2, std::numeric_limits<float>::quiet_NaN(), 3, std::numeric_limits<float>::infinity(),
+                            4};
   none.add(matrix_view<const float>(bad.data(), 2, 3));
   CHECK(none.nonfinite() == 2);
   CHECK(!none.sum().allFinite());

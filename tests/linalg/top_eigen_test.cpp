@@ -24,7 +24,8 @@ struct known {
 TEST_CASE("iterated eigenpairs: the algebraically largest, where negative ones are a thousand times as large") {
   const index_t d = 300;
   vector values(d);
-  for (index_t i = 0; i < d; ++i) values(i) = i < 20 ? 1.0 / static_cast<double>(i + 1) : i < 200 ? 0 : -1000.0 / static_cast<double>(i);
+  for (index_t i = 0; i < d; ++i)
+    values(i) = i < 20 ? 1.0 / static_cast<double>(i + 1) : i < 200 ? 0 : -1000.0 / static_cast<double>(i);
   values(d - 1) = -1000;
   const known k(values, 1);
   const auto top = k.top(10, {.tolerance = 1e-12});
@@ -58,7 +59,8 @@ TEST_CASE("iterated eigenpairs: small, zero and invariant cases, and all of them
       const auto top = top_eigen([&](const matrix& y) -> matrix { return a * y; }, d, count);
       CHECK(top.converged);
       REQUIRE(top.values.size() == count);
-      for (index_t i = 0; i < count; ++i) CHECK(std::abs(top.values(i) - full.values(i)) <= 1e-12 * static_cast<double>(d));
+      for (index_t i = 0; i < count; ++i)
+        CHECK(std::abs(top.values(i) - full.values(i)) <= 1e-12 * static_cast<double>(d));
     }
   }
   const auto zero = top_eigen([](const matrix& y) -> matrix { return 0 * y; }, 100, 5);
@@ -75,7 +77,8 @@ TEST_CASE("iterated eigenpairs: given up early, the residual says so; misuse") {
   CHECK(!top.converged);
   CHECK(top.residual > 1e-10);
   CHECK(top.products <= 40);
-  CHECK(top.residual == Approx((k.a * top.vectors - top.vectors * top.values.asDiagonal()).colwise().norm().maxCoeff() / top.norm));
+  CHECK(top.residual ==
+        Approx((k.a * top.vectors - top.vectors * top.values.asDiagonal()).colwise().norm().maxCoeff() / top.norm));
   CHECK_THROWS_AS(k.top(401), std::invalid_argument);
   CHECK_THROWS_AS(k.top(-1), std::invalid_argument);
   CHECK_THROWS_AS(k.top(1, {.tolerance = 0}), std::invalid_argument);

@@ -29,9 +29,9 @@ TEST_CASE("sites are laid one behind the other, A before B, and open as matrices
 
 TEST_CASE("sites of impossible shapes are refused, and none is moved then") {
   const site good{"q", 4, 6, 2, 2.0, 99};
-  for (const site& bad : {site{"x", 0, 6, 1, 1.0}, site{"x", 4, 0, 1, 1.0}, site{"x", 4, 6, 0, 1.0}, site{"x", 4, 6, 5, 1.0},
-                          site{"x", 6, 4, 5, 1.0}, site{"x", 4, 6, 2, 0.0}, site{"x", 4, 6, 2, -1.0},
-                          site{"x", 4, 6, 2, 1e301}, site{"x", 4, 6, 2, std::nan("")}}) {
+  for (const site& bad : {site{"x", 0, 6, 1, 1.0}, site{"x", 4, 0, 1, 1.0}, site{"x", 4, 6, 0, 1.0},
+                          site{"x", 4, 6, 5, 1.0}, site{"x", 6, 4, 5, 1.0}, site{"x", 4, 6, 2, 0.0},
+                          site{"x", 4, 6, 2, -1.0}, site{"x", 4, 6, 2, 1e301}, site{"x", 4, 6, 2, std::nan("")}}) {
     std::vector<site> sites = {good, bad};
     CHECK_THROWS_AS(lay_out(sites), std::invalid_argument);
     CHECK(sites[0].offset == 99);

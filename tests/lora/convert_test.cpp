@@ -17,15 +17,16 @@ struct given {
 };
 }  // namespace
 
-TEMPLATE_TEST_CASE("a compensated adapter, trained, equals the plain one of twice the rank on the untouched base", "", float,
-                   double, bfloat16) {
+TEMPLATE_TEST_CASE("a compensated adapter, trained, equals the plain one of twice the rank on the untouched base", "",
+                   float, double, bfloat16) {
   std::vector<site> sites = {{"q", 14, 10, 3, 2.0}, {"v", 9, 8, 2, 0.5}};
   std::vector<TestType> parameters(static_cast<std::size_t>(lay_out(sites)));
   std::vector<layer<TestType>> layers = {{14, 10, 3, 2.0, 1}, {9, 8, 2, 0.5, 2}};
   double deviation = 0;
   for (std::size_t i = 0; i < 2; ++i) {
     const site& s = sites[i];
-    const given method{{.b = normal_matrix(s.outputs, s.rank, 3), .a = normal_matrix(s.rank, s.inputs, 4), .compensate = true}};
+    const given method{
+        {.b = normal_matrix(s.outputs, s.rank, 3), .a = normal_matrix(s.rank, s.inputs, 4), .compensate = true}};
     deviation = (std::max)(deviation, initialise(method, layers[i].w(), s, parameters).deviation);
   }
   const std::vector<TestType> initial = parameters;
@@ -50,7 +51,8 @@ TEMPLATE_TEST_CASE("a compensated adapter, trained, equals the plain one of twic
   // Untrained, it does nothing at all.
   const adapter<TestType> still = plain(sites, initial, initial);
   for (const site& s : still.sites)
-    CHECK(largest(linalg::copy_of(s.b(still.parameters.data())) * linalg::copy_of(s.a(still.parameters.data()))) <= 1e-13);
+    CHECK(largest(linalg::copy_of(s.b(still.parameters.data())) * linalg::copy_of(s.a(still.parameters.data()))) <=
+          1e-13);
 }
 
 TEST_CASE("a conversion needs room for twice the rank, and both buffers") {

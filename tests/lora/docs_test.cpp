@@ -7,7 +7,6 @@
 #include "hone/lora/rila.hpp"
 #include "hone/lora/starts.hpp"
 #include "hone/lora/subspace.hpp"
-
 #include "lora/support.hpp"
 
 namespace lora = hone::lora;
@@ -15,7 +14,8 @@ namespace linalg = hone::linalg;
 using hone::index_t;
 using hone::matrix_view;
 
-TEST_CASE("docs: a layer that starts where forget data are and retain data are not, trained away from the retain basis") {
+TEST_CASE(
+    "docs: a layer that starts where forget data are and retain data are not, trained away from the retain basis") {
   const index_t outputs = 12, inputs = 9;
   const std::vector<float> forget_numbers = row_major<float>(normal_matrix(6, outputs, 1));
   const std::vector<float> retain_numbers = row_major<float>(normal_matrix(5, outputs, 2));

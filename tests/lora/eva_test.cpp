@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "hone/lora/eva.hpp"
 
-#include "lora/golden_support.hpp"
-
 #include <limits>
+
+#include "lora/golden_support.hpp"
 
 using namespace hone;
 using namespace hone::lora;
@@ -58,7 +58,8 @@ TEST_CASE("EVA: A is the first components, whitened or not, B zero, the weight u
 }
 
 TEST_CASE("EVA's ranks go where they explain most, ties to the lower site, no more than a site has components") {
-  const std::vector<linalg::vector> ratios = {linalg::vector{{0.5, 0.1, 0.05, 0.01}}, linalg::vector{{0.3, 0.3, 0.2, 0.1}},
+  const std::vector<linalg::vector> ratios = {linalg::vector{{0.5, 0.1, 0.05, 0.01}},
+                                              linalg::vector{{0.3, 0.3, 0.2, 0.1}},
                                               linalg::vector{{0.04, 0.03, 0.02, 0.0}}};
   CHECK(redistribute_ranks(ratios, std::vector<index_t>{2, 2, 2}) == std::vector<index_t>{2, 4, 0});
   CHECK(redistribute_ranks(ratios, std::vector<index_t>{1, 1, 1}) == std::vector<index_t>{1, 2, 0});

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "hone/lora/initialise.hpp"
 
+#include <limits>
+
 #include "hone/core/thread_pool.hpp"
 #include "lora/support.hpp"
-
-#include <limits>
 
 using namespace hone;
 using namespace hone::lora;
@@ -20,8 +20,8 @@ struct given {
 };
 }  // namespace
 
-TEMPLATE_TEST_CASE("an initialisation leaves the function unchanged up to one rounding of the weight", "", float, double,
-                   bfloat16) {
+TEMPLATE_TEST_CASE("an initialisation leaves the function unchanged up to one rounding of the weight", "", float,
+                   double, bfloat16) {
   layer<TestType> l(70, 30, 3, 2), parallel = l;
   const given method{{.b = normal_matrix(70, 3, 2), .a = normal_matrix(3, 30, 3), .compensate = true}};
   const auto done = initialise(method, l.w(), l.site, l.parameters);

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "hone/lora/lora_ga.hpp"
 
-#include "lora/golden_support.hpp"
-
 #include <limits>
+
+#include "lora/golden_support.hpp"
 
 using namespace hone;
 using namespace hone::lora;
@@ -29,7 +29,8 @@ TEST_CASE("PEFT's LoRA-GA on one layer: directions and scales, up to the signs o
     INFO(expected.method);
     // PEFT finds the weight's largest singular value in a random subspace of 3 columns: roughly.
     const double tolerance = cases[i].second == ga_scale::weight_svd ? 2e-3 : 5e-6;
-    CHECK(largest(l.b().cwiseAbs() - golden::as_rows(expected.b, golden::rank).cwiseAbs()) <= tolerance * largest(l.b()));
+    CHECK(largest(l.b().cwiseAbs() - golden::as_rows(expected.b, golden::rank).cwiseAbs()) <=
+          tolerance * largest(l.b()));
     CHECK(largest(l.a().cwiseAbs() - golden::as_rows(expected.a, golden::inputs).cwiseAbs()) <= 5e-6);
     CHECK(l.changed() <= 1e-14);
   }
@@ -47,7 +48,8 @@ TEST_CASE("LoRA-GA: A and B from disjoint directions of the gradient; drawn ones
   CHECK(largest(t.u.leftCols(3).transpose() * l.b()) <= 1e-13);
   CHECK(skew(l.a().transpose()) <= 1e-13);
   for (index_t i = 0; i < 3; ++i) CHECK(l.b().col(i).norm() == Approx(t.values(3 + i)));
-  const auto drawn = started(ga_direction::random, ga_scale::unit), again = started(ga_direction::random, ga_scale::unit);
+  const auto drawn = started(ga_direction::random, ga_scale::unit),
+             again = started(ga_direction::random, ga_scale::unit);
   CHECK(drawn.a() == again.a());
   for (index_t i = 0; i < 3; ++i) {  // each is one of the six, the same for both, no two alike
     const linalg::vector share = (t.v.transpose() * drawn.a().transpose().col(i)).cwiseAbs();

@@ -48,7 +48,8 @@ TEST_CASE("G3: the orthogonal loss and its gradient") {
   CHECK(linalg::copy_of(sites[0].a(gradient.data())).isZero());
 }
 
-TEST_CASE("the orthogonal loss: sums over sites, weights, lambda; the gradient by differences, added to what is there") {
+TEST_CASE(
+    "the orthogonal loss: sums over sites, weights, lambda; the gradient by differences, added to what is there") {
   adapted<double> x;
   const std::vector<double> weights = {0.25, 3};
   const orthogonal_options options{.lambda = 0.7, .weights = weights};
@@ -81,7 +82,8 @@ TEST_CASE("the orthogonal loss does not see turns of the basis nor of B's column
   for (index_t i = 0; i < 9; ++i)
     for (index_t k = 0; k < 2; ++k) turned.sites[1].b(turned.parameters.data())(i, k) = b(i, k);
   std::vector<double> gradient(x.gradient.size());
-  CHECK(add_orthogonal_loss(turned.sites, turned.parameters, turned.views, gradient).loss == Approx(loss.loss).epsilon(1e-13));
+  CHECK(add_orthogonal_loss(turned.sites, turned.parameters, turned.views, gradient).loss ==
+        Approx(loss.loss).epsilon(1e-13));
   thread_pool pool(3);
   std::vector<double> again(x.gradient.size());
   CHECK(add_orthogonal_loss(x.sites, x.parameters, x.views, again, {}, pool).loss == loss.loss);
@@ -113,7 +115,8 @@ TEMPLATE_TEST_CASE("after the projection nothing is left in the retain subspace"
   const double unit = half_ulp<TestType>;
   CHECK(x.squares(0) + x.squares(1) <= 400 * unit * unit + 1e-28);
   CHECK(largest(x.b(0) - (before - projector(x.bases[0]) * before)) <= 4 * unit);
-  CHECK(std::equal(a.begin(), a.end(), x.parameters.begin(), [](TestType p, TestType q) { return float(p) == float(q); }));
+  CHECK(std::equal(a.begin(), a.end(), x.parameters.begin(),
+                   [](TestType p, TestType q) { return float(p) == float(q); }));
   x.views[0] = {};
   const auto kept = x.b(0);
   project_out(x.sites, x.parameters, x.views);

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "hone/lora/rila.hpp"
 
+#include <limits>
+
 #include "hone/core/thread_pool.hpp"
 #include "lora/g3.hpp"
 #include "lora/support.hpp"
-
-#include <limits>
 
 using namespace hone;
 using namespace hone::lora;
@@ -73,15 +73,18 @@ TEST_CASE("G3: directions, retain basis, factors and weight, by every solver") {
     CHECK(found.basis_share == Approx(1));
     CHECK(found.residual <= 1e-10);
     CHECK(l.others_untouched());
-    const auto even = find_rila_subspace(view(g3::forget), view(g3::retain), 4,
-                                         {.beta = 0.5, .epsilon = 1e-4, .solver = solver});
+    const auto even =
+        find_rila_subspace(view(g3::forget), view(g3::retain), 4, {.beta = 0.5, .epsilon = 1e-4, .solver = solver});
     for (index_t i = 0; i < 4; ++i) CHECK(even.values(i) == Approx(g3::half_values[3 - i]).epsilon(1e-10));
-    CHECK(largest(naive_delta(g3::forget, g3::retain, 0.7) + 1e-4 * (1 - 1.4) * matrix::Identity(4, 4) - g3::delta) <= 1e-14);
+    CHECK(largest(naive_delta(g3::forget, g3::retain, 0.7) + 1e-4 * (1 - 1.4) * matrix::Identity(4, 4) - g3::delta) <=
+          1e-14);
   }
 }
 
-TEST_CASE("the low-rank solver equals the dense one on projectors and eigenvalues to 1e-10; the iterative one to 1e-7") {
-  for (const auto& [d, n_forget, n_retain] : {std::array<index_t, 3>{120, 30, 20}, {200, 64, 64}, {90, 1, 40}, {60, 58, 1}}) {
+TEST_CASE(
+    "the low-rank solver equals the dense one on projectors and eigenvalues to 1e-10; the iterative one to 1e-7") {
+  for (const auto& [d, n_forget, n_retain] :
+       {std::array<index_t, 3>{120, 30, 20}, {200, 64, 64}, {90, 1, 40}, {60, 58, 1}}) {
     const sets s(d, n_forget, n_retain, 5);
     for (const double beta : {0.0, 0.3, 0.7}) {
       const index_t rank = (std::min)(n_forget, index_t{12});
@@ -101,7 +104,8 @@ TEST_CASE("the low-rank solver equals the dense one on projectors and eigenvalue
         CHECK(skew(found.directions) <= 1e-12);
         CHECK(found.residual <= 1e-10);
         const matrix delta = naive_delta(s.forget, s.retain, beta);
-        CHECK((found.directions.transpose() * delta * found.directions).trace() == Approx(found.values.sum()).epsilon(1e-10));
+        CHECK((found.directions.transpose() * delta * found.directions).trace() ==
+              Approx(found.values.sum()).epsilon(1e-10));
       }
     }
   }
@@ -115,7 +119,8 @@ TEST_CASE("Ky Fan: no random frame, nor a turn of the found one, has more") {
   const double best = gain(found.directions);
   for (std::uint32_t seed = 0; seed < 200; ++seed) {
     CHECK(gain(random_frame(40, 5, 100 + seed)) <= best);
-    const matrix turned = linalg::orthonormal_part(matrix(40, 0), found.directions + 0.01 * normal_matrix(40, 5, 400 + seed));
+    const matrix turned =
+        linalg::orthonormal_part(matrix(40, 0), found.directions + 0.01 * normal_matrix(40, 5, 400 + seed));
     CHECK(gain(turned) <= best);
   }
 }
@@ -152,8 +157,9 @@ TEST_CASE("streamed moments give what samples give, for any cut and executor") {
     CHECK(serial_one.directions == streamed.directions);
   }
   CHECK(find_rila_subspace(forget, retain, 6).solver == rila_solver::dense);  // the default of 80 outputs
-  CHECK(s.find(6).solver == rila_solver::dense);                             // more samples than outputs
-  CHECK_THROWS_WITH(find_rila_subspace(forget, retain, 6, {.solver = rila_solver::low_rank}), Catch::Contains("needs samples"));
+  CHECK(s.find(6).solver == rila_solver::dense);                              // more samples than outputs
+  CHECK_THROWS_WITH(find_rila_subspace(forget, retain, 6, {.solver = rila_solver::low_rank}),
+                    Catch::Contains("needs samples"));
   layer<float> l(80, 20, 6, 2);
   rila(forget, retain, l.w(), l.site, l.parameters, {}, pool);
   CHECK(l.changed() <= 1e-6);
@@ -166,7 +172,8 @@ TEST_CASE("centred moments are covariances: a common shift of all samples does n
   shifted_retain.rowwise() -= normal_matrix(1, 30, 21).row(0);
   for (const rila_solver solver : {rila_solver::low_rank, rila_solver::dense}) {
     const auto a = s.find(3, {.centred = true, .solver = solver});
-    const auto b = find_rila_subspace(view(shifted_forget), view(shifted_retain), 3, {.centred = true, .solver = solver});
+    const auto b =
+        find_rila_subspace(view(shifted_forget), view(shifted_retain), 3, {.centred = true, .solver = solver});
     CHECK(largest(projector(a.directions) - projector(b.directions)) <= 1e-10);
   }
   linalg::second_moments<double> f(30), r(30);

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "hone/lora/spectral.hpp"
 
-#include "lora/golden_support.hpp"
-
 #include <limits>
+
+#include "lora/golden_support.hpp"
 
 using namespace hone;
 using namespace hone::lora;
@@ -26,8 +26,8 @@ TEST_CASE("PEFT's PiSSA, OLoRA and MiCA on one layer") {
   CHECK(largest(projector(l.b()) - golden::as_rows(golden::mica_projector, golden::outputs)) <= 2e-6);
 }
 
-TEMPLATE_TEST_CASE("PiSSA and MiLoRA: the ends of the spectrum, split evenly, and nothing else changes", "", float, double,
-                   bfloat16) {
+TEMPLATE_TEST_CASE("PiSSA and MiLoRA: the ends of the spectrum, split evenly, and nothing else changes", "", float,
+                   double, bfloat16) {
   const index_t outputs = 30, inputs = 20, rank = 4;
   const double s = 0.5;
   layer<TestType> top(outputs, inputs, rank, s), bottom = top;
@@ -35,8 +35,8 @@ TEMPLATE_TEST_CASE("PiSSA and MiLoRA: the ends of the spectrum, split evenly, an
   initialise(pissa{}, top.w(), top.site, top.parameters);
   initialise(milora{}, bottom.w(), bottom.site, bottom.parameters);
   const double rounding = 20 * half_ulp<TestType> + 1e-12;
-  CHECK(largest(s * top.b() * top.a() - all.u.leftCols(4) * all.values.head(4).asDiagonal() * all.v.leftCols(4).transpose()) <=
-        rounding);
+  CHECK(largest(s * top.b() * top.a() -
+                all.u.leftCols(4) * all.values.head(4).asDiagonal() * all.v.leftCols(4).transpose()) <= rounding);
   CHECK(largest(s * bottom.b() * bottom.a() -
                 all.u.rightCols(4) * all.values.tail(4).asDiagonal() * all.v.rightCols(4).transpose()) <= rounding);
   CHECK(largest(top.b().transpose() * top.b() - top.a() * top.a().transpose()) <= rounding);
@@ -64,7 +64,8 @@ TEST_CASE("OLoRA: B orthonormal, A upper triangular, for wide and for tall weigh
 TEST_CASE("FILA: the part of the weight that matters to forget alone") {
   const index_t outputs = 12, inputs = 9;
   layer<double> l(outputs, inputs, 3, 2);
-  const linalg::matrix f = normal_matrix(outputs, inputs, 4).cwiseAbs2(), r = normal_matrix(outputs, inputs, 5).cwiseAbs2();
+  const linalg::matrix f = normal_matrix(outputs, inputs, 4).cwiseAbs2(),
+                       r = normal_matrix(outputs, inputs, 5).cwiseAbs2();
   initialise(fila{f, r}, l.w(), l.site, l.parameters);
   linalg::vector importance(outputs);
   for (index_t i = 0; i < outputs; ++i) {

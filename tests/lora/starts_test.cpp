@@ -43,5 +43,6 @@ TEST_CASE("orthogonal halves: neither factor is zero, their product is; odd rank
   CHECK(linalg::orthonormal_part({}, l.b(), 1e-9).cols() == 3);
   CHECK(l.a().squaredNorm() == Approx(3 * 30 / 100.0).epsilon(0.3));
   layer<double> odd(20, 30, 5, 2);
-  CHECK_THROWS_WITH(initialise(orthogonal_halves{}, odd.w(), odd.site, odd.parameters), Catch::Contains("must be even"));
+  CHECK_THROWS_WITH(initialise(orthogonal_halves{}, odd.w(), odd.site, odd.parameters),
+                    Catch::Contains("must be even"));
 }

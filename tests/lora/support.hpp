@@ -2,7 +2,6 @@
 /// Layers and their adapters for the tests of lora/.
 #pragma once
 #include "hone/lora/merge.hpp"
-
 #include "linalg/dense_support.hpp"
 #include "support/catch.hpp"
 
@@ -46,4 +45,6 @@ struct layer {
 
 /// Half a unit in the last place of T, relative.
 template <class T>
-inline constexpr double half_ulp = std::is_same_v<T, double> ? 0x1p-53 : std::is_same_v<T, float> ? 0x1p-24 : 0x1p-8;
+inline constexpr double half_ulp = std::is_same_v<T, double>  ? 0x1p-53
+                                   : std::is_same_v<T, float> ? 0x1p-24
+                                                              : 0x1p-8;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-/// Orthonormal columns: with signs that do not depend on the solver, out of columns that are not, and completed by more.
+/// Orthonormal columns: with signs that do not depend on the solver, out of columns that are not, and completed by
+/// more.
 #pragma once
 #include "hone/linalg/dense.hpp"
 
@@ -16,14 +17,14 @@ inline void canonical_signs(matrix& v) {
   }
 }
 
-/// Takes the span of @p basis, orthonormal columns, out of the columns of @p x, twice, so that nothing of it is left but
-/// rounding.
+/// Takes the span of @p basis, orthonormal columns, out of the columns of @p x, twice, so that nothing of it is left
+/// but rounding.
 inline void remove_span(const matrix& basis, matrix& x) {
   for (int pass = 0; pass < 2 && basis.cols() > 0; ++pass) x.noalias() -= basis * (basis.transpose() * x).eval();
 }
 
-/// An orthonormal basis of what the columns of @p x add to the span of @p basis, orthonormal columns. A column that adds
-/// less than @p tolerance of its length adds nothing.
+/// An orthonormal basis of what the columns of @p x add to the span of @p basis, orthonormal columns. A column that
+/// adds less than @p tolerance of its length adds nothing.
 inline matrix orthonormal_part(const matrix& basis, matrix x, double tolerance = 1e-12) {
   const vector length = x.colwise().norm();
   remove_span(basis, x);
@@ -47,8 +48,8 @@ inline matrix orthonormal_part(const matrix& basis, matrix x, double tolerance =
   return x;
 }
 
-/// Appends to @p q (d x k, orthonormal columns) until it has @p columns <= d of them: each time what lies outside the span
-/// of the unit vector that lies farthest outside, the first of those equal to 1e-9.
+/// Appends to @p q (d x k, orthonormal columns) until it has @p columns <= d of them: each time what lies outside the
+/// span of the unit vector that lies farthest outside, the first of those equal to 1e-9.
 /// @note O(d k) a column; deterministic.
 inline void complete_orthonormal(matrix& q, index_t columns) {
   const index_t given = q.cols();

@@ -2,14 +2,14 @@
 /// How far apart two subspaces lie: the angles between the best matching pairs of directions.
 /// [Bjorck, Golub 1973, Numerical methods for computing angles between linear subspaces, Math. Comp. 27]
 #pragma once
-#include "hone/linalg/dense.hpp"
-
 #include <Eigen/SVD>
+
+#include "hone/linalg/dense.hpp"
 
 namespace hone::linalg {
 
-/// The angles between the spans of @p u and @p v (d x k and d x l, orthonormal columns), ascending, min(k, l) of them, in
-/// [0, pi / 2]: by sines below pi / 4 and by cosines above, so that small angles keep their digits.
+/// The angles between the spans of @p u and @p v (d x k and d x l, orthonormal columns), ascending, min(k, l) of them,
+/// in [0, pi / 2]: by sines below pi / 4 and by cosines above, so that small angles keep their digits.
 /// @throws std::invalid_argument if the columns differ in length.
 inline vector principal_angles(const matrix& u, const matrix& v) {
   invalid_argument_unless(u.rows() == v.rows(), "hone::linalg::principal_angles", "v", "has %td rows, u has %td",

@@ -4,9 +4,9 @@
 /// the lower triangle, and then added in double. A row's chunk and place follow from its number alone, so that neither
 /// the cut of the stream into batches nor the executor changes a bit.
 #pragma once
-#include "hone/linalg/dense.hpp"
-
 #include <vector>
+
+#include "hone/linalg/dense.hpp"
 
 namespace hone::linalg {
 
@@ -91,7 +91,8 @@ class second_moments {
 
   void add_totals(index_t rows, vector& total) const {
     for (index_t i = 0; i < rows; ++i)
-      for (index_t j = 0; j < width_; ++j) total(j) += static_cast<double>(rows_[static_cast<std::size_t>(i * width_ + j)]);
+      for (index_t j = 0; j < width_; ++j)
+        total(j) += static_cast<double>(rows_[static_cast<std::size_t>(i * width_ + j)]);
   }
 
   template <class E>
@@ -126,9 +127,9 @@ class second_moments {
   }
 
   index_t width_, count_ = 0, nonfinite_ = 0;
-  matrix sum_;             // of the whole chunks, lower triangle
-  vector total_;           // of the whole chunks
-  std::vector<A> rows_;    // of the chunk that is not whole
+  matrix sum_;           // of the whole chunks, lower triangle
+  vector total_;         // of the whole chunks
+  std::vector<A> rows_;  // of the chunk that is not whole
 };
 
 }  // namespace hone::linalg

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 /// Eigenpairs of symmetric matrices of any size:
 ///   dense_eigen      of a matrix that is there, by tridiagonal form and QR steps (Eigen's), ~9 d^3 flops
-///   low_rank_eigen   of K S K^T, S = diag(+-1), from its d x m factor alone: K = Q R thin, R S R^T = V L V^T, vectors Q V;
-///                    2 d m^2 + 9 m^3 flops, no d x d matrix
+///   low_rank_eigen   of K S K^T, S = diag(+-1), from its d x m factor alone: K = Q R thin, R S R^T = V L V^T, vectors
+///                    Q V; 2 d m^2 + 9 m^3 flops, no d x d matrix
 #pragma once
-#include "hone/linalg/orthonormal.hpp"
-#include "hone/linalg/symmetric_eigen.hpp"
-
 #include <Eigen/Eigenvalues>
 #include <Eigen/QR>
+
+#include "hone/linalg/orthonormal.hpp"
+#include "hone/linalg/symmetric_eigen.hpp"
 
 namespace hone::linalg {
 

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 /// The algebraically largest eigenpairs of a symmetric operator that is only applied, definite or not: a block Krylov
 /// space, grown by the residuals of the Ritz vectors that have not converged, and restarted from the best Ritz vectors
-/// when it is full. Ritz values of the wanted end are sought, so that large negative eigenvalues are in nobody's way and no
-/// shift is needed. [Wu, Simon 2000, Thick-restart Lanczos method for large symmetric eigenvalue problems, SIAM J. Matrix
-/// Anal. Appl. 22; blocks by residuals: Stathopoulos, Saad 1998, Restarting techniques for (Jacobi-)Davidson methods]
+/// when it is full. Ritz values of the wanted end are sought, so that large negative eigenvalues are in nobody's way
+/// and no shift is needed. [Wu, Simon 2000, Thick-restart Lanczos method for large symmetric eigenvalue problems, SIAM
+/// J. Matrix Anal. Appl. 22; blocks by residuals: Stathopoulos, Saad 1998, Restarting techniques for (Jacobi-)Davidson
+/// methods]
 #pragma once
 #include "hone/core/random.hpp"
 #include "hone/linalg/spectrum.hpp"
@@ -34,8 +35,8 @@ template <class Apply>
 top_eigenpairs top_eigen(Apply&& apply, index_t d, index_t count, const top_eigen_options& options = {}) {
   const char* function = "hone::linalg::top_eigen";
   invalid_argument_unless(count >= 0 && count <= d, function, "count", "is %td of %td", count, d);
-  invalid_argument_unless(options.tolerance > 0 && options.tolerance < 1, function, "tolerance", "must be in (0, 1), is %g",
-                          options.tolerance);
+  invalid_argument_unless(options.tolerance > 0 && options.tolerance < 1, function, "tolerance",
+                          "must be in (0, 1), is %g", options.tolerance);
   top_eigenpairs result;
   if (count == 0) return result.converged = true, result;
   const index_t block = (min)(d, count + 8), capacity = (min)(d, 4 * block);

@@ -3,11 +3,11 @@
 /// addressable random start, which costs 4 (iterations + 1) d_out d_in k flops for k columns.
 /// [Halko, Martinsson, Tropp 2011, Finding structure with randomness, SIAM Review 53, Alg. 4.4]
 #pragma once
-#include "hone/core/random.hpp"
-#include "hone/linalg/orthonormal.hpp"
-
 #include <Eigen/QR>
 #include <Eigen/SVD>
+
+#include "hone/core/random.hpp"
+#include "hone/linalg/orthonormal.hpp"
 
 namespace hone::linalg {
 
@@ -43,7 +43,8 @@ inline singular_triplets truncated_svd(const matrix& a, index_t count, const svd
   singular_triplets result;
   const auto take = [&](const matrix& m, const matrix* basis) {
     const Eigen::BDCSVD<matrix> svd(m, Eigen::ComputeThinU | Eigen::ComputeThinV);
-    result.u = basis == nullptr ? matrix(svd.matrixU().leftCols(count)) : matrix(*basis * svd.matrixU().leftCols(count));
+    result.u =
+        basis == nullptr ? matrix(svd.matrixU().leftCols(count)) : matrix(*basis * svd.matrixU().leftCols(count));
     result.values = svd.singularValues().head(count);
     result.v = svd.matrixV().leftCols(count);
     canonical_signs(result);

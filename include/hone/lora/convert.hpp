@@ -3,9 +3,9 @@
 ///   W + s B A = W0 + s (B A - B0 A0) = W0 + s [B B0] [A; -A0],   twice the rank, the same scale.
 /// PEFT converts PiSSA, CorDA and OLoRA so (path_initial_model_for_weight_conversion).
 #pragma once
-#include "hone/lora/adapter.hpp"
-
 #include <span>
+
+#include "hone/lora/adapter.hpp"
 
 namespace hone::lora {
 
@@ -14,8 +14,8 @@ namespace hone::lora {
 /// (`initialisation::deviation`).
 /// @throws std::invalid_argument if a buffer is too short or twice a rank exceeds the smaller side of its matrix.
 template <vector_like V, vector_like V0>
-  requires std::same_as<element_t<V>, element_t<V0>>
-adapter<element_t<V>> plain(std::span<const site> sites, const V& parameters, const V0& initial) {
+requires std::same_as<element_t<V>, element_t<V0>> adapter<element_t<V>> plain(std::span<const site> sites,
+                                                                               const V& parameters, const V0& initial) {
   using T = element_t<V>;
   const char* function = "hone::lora::plain";
   adapter<T> result{{sites.begin(), sites.end()}, {}};

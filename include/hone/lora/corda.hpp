@@ -1,18 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-/// CorDA: the weight's decomposition seen through its inputs. With C the second moment of the inputs, damped until it can
-/// be inverted, W C = U S V^T, and the kept triplets give B = U sqrt(S / s), A = sqrt(S / s) V^T C^-1: s B A is their part
-/// of W. Kept are the largest (instruction previewed: adapt to what the inputs show) or the smallest (knowledge preserved:
-/// keep away from it). [Yang et al. 2024, CorDA, arXiv 2406.05223; as in PEFT, where s is and the paper has none]
+/// CorDA: the weight's decomposition seen through its inputs. With C the second moment of the inputs, damped until it
+/// can be inverted, W C = U S V^T, and the kept triplets give B = U sqrt(S / s), A = sqrt(S / s) V^T C^-1: s B A is
+/// their part of W. Kept are the largest (instruction previewed: adapt to what the inputs show) or the smallest
+/// (knowledge preserved: keep away from it). [Yang et al. 2024, CorDA, arXiv 2406.05223; as in PEFT, where s is and the
+/// paper has none]
 #pragma once
+#include <Eigen/Cholesky>
+
 #include "hone/linalg/truncated_svd.hpp"
 #include "hone/lora/initialise.hpp"
 
-#include <Eigen/Cholesky>
-
 namespace hone::lora {
 
-/// The second moment of inputs as PEFT collects it: each batch over the magnitude of its largest number, max(X), which is
-/// not the largest magnitude; the batches count alike, whatever their rows.
+/// The second moment of inputs as PEFT collects it: each batch over the magnitude of its largest number, max(X), which
+/// is not the largest magnitude; the batches count alike, whatever their rows.
 class corda_moment {
  public:
   /// @throws std::invalid_argument unless @p inputs > 0.
@@ -27,18 +28,20 @@ class corda_moment {
   void add(const X& x) {
     const char* function = "hone::lora::corda_moment::add";
     const auto xs = as_matrix(x);
-    invalid_argument_unless(xs.rows() > 0 && xs.cols() == sum_.cols(), function, "x", "is %td x %td, expected rows of %td",
-                            xs.rows(), xs.cols(), index_t{sum_.cols()});
+    invalid_argument_unless(xs.rows() > 0 && xs.cols() == sum_.cols(), function, "x",
+                            "is %td x %td, expected rows of %td", xs.rows(), xs.cols(), index_t{sum_.cols()});
     const linalg::matrix batch = linalg::copy_of(xs);
     const double largest = std::abs(batch.maxCoeff());
-    invalid_argument_unless(batch.allFinite() && largest > 0, function, "x", "is not finite, or its largest number is 0");
+    invalid_argument_unless(batch.allFinite() && largest > 0, function, "x",
+                            "is not finite, or its largest number is 0");
     sum_.template selfadjointView<Eigen::Lower>().rankUpdate(batch.transpose(), 1 / (largest * largest));
     ++batches_;
   }
   [[nodiscard]] index_t batches() const { return batches_; }
   /// The mean over the batches.
   [[nodiscard]] linalg::matrix mean() const {
-    return linalg::matrix(sum_.template selfadjointView<Eigen::Lower>()) / static_cast<double>((max)(batches_, index_t{1}));
+    return linalg::matrix(sum_.template selfadjointView<Eigen::Lower>()) /
+           static_cast<double>((max)(batches_, index_t{1}));
   }
 
  private:
@@ -48,13 +51,15 @@ class corda_moment {
 
 enum class corda_mode { instruction_previewed, knowledge_preserved };
 
-/// @c moment: inputs x inputs, of which the lower triangle is read: `corda_moment`'s mean or any second moment of inputs.
+/// @c moment: inputs x inputs, of which the lower triangle is read: `corda_moment`'s mean or any second moment of
+/// inputs.
 struct corda {
   linalg::matrix moment;
   corda_mode mode = corda_mode::instruction_previewed;
   double damping = 0.01;  ///< of the mean diagonal, doubled until |C C^-1 - I|_F < 0.05
 
-  /// @throws std::invalid_argument if sizes differ, or the moment is not finite, has no positive trace, or cannot be inverted.
+  /// @throws std::invalid_argument if sizes differ, or the moment is not finite, has no positive trace, or cannot be
+  /// inverted.
   /// @note In double, where PEFT's float may have to double the damping more often.
   template <scalar T>
   [[nodiscard]] proposal propose(const matrix_view<const T>& w, const site& s) const {
@@ -76,7 +81,8 @@ struct corda {
       factor.compute(damped);
       if (factor.info() == Eigen::Success && (damped * factor.solve(identity) - identity).norm() < 0.05) break;
     }
-    invalid_argument_unless(factor.info() == Eigen::Success, function, "moment", "is not positive, even damped by %g", damp);
+    invalid_argument_unless(factor.info() == Eigen::Success, function, "moment", "is not positive, even damped by %g",
+                            damp);
     const linalg::matrix seen = linalg::copy_of(w) * damped;
     const bool all = mode == corda_mode::knowledge_preserved;
     linalg::singular_triplets t = linalg::truncated_svd(seen, all ? (min)(s.outputs, s.inputs) : s.rank);

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 /// EVA: A starts as the principal components of the layer's inputs, found batch by batch, B = 0; ranks go where they
-/// explain most. [Paischer et al. 2024, One initialization to rule them all, arXiv 2410.07170; as in PEFT: inputs centred
-/// (the paper's text is not), components converged when each moved by a cosine >= tau, ranks by explained variance ratio]
+/// explain most. [Paischer et al. 2024, One initialization to rule them all, arXiv 2410.07170; as in PEFT: inputs
+/// centred (the paper's text is not), components converged when each moved by a cosine >= tau, ranks by explained
+/// variance ratio]
 #pragma once
-#include "hone/linalg/truncated_svd.hpp"
-#include "hone/lora/initialise.hpp"
-
 #include <algorithm>
 #include <span>
+
+#include "hone/linalg/truncated_svd.hpp"
+#include "hone/lora/initialise.hpp"
 
 namespace hone::lora {
 
@@ -24,14 +25,15 @@ class incremental_pca {
     squares_ = linalg::vector::Zero(inputs);
   }
 
-  /// Adds a batch @p x (rows x inputs). The first batch must have as many rows as there are components; later ones need not.
+  /// Adds a batch @p x (rows x inputs). The first batch must have as many rows as there are components; later ones need
+  /// not.
   /// @throws std::invalid_argument if it is too short, has another width, or is not finite; nothing is added then.
   template <matrix_like X>
   void add(const X& x) {
     const char* function = "hone::lora::incremental_pca::add";
     const auto xs = as_matrix(x);
-    invalid_argument_unless(xs.cols() == mean_.size(), function, "x", "has rows of %td numbers, expected %td", xs.cols(),
-                            index_t{mean_.size()});
+    invalid_argument_unless(xs.cols() == mean_.size(), function, "x", "has rows of %td numbers, expected %td",
+                            xs.cols(), index_t{mean_.size()});
     invalid_argument_unless(xs.rows() > 0 && (count_ > 0 || xs.rows() >= components_), function, "x",
                             "has %td rows, the first batch needs %td", xs.rows(), components_);
     linalg::matrix rows = linalg::copy_of(xs);
@@ -40,7 +42,8 @@ class incremental_pca {
     const linalg::vector middle = rows.colwise().mean();
     rows.rowwise() -= middle.transpose();
     const linalg::vector shift = mean_ - middle;
-    squares_ += linalg::vector(rows.colwise().squaredNorm()) + linalg::vector(shift.cwiseAbs2() * (before * added / total));
+    squares_ +=
+        linalg::vector(rows.colwise().squaredNorm()) + linalg::vector(shift.cwiseAbs2() * (before * added / total));
     linalg::matrix stack = rows;
     if (count_ > 0) {
       stack.resize(components_ + rows.rows() + 1, rows.cols());
@@ -76,8 +79,8 @@ class incremental_pca {
   linalg::matrix vectors_;
 };
 
-/// Components to keep for a site of @p rank, of which ranks may grow by the factor @p rho >= 1: rank rho, rounded half to
-/// even as Python does.
+/// Components to keep for a site of @p rank, of which ranks may grow by the factor @p rho >= 1: rank rho, rounded half
+/// to even as Python does.
 inline index_t eva_components(index_t rank, double rho) {
   invalid_argument_unless(rho >= 1 && rho < 1e6, "hone::lora::eva_components", "rho", "must be at least 1, is %g", rho);
   return static_cast<index_t>(std::nearbyint(static_cast<double>(rank) * rho));
@@ -86,7 +89,8 @@ inline index_t eva_components(index_t rank, double rho) {
 /// Deals out sum(ranks) ranks again: the largest of all explained ratios, wherever they are, ties to the lower site.
 /// @param ratios of each site, descending, as many as it may have ranks. A site may get none.
 /// @throws std::invalid_argument if the numbers of sites differ.
-/// @note The scale of a site whose alpha is kept falls with its rank; PEFT's default adjusts alpha so that alpha / rank, the
+/// @note The scale of a site whose alpha is kept falls with its rank; PEFT's default adjusts alpha so that alpha /
+/// rank, the
 ///       site's scale here, stays.
 inline std::vector<index_t> redistribute_ranks(std::span<const linalg::vector> ratios, std::span<const index_t> ranks) {
   invalid_argument_unless(ratios.size() == ranks.size(), "hone::lora::redistribute_ranks", "ranks",

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-/// One way from a proposal of factors to an adapter that starts where the model was: B and A are rounded to the buffer's
-/// type first, and W <- W - s B A takes out what the rounded factors put in, so that W + s B A is W but for one rounding.
-/// [PEFT's LoRA-GA does it in this order; ReGLU's code subtracts before it rounds]
+/// One way from a proposal of factors to an adapter that starts where the model was: B and A are rounded to the
+/// buffer's type first, and W <- W - s B A takes out what the rounded factors put in, so that W + s B A is W but for
+/// one rounding. [PEFT's LoRA-GA does it in this order; ReGLU's code subtracts before it rounds]
 ///
-/// A method is an aggregate with `propose(weight, site) -> proposal`; `starts.hpp`, `spectral.hpp`, `corda.hpp`, `eva.hpp`,
-/// `lora_ga.hpp` and `rila.hpp` have them.
+/// A method is an aggregate with `propose(weight, site) -> proposal`; `starts.hpp`, `spectral.hpp`, `corda.hpp`,
+/// `eva.hpp`, `lora_ga.hpp` and `rila.hpp` have them.
 #pragma once
 #include "hone/lora/merge.hpp"
 
@@ -42,11 +42,12 @@ void store_factor(const linalg::matrix& from, const matrix_view<U>& to) {
 
 /// Writes the start of @p method into the site's part of @p parameters and compensates @p weight (outputs x inputs, any
 /// strides) in place where the method asks for it.
-/// @throws std::invalid_argument if sizes differ, a weight is not finite, or the method refuses; nothing is written then.
+/// @throws std::invalid_argument if sizes differ, a weight is not finite, or the method refuses; nothing is written
+/// then.
 /// @note Bitwise for any executor.
 template <class M, mutable_matrix W, mutable_vector P, executor E = const serial>
-  requires method_for<M, element_t<W>>
-initialisation initialise(const M& method, W&& weight, const site& s, P&& parameters, E&& pool = serial{}) {
+requires method_for<M, element_t<W>> initialisation initialise(const M& method, W&& weight, const site& s,
+                                                               P&& parameters, E&& pool = serial{}) {
   const char* function = "hone::lora::initialise";
   const auto w = as_matrix(weight);
   detail::check_site(s, function);

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-/// LoRA-GA: factors whose first step follows the full gradient's. From the decomposition G = U S V^T of the weight's averaged
-/// gradient, A takes rows of V^T and B columns of U S from another set of the first 2 r, scaled; the weight gives up s B A.
-/// [Wang et al. 2024, LoRA-GA, arXiv 2407.05000; as in PEFT, which multiplies B's columns by S where the paper does not]
+/// LoRA-GA: factors whose first step follows the full gradient's. From the decomposition G = U S V^T of the weight's
+/// averaged gradient, A takes rows of V^T and B columns of U S from another set of the first 2 r, scaled; the weight
+/// gives up s B A. Vectors of different triplets meet, so that B A depends on their signs: here the largest entry of
+/// each row of A is positive. [Wang et al. 2024, LoRA-GA, arXiv 2407.05000; as in PEFT, which multiplies B's columns by
+/// S where the paper does not]
 #pragma once
 #include "hone/linalg/truncated_svd.hpp"
 #include "hone/lora/initialise.hpp"
@@ -45,7 +47,8 @@ struct lora_ga {
     std::vector<index_t> drawn(static_cast<std::size_t>(2 * r));
     for (index_t i = 0; i < 2 * r; ++i) drawn[static_cast<std::size_t>(i)] = i;
     for (index_t i = 0; i < r && direction == ga_direction::random; ++i) {
-      const auto other = i + static_cast<index_t>(random.uniform(static_cast<std::uint64_t>(i)) * static_cast<double>(2 * r - i));
+      const auto other =
+          i + static_cast<index_t>(random.uniform(static_cast<std::uint64_t>(i)) * static_cast<double>(2 * r - i));
       std::swap(drawn[static_cast<std::size_t>(i)], drawn[static_cast<std::size_t>(other)]);
     }
     proposal start{.b = linalg::matrix(s.outputs, r), .a = linalg::matrix(r, s.inputs), .compensate = true};

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-/// The product of an adapter into its weight and out of it again: W <- W + s B A, W <- W - s B A. Out of it, right after an
-/// initialisation that is not zero, is the compensation that leaves the function unchanged.
+/// The product of an adapter into its weight and out of it again: W <- W + s B A, W <- W - s B A. Out of it, right
+/// after an initialisation that is not zero, is the compensation that leaves the function unchanged.
 #pragma once
+#include <vector>
+
 #include "hone/linalg/dense.hpp"
 #include "hone/lora/adapter.hpp"
-
-#include <vector>
 
 namespace hone::lora {
 
@@ -20,7 +20,7 @@ double add_product(const matrix_view<T>& w, const site& s, const U* numbers, dou
   const index_t blocks = (w.rows() + block - 1) / block;
   std::vector<double> worst(static_cast<std::size_t>(blocks));
   pool.parallel_for(blocks, 1, [&](index_t first, index_t last) {
-    linalg::matrix product;
+    Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor> product;
     for (index_t k = first; k < last; ++k) {
       const index_t begin = k * block, end = (min)(begin + block, w.rows());
       product.noalias() = linalg::copy_rows(b, begin, end, sign * s.scale) * a;
@@ -49,8 +49,8 @@ void check_shape(const W& w, const site& s, const char* function, const char* ar
 
 }  // namespace detail
 
-/// @p weight (outputs x inputs, any strides) <- weight + s B A, computed in double and rounded once. Returns the largest
-/// rounding.
+/// @p weight (outputs x inputs, any strides) <- weight + s B A, computed in double and rounded once. Returns the
+/// largest rounding.
 /// @throws std::invalid_argument if sizes differ.
 /// @note 2 rank outputs inputs flops, one read and one write of the weight; allocates A in double and 64 rows a worker;
 ///       bitwise for any executor.

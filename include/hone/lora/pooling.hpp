@@ -3,17 +3,17 @@
 /// ReGLU's code takes the sum over all positions, padding included: `pooling::sum` without a mask.
 /// [ReGLU 2026, arXiv 2604.17396; sustech-nlp/ReGLU, rila.py]
 #pragma once
-#include "hone/core/blas.hpp"
-
 #include <span>
+
+#include "hone/core/blas.hpp"
 
 namespace hone::lora {
 
 enum class pooling {
-  sum,        ///< one row a sequence
-  mean,       ///< one row a sequence
-  last_token, ///< one row a sequence: its last token that counts
-  per_token   ///< one row for each token that counts
+  sum,         ///< one row a sequence
+  mean,        ///< one row a sequence
+  last_token,  ///< one row a sequence: its last token that counts
+  per_token    ///< one row for each token that counts
 };
 
 namespace detail {
@@ -51,7 +51,8 @@ inline index_t pooled_rows(std::span<const index_t> offsets, std::span<const std
 /// Pools @p outputs (tokens x d) into the rows of @p rows (pooled_rows x d).
 /// @param offsets sequence i is tokens offsets[i] … offsets[i + 1); @param mask one number a token, 0 for those that do
 /// not count (padding, prompts); empty: all count. A sum over no token is a row of zeros.
-/// @throws std::invalid_argument if sizes differ, or a mean or last token of no token is asked for; nothing is written then.
+/// @throws std::invalid_argument if sizes differ, or a mean or last token of no token is asked for; nothing is written
+/// then.
 /// @note One read; sums in double, rounded once; allocates nothing; bitwise for any executor.
 template <matrix_like X, mutable_matrix Y, executor E = const serial>
 void pool(const X& outputs, std::span<const index_t> offsets, std::span<const std::uint8_t> mask, pooling how, Y&& rows,
@@ -62,8 +63,8 @@ void pool(const X& outputs, std::span<const index_t> offsets, std::span<const st
   using U = element_t<Y>;
   detail::check_sequences(xs.rows(), offsets, mask, how, function);
   const index_t count = pooled_rows(offsets, mask, how);
-  invalid_argument_unless(ys.rows() == count && ys.cols() == xs.cols(), function, "rows", "is %td x %td, expected %td x %td",
-                          ys.rows(), ys.cols(), count, xs.cols());
+  invalid_argument_unless(ys.rows() == count && ys.cols() == xs.cols(), function, "rows",
+                          "is %td x %td, expected %td x %td", ys.rows(), ys.cols(), count, xs.cols());
   const auto value = [&](index_t t, index_t j) { return static_cast<double>(to_accumulator<element_t<X>>(xs(t, j))); };
   const auto store = [&](index_t i, index_t j, double v) {
     ys(i, j) = from_accumulator<U>(static_cast<accumulator_t<U>>(v));

@@ -2,14 +2,14 @@
 /// RILA: LoRA that starts in the r output directions with most forget and least retain energy, and changes nothing yet.
 /// From pooled outputs h of a layer (rows), C = E h h^T of either set:
 ///   D = (1 - beta) C_F - beta C_R,   Q = its r algebraically largest eigenvectors,   B = Q, A = Q^T W, W <- W - s B A
-/// Q maximises tr(Q^T D Q) over orthonormal frames (Ky Fan). The retain basis P, for the orthogonal loss, is the leading
-/// eigenvectors of C_R alone. [ReGLU 2026, arXiv 2604.17396; sustech-nlp/ReGLU, rila.py. The same construction with the
-/// roles renamed is SC-LoRA, arXiv 2505.23724: `sc_lora`]
+/// Q maximises tr(Q^T D Q) over orthonormal frames (Ky Fan). The retain basis P, for the orthogonal loss, is the
+/// leading eigenvectors of C_R alone. [ReGLU 2026, arXiv 2604.17396; sustech-nlp/ReGLU, rila.py. The same construction
+/// with the roles renamed is SC-LoRA, arXiv 2505.23724: `sc_lora`]
 ///
-/// Three solvers, one result: `low_rank` never forms D: exact from the samples, 2 d m^2 flops for m of them; `dense` forms
-/// and decomposes it, 9 d^3 twice; `iterative` applies it. Following the authors' code, moments are not centred, nothing is
-/// divided by sqrt(s); its shift of both moments by 1e-4 moves eigenvalues and not Q (`epsilon`, 0 here); it fills a
-/// deficient Q with whatever the solver returns, where here the rank is reported.
+/// Three solvers, one result: `low_rank` never forms D: exact from the samples, 2 d m^2 flops for m of them; `dense`
+/// forms and decomposes it, 9 d^3 twice; `iterative` applies it. Following the authors' code, moments are not centred,
+/// nothing is divided by sqrt(s); its shift of both moments by 1e-4 moves eigenvalues and not Q (`epsilon`, 0 here); it
+/// fills a deficient Q with whatever the solver returns, where here the rank is reported.
 #pragma once
 #include "hone/linalg/second_moments.hpp"
 #include "hone/linalg/top_eigen.hpp"
@@ -18,7 +18,7 @@
 namespace hone::lora {
 
 enum class rila_solver {
-  automatic,  ///< low_rank for fewer samples than outputs; else dense up to 1024 outputs; else iterative
+  automatic,  ///< low_rank for fewer samples than outputs; else dense up to 2048 outputs; else iterative
   low_rank,   ///< from samples only
   dense,
   iterative
@@ -37,23 +37,23 @@ struct rila_options {
 
 /// The directions; a method for `initialise`.
 struct rila_subspace {
-  linalg::matrix directions = {};    ///< Q, outputs x r
-  linalg::vector values = {};        ///< of D, descending; 0 (and epsilon's shift) for completed directions
-  index_t effective_rank = 0;        ///< directions with more forget than retain energy. Others complete Q: first from D's
-                                     ///< null space, in which neither set has energy, then negative ones
-  linalg::matrix basis = {};         ///< P, outputs x k; k is at most the rank of C_R
+  linalg::matrix directions = {};  ///< Q, outputs x r
+  linalg::vector values = {};      ///< of D, descending; 0 (and epsilon's shift) for completed directions
+  index_t effective_rank = 0;  ///< directions with more forget than retain energy. Others complete Q: first from D's
+                               ///< null space, in which neither set has energy, then negative ones
+  linalg::matrix basis = {};   ///< P, outputs x k; k is at most the rank of C_R
   linalg::vector basis_values = {};  ///< of C_R, descending
   double basis_share = 0;            ///< of tr(C_R), held by P
-  double residual = 0;               ///< the certificate: the largest |D q - value q| over the largest |eigenvalue| of D seen
+  double residual = 0;  ///< the certificate: the largest |D q - value q| over the largest |eigenvalue| of D seen
   rila_solver solver = rila_solver::automatic;  ///< the one that was used
 
   /// B = Q, A = Q^T W.
   /// @throws std::invalid_argument unless the site has as many outputs and the same rank.
   template <scalar T>
   [[nodiscard]] proposal propose(const matrix_view<const T>& w, const site& s) const {
-    invalid_argument_unless(directions.rows() == s.outputs && directions.cols() == s.rank, "hone::lora::rila", s.name.c_str(),
-                            "%td directions of %td outputs, asked for %td of %td", index_t{directions.cols()},
-                            index_t{directions.rows()}, s.rank, s.outputs);
+    invalid_argument_unless(directions.rows() == s.outputs && directions.cols() == s.rank, "hone::lora::rila",
+                            s.name.c_str(), "%td directions of %td outputs, asked for %td of %td",
+                            index_t{directions.cols()}, index_t{directions.rows()}, s.rank, s.outputs);
     constexpr index_t block = 64;
     proposal start{.b = directions, .a = linalg::matrix::Zero(s.rank, s.inputs), .compensate = true};
     for (index_t i = 0; i < s.outputs; i += block) {
@@ -73,7 +73,8 @@ struct spectrum {
   double norm = 0;
 };
 
-/// The @p rank best directions of a d x d matrix whose other eigenvalues are 0: positive ones, the null space, negative ones.
+/// The @p rank best directions of a d x d matrix whose other eigenvalues are 0: positive ones, the null space, negative
+/// ones.
 /// @param vectors vectors(first, count) gives the eigenvectors of values [first, first + count).
 template <class Vectors>
 spectrum best_directions(const linalg::vector& values, Vectors&& vectors, index_t d, index_t rank) {
@@ -124,10 +125,11 @@ inline void check_rila(index_t forget, index_t retain, index_t outputs, index_t 
   invalid_argument_unless(rank > 0 && rank <= outputs, function, "rank", "is %td of %td outputs", rank, outputs);
   invalid_argument_unless(nonfinite == 0, function, "samples", "%td numbers are not finite", nonfinite);
   invalid_argument_unless(o.beta >= 0 && o.beta <= 1, function, "beta", "must be in [0, 1], is %g", o.beta);
-  invalid_argument_unless(o.epsilon >= 0 && o.epsilon < 1e300, function, "epsilon", "must not be negative, is %g", o.epsilon);
+  invalid_argument_unless(o.epsilon >= 0 && o.epsilon < 1e300, function, "epsilon", "must not be negative, is %g",
+                          o.epsilon);
   invalid_argument_unless(o.basis_rank >= 0, function, "basis_rank", "must not be negative, is %td", o.basis_rank);
-  invalid_argument_unless(o.basis_energy > 0 && o.basis_energy <= 1, function, "basis_energy", "must be in (0, 1], is %g",
-                          o.basis_energy);
+  invalid_argument_unless(o.basis_energy > 0 && o.basis_energy <= 1, function, "basis_energy",
+                          "must be in (0, 1], is %g", o.basis_energy);
 }
 
 /// Signs, shrinking and the certificate, the same for every solver.
@@ -135,7 +137,8 @@ template <class Apply>
 void finish_rila(rila_subspace& result, spectrum&& best, Apply&& apply, double floor, const rila_options& options,
                  const char* function) {
   const index_t rank = best.values.size();
-  while (result.effective_rank < rank && best.values(result.effective_rank) > floor * best.norm) ++result.effective_rank;
+  while (result.effective_rank < rank && best.values(result.effective_rank) > floor * best.norm)
+    ++result.effective_rank;
   index_t kept = rank;
   if (options.shrink) {
     kept = result.effective_rank;
@@ -172,7 +175,8 @@ rila_subspace solve_rila(Apply&& apply, ApplyRetain&& apply_retain, Dense&& dens
   if (options.solver == rila_solver::dense) {
     const two_moments c = dense();
     const linalg::eigenpairs e = linalg::dense_eigen((1 - options.beta) * c.forget - options.beta * c.retain);
-    finish_rila(result, best_directions(e.values, cut(e.vectors), d, rank), apply, linalg::rank_tolerance, options, function);
+    finish_rila(result, best_directions(e.values, cut(e.vectors), d, rank), apply, linalg::rank_tolerance, options,
+                function);
     if (wanted == 0) return result;
     const linalg::eigenpairs r = linalg::dense_eigen(c.retain);
     take_basis(result, r.values, cut(r.vectors), retain_trace, options, linalg::rank_tolerance);
@@ -188,14 +192,15 @@ rila_subspace solve_rila(Apply&& apply, ApplyRetain&& apply_retain, Dense&& dens
 
 inline rila_solver choose_solver(rila_solver asked, bool fewer_samples, index_t outputs) {
   if (asked != rila_solver::automatic) return asked;
-  return fewer_samples ? rila_solver::low_rank : outputs <= 1024 ? rila_solver::dense : rila_solver::iterative;
+  return fewer_samples ? rila_solver::low_rank : outputs <= 2048 ? rila_solver::dense : rila_solver::iterative;
 }
 
 }  // namespace detail
 
-/// The directions of rank @p rank from pooled outputs of either set, @p forget and @p retain (samples x outputs, any strides
-/// and storage).
-/// @throws std::invalid_argument if a set has no sample, widths differ, rank is not in [1, outputs], a number is not finite, an
+/// The directions of rank @p rank from pooled outputs of either set, @p forget and @p retain (samples x outputs, any
+/// strides and storage).
+/// @throws std::invalid_argument if a set has no sample, widths differ, rank is not in [1, outputs], a number is not
+/// finite, an
 ///         option is out of range, or nothing is left to shrink to.
 /// @note Holds the samples in double, and the factors of the solver. Deterministic; in double throughout.
 template <matrix_like F, matrix_like R>
@@ -203,8 +208,8 @@ rila_subspace find_rila_subspace(const F& forget, const R& retain, index_t rank,
   const char* function = "hone::lora::find_rila_subspace";
   const auto f = as_matrix(forget);
   const auto r = as_matrix(retain);
-  detail::check_rila(f.rows(), r.rows(), f.cols(), r.cols(), rank, linalg::count_nonfinite(f) + linalg::count_nonfinite(r),
-                     options, function);
+  detail::check_rila(f.rows(), r.rows(), f.cols(), r.cols(), rank,
+                     linalg::count_nonfinite(f) + linalg::count_nonfinite(r), options, function);
   const index_t d = f.cols(), m = f.rows() + r.rows();
   options.solver = detail::choose_solver(options.solver, m < d, d);
   // Columns whose squares add up to the moments: K_F K_F^T = C_F.
@@ -234,11 +239,12 @@ rila_subspace find_rila_subspace(const F& forget, const R& retain, index_t rank,
       return [&e](index_t first, index_t count) { return e.vectors(first, count); };
     };
     const linalg::low_rank_eigen e(std::move(weighted), signs);
-    detail::finish_rila(result, detail::best_directions(e.values(), vectors_of(e), d, rank), apply, linalg::rank_tolerance,
-                        options, function);
+    detail::finish_rila(result, detail::best_directions(e.values(), vectors_of(e), d, rank), apply,
+                        linalg::rank_tolerance, options, function);
     if (options.basis_rank > 0) {
       const linalg::low_rank_eigen retained(kr, linalg::vector::Ones(r.rows()));
-      detail::take_basis(result, retained.values(), vectors_of(retained), retain_trace, options, linalg::rank_tolerance);
+      detail::take_basis(result, retained.values(), vectors_of(retained), retain_trace, options,
+                         linalg::rank_tolerance);
     }
   } else {
     const auto moments = [&] { return detail::two_moments{kf * kf.transpose(), kr * kr.transpose()}; };
@@ -258,7 +264,8 @@ rila_subspace find_rila_subspace(const linalg::second_moments<A>& forget, const 
   detail::check_rila(forget.count(), retain.count(), forget.width(), retain.width(), rank,
                      forget.nonfinite() + retain.nonfinite(), options, function);
   options.solver = detail::choose_solver(options.solver, false, forget.width());
-  invalid_argument_unless(options.solver != rila_solver::low_rank, function, "solver", "low_rank needs samples, not moments");
+  invalid_argument_unless(options.solver != rila_solver::low_rank, function, "solver",
+                          "low_rank needs samples, not moments");
   const linalg::matrix f = forget.mean(options.centred, pool), r = retain.mean(options.centred, pool);
   // Columns in pieces of a fixed number, so that the executor changes no bit.
   const auto times = [&](const linalg::matrix& c, const linalg::matrix& x) {
@@ -276,8 +283,12 @@ rila_subspace find_rila_subspace(const linalg::second_moments<A>& forget, const 
     return (1 - options.beta) * times(f, x) - options.beta * times(r, x);
   };
   const auto apply_retain = [&](const linalg::matrix& x) -> linalg::matrix { return times(r, x); };
-  rila_subspace result = detail::solve_rila(apply, apply_retain, [&] { return detail::two_moments{f, r}; }, r.trace(),
-                                            forget.width(), rank, options, function);
+  rila_subspace result = detail::solve_rila(
+      apply, apply_retain,
+      [&] {
+        return detail::two_moments{f, r};
+      },
+      r.trace(), forget.width(), rank, options, function);
   result.solver = options.solver;
   detail::put_units(result, 1, options);
   return result;
@@ -289,13 +300,13 @@ struct rila_report {
   initialisation start;
 };
 
-/// Finds the directions of the site's rank from @p forget and @p retain (samples x outputs) or their moments, starts the
-/// site's adapter in @p parameters there, and compensates @p weight. With `shrink`, @p s.rank falls to the effective rank;
-/// what the site no longer uses of @p parameters is set to 0.
+/// Finds the directions of the site's rank from @p forget and @p retain (samples x outputs) or their moments, starts
+/// the site's adapter in @p parameters there, and compensates @p weight. With `shrink`, @p s.rank falls to the
+/// effective rank; what the site no longer uses of @p parameters is set to 0.
 /// @throws std::invalid_argument as `find_rila_subspace` and `initialise`; nothing is written then.
 template <class F, class R, mutable_matrix W, mutable_vector P, executor E = const serial>
-rila_report rila(const F& forget, const R& retain, W&& weight, site& s, P&& parameters, const rila_options& options = {},
-                 E&& pool = serial{}) {
+rila_report rila(const F& forget, const R& retain, W&& weight, site& s, P&& parameters,
+                 const rila_options& options = {}, E&& pool = serial{}) {
   const char* function = "hone::lora::rila";
   detail::check_site(s, function);
   auto* numbers = detail::buffer_of(parameters, s, function);

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 /// Starts that look at nothing but sizes, and leave the weight as it is:
 ///   standard            A uniform in +-1/sqrt(inputs) (Kaiming, a = sqrt(5)), B = 0
-///                       [Hu et al. 2021, LoRA, arXiv 2106.09685; as in the authors' code, where the paper says Gaussian]
+///                       [Hu et al. 2021, LoRA, arXiv 2106.09685; as in the authors' code, where the paper says
+///                       Gaussian]
 ///   gaussian            A normal of standard deviation 1 / rank, B = 0 [PEFT, init_lora_weights = "gaussian"]
-///   orthogonal_halves   A^T = X Q_odd / 10, B = Y Q_even / 10 with X, Y normal and the rows of a random orthogonal Q dealt
-///                       out in turn, so that B A = 0 though neither is
+///   orthogonal_halves   A^T = X Q_odd / 10, B = Y Q_even / 10 with X, Y normal and the rows of a random orthogonal Q
+///                       dealt out in turn, so that B A = 0 though neither is
 ///                       [datta0.github.io, Rethinking LoRA initialisation; PEFT, init_lora_weights = "orthogonal"]
 /// Their numbers are addressed by (seed, stream, place), and differ from those of PyTorch's generator.
 #pragma once
@@ -54,8 +55,8 @@ struct orthogonal_halves {
   /// @throws std::invalid_argument if the rank is odd.
   template <scalar T>
   [[nodiscard]] proposal propose(const matrix_view<const T>&, const site& s) const {
-    invalid_argument_unless(s.rank % 2 == 0, "hone::lora::orthogonal_halves", s.name.c_str(), "the rank must be even, is %td",
-                            s.rank);
+    invalid_argument_unless(s.rank % 2 == 0, "hone::lora::orthogonal_halves", s.name.c_str(),
+                            "the rank must be even, is %td", s.rank);
     const index_t half = s.rank / 2;
     const linalg::matrix q = linalg::orthonormal_part({}, detail::normals(s.rank, s.rank, random));
     linalg::matrix odd(half, s.rank), even(half, s.rank);

@@ -32,7 +32,8 @@ double energy_share(const linalg::matrix& directions, const linalg::second_momen
   return all > 0 ? directions.cwiseProduct(c * directions).sum() / all : 0;
 }
 
-/// The share of the energy of the site's B that lies in the span of @p basis (outputs x k, orthonormal columns); 0 for B = 0.
+/// The share of the energy of the site's B that lies in the span of @p basis (outputs x k, orthonormal columns); 0 for
+/// B = 0.
 /// @throws std::invalid_argument if sizes differ.
 template <vector_like V, matrix_like P>
 double retain_overlap(const site& s, const V& parameters, const P& basis) {
