@@ -39,9 +39,10 @@ struct rila_options {
 struct rila_subspace {
   linalg::matrix directions = {};  ///< Q, outputs x r
   linalg::vector values = {};      ///< of D, descending; 0 (and epsilon's shift) for completed directions
-  index_t effective_rank = 0;  ///< directions with more forget than retain energy. Others complete Q: first from D's
-                               ///< null space, in which neither set has energy, then negative ones
-  linalg::matrix basis = {};   ///< P, outputs x k; k is at most the rank of C_R
+  /// Directions with more forget than retain energy. Others complete Q: first from D's null space, in which neither set
+  /// has energy, then those of the least negative eigenvalues.
+  index_t effective_rank = 0;
+  linalg::matrix basis = {};         ///< P, outputs x k; k is at most the rank of C_R
   linalg::vector basis_values = {};  ///< of C_R, descending
   double basis_share = 0;            ///< of tr(C_R), held by P
   double residual = 0;  ///< the certificate: the largest |D q - value q| over the largest |eigenvalue| of D seen

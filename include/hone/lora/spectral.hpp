@@ -1,15 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 /// Starts from the weight's own decomposition W = U S V^T (or W = Q R), s the site's scale:
-///   pissa    B = U_r sqrt(S_r / s), A = sqrt(S_r / s) V_r^T, the r largest     [Meng et al. 2024, PiSSA, arXiv
-///            2404.02948]
-///   milora   the same of the r smallest                                       [Wang et al. 2024, MiLoRA, arXiv
-///            2406.09044]
-///   mica     B = the last r of U, frozen, A = 0; the weight stays as it is     [MiCA, arXiv 2604.01694]
-///   olora    B = Q_r, A = R_r                                                  [Buyukakyuz 2024, OLoRA, arXiv
-///            2406.01775]
+///   pissa    B = U_r sqrt(S_r / s), A = sqrt(S_r / s) V_r^T, the r largest
+///            [Meng et al. 2024, PiSSA, arXiv 2404.02948]
+///   milora   the same of the r smallest [Wang et al. 2024, MiLoRA, arXiv 2406.09044]
+///   mica     B = the last r of U, frozen, A = 0; the weight stays as it is [MiCA, arXiv 2604.01694]
+///   olora    B = Q_r, A = R_r [Buyukakyuz 2024, OLoRA, arXiv 2406.01775]
 ///   fila     pissa of diag(w) W, w_i = sqrt(sum_j importance_ij), importance = F_f / (1e-5 + F_r) of mean squared
-///            gradients; B <- diag(1 / (w + 1e-5)) B                                       [Cha et al. 2024, LoKU,
-///                                                                                         arXiv 2408.06621]
+///            gradients; B <- diag(1 / (w + 1e-5)) B [Cha et al. 2024, LoKU, arXiv 2408.06621]
 /// The division by s follows PEFT (and LoKU's code), so that s B A is the part of the weight that it stands for; the
 /// papers have no s. MiLoRA follows the same, its paper has no scale either.
 #pragma once

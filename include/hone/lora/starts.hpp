@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 /// Starts that look at nothing but sizes, and leave the weight as it is:
 ///   standard            A uniform in +-1/sqrt(inputs) (Kaiming, a = sqrt(5)), B = 0
-///                       [Hu et al. 2021, LoRA, arXiv 2106.09685; as in the authors' code, where the paper says
-///                       Gaussian]
+///                       [Hu et al. 2021, LoRA, arXiv 2106.09685; as in the authors' code, the paper is Gaussian]
 ///   gaussian            A normal of standard deviation 1 / rank, B = 0 [PEFT, init_lora_weights = "gaussian"]
 ///   orthogonal_halves   A^T = X Q_odd / 10, B = Y Q_even / 10 with X, Y normal and the rows of a random orthogonal Q
 ///                       dealt out in turn, so that B A = 0 though neither is
