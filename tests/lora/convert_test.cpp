@@ -1,21 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "hone/lora/convert.hpp"
 
-#include "hone/lora/initialise.hpp"
 #include "lora/support.hpp"
 
 using namespace hone;
 using namespace hone::lora;
-
-namespace {
-struct given {
-  proposal start;
-  template <scalar T>
-  [[nodiscard]] proposal propose(const matrix_view<const T>&, const site&) const {
-    return start;
-  }
-};
-}  // namespace
 
 TEMPLATE_TEST_CASE("a compensated adapter, trained, equals the plain one of twice the rank on the untouched base", "",
                    float, double, bfloat16) {

@@ -9,17 +9,6 @@
 using namespace hone;
 using namespace hone::lora;
 
-namespace {
-/// A method of one's own: what it proposes is given.
-struct given {
-  proposal start;
-  template <scalar T>
-  [[nodiscard]] proposal propose(const matrix_view<const T>&, const site&) const {
-    return start;
-  }
-};
-}  // namespace
-
 TEMPLATE_TEST_CASE("an initialisation leaves the function unchanged up to one rounding of the weight", "", float,
                    double, bfloat16) {
   layer<TestType> l(70, 30, 3, 2), parallel = l;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 /// Layers and their adapters for the tests of lora/.
 #pragma once
-#include "hone/lora/merge.hpp"
+#include "hone/lora/initialise.hpp"
 #include "linalg/dense_support.hpp"
 #include "support/catch.hpp"
 
@@ -40,6 +40,15 @@ struct layer {
  private:
   [[nodiscard]] hone::linalg::matrix of(const std::vector<T>& x) const {
     return hone::linalg::copy_of(hone::matrix_view<const T>(x.data(), site.outputs, site.inputs));
+  }
+};
+
+/// A method of one's own: what it proposes is given.
+struct given {
+  hone::lora::proposal start;
+  template <hone::scalar T>
+  [[nodiscard]] hone::lora::proposal propose(const hone::matrix_view<const T>&, const hone::lora::site&) const {
+    return start;
   }
 };
 
