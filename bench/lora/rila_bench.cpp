@@ -2,12 +2,12 @@
 /// The subspace of RILA from pooled samples, rank 32, retain basis of 128: the exact low-rank solver, its "roof" being
 /// the dense one, so that the percentage is a hundred times the speed-up; and merging an adapter against scaling the
 /// weight in place. The dense solver takes minutes at 4096 outputs: HONE_BENCH_LONG=1 adds that row.
-#include <cstdlib>
-
 #include "hone/core/random.hpp"
 #include "hone/core/thread_pool.hpp"
 #include "hone/lora/rila.hpp"
 #include "support/roof.hpp"
+
+#include <cstdlib>
 
 namespace {
 

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 /// Random matrices for the tests of linalg/ and lora/.
 #pragma once
-#include <vector>
-
 #include "hone/core/random.hpp"
 #include "hone/linalg/dense.hpp"
 #include "hone/linalg/orthonormal.hpp"
+
+#include <vector>
 
 /// rows x cols standard normal numbers.
 inline hone::linalg::matrix normal_matrix(hone::index_t rows, hone::index_t cols, std::uint32_t stream) {

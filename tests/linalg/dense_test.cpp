@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "hone/linalg/dense.hpp"
 
-#include <limits>
-
 #include "linalg/dense_support.hpp"
 #include "support/catch.hpp"
+
+#include <limits>
 
 using namespace hone;
 using namespace hone::linalg;

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "hone/linalg/second_moments.hpp"
 
-#include <limits>
-
 #include "hone/core/thread_pool.hpp"
 #include "linalg/dense_support.hpp"
 #include "support/catch.hpp"
+
+#include <limits>
 
 using namespace hone;
 using namespace hone::linalg;

@@ -7,6 +7,7 @@
 #include "hone/lora/rila.hpp"
 #include "hone/lora/starts.hpp"
 #include "hone/lora/subspace.hpp"
+
 #include "lora/support.hpp"
 
 namespace lora = hone::lora;

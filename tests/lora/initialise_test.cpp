@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "hone/lora/initialise.hpp"
 
-#include <limits>
-
 #include "hone/core/thread_pool.hpp"
 #include "lora/support.hpp"
+
+#include <limits>
 
 using namespace hone;
 using namespace hone::lora;

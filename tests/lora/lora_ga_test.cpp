@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "hone/lora/lora_ga.hpp"
 
-#include <limits>
-
 #include "lora/golden_support.hpp"
+
+#include <limits>
 
 using namespace hone;
 using namespace hone::lora;

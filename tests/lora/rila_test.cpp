@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "hone/lora/rila.hpp"
 
-#include <limits>
-
 #include "hone/core/thread_pool.hpp"
 #include "lora/g3.hpp"
 #include "lora/support.hpp"
+
+#include <limits>
 
 using namespace hone;
 using namespace hone::lora;

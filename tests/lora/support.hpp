@@ -2,6 +2,7 @@
 /// Layers and their adapters for the tests of lora/.
 #pragma once
 #include "hone/lora/initialise.hpp"
+
 #include "linalg/dense_support.hpp"
 #include "support/catch.hpp"
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 /// The dense matrices in which larger problems are solved and answered: Eigen's, in double, columns together.
 #pragma once
-#include <Eigen/Core>
-
 #include "hone/core/blas.hpp"
+
+#include <Eigen/Core>
 
 namespace hone::linalg {
 

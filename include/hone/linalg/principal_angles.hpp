@@ -2,9 +2,9 @@
 /// How far apart two subspaces lie: the angles between the best matching pairs of directions.
 /// [Bjorck, Golub 1973, Numerical methods for computing angles between linear subspaces, Math. Comp. 27]
 #pragma once
-#include <Eigen/SVD>
-
 #include "hone/linalg/dense.hpp"
+
+#include <Eigen/SVD>
 
 namespace hone::linalg {
 

@@ -4,9 +4,9 @@
 /// the lower triangle, and then added in double. A row's chunk and place follow from its number alone, so that neither
 /// the cut of the stream into batches nor the executor changes a bit.
 #pragma once
-#include <vector>
-
 #include "hone/linalg/dense.hpp"
+
+#include <vector>
 
 namespace hone::linalg {
 

@@ -3,11 +3,11 @@
 /// addressable random start, which costs 4 (iterations + 1) d_out d_in k flops for k columns.
 /// [Halko, Martinsson, Tropp 2011, Finding structure with randomness, SIAM Review 53, Alg. 4.4]
 #pragma once
-#include <Eigen/QR>
-#include <Eigen/SVD>
-
 #include "hone/core/random.hpp"
 #include "hone/linalg/orthonormal.hpp"
+
+#include <Eigen/QR>
+#include <Eigen/SVD>
 
 namespace hone::linalg {
 

@@ -3,11 +3,11 @@
 /// B outputs x rank.  [Hu et al. 2021, LoRA, arXiv 2106.09685; scale = alpha / rank, or alpha / sqrt(rank):
 /// Kalajdzievski 2023, rsLoRA, arXiv 2312.03732]
 #pragma once
+#include "hone/core/view.hpp"
+
 #include <cmath>
 #include <string>
 #include <vector>
-
-#include "hone/core/view.hpp"
 
 namespace hone::lora {
 

@@ -3,9 +3,9 @@
 ///   W + s B A = W0 + s (B A - B0 A0) = W0 + s [B B0] [A; -A0],   twice the rank, the same scale.
 /// PEFT converts PiSSA, CorDA and OLoRA so (path_initial_model_for_weight_conversion).
 #pragma once
-#include <span>
-
 #include "hone/lora/adapter.hpp"
+
+#include <span>
 
 namespace hone::lora {
 

@@ -5,10 +5,10 @@
 /// (knowledge preserved: keep away from it). [Yang et al. 2024, CorDA, arXiv 2406.05223; as in PEFT, where s is and the
 /// paper has none]
 #pragma once
-#include <Eigen/Cholesky>
-
 #include "hone/linalg/truncated_svd.hpp"
 #include "hone/lora/initialise.hpp"
+
+#include <Eigen/Cholesky>
 
 namespace hone::lora {
 

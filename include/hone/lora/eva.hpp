@@ -4,11 +4,11 @@
 /// centred (the paper's text is not), components converged when each moved by a cosine >= tau, ranks by explained
 /// variance ratio]
 #pragma once
-#include <algorithm>
-#include <span>
-
 #include "hone/linalg/truncated_svd.hpp"
 #include "hone/lora/initialise.hpp"
+
+#include <algorithm>
+#include <span>
 
 namespace hone::lora {
 

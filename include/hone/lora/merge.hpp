@@ -2,10 +2,10 @@
 /// The product of an adapter into its weight and out of it again: W <- W + s B A, W <- W - s B A. Out of it, right
 /// after an initialisation that is not zero, is the compensation that leaves the function unchanged.
 #pragma once
-#include <vector>
-
 #include "hone/linalg/dense.hpp"
 #include "hone/lora/adapter.hpp"
+
+#include <vector>
 
 namespace hone::lora {
 

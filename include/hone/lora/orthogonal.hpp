@@ -6,10 +6,10 @@
 /// 0. [ReGLU 2026, arXiv 2604.17396; sustech-nlp/ReGLU. Weights of sites and the projection are extensions of this
 /// library]
 #pragma once
-#include <span>
-
 #include "hone/linalg/dense.hpp"
 #include "hone/lora/adapter.hpp"
+
+#include <span>
 
 namespace hone::lora {
 

@@ -3,9 +3,9 @@
 /// ReGLU's code takes the sum over all positions, padding included: `pooling::sum` without a mask.
 /// [ReGLU 2026, arXiv 2604.17396; sustech-nlp/ReGLU, rila.py]
 #pragma once
-#include <span>
-
 #include "hone/core/blas.hpp"
+
+#include <span>
 
 namespace hone::lora {
 
