@@ -95,6 +95,14 @@ TEST_CASE("quantiles of type 7") {
   CHECK(sorted_quantile(x, .5) == 2);
   CHECK(sorted_quantile(x, .75) == 3);
   CHECK(sorted_quantile(x, 1) == 4);
+  // The means of all 27 resamples of {1, 2, 4}.
+  vector means;
+  for (const double a : x)
+    for (const double b : x)
+      for (const double c : x) means.push_back((a + b + c) / 3);
+  std::sort(means.begin(), means.end());
+  CHECK(sorted_quantile(means, .025) == Approx(1.2166666667).epsilon(1e-9));
+  CHECK(sorted_quantile(means, .975) == Approx(3.5666666667).epsilon(1e-9));
   CHECK(sorted_quantile(vector{7}, .3) == 7);
   CHECK(std::isnan(sorted_quantile({}, .3)));
   CHECK_THROWS_AS(sorted_quantile(x, 1.1), std::invalid_argument);

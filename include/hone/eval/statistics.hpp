@@ -122,7 +122,8 @@ inline double sorted_quantile(std::span<const double> sorted, double share) {
   const double place = share * static_cast<double>(sorted.size() - 1);
   const auto below = static_cast<std::size_t>(place);
   const double part = place - static_cast<double>(below);
-  return part == 0 ? sorted[below] : sorted[below] + part * (sorted[below + 1] - sorted[below]);
+  if (part == 0) return sorted[below];  // where the next may be infinite, or none
+  return sorted[below] + part * (sorted[(min)(below + 1, sorted.size() - 1)] - sorted[below]);
 }
 
 }  // namespace hone::eval
