@@ -62,7 +62,7 @@ struct rule {
 template <std::size_t N>
 void apply(const rule (&rules)[N], int above, std::string& word) {
   for (const rule& r : rules) {
-    if (!word.ends_with(r.suffix)) continue;
+    if (word.back() != r.suffix.back() || !word.ends_with(r.suffix)) continue;
     std::string_view stem(word.data(), word.size() - r.suffix.size());
     if (r.suffix == "ion" && !(stem.ends_with('s') || stem.ends_with('t'))) return;
     if (r.suffix == "logi") stem = std::string_view(word.data(), word.size() - 3);
@@ -126,9 +126,9 @@ inline void porter_stem(std::string& word) {
                                 {"inning", "inning"}, {"outings", "outing"}, {"outing", "outing"},
                                 {"cannings", "canning"}, {"canning", "canning"}, {"howe", "howe"},
                                 {"proceed", "proceed"}, {"exceed", "exceed"}, {"succeed", "succeed"}, {"sky", "sky"}};
-  for (const rule& r : irregular)
-    if (word == r.suffix) return void(word = r.replacement);
   if (word.size() <= 2) return;
+  for (const rule& r : irregular)
+    if (word[0] == r.suffix[0] && word == r.suffix) return void(word = r.replacement);
   plurals(word);
   participles(word);
   if (word.ends_with('y') && word.size() > 2 && is_consonant(word, word.size() - 2)) word.back() = 'i';

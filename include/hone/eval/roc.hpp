@@ -21,14 +21,15 @@ inline index_t count_nans(std::span<const double> x) {
   return std::count_if(x.begin(), x.end(), [](double v) { return std::isnan(v); });
 }
 
-/// For each of @p x the share of @p sorted that lies below it, equals counting one half; their mean and variance.
-inline mean_estimate shares_below(std::span<const double> x, std::span<const double> sorted) {
+/// For each of @p x the share of @p y that lies below it, equals counting one half; their mean and variance. Both ascend.
+inline mean_estimate shares_below(std::span<const double> x, std::span<const double> y) {
   std::vector<double> shares;
   shares.reserve(x.size());
-  const double scale = 0.5 / static_cast<double>(sorted.size());
+  std::size_t below = 0, not_above = 0;
   for (const double value : x) {
-    const auto [first, last] = std::equal_range(sorted.begin(), sorted.end(), value);
-    shares.push_back(scale * static_cast<double>((first - sorted.begin()) + (last - sorted.begin())));
+    while (below < y.size() && y[below] < value) ++below;
+    while (not_above < y.size() && y[not_above] <= value) ++not_above;
+    shares.push_back(static_cast<double>(below + not_above) / (2 * static_cast<double>(y.size())));
   }
   return estimate_mean(shares);
 }
@@ -37,7 +38,7 @@ inline mean_estimate shares_below(std::span<const double> x, std::span<const dou
 
 /// The area under the curve of @p positives against @p negatives, scores of any sign and scale.
 /// @throws std::invalid_argument if either is empty.
-/// @note Sorts copies, n log m; infinite scores are ordered like others; invariant under increasing maps.
+/// @note Sorts copies; infinite scores are ordered like others; invariant under increasing maps.
 inline auc_estimate auc(std::span<const double> positives, std::span<const double> negatives) {
   const char* function = "hone::eval::auc";
   invalid_argument_unless(!positives.empty(), function, "positives", "is empty");
