@@ -32,14 +32,16 @@ std::uint32_t draw(std::uint32_t stream, std::uint64_t index, std::uint32_t coun
 
 /// Pairs of texts of about @p words words, as answers are: the candidate keeps two thirds of the reference.
 std::vector<std::pair<std::string, std::string>> texts(std::size_t words) {
-  static constexpr const char* roots[] = {"author", "novel", "award", "relation", "happy", "write", "celebrate", "famous",
-                                          "child",  "live",  "city",  "influence", "explore", "career", "inspire", "theme"};
+  static constexpr const char* roots[] = {"author",    "novel",  "award",   "relation", "happy", "write",
+                                          "celebrate", "famous", "child",   "live",     "city",  "influence",
+                                          "explore",   "career", "inspire", "theme"};
   static constexpr const char* ends[] = {"", "s", "ing", "ed", "ly", "ational", "ness", "er"};
   std::vector<std::pair<std::string, std::string>> pairs(100);
   for (std::size_t p = 0; p < pairs.size(); ++p)
     for (std::size_t w = 0; w < words; ++w) {
       const std::uint64_t at = p * words + w;
-      const std::string word = std::string(" ") + roots[draw(1, at, 16)] + ends[draw(2, at, 8)] + (draw(3, at, 8) == 0 ? "," : "");
+      const std::string word =
+          std::string(" ") + roots[draw(1, at, 16)] + ends[draw(2, at, 8)] + (draw(3, at, 8) == 0 ? "," : "");
       pairs[p].first += word;
       if (draw(4, at, 3) > 0) pairs[p].second += word;
       if (draw(5, at, 3) == 0) pairs[p].second += std::string(" ") + roots[draw(6, at, 16)];
@@ -72,7 +74,8 @@ void rouge_l_union_of_texts(benchmark::State& state) {
 
 void of_words(benchmark::State& state, auto&& score) {
   std::vector<std::pair<std::vector<std::string>, std::vector<std::string>>> pairs;
-  for (const auto& [a, b] : texts(static_cast<std::size_t>(state.range(0)))) pairs.emplace_back(rouge_words(a), rouge_words(b));
+  for (const auto& [a, b] : texts(static_cast<std::size_t>(state.range(0))))
+    pairs.emplace_back(rouge_words(a), rouge_words(b));
   rate(state, static_cast<double>(pairs.size()), "pairs", [&] {
     for (const auto& [reference, candidate] : pairs) benchmark::DoNotOptimize(score(reference, candidate));
   });
@@ -85,7 +88,8 @@ void rouge_l_of_words_by_table(benchmark::State& state) { of_words(state, lcs_by
 /// Two samples evenly spread, @c percent of one moved behind the other.
 void ks_test(benchmark::State& state) {
   std::vector<double> x, y;
-  for (index_t i = 0; i < state.range(0); ++i) x.push_back(static_cast<double>(i) / static_cast<double>(state.range(0)));
+  for (index_t i = 0; i < state.range(0); ++i)
+    x.push_back(static_cast<double>(i) / static_cast<double>(state.range(0)));
   for (index_t i = 0; i < state.range(1); ++i) {
     const double value = (static_cast<double>(i) + 0.5) / static_cast<double>(state.range(1));
     y.push_back(value < static_cast<double>(state.range(2)) / 100 ? value + 2 : value);

@@ -37,8 +37,7 @@ double utility(const io::tofu_log& log, truth_ratio kind) {
 }
 
 void print_scores(const char* title, const io::tofu_log& log) {
-  std::printf("%-18s %4s %13s %13s %13s %13s\n", title, "n", "probability", "ROUGE-L", "TR geometric",
-              "TR arithmetic");
+  std::printf("%-18s %4s %13s %13s %13s %13s\n", title, "n", "probability", "ROUGE-L", "TR geometric", "TR arithmetic");
   for (const question_set& s : sets) {
     const auto geometric = eval::score_tofu(log.*s.member, s.part, truth_ratio::geometric);
     const auto arithmetic = eval::score_tofu(log.*s.member, s.part, truth_ratio::arithmetic);
@@ -75,9 +74,10 @@ nlohmann::json scores(const io::tofu_log& log) {
 
 int main(int argc, char** argv) {
   std::string model_file, retain_file, json_file;
-  CLI::App app("The TOFU table of a model, from its evaluation log and that of a model retrained without what it should "
-               "forget.",
-               "tofu_report");
+  CLI::App app(
+      "The TOFU table of a model, from its evaluation log and that of a model retrained without what it should "
+      "forget.",
+      "tofu_report");
   app.add_option("--model", model_file, "its eval_log_aggregated.json")->required();
   app.add_option("--retain", retain_file, "that of the retrained model")->required();
   app.add_option("--json", json_file, "where the result goes, as one object");

@@ -90,8 +90,9 @@ TEST_CASE("KS: SciPy's statistics and p-values of samples with ties") {
 TEST_CASE("KS: logarithms go on where the probability underflows") {
   // Complete separation has probability 2 / C(n + m, n).
   for (const auto& [n, m] : {std::pair<index_t, index_t>{20000, 20000}, {20000, 19999}, {30000, 500}}) {
-    const double expected = std::log(2.0) - (std::lgamma(static_cast<double>(n + m) + 1) - std::lgamma(static_cast<double>(n) + 1) -
-                                             std::lgamma(static_cast<double>(m) + 1));
+    const double expected =
+        std::log(2.0) - (std::lgamma(static_cast<double>(n + m) + 1) - std::lgamma(static_cast<double>(n) + 1) -
+                         std::lgamma(static_cast<double>(m) + 1));
     CHECK(log_ks_probability(std::lcm(n, m), n, m) == Approx(expected).epsilon(1e-11));
   }
   const auto x = normals(1, 20000), y = normals(2, 20000, 100);

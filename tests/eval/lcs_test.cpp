@@ -27,7 +27,8 @@ index_t lcs(const tokens& a, const tokens& b) {
 
 tokens random_tokens(std::uint32_t stream, std::size_t count, std::uint32_t kinds) {
   tokens t;
-  for (std::size_t i = 0; i < count; ++i) t.push_back(static_cast<std::int32_t>(philox{9, stream}.bits(i)[0] % kinds) - 1);
+  for (std::size_t i = 0; i < count; ++i)
+    t.push_back(static_cast<std::int32_t>(philox{9, stream}.bits(i)[0] % kinds) - 1);
   return t;
 }
 

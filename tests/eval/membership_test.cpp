@@ -47,7 +47,9 @@ TEST_CASE("moments of log p are those of the formula, for any size, type and str
       same(moments_of(z, static_cast<index_t>(target)), expected, 1e-12);
       vector spread(3 * size, -1e9);
       for (std::size_t i = 0; i < size; ++i) spread[3 * i] = z[i];
-      same(moments_of(vector_view<const double>(spread.data(), static_cast<index_t>(size), 3), static_cast<index_t>(target)), expected, 1e-12);
+      same(moments_of(vector_view<const double>(spread.data(), static_cast<index_t>(size), 3),
+                      static_cast<index_t>(target)),
+           expected, 1e-12);
       std::vector<float> single(z.begin(), z.end());
       const vector rounded(single.begin(), single.end());
       same(moments_of(single, static_cast<index_t>(target)), by_formula(rounded, target), 2e-5);

@@ -47,7 +47,8 @@ TEST_CASE("accuracy and its error") {
 }
 
 TEST_CASE("a group's accuracy is the mean over its items") {
-  const std::vector<mean_estimate> subjects = {accuracy(indices{0, 0, 0}, indices{0, 0, 1}), accuracy(indices{1}, indices{1})};
+  const std::vector<mean_estimate> subjects = {accuracy(indices{0, 0, 0}, indices{0, 0, 1}),
+                                               accuracy(indices{1}, indices{1})};
   CHECK(pool_items(subjects).mean == Approx(0.75).epsilon(1e-15));
   CHECK(average_groups(subjects).mean == Approx((2.0 / 3 + 1) / 2).epsilon(1e-15));
 }

@@ -47,7 +47,8 @@ TEST_CASE("equal n-grams have equal numbers, across sequences") {
     std::map<std::vector<std::int32_t>, std::int32_t> expected;
     for (const auto& [tokens, numbers] : {std::pair(&a, &x), std::pair(&b, &y)})
       for (std::size_t i = 0; i < numbers->size(); ++i) {
-        const std::vector<std::int32_t> gram(tokens->begin() + static_cast<index_t>(i), tokens->begin() + static_cast<index_t>(i) + n);
+        const std::vector<std::int32_t> gram(tokens->begin() + static_cast<index_t>(i),
+                                             tokens->begin() + static_cast<index_t>(i) + n);
         CHECK(expected.emplace(gram, static_cast<std::int32_t>(expected.size())).first->second == (*numbers)[i]);
       }
     CHECK(grams.size() == expected.size());

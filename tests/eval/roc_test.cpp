@@ -37,7 +37,8 @@ auc_estimate by_pairs(const vector& x, const vector& y) {
 
 vector scores(std::uint32_t stream, std::size_t count, double shift, double grain) {
   vector x;
-  for (std::size_t i = 0; i < count; ++i) x.push_back(std::round((philox{2, stream}.normal(i) + shift) / grain) * grain);
+  for (std::size_t i = 0; i < count; ++i)
+    x.push_back(std::round((philox{2, stream}.normal(i) + shift) / grain) * grain);
   return x;
 }
 
@@ -58,7 +59,8 @@ TEST_CASE("AUC and DeLong's error are those of all pairs, with and without ties"
 }
 
 TEST_CASE("the calibration vector's AUC") {
-  CHECK(auc(vector{.93, .87, .74, .58, .91, .71}, vector{.66, .79, .62, .37}).auc == Approx(0.7916666667).epsilon(1e-9));
+  CHECK(auc(vector{.93, .87, .74, .58, .91, .71}, vector{.66, .79, .62, .37}).auc ==
+        Approx(0.7916666667).epsilon(1e-9));
 }
 
 TEST_CASE("AUC exchanges to its complement and does not see increasing maps") {

@@ -40,7 +40,9 @@ TEST_CASE("words are runs of letters and digits, lower-case, stemmed from four l
   CHECK(rouge_words(" \n\t.,-_\x80\xff").empty());
   CHECK(rouge_words(std::string_view("a\0b", 3)) == words{"a", "b"});
   CHECK(rouge_words("caf\xc3\xa9s", false) == words{"caf", "s"});
-  CHECK(rouge_words("\xe2\x84\xaa" "elvin x\xc4\xb0y \xe2\x84", false) == words{"kelvin", "xi", "y"});
+  CHECK(rouge_words("\xe2\x84\xaa"
+                    "elvin x\xc4\xb0y \xe2\x84",
+                    false) == words{"kelvin", "xi", "y"});
 }
 
 TEST_CASE("a text has all of itself; sides exchange; ROUGE-L is at most ROUGE-1") {

@@ -39,7 +39,8 @@ TEST_CASE("levels, all items and all levels") {
   CHECK(r.levels[2].count == 1);
   CHECK(r.all_items.mean == Approx(0.7).epsilon(1e-15));
   CHECK(r.all_levels.mean == Approx(0.75).epsilon(1e-15));
-  CHECK(report_rwku(std::vector<double>{1.0}, std::vector<int>{1}, 2).all_levels.mean == 1);  // an empty level is left out
+  CHECK(report_rwku(std::vector<double>{1.0}, std::vector<int>{1}, 2).all_levels.mean ==
+        1);  // an empty level is left out
   CHECK_THROWS_WITH(report_rwku(recalls, levels, 2), "hone::eval::report_rwku: levels: probe 3 has level 3");
   CHECK_THROWS_AS(report_rwku(recalls, std::vector<int>{1}), std::invalid_argument);
   CHECK_THROWS_AS(report_rwku(recalls, std::vector<int>{0, 1, 1, 1, 1}), std::invalid_argument);

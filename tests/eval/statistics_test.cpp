@@ -19,7 +19,8 @@ TEST_CASE("mean and standard error") {
   CHECK(m.count == 10);
   CHECK(m.nonfinite == 0);
   // Two passes: no cancellation.
-  CHECK(estimate_mean(vector{1e9 + 4, 1e9 + 7, 1e9 + 13, 1e9 + 16}).standard_error == Approx(std::sqrt(30.0 / 4)).epsilon(1e-12));
+  CHECK(estimate_mean(vector{1e9 + 4, 1e9 + 7, 1e9 + 13, 1e9 + 16}).standard_error ==
+        Approx(std::sqrt(30.0 / 4)).epsilon(1e-12));
 }
 
 TEST_CASE("means of nothing, of one, of values that are not finite") {
@@ -47,7 +48,9 @@ TEST_CASE("groups weighted by items, with the pooled error of lm-evaluation-harn
 
 TEST_CASE("pooling the parts of a sample gives its mean; one group its error too") {
   const vector x = {3, 1, 4, 1, 5, 9, 2, 6};
-  const auto part = [&](std::size_t begin, std::size_t count) { return estimate_mean(std::span(x).subspan(begin, count)); };
+  const auto part = [&](std::size_t begin, std::size_t count) {
+    return estimate_mean(std::span(x).subspan(begin, count));
+  };
   const std::vector<mean_estimate> parts = {part(0, 3), part(3, 0), part(3, 1), part(4, 4)};
   CHECK(pool_items(parts).mean == Approx(part(0, 8).mean).epsilon(1e-15));
   CHECK(pool_items(parts).count == 8);

@@ -52,7 +52,8 @@ TEST_CASE("TOFU: the reference vectors (G5)") {
 
 TEST_CASE("TOFU: scores are those of the formulas") {
   for (const truth_ratio kind : kinds)
-    for (const tofu_part part : {tofu_part::forget, tofu_part::retain, tofu_part::real_authors, tofu_part::world_facts}) {
+    for (const tofu_part part :
+         {tofu_part::forget, tofu_part::retain, tofu_part::real_authors, tofu_part::world_facts}) {
       const std::size_t n = 23, k = 5;
       const answers a = random_answers(1, n, k, -0.5);
       const double epsilon = kind == truth_ratio::open_unlearning ? 1e-10 : 0;
@@ -64,7 +65,8 @@ TEST_CASE("TOFU: scores are those of the formulas") {
           mean += a.wrong[i * k + j] / static_cast<double>(k);
         }
         const double p = std::exp(-a.answer[i]), right = std::exp(-a.right[i]);
-        const double ratio = kind == truth_ratio::arithmetic ? sum / static_cast<double>(k) / right : std::exp(-mean) / (right + epsilon);
+        const double ratio = kind == truth_ratio::arithmetic ? sum / static_cast<double>(k) / right
+                                                             : std::exp(-mean) / (right + epsilon);
         const bool options = part == tofu_part::real_authors || part == tofu_part::world_facts;
         probability += options ? p / (p + sum + epsilon) : p;
         truth += part == tofu_part::forget ? (std::min)(ratio, 1 / (ratio + epsilon)) : (std::max)(0.0, 1 - ratio);
@@ -95,7 +97,8 @@ TEST_CASE("TOFU: losses that no exponential holds") {
     CHECK(std::isnan(log_truth_ratio(kind, std::nan(""), vector{1, 2})));
   }
   CHECK(log_truth_ratio(truth_ratio::arithmetic, 1, vector{infinity, 1}) == Approx(-std::log(2.0)).epsilon(1e-14));
-  CHECK(log_truth_ratio(truth_ratio::open_unlearning, 2000, vector{1, 1}) == Approx(-1 + std::log(1e10)).epsilon(1e-14));
+  CHECK(log_truth_ratio(truth_ratio::open_unlearning, 2000, vector{1, 1}) ==
+        Approx(-1 + std::log(1e10)).epsilon(1e-14));
   CHECK(normalized_probability(2000, vector{2000, 2000, 2000}) == Approx(0.25).epsilon(1e-14));
   CHECK(normalized_probability(2000, vector{1, 1}) == 0);
   CHECK(normalized_probability(1, vector{2000, 2000}) == 1);
@@ -118,10 +121,9 @@ TEST_CASE("TOFU: NaN is counted, not hidden") {
 }
 
 TEST_CASE("TOFU: model utility is the harmonic mean of nine, and 0 where one is") {
-  const auto score = [](double a, double b, double c) {
-    return tofu_score{{.mean = a}, {.mean = b}, {.mean = c}};
-  };
-  CHECK(model_utility(score(.9, .8, .5), score(.4, .4, .45), score(.5, .7, .6)) == Approx(.539614561028).epsilon(1e-12));
+  const auto score = [](double a, double b, double c) { return tofu_score{{.mean = a}, {.mean = b}, {.mean = c}}; };
+  CHECK(model_utility(score(.9, .8, .5), score(.4, .4, .45), score(.5, .7, .6)) ==
+        Approx(.539614561028).epsilon(1e-12));
   CHECK(model_utility(score(.9, .8, .5), score(.4, 0, .45), score(.5, .7, .6)) == 0);
 }
 
@@ -144,7 +146,9 @@ TEST_CASE("TOFU: forget quality is the exact test on truth ratios, whichever way
 
 TEST_CASE("TOFU: sizes that do not fit") {
   const answers good = random_answers(1, 4, 3);
-  const auto refuses = [](answers a) { CHECK_THROWS_AS(score_tofu(a, tofu_part::forget, truth_ratio::geometric), std::invalid_argument); };
+  const auto refuses = [](answers a) {
+    CHECK_THROWS_AS(score_tofu(a, tofu_part::forget, truth_ratio::geometric), std::invalid_argument);
+  };
   refuses({});
   refuses({good.answer, {1}, good.wrong, {}});
   refuses({good.answer, good.right, {}, {}});

@@ -84,9 +84,9 @@ TEST_CASE("numbers may be written as integers, negative, and in any of JSON's wa
 
 TEST_CASE("what is not JSON is refused with its byte") {
   const std::string good = small_log().dump();
-  for (const std::string& text : {std::string(), std::string("{"), good + "x", good.substr(0, good.size() - 1),
-                                  std::string("\xff"), std::string("{\"a\":\"\x01\"}"), std::string("{\"a\":1e999}"),
-                                  std::string("\0", 1)})
+  for (const std::string& text :
+       {std::string(), std::string("{"), good + "x", good.substr(0, good.size() - 1), std::string("\xff"),
+        std::string("{\"a\":\"\x01\"}"), std::string("{\"a\":1e999}"), std::string("\0", 1)})
     CHECK(reason_of(text) == "not valid JSON");
   CHECK(format_error_of([] { parse_tofu_log("{\"a\": tru", "log.json"); })->where().at == 9);
   CHECK(reason_of(R"({"eval_log.json": {"avg_gt_loss": {"0": NaN}}})") ==
@@ -106,15 +106,18 @@ TEST_CASE("another type than an object's is refused with the path") {
 }
 
 TEST_CASE("values of another type are refused with the path") {
-  const std::pair<json, std::string> others[] = {{"a", "a string"}, {true, "a boolean"}, {nullptr, "null"}, {{{"a", 1}}, "an object"}};
+  const std::pair<json, std::string> others[] = {
+      {"a", "a string"}, {true, "a boolean"}, {nullptr, "null"}, {{{"a", 1}}, "an object"}};
   for (const auto& [value, name] : others) {
-    CHECK(reason_with("/eval_log.json/avg_gt_loss/1", value) == "eval_log.json/avg_gt_loss/1 is " + name + ", must be a number");
+    CHECK(reason_with("/eval_log.json/avg_gt_loss/1", value) ==
+          "eval_log.json/avg_gt_loss/1 is " + name + ", must be a number");
     CHECK(reason_with("/eval_log_forget.json/average_perturb_loss/0", value) ==
           "eval_log_forget.json/average_perturb_loss/0 is " + name + ", must be an array of numbers");
     CHECK(reason_with("/eval_log_forget.json/average_perturb_loss/0/1", value) ==
           "eval_log_forget.json/average_perturb_loss/0 holds " + name + ", must be an array of numbers");
   }
-  CHECK(reason_with("/eval_log.json/avg_gt_loss/1", {1}) == "eval_log.json/avg_gt_loss/1 is an array, must be a number");
+  CHECK(reason_with("/eval_log.json/avg_gt_loss/1", {1}) ==
+        "eval_log.json/avg_gt_loss/1 is an array, must be a number");
   CHECK(reason_with("/eval_log.json/average_perturb_loss/1", 1) ==
         "eval_log.json/average_perturb_loss/1 is a number, must be an array of numbers");
   CHECK(reason_with("/eval_log.json/average_perturb_loss/1/0", json::array()) ==
@@ -155,7 +158,8 @@ TEST_CASE("what is not there, or there twice, is named") {
 TEST_CASE("fields must ask the same questions") {
   CHECK(reason_with("/eval_log.json/rougeL_recall", {{"0", 1}}) ==
         "eval_log.json/rougeL_recall has 1 questions, avg_gt_loss has 2");
-  CHECK(reason_with("/eval_log.json/rougeL_recall", {{"0", 1}, {"2", 1}}) == "eval_log.json/rougeL_recall has no question 1");
+  CHECK(reason_with("/eval_log.json/rougeL_recall", {{"0", 1}, {"2", 1}}) ==
+        "eval_log.json/rougeL_recall has no question 1");
 }
 
 TEST_CASE("nesting of any depth does not exhaust the stack of the log's reader") {
@@ -184,7 +188,8 @@ TEST_CASE("a log on disk is read, and named where it is wrong or absent") {
 }
 
 TEST_CASE("the benchmark's logs of phi-1.5 give the reference values to eight digits") {
-  const auto full_file = data_file("tofu_eval_logs/phi_full.json"), retain_file = data_file("tofu_eval_logs/phi_retain90.json");
+  const auto full_file = data_file("tofu_eval_logs/phi_full.json"),
+             retain_file = data_file("tofu_eval_logs/phi_retain90.json");
   if (!full_file || !retain_file) return;
   using eval::tofu_part, eval::truth_ratio;
   const tofu_log full = read_tofu_log(*full_file), retrained = read_tofu_log(*retain_file);

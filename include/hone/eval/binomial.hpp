@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-/// Logarithms of the probabilities of counts, to the last digits however small they are. The large parts of log n! cancel
-/// on paper: what is computed is Stirling's remainder and the deviance of the count from its mean.
-/// [Loader 2000, Fast and accurate computation of binomial probabilities]
+/// Logarithms of the probabilities of counts, to the last digits however small they are. The large parts of log n!
+/// cancel on paper: what is computed is Stirling's remainder and the deviance of the count from its mean. [Loader 2000,
+/// Fast and accurate computation of binomial probabilities]
 #pragma once
 #include "hone/core/contract.hpp"
 

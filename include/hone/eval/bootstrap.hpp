@@ -18,26 +18,23 @@ struct bootstrap_estimate {
   index_t nonfinite = 0;      ///< replicates that are infinite or NaN; with any of them the above are NaN
 };
 
-/// Draws as many of @p items indices as there are, with replacement, once a replicate. statistic(std::span<const
-/// index_t> drawn) -> double is called from any thread of @p pool; resampling several samples (strata) is drawing from
-/// each by a seed of its own: see `draw_items`.
-/// @throws std::invalid_argument unless items > 0, replicates > 1 and level is in (0, 1).
-/// @note replicates * (items draws and one statistic); 8 (items * workers + replicates) bytes; bitwise for any executor.
-template <class Statistic, executor E = const serial>
-bootstrap_estimate bootstrap(index_t items, Statistic&& statistic, const bootstrap_options& options = {},
-                             E&& pool = serial{});
-
 /// The indices in [0, drawn.size()) of replicate @p replicate.
-inline void draw_items(std::span<index_t> drawn, std::uint64_t seed, index_t replicate, std::uint32_t stream = 0) {
+inline void draw_items(std::span<index_t> drawn, std::uint64_t seed, index_t replicate) {
   const auto items = static_cast<double>(drawn.size());
-  const philox random{seed, stream};
+  const philox random{seed};
   const auto first = static_cast<std::uint64_t>(replicate) * drawn.size();
   for (std::size_t i = 0; i < drawn.size(); ++i)
     drawn[i] = (min)(static_cast<index_t>(random.uniform(first + i) * items), std::ssize(drawn) - 1);
 }
 
-template <class Statistic, executor E>
-bootstrap_estimate bootstrap(index_t items, Statistic&& statistic, const bootstrap_options& options, E&& pool) {
+/// Draws as many of @p items indices as there are, with replacement, once a replicate. statistic(std::span<const
+/// index_t> drawn) -> double is called from any thread of @p pool.
+/// @throws std::invalid_argument unless items > 0, replicates > 1 and level is in (0, 1).
+/// @note replicates * (items draws and one statistic); 8 (items * workers + replicates) bytes; bitwise for any
+/// executor.
+template <class Statistic, executor E = const serial>
+bootstrap_estimate bootstrap(index_t items, Statistic&& statistic, const bootstrap_options& options = {},
+                             E&& pool = serial{}) {
   const char* function = "hone::eval::bootstrap";
   invalid_argument_unless(items > 0, function, "items", "must be positive, is %td", items);
   invalid_argument_unless(options.replicates > 1, function, "replicates", "must be at least 2, is %td",

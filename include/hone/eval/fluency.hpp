@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-/// Fluency by the variety of n-grams: a model that repeats itself has little. [Zhang et al. 2018, arXiv 1809.05972; as in
-/// ROME, arXiv 2202.05262, and RWKU]
+/// Fluency by the variety of n-grams: a model that repeats itself has little. [Zhang et al. 2018, arXiv 1809.05972; as
+/// in ROME, arXiv 2202.05262, and RWKU]
 #pragma once
 #include "hone/eval/numbering.hpp"
 

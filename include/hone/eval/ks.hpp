@@ -92,7 +92,8 @@ inline double log_ks_unequal(index_t h, index_t n, index_t m) {
     high = (std::min)({n, reached, (reached * up + h - 1) / both});
     const double scale = 1 / static_cast<double>(reached);
     for (index_t i = low; i <= high; ++i)
-      next[at(i)] = scale * (static_cast<double>(i) * share[at(i - 1)] + static_cast<double>(reached - i) * share[at(i)]);
+      next[at(i)] =
+          scale * (static_cast<double>(i) * share[at(i - 1)] + static_cast<double>(reached - i) * share[at(i)]);
     next[at(low - 1)] = next[at(high + 1)] = 0;
     std::swap(share, next);
   }
@@ -162,8 +163,8 @@ ks_result ks_test(std::span<const double> x, std::span<const double> y, const ch
 
 /// log of the exact probability that two samples of n and m values differ by D >= h / lcm(n, m), without ties.
 /// @throws std::invalid_argument unless n and m are in [1, 2^31 - 1] and h is in [0, lcm(n, m)].
-/// @note n = m: at most n / h terms. n != m: D n m states, a few operations each, and 16 min(n, m) bytes. Relative error
-///       of the probability some 1e-13 (1 + |log p|); nothing underflows.
+/// @note n = m: at most n / h terms. n != m: D n m states, a few operations each, and 16 min(n, m) bytes. Relative
+///       error of the probability some 1e-13 (1 + |log p|); nothing underflows.
 inline double log_ks_probability(index_t h, index_t n, index_t m) {
   const char* function = "hone::eval::log_ks_probability";
   detail::check_ks_sizes(n, m, function);
@@ -179,9 +180,8 @@ inline double log_ks_probability(index_t h, index_t n, index_t m) {
 /// @throws std::invalid_argument if a sample is empty.
 /// @note Sorts copies; then as `log_ks_probability`. Infinite values are ordered like others.
 inline ks_result ks_two_sample(std::span<const double> x, std::span<const double> y) {
-  return detail::ks_test(x, y, "hone::eval::ks_two_sample", [&](index_t h, double) {
-    return log_ks_probability(h, std::ssize(x), std::ssize(y));
-  });
+  return detail::ks_test(x, y, "hone::eval::ks_two_sample",
+                         [&](index_t h, double) { return log_ks_probability(h, std::ssize(x), std::ssize(y)); });
 }
 
 /// The same statistic with the limiting distribution, 2 sum (-1)^(k-1) e^(-2 k^2 D^2 n m / (n + m)): for samples so

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-/// Membership inference: was this text in the training data? Each score is the larger, the less likely the text is a member,
-/// as in open-unlearning; RWKU's authors print the negatives. Of the token log-probabilities l_t of one text:
-///   loss       -mean l_t                                                          [Yeom et al. 2018]
-///   reference  its loss - its loss under a model that has not seen the text       [Carlini et al. 2022]
-///   zlib       its loss / bytes of the text compressed by zlib                    [Carlini et al. 2021, arXiv 2012.07805]
-///   gradnorm   mean over parameter tensors of the norm of d loss / d tensor       [Wang et al. 2024, arXiv 2402.17012]
-///   min-k      -mean of the share k of smallest l_t                               [Shi et al. 2024, arXiv 2310.16789]
-///   min-k++    the same of (l_t - mean) / deviation of log p under the model's own p  [Zhang et al. 2024, arXiv 2404.02936]
+/// Membership inference: was this text in the training data? Each score is the larger, the less likely the text is a
+/// member, as in open-unlearning; RWKU's authors print the negatives. Of the token log-probabilities l_t of one text:
+///   loss       -mean l_t                                            [Yeom et al. 2018]
+///   reference  its loss - that under a model that never saw it      [Carlini et al. 2022]
+///   zlib       its loss / bytes of the text that zlib compressed   [Carlini et al. 2021, arXiv 2012.07805]
+///   gradnorm   mean over tensors of the norm of d loss / d tensor   [Wang et al. 2024, arXiv 2402.17012]
+///   min-k      -mean of the share k of smallest l_t                 [Shi et al. 2024, arXiv 2310.16789]
+///   min-k++    the same of (l_t - mean) / deviation of log p under the model's own p
+///                                                                   [Zhang et al. 2024, arXiv 2404.02936]
 /// The first four are arithmetic on what the caller has; `auc` (roc.hpp) of the scores of non-members against those of
 /// members says how well a score tells them apart: 0.5 not at all.
 #pragma once
@@ -41,7 +42,8 @@ token_moments moments_of(const Z& logits, index_t target) {
   packs largest(none);
   for_each_pack<packs::lanes>(
       0, z.size(),
-      [&](index_t i, auto bound) HONE_INLINE_LAMBDA { largest = (simd::max)(load_pack(z, i, bound, none), largest); }, z);
+      [&](index_t i, auto bound) HONE_INLINE_LAMBDA { largest = (simd::max)(load_pack(z, i, bound, none), largest); },
+      z);
   const A top = simd::horizontal_max(largest);
   double sum = 0, first = 0, second = 0;  // of e^x, x e^x, x^2 e^x with x = z - top
   for (index_t begin = 0; begin < z.size(); begin += tile) {
@@ -77,7 +79,8 @@ inline double negative_mean_of_least(std::span<double> values, double share) {
   const auto taken = (max)(std::size_t{1}, static_cast<std::size_t>(n * share));
   if (taken < values.size())
     std::nth_element(values.begin(), values.begin() + static_cast<index_t>(taken) - 1, values.end());
-  std::sort(values.begin(), values.begin() + static_cast<index_t>(taken));  // one order of addition, whatever the input's
+  // One order of addition, whatever the input's.
+  std::sort(values.begin(), values.begin() + static_cast<index_t>(taken));
   double sum = 0;
   for (std::size_t i = 0; i < taken; ++i) sum += values[i];
   return -sum / static_cast<double>(taken);

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-/// Multiple choice by log-likelihood, as lm-evaluation-harness scores it: a model chooses the continuation that it finds
-/// likeliest. How a sum over tokens is compared across choices of different length is the metric's name:
+/// Multiple choice by log-likelihood, as lm-evaluation-harness scores it: a model chooses the continuation that it
+/// finds likeliest. How a sum over tokens is compared across choices of different length is the metric's name:
 ///   acc               log p(choice | question)
 ///   acc_norm          ... / characters of the choice
 ///   acc_bytes         ... / bytes of the choice
 ///   acc_mutual_info   log p(choice | question) - log p(choice)
-/// Accuracy is the mean over items of choice = gold (`accuracy`), its error that of a mean, groups of tasks are pooled by
-/// items (`pool_items`, statistics.hpp) or each alike (`average_groups`).
+/// Accuracy is the mean over items of choice = gold (`accuracy`), its error that of a mean, groups of tasks are pooled
+/// by items (`pool_items`, statistics.hpp) or each alike (`average_groups`).
 #pragma once
 #include "hone/eval/statistics.hpp"
 
@@ -39,15 +39,15 @@ inline index_t choose(std::span<const double> log_likelihoods) {
 /// @throws std::invalid_argument if the sizes differ or a length is not positive.
 inline index_t choose_by_length(std::span<const double> log_likelihoods, std::span<const index_t> lengths) {
   const char* function = "hone::eval::choose_by_length";
-  invalid_argument_unless(lengths.size() == log_likelihoods.size(), function, "lengths", "has %zu choices, the other %zu",
-                          lengths.size(), log_likelihoods.size());
+  invalid_argument_unless(lengths.size() == log_likelihoods.size(), function, "lengths",
+                          "has %zu choices, the other %zu", lengths.size(), log_likelihoods.size());
   for (std::size_t i = 0; i < lengths.size(); ++i)
     invalid_argument_unless(lengths[i] > 0, function, "lengths", "choice %zu has length %td", i, lengths[i]);
   return detail::first_largest(log_likelihoods.size(),
                                [&](std::size_t i) { return log_likelihoods[i] / static_cast<double>(lengths[i]); });
 }
 
-/// The one that the question makes likelier by most: acc_mutual_info. @p unconditional: log p(choice) after no question.
+/// The one that the question helps most: acc_mutual_info. @p unconditional: log p(choice) after no question.
 /// @throws std::invalid_argument if the sizes differ.
 inline index_t choose_by_information(std::span<const double> log_likelihoods, std::span<const double> unconditional) {
   invalid_argument_unless(unconditional.size() == log_likelihoods.size(), "hone::eval::choose_by_information",

@@ -41,9 +41,11 @@ class numbering {
 
  private:
   [[nodiscard]] std::size_t slot_of(const Key& key) const {
-    const std::uint64_t mixed = std::uint64_t{std::hash<Key>{}(key)} * 0x9E3779B97F4A7C15u;  // hashes of numbers are themselves
+    const std::uint64_t mixed =
+        std::uint64_t{std::hash<Key>{}(key)} * 0x9E3779B97F4A7C15u;  // hashes of numbers are themselves
     std::size_t at = static_cast<std::size_t>(mixed >> 32) & (slots_.size() - 1);
-    while (slots_[at] != absent && !(keys_[static_cast<std::size_t>(slots_[at])] == key)) at = (at + 1) & (slots_.size() - 1);
+    while (slots_[at] != absent && !(keys_[static_cast<std::size_t>(slots_[at])] == key))
+      at = (at + 1) & (slots_.size() - 1);
     return at;
   }
   void grow() {

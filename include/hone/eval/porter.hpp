@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 /// Porter's stemmer with the extensions of NLTK, which is the one inside ROUGE scores in print.
-/// [Porter 1980, An algorithm for suffix stripping, Program 14(3)] The extensions: irregular words; words of two letters
-/// stay; -ies and -ied of four letters keep their e; y becomes i only behind a consonant that is not the first letter;
-/// -alli before -bli, -bli for -abli, -fulli, -logi; a vowel and a consonant alone end as consonant-vowel-consonant do.
+/// [Porter 1980, An algorithm for suffix stripping, Program 14(3)] The extensions: irregular words; words of two
+/// letters stay; -ies and -ied of four letters keep their e; y becomes i only behind a consonant that is not the first
+/// letter; -alli before -bli, -bli for -abli, -fulli, -logi; a vowel and a consonant alone end as
+/// consonant-vowel-consonant do.
 #pragma once
 #include <cstddef>
 #include <string>
@@ -100,16 +101,18 @@ inline void participles(std::string& w) {
 }
 
 inline void derivations(std::string& w) {
-  constexpr rule second[] = {
-      {"ational", "ate"}, {"tional", "tion"}, {"enci", "ence"},   {"anci", "ance"},   {"izer", "ize"},  {"bli", "ble"},
-      {"alli", "al"},     {"entli", "ent"},   {"eli", "e"},       {"ousli", "ous"},   {"ization", "ize"},
-      {"ation", "ate"},   {"ator", "ate"},    {"alism", "al"},    {"iveness", "ive"}, {"fulness", "ful"},
-      {"ousness", "ous"}, {"aliti", "al"},    {"iviti", "ive"},   {"biliti", "ble"},  {"fulli", "ful"}, {"logi", "log"}};
+  constexpr rule second[] = {{"ational", "ate"}, {"tional", "tion"}, {"enci", "ence"},   {"anci", "ance"},
+                             {"izer", "ize"},    {"bli", "ble"},     {"alli", "al"},     {"entli", "ent"},
+                             {"eli", "e"},       {"ousli", "ous"},   {"ization", "ize"}, {"ation", "ate"},
+                             {"ator", "ate"},    {"alism", "al"},    {"iveness", "ive"}, {"fulness", "ful"},
+                             {"ousness", "ous"}, {"aliti", "al"},    {"iviti", "ive"},   {"biliti", "ble"},
+                             {"fulli", "ful"},   {"logi", "log"}};
   constexpr rule third[] = {{"icate", "ic"}, {"ative", ""}, {"alize", "al"}, {"iciti", "ic"},
                             {"ical", "ic"},  {"ful", ""},   {"ness", ""}};
-  constexpr rule fourth[] = {{"al", ""},   {"ance", ""}, {"ence", ""},  {"er", ""},   {"ic", ""},  {"able", ""}, {"ible", ""},
-                             {"ant", ""},  {"ement", ""}, {"ment", ""}, {"ent", ""},  {"ion", ""}, {"ou", ""},   {"ism", ""},
-                             {"ate", ""},  {"iti", ""},  {"ous", ""},   {"ive", ""},  {"ize", ""}};
+  constexpr rule fourth[] = {{"al", ""},   {"ance", ""}, {"ence", ""}, {"er", ""},    {"ic", ""},
+                             {"able", ""}, {"ible", ""}, {"ant", ""},  {"ement", ""}, {"ment", ""},
+                             {"ent", ""},  {"ion", ""},  {"ou", ""},   {"ism", ""},   {"ate", ""},
+                             {"iti", ""},  {"ous", ""},  {"ive", ""},  {"ize", ""}};
   while (w.ends_with("alli") && measure(std::string_view(w.data(), w.size() - 4)) > 0) drop(w, 2);
   apply(second, 0, w);
   apply(third, 0, w);
@@ -118,14 +121,14 @@ inline void derivations(std::string& w) {
 
 }  // namespace detail::porter
 
-/// Replaces @p word, lower-case ASCII letters and digits, by its stem. No more than a letter longer at any time; linear.
+/// Replaces @p word, lower-case ASCII letters and digits, by its stem; linear.
 inline void porter_stem(std::string& word) {
   using namespace detail::porter;
-  constexpr rule irregular[] = {{"skies", "sky"},     {"dying", "die"},      {"lying", "lie"},
-                                {"tying", "tie"},     {"news", "news"},      {"innings", "inning"},
-                                {"inning", "inning"}, {"outings", "outing"}, {"outing", "outing"},
-                                {"cannings", "canning"}, {"canning", "canning"}, {"howe", "howe"},
-                                {"proceed", "proceed"}, {"exceed", "exceed"}, {"succeed", "succeed"}, {"sky", "sky"}};
+  constexpr rule irregular[] = {
+      {"skies", "sky"},       {"dying", "die"},        {"lying", "lie"},       {"tying", "tie"},
+      {"news", "news"},       {"innings", "inning"},   {"inning", "inning"},   {"outings", "outing"},
+      {"outing", "outing"},   {"cannings", "canning"}, {"canning", "canning"}, {"howe", "howe"},
+      {"proceed", "proceed"}, {"exceed", "exceed"},    {"succeed", "succeed"}, {"sky", "sky"}};
   if (word.size() <= 2) return;
   for (const rule& r : irregular)
     if (word[0] == r.suffix[0] && word == r.suffix) return void(word = r.replacement);

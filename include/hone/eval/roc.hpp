@@ -21,7 +21,8 @@ inline index_t count_nans(std::span<const double> x) {
   return std::count_if(x.begin(), x.end(), [](double v) { return std::isnan(v); });
 }
 
-/// For each of @p x the share of @p y that lies below it, equals counting one half; their mean and variance. Both ascend.
+/// For each of @p x the share of @p y that lies below it, equals counting one half; their mean and variance. Both
+/// ascend.
 inline mean_estimate shares_below(std::span<const double> x, std::span<const double> y) {
   std::vector<double> shares;
   shares.reserve(x.size());
@@ -71,7 +72,8 @@ inline double true_positive_rate(std::span<const double> positives, std::span<co
   invalid_argument_unless(!positives.empty(), function, "positives", "is empty");
   invalid_argument_unless(!negatives.empty(), function, "negatives", "is empty");
   invalid_argument_unless(fpr >= 0 && fpr <= 1, function, "fpr", "must be in [0, 1], is %g", fpr);
-  if (detail::count_nans(positives) + detail::count_nans(negatives) > 0) return std::numeric_limits<double>::quiet_NaN();
+  if (detail::count_nans(positives) + detail::count_nans(negatives) > 0)
+    return std::numeric_limits<double>::quiet_NaN();
   std::vector<double> below(negatives.begin(), negatives.end());
   const auto n = static_cast<double>(below.size());
   // fpr = k / n means k of the negatives, whatever the rounding of the division did.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-/// ROUGE as the Python package rouge-score computes it: words are runs of ASCII letters and digits in lower case, those of
-/// more than three letters stemmed. ROUGE-L is the longest common subsequence of words over the words of one side or the
-/// other, ROUGE-N the n-grams in common. [Lin 2004, ROUGE]
+/// ROUGE as the Python package rouge-score computes it: words are runs of ASCII letters and digits in lower case, those
+/// of more than three letters stemmed. ROUGE-L is the longest common subsequence of words over the words of one side or
+/// the other, ROUGE-N the n-grams in common. [Lin 2004, ROUGE]
 #pragma once
 #include "hone/eval/lcs.hpp"
 #include "hone/eval/porter.hpp"
@@ -17,8 +17,8 @@ struct rouge_score {
   double f1 = 0;
 };
 
-/// The words of @p text, any bytes. Of other letters only those count whose lower case Python spells with an ASCII letter:
-/// the Kelvin sign (k) and the capital I with a dot (i).
+/// The words of @p text, any bytes. Of other letters only those count whose lower case Python spells with an ASCII
+/// letter: the Kelvin sign (k) and the capital I with a dot (i).
 inline std::vector<std::string> rouge_words(std::string_view text, bool stem = true) {
   std::vector<std::string> words;
   bool inside = false;

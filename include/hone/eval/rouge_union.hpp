@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-/// ROUGE-L of the Python package rouge (1.0.1), which RWKU's authors use and whose numbers differ from rouge-score's: texts
-/// are cut into sentences at full stops and into words at white space, case and punctuation kept; a longest common
-/// subsequence is taken of every sentence of the reference with every one of the candidate; what is counted is how many
-/// different words stand in any of these, over the different words of a side.
+/// ROUGE-L of the Python package rouge (1.0.1), which RWKU's authors use and whose numbers differ from rouge-score's:
+/// texts are cut into sentences at full stops and into words at white space, case and punctuation kept; a longest
+/// common subsequence is taken of every sentence of the reference with every one of the candidate; what is counted is
+/// how many different words stand in any of these, over the different words of a side.
 #pragma once
 #include "hone/eval/rouge.hpp"
 
@@ -61,9 +61,8 @@ inline void mark_common(const sentence& x, const sentence& y, std::vector<char>&
   std::vector<std::int32_t> table((x.size() + 1) * width, 0);
   for (std::size_t i = 1; i <= x.size(); ++i)
     for (std::size_t j = 1; j <= y.size(); ++j)
-      table[i * width + j] = x[i - 1] == y[j - 1]
-                                 ? table[(i - 1) * width + j - 1] + 1
-                                 : (std::max)(table[(i - 1) * width + j], table[i * width + j - 1]);
+      table[i * width + j] = x[i - 1] == y[j - 1] ? table[(i - 1) * width + j - 1] + 1
+                                                  : (std::max)(table[(i - 1) * width + j], table[i * width + j - 1]);
   for (std::size_t i = x.size(), j = y.size(); i > 0 && j > 0;) {
     if (x[i - 1] == y[j - 1]) {
       marked[static_cast<std::size_t>(x[i - 1])] = 1;

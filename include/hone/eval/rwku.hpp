@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 /// RWKU's probes [Jin et al. 2024, arXiv 2406.10890]: what a model completes (level 1), answers (2), and gives away to
-/// adversarial questions (3) about those to be forgotten and, levels 1 and 2, about their neighbours; scored by the recall
-/// of the answer's words. Two ways of it are in print, and their numbers do not compare:
+/// adversarial questions (3) about those to be forgotten and, levels 1 and 2, about their neighbours; scored by the
+/// recall of the answer's words. Two ways of it are in print, and their numbers do not compare:
 ///   official   the package rouge (`rouge_l_union`); up to 30 new tokens, cut at a line's end; "NOANSWER" for nothing
 ///   stemmed    rouge-score with stemming (`rouge_l`); 32 new tokens, cut at "\n\n", "\nQuestion", "Question:"
 /// [the authors' code; that of SAGO, arXiv 2604.14808]

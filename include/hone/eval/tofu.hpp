@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 /// The TOFU benchmark: how well a model forgot fictitious authors and kept the rest.
-/// [Maini et al. 2024, TOFU, arXiv 2401.06121] Of a question's answers, L is the mean negative log-likelihood of a token
-/// (the end of text is one): of the true answer, of the right one (its paraphrase; for real authors and world facts the
-/// true answer again) and of K wrong ones. The truth ratio, wrong over right, goes by three definitions in print:
+/// [Maini et al. 2024, TOFU, arXiv 2401.06121] Of a question's answers, L is the mean negative log-likelihood of a
+/// token (the end of text is one): of the true answer, of the right one (its paraphrase; for real authors and world
+/// facts the true answer again) and of K wrong ones. The truth ratio, wrong over right, goes by three definitions in
+/// print:
 ///   geometric         exp(L_right - mean_k L_k)                                      the authors' code
 ///   arithmetic        mean_k exp(-L_k) / exp(-L_right)                               the paper's formula; ReGLU's code
 ///   open_unlearning   exp(-mean_k L_k) / (exp(-L_right) + 1e-10)                     open-unlearning
@@ -114,9 +115,9 @@ inline double model_utility(const tofu_score& retain, const tofu_score& real_aut
   return harmonic_mean(means);
 }
 
-/// Whether the truth ratios of what is to be forgotten could be those of a model that never saw it: the exact two-sample
-/// test between the two models' ratios, whose p-value is forget quality. It does not depend on whether the ratio or its
-/// inverse is meant.
+/// Whether the truth ratios of what is to be forgotten could be those of a model that never saw it: the exact
+/// two-sample test between the two models' ratios, whose p-value is forget quality. It does not depend on whether the
+/// ratio or its inverse is meant.
 /// @throws std::invalid_argument if the sizes do not fit.
 inline ks_result forget_quality(const tofu_answers& unlearned, const tofu_answers& retrained, truth_ratio kind) {
   return ks_two_sample(log_truth_ratios(unlearned, kind), log_truth_ratios(retrained, kind));

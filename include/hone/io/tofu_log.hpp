@@ -96,7 +96,8 @@ class tofu_log_events final : public nlohmann::json_sax<nlohmann::json> {
   }
   bool start_array(std::size_t) override {
     if (depth_ == 0) fail("is an array, must be an object");
-    if ((depth_ == 1 && set_ < sets.size()) || (depth_ == 2 && column_ != nullptr)) fail("is an array, must be an object");
+    if ((depth_ == 1 && set_ < sets.size()) || (depth_ == 2 && column_ != nullptr))
+      fail("is an array, must be an object");
     if (column_ != nullptr && depth_ == 3 && field_ != wrong) fail("is an array, must be a number");
     if (column_ != nullptr && depth_ == 4) fail("holds an array, must be an array of numbers");
     if (column_ != nullptr && depth_ == 3) in_question_ = 0;
@@ -130,8 +131,9 @@ class tofu_log_events final : public nlohmann::json_sax<nlohmann::json> {
   bool parse_error(std::size_t position, const std::string&, const nlohmann::detail::exception&) override {
     const char last = 0 < position && position <= text_.size() ? text_[position - 1] : ' ';
     throw format_error(file_, {position_of(position)},
-                       last == 'N' || last == 'I' ? "not valid JSON: NaN and Infinity, as Python writes them, are no numbers"
-                                                  : "not valid JSON");
+                       last == 'N' || last == 'I'
+                           ? "not valid JSON: NaN and Infinity, as Python writes them, are no numbers"
+                           : "not valid JSON");
   }
 
   tofu_log result() {
@@ -218,8 +220,8 @@ class tofu_log_events final : public nlohmann::json_sax<nlohmann::json> {
 
 }  // namespace detail
 
-/// Reads the log in @p text; @p file is what errors call it. Members that are not named above are passed over, questions
-/// may be called anything and stand in any order.
+/// Reads the log in @p text; @p file is what errors call it. Members that are not named above are passed over,
+/// questions may be called anything and stand in any order.
 /// @throws format_error with the byte and the member's path, if the text is not JSON or a member is not there, twice
 ///         there, of another type, of another number of questions or answers; or a ROUGE-L recall is not in [0, 1].
 /// @note One pass over the text, without recursion; memory a small multiple of its numbers.
