@@ -68,6 +68,19 @@ TEST_CASE("one possible token, absent tokens, broken logits") {
   CHECK_THROWS_AS(moments_of(vector{}, 0), std::invalid_argument);
 }
 
+TEST_CASE("the plain scores") {
+  const vector l = {-1, -2, -6};
+  CHECK(loss_score(l) == 3);
+  CHECK(loss_score(l) == Approx(min_k(l, 1)).epsilon(1e-15));
+  CHECK(reference_score(3, 2.5) == 0.5);
+  CHECK(zlib_score(3, 60) == 0.05);
+  CHECK(gradient_norm_score(vector{1, 2, 6}) == 3);
+  CHECK(std::isnan(loss_score(vector{-1, std::nan("")})));
+  CHECK_THROWS_AS(loss_score(vector{}), std::invalid_argument);
+  CHECK_THROWS_AS(gradient_norm_score(vector{}), std::invalid_argument);
+  CHECK_THROWS_WITH(zlib_score(3, 0), "hone::eval::zlib_score: compressed_bytes: must be positive, is 0");
+}
+
 TEST_CASE("min-k is the mean of the least likely tokens") {
   const vector l = {-1, -5, -2, -4, -3, -6, -7, -8, -9, -10};
   CHECK(min_k(l, 0.2) == Approx(9.5));

@@ -8,8 +8,8 @@
 ///   min-k      -mean of the share k of smallest l_t                 [Shi et al. 2024, arXiv 2310.16789]
 ///   min-k++    the same of (l_t - mean) / deviation of log p under the model's own p
 ///                                                                   [Zhang et al. 2024, arXiv 2404.02936]
-/// The first four are arithmetic on what the caller has; `auc` (roc.hpp) of the scores of non-members against those of
-/// members says how well a score tells them apart: 0.5 not at all.
+/// `auc` (roc.hpp) of the scores of non-members against those of members says how well a score tells them apart: 0.5
+/// not at all.
 #pragma once
 #include <cmath>
 #include <span>
@@ -86,6 +86,30 @@ inline double negative_mean_of_least(std::span<double> values, double share) {
   return -sum / static_cast<double>(taken);
 }
 }  // namespace detail
+
+/// The loss of a text: min-k of all its tokens. @throws std::invalid_argument if there is none.
+inline double loss_score(std::span<const double> log_probabilities) {
+  invalid_argument_unless(!log_probabilities.empty(), "hone::eval::loss_score", "log_probabilities", "is empty");
+  return -estimate_mean(log_probabilities).mean;
+}
+
+/// @param loss of the text; @param reference_loss the same under a model that has not seen it.
+inline double reference_score(double loss, double reference_loss) { return loss - reference_loss; }
+
+/// @param loss of the text; @param compressed_bytes its length after zlib, as the caller's zlib has it.
+/// @throws std::invalid_argument unless that is positive.
+inline double zlib_score(double loss, index_t compressed_bytes) {
+  invalid_argument_unless(compressed_bytes > 0, "hone::eval::zlib_score", "compressed_bytes",
+                          "must be positive, is %td", compressed_bytes);
+  return loss / static_cast<double>(compressed_bytes);
+}
+
+/// @param norms of the loss's gradient, one a parameter tensor, in 1-, 2- or maximum norm.
+/// @throws std::invalid_argument if there is none.
+inline double gradient_norm_score(std::span<const double> norms) {
+  invalid_argument_unless(!norms.empty(), "hone::eval::gradient_norm_score", "norms", "is empty");
+  return estimate_mean(norms).mean;
+}
 
 /// -mean of the smallest max(1, floor(share n)) of the text's n token log-probabilities. NaN where one of them is.
 /// @throws std::invalid_argument if there is none, or share is not in (0, 1].
