@@ -3,7 +3,7 @@
 /// member, as in open-unlearning; RWKU's authors print the negatives. Of the token log-probabilities l_t of one text:
 ///   loss       -mean l_t                                            [Yeom et al. 2018]
 ///   reference  its loss - that under a model that never saw it      [Carlini et al. 2022]
-///   zlib       its loss / bytes of the text that zlib compressed   [Carlini et al. 2021, arXiv 2012.07805]
+///   zlib       its loss / bytes of the text that zlib compressed    [Carlini et al. 2021, arXiv 2012.07805]
 ///   gradnorm   mean over tensors of the norm of d loss / d tensor   [Wang et al. 2024, arXiv 2402.17012]
 ///   min-k      -mean of the share k of smallest l_t                 [Shi et al. 2024, arXiv 2310.16789]
 ///   min-k++    the same of (l_t - mean) / deviation of log p under the model's own p

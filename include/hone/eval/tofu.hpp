@@ -5,7 +5,7 @@
 /// facts the true answer again) and of K wrong ones. The truth ratio, wrong over right, goes by three definitions in
 /// print:
 ///   geometric         exp(L_right - mean_k L_k)                                      the authors' code
-///   arithmetic        mean_k exp(-L_k) / exp(-L_right)                               the paper's formula; ReGLU's code
+///   arithmetic        mean_k exp(-L_k) / exp(-L_right)                               ReGLU's code; said to be the paper's formula
 ///   open_unlearning   exp(-mean_k L_k) / (exp(-L_right) + 1e-10)                     open-unlearning
 /// Model utility moves by 0.02 between the first two: a number without its definition cannot be compared.
 #pragma once
