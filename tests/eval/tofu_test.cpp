@@ -95,6 +95,8 @@ TEST_CASE("TOFU: losses that no exponential holds") {
     CHECK(log_truth_ratio(kind, 1, vector{infinity, infinity}) == -infinity);
     CHECK(log_truth_ratio(kind, infinity, vector{1, 2}) == infinity);
     CHECK(std::isnan(log_truth_ratio(kind, std::nan(""), vector{1, 2})));
+    CHECK(std::isnan(log_truth_ratio(kind, 1, vector{infinity, std::nan("")})));
+    CHECK(std::isnan(log_truth_ratio(kind, 1, vector{std::nan(""), infinity})));
   }
   CHECK(log_truth_ratio(truth_ratio::arithmetic, 1, vector{infinity, 1}) == Approx(-std::log(2.0)).epsilon(1e-14));
   CHECK(log_truth_ratio(truth_ratio::open_unlearning, 2000, vector{1, 1}) ==

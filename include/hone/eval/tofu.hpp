@@ -2,11 +2,10 @@
 /// The TOFU benchmark: how well a model forgot fictitious authors and kept the rest.
 /// [Maini et al. 2024, TOFU, arXiv 2401.06121] Of a question's answers, L is the mean negative log-likelihood of a
 /// token (the end of text is one): of the true answer, of the right one (its paraphrase; for real authors and world
-/// facts the true answer again) and of K wrong ones. The truth ratio, wrong over right, goes by three definitions in
-/// print:
-///   geometric         exp(L_right - mean_k L_k)                                      the authors' code
-///   arithmetic        mean_k exp(-L_k) / exp(-L_right)                               ReGLU's code; said to be the paper's formula
-///   open_unlearning   exp(-mean_k L_k) / (exp(-L_right) + 1e-10)                     open-unlearning
+/// facts the true answer again) and of K wrong ones. The truth ratio, wrong over right, goes by three definitions:
+///   geometric         exp(L_right - mean_k L_k)                          the authors' code
+///   arithmetic        mean_k exp(-L_k) / exp(-L_right)                   ReGLU's code; said to be the paper's formula
+///   open_unlearning   exp(-mean_k L_k) / (exp(-L_right) + 1e-10)         open-unlearning
 /// Model utility moves by 0.02 between the first two: a number without its definition cannot be compared.
 #pragma once
 #include "hone/eval/ks.hpp"
@@ -23,9 +22,8 @@ inline double log_truth_ratio(truth_ratio kind, double right, std::span<const do
   const auto n = static_cast<double>(wrong.size());
   if (kind == truth_ratio::arithmetic) {
     const double least = *std::min_element(wrong.begin(), wrong.end());
-    if (least == std::numeric_limits<double>::infinity()) return right - least;
     double sum = 0;
-    for (const double loss : wrong) sum += std::exp(least - loss);
+    for (const double loss : wrong) sum += loss == least ? 1 : std::exp(least - loss);  // also where both are infinite
     return std::log(sum / n) + (right - least);
   }
   double mean = 0;
