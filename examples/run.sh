@@ -46,6 +46,12 @@ for program in std eigen xtensor training_step; do
 done
 section "Forgetting made-up facts" "$programs/unlearn" --json "$report/experiment.json"
 picture experiment "what is kept against what is forgotten, for every combination of gradients"
+if [ -f "$data/tofu_eval_logs/phi_full.json" ]; then
+  section "The TOFU table of phi-1.5" "$programs/tofu_report" --model "$data/tofu_eval_logs/phi_full.json" \
+    --retain "$data/tofu_eval_logs/phi_retain90.json"
+else
+  note "Skipped: tofu_eval_logs/phi_full.json is not there (set HONE_DATA)."
+fi
 if [ -f "$data/tinystories/stories260K.bin" ]; then
   stories=(--checkpoint "$data/tinystories/stories260K.bin" --tokenizer "$data/tinystories/tok512.bin")
   section "A story" "$programs/generate" "${stories[@]}" --tokens 200
