@@ -17,7 +17,9 @@ struct tensor_name {
 /// Those of a layer.
 inline constexpr tensor_name layer_names[] = {{"att_norm", "input_layernorm", "attn_norm"},
                                               {"wq", "self_attn.q_proj", "attn_q"},
+                                              {"q_norm", "self_attn.q_norm", "attn_q_norm"},
                                               {"wk", "self_attn.k_proj", "attn_k"},
+                                              {"k_norm", "self_attn.k_norm", "attn_k_norm"},
                                               {"wv", "self_attn.v_proj", "attn_v"},
                                               {"wo", "self_attn.o_proj", "attn_output"},
                                               {"ffn_norm", "post_attention_layernorm", "ffn_norm"},
