@@ -43,6 +43,17 @@ inline std::string to_text(std::span<const std::byte> bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
+inline void write_bytes(const std::filesystem::path& path, std::span<const std::byte> bytes) {
+  hone::io::atomic_file file(path);
+  file.write(bytes);
+  file.commit();
+}
+
+/// A file that golden/make_*.py wrote.
+inline std::filesystem::path golden_file(const std::string& relative) {
+  return std::filesystem::path(__FILE__).parent_path() / "golden" / relative;
+}
+
 /// The format_error that @p f throws, or nothing.
 template <class F>
 std::optional<hone::io::format_error> format_error_of(F&& f) {

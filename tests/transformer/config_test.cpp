@@ -51,6 +51,9 @@ TEST_CASE("a shape that cannot be is refused by the name of its field") {
   CHECK_THROWS_WITH(validate({.scaling = {.how = llama3, .low_frequency = 4}}), Catch::Contains("high_frequency"));
   CHECK_THROWS_WITH(validate({.scaling = {.how = llama3, .original_max_seq = 0}}), Catch::Contains("original_max_seq"));
   CHECK_NOTHROW(validate({.d_model = 50, .n_heads = 8, .head_width = 6}));
+  constexpr index_t most = 2147483647;
+  CHECK_THROWS_WITH(tensor_table({.d_model = 2147483644, .d_ff = most, .n_layers = most, .vocab = most}),
+                    Catch::Contains("c: has about"));
 }
 
 TEST_CASE("a head size of its own, biases and norms of heads are tensors behind their matrices") {

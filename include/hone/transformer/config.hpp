@@ -125,9 +125,12 @@ struct tensor {
 /// that such a file is one read. Names: tok_emb, att_norm.0, wq.0, wk.0, wv.0, wo.0, ffn_norm.0, w1.0, w2.0, w3.0, …,
 /// final_norm, and wcls when the classifier is not tied. Each layer's part is a tensor of its own. What a configuration
 /// has beyond that lies behind its matrix: bq.0, q_norm.0, bk.0, k_norm.0, bv.0, bo.0.
-/// @throws std::invalid_argument as `validate`.
+/// @throws std::invalid_argument as `validate`, or if the model has more than 10^18 numbers.
 inline std::vector<tensor> tensor_table(const config& c) {
   validate(c);
+  const auto f = [](index_t x) { return static_cast<double>(x); };  // products of sizes overflow an index
+  const double numbers = f(c.d_model) * (2 * f(c.vocab) + f(c.n_layers) * (2 * f(c.q_width() + c.kv_width()) + 3 * f(c.d_ff)));
+  invalid_argument_unless(numbers < 1e18, "hone::transformer::tensor_table", "c", "has about %g parameters", numbers);
   std::vector<tensor> table;
   index_t offset = 0;
   const auto add = [&](std::string name, role place, tensor_kind kind, index_t layer, index_t rows, index_t cols) {

@@ -3,7 +3,7 @@
 writes them, GGUF files as convert_hf_to_gguf.py lays them out, and expected.json with the logits of a prompt's positions
 and the greedy tokens behind it. Made with torch 2.15.0 (CPU), transformers 5.23.0, gguf 0.19.0:
 
-    python3 families.py            # writes beside itself
+    python3 make_families.py       # writes families/
 """
 import json
 import pathlib
@@ -13,7 +13,7 @@ import numpy as np
 import torch
 import transformers as tf
 
-here = pathlib.Path(__file__).parent
+here = pathlib.Path(__file__).parent / "families"
 shape = dict(hidden_size=32, intermediate_size=40, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2,
              vocab_size=64, max_position_embeddings=64, bos_token_id=1, eos_token_id=2, attn_implementation="eager")
 llama3 = {"rope_type": "llama3", "rope_theta": 500000.0, "factor": 32.0, "low_freq_factor": 1.0,
