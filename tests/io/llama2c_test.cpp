@@ -14,12 +14,7 @@ using namespace hone::io;
 using hone::index_t;
 namespace transformer = hone::transformer;
 
-namespace {
-std::size_t largest_allocation = 0;
-}
-
-// The largest request is watched: a header must be refused before memory is asked for on its word. Not inlined, where
-// g++ takes new and free for a mismatch.
+// Not inlined, where g++ takes new and free for a mismatch.
 [[gnu::noinline]] void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
   largest_allocation = (std::max)(largest_allocation, size);
   return std::malloc(size == 0 ? 1 : size);

@@ -141,7 +141,8 @@ inline constexpr const char* peft_tensors_name = "adapter_model.safetensors";
 /// Reads a folder's adapter for a model of configuration @p c. Where its RoPE is interleaved, rows of B are moved.
 /// @throws std::system_error; format_error as `parse_peft_config`, `read_safetensors`, and naming the tensor, if it is
 ///         none of the kind above, of no linear map of the model or one that target_modules leaves out, its other half is
-///         missing, or its shape is not the one that rank and model ask for.
+///         missing, or its shape is not the one that rank and model ask for. The copy of the base model's classifier that
+///         PEFT saves beside an adapter of it is passed over.
 inline stored_adapter read_peft(const std::filesystem::path& folder, const transformer::config& c) {
   constexpr std::uint64_t most = std::uint64_t{1} << 20;
   const std::filesystem::path config_path = folder / peft_config_name;
@@ -149,17 +150,25 @@ inline stored_adapter read_peft(const std::filesystem::path& folder, const trans
   const peft_config config =
       parse_peft_config({reinterpret_cast<const char*>(text.data()), text.size()}, config_path.string());
   const safetensors file = read_safetensors(folder / peft_tensors_name);
+  const std::vector<transformer::tensor> table = transformer::tensor_table(c);
   std::map<std::string, detail::adapter_pair> pairs;
   for (const stored_tensor& t : file.tensors) {
     std::string_view module = t.name;
     constexpr std::string_view before = "base_model.model.", a = ".lora_A.weight", b = ".lora_B.weight";
-    const bool is_a = module.ends_with(a);
-    if (!module.starts_with(before) || (!is_a && !module.ends_with(b)))
+    constexpr std::string_view base = ".base_layer.weight";
+    const bool is_a = module.ends_with(a), is_base = module.ends_with(base);
+    if (!module.starts_with(before) || (!is_a && !is_base && !module.ends_with(b)))
       detail::fail(t, "is not called base_model.model.MODULE.lora_A.weight or .lora_B.weight");
     module.remove_prefix(before.size());
-    module.remove_suffix((std::min)(a.size(), module.size()));
+    module.remove_suffix((std::min)(is_base ? base.size() : a.size(), module.size()));
     const std::string own = from_hugging_face_name(module);
-    if (own.empty()) detail::fail(t, "the model has no module \"" + std::string(module) + "\"");
+    const auto matrix = std::find_if(table.begin(), table.end(), [&](const auto& m) { return m.name == own; });
+    if (matrix == table.end()) detail::fail(t, "the model has no module \"" + std::string(module) + "\" of its own");
+    if (is_base) {  // PEFT puts a copy of the classifier beside its adapter
+      if (t.shape != std::vector<index_t>{matrix->rows, matrix->cols})
+        detail::fail(t, "is " + detail::shape_of(t) + ", not of the model's shape");
+      continue;
+    }
     if (!config.targets(module)) detail::fail(t, "\"target_modules\" leave it out");
     const double rank = config.rank_of(module);
     const std::size_t rank_axis = is_a ? 0 : 1;
