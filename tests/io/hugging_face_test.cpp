@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "hone/io/hugging_face.hpp"
 
-#include "io/families.hpp"
+#include "io/support.hpp"
 
 using namespace hone;
 using namespace hone::io;
@@ -20,17 +20,6 @@ void write_text(const std::filesystem::path& path, const std::string& text) { wr
 
 }  // namespace
 
-TEST_CASE("folders of every family have the logits and the greedy text of Transformers") {
-  for (const char* name : {"llama", "llama3", "qwen2", "qwen3", "mistral"}) {
-    const family expected(name);
-    const checkpoint m = read_hugging_face(golden_file("families") / name);
-    INFO(name);
-    CHECK(m.nonfinite == 0);
-    CHECK(expected.error(m) <= 1e-4);
-    CHECK(expected.continuation(m) == expected.greedy);
-  }
-}
-
 TEST_CASE("a folder that is written is read as it was, in one file or several, in every format that holds it") {
   for (const char* name : {"llama", "llama3", "qwen2", "qwen3", "mistral"}) {
     const checkpoint m = read_hugging_face(golden_file("families") / name);  // whose numbers are bfloat16
@@ -41,31 +30,6 @@ TEST_CASE("a folder that is written is read as it was, in one file or several, i
       CHECK(again.config == m.config);
       CHECK(again.parameters == m.parameters);
     }
-  }
-}
-
-TEST_CASE("rows of a model with interleaved RoPE are moved: it says the same in halves") {
-  transformer::config c{.d_model = 24, .d_ff = 10, .n_layers = 2, .n_heads = 4, .n_kv_heads = 2, .vocab = 16, .max_seq = 32,
-                        .norm_eps = 1e-6};
-  for (int variant = 0; variant < 3; ++variant) {
-    c.qkv_bias = variant > 0;
-    c.output_bias = c.qk_norm = variant > 1;
-    c.head_width = variant > 1 ? 8 : 0;
-    const auto numbers = numbers_for(c);
-    const scratch_folder folder;
-    write_hugging_face(folder.path, c, numbers, format::float16);
-    const checkpoint m = read_hugging_face(folder.path);
-    CHECK(m.config.rope == transformer::rope_layout::half);
-    CHECK(m.parameters != numbers);
-    const std::vector<std::int32_t> tokens = {1, 5, 9, 2, 11, 15, 3, 3, 7};
-    const std::vector<index_t> offsets = {0, 9};
-    const transformer::decoder<double> own(c), other(m.config);
-    const std::vector<double> p(numbers.begin(), numbers.end()), q(m.parameters.begin(), m.parameters.end());
-    transformer::workspace<double> x(c, 9), y(m.config, 9);
-    own.forward(p, {tokens, offsets}, x);
-    other.forward(q, {tokens, offsets}, y);
-    for (index_t t = 0; t < 9; ++t)
-      for (index_t v = 0; v < c.vocab; ++v) REQUIRE(x.logits()(t, v) == Approx(y.logits()(t, v)).margin(1e-12));
   }
 }
 

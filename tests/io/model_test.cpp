@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "hone/io/model.hpp"
 
-#include "io/families.hpp"
+#include "io/support.hpp"
 
 using namespace hone;
 using namespace hone::io;
