@@ -20,6 +20,12 @@ void refused(std::string_view text, std::uint64_t at, const std::string& reason)
   CHECK(error->reason() == reason);
 }
 
+// Not inlined, where g++ warns of lengths that no text has.
+[[gnu::noinline]] std::string in_quotes(std::string_view text) { return std::string("\"").append(text).append("\""); }
+[[gnu::noinline]] std::string with(std::string_view field) {
+  return std::string(R"({"peft_type":"LORA","r":1,"lora_alpha":1,)").append(field).append("}");
+}
+
 /// A folder of one adapter of wq.0, rank 2, whose configuration and tensors are given.
 struct peft_folder {
   peft_folder() { tensor("model.layers.0.self_attn.q_proj.lora_A", {2, 8}); tensor("model.layers.0.self_attn.q_proj.lora_B", {8, 2}); }
@@ -120,7 +126,7 @@ TEST_CASE("peft: what was written is read back, whatever the layout of RoPE") {
     for (std::size_t i = 0; i < adapter.sites.size(); ++i) {
       CHECK(read.adapter.sites[i].name == adapter.sites[i].name);
       CHECK(read.adapter.sites[i].rank == adapter.sites[i].rank);
-      CHECK(read.adapter.sites[i].scale == adapter.sites[i].scale);
+      CHECK(read.adapter.sites[i].scale == Approx(adapter.sites[i].scale).epsilon(1e-15));
     }
     const peft_config config = parse_peft_config(to_text(read_file(folder / "adapter_config.json")), "f");
     CHECK(config.base_model == "some/model");
@@ -151,7 +157,7 @@ TEST_CASE("peft: an adapter that is not of the model is refused before there is 
   CHECK_THROWS_WITH(write([](auto& a) { a.sites[0].name = "wx.0"; }), Catch::Contains("wx.0: is not a linear map"));
   CHECK_THROWS_WITH(write([](auto& a) { a.sites[0].name = "tok_emb"; }), Catch::Contains("is not a linear map"));
   CHECK_THROWS_WITH(write([](auto& a) { a.sites[0].name = "wq.2"; }), Catch::Contains("is not a linear map"));
-  CHECK_THROWS_WITH(write([](auto& a) { a.sites[0].name = "wk.0"; }), Catch::Contains("is 8 x 8, the model's 4 x 8"));
+  CHECK_THROWS_WITH(write([](auto& a) { a.sites[0].name = "wv.0"; }), Catch::Contains("is 8 x 8, the model's 4 x 8"));
   CHECK_THROWS_WITH(write([](auto& a) { a.sites[1].name = a.sites[2].name; }), Catch::Contains("stands there twice"));
   CHECK_THROWS_WITH(write([](auto& a) { a.parameters.pop_back(); }), Catch::Contains("lies outside"));
   CHECK_THROWS_AS(write([](auto& a) { a.sites[0].scale = 0; }), std::invalid_argument);
@@ -205,32 +211,29 @@ TEST_CASE("peft: a configuration that is not one") {
   for (const char* alpha : {"0", "-1", "1e300", "\"8\"", "[]"})
     refused(R"({"peft_type":"LORA","r":1,"lora_alpha":)" + std::string(alpha) + "}", 26,
             "\"lora_alpha\" is not a positive number");
-  const auto with = [](const std::string& field) { return R"({"peft_type":"LORA","r":1,"lora_alpha":1,)" + field + "}"; };
   refused(with(R"("r":1)"), 41, "the key \"r\" stands there twice");
   refused(with(R"("use_rslora":1)"), 41, "\"use_rslora\" is not true or false");
   refused(with(R"("rank_pattern":[])"), 41, "\"rank_pattern\" is not an object");
-  refused(with(R"("rank_pattern":{"a":0})"), 57, "\"a\" is not a positive whole number");
-  refused(with(R"("alpha_pattern":{"a":"b"})"), 58, "\"a\" is not a positive number");
+  refused(with(R"("rank_pattern":{"a":0})"), 57, "\"rank_pattern\": \"a\" is not a positive whole number");
+  refused(with(R"("alpha_pattern":{"a":"b"})"), 58, "\"alpha_pattern\": \"a\" is not a positive number");
   for (const char* key : {".*q_proj", "(a|b)", "a$", "a^b", "[ab]", "a\\\\d", "a+", "a?", "a{2}"})
-    refused(with(R"("rank_pattern":{")" + std::string(key) + "\":1}"), 57,
-            "\"rank_pattern\": \"" + nlohmann::json::parse("\"" + std::string(key) + "\"").get<std::string>() +
-                "\" is more than a name");
+    refused(with(R"("rank_pattern":{)" + in_quotes(key) + ":1}"), 57,
+            "\"rank_pattern\": " + in_quotes(nlohmann::json::parse(in_quotes(key)).get<std::string>()) + " is more than a name");
   refused(with(R"("target_modules":7)"), 41, "\"target_modules\" is neither an array nor a string");
   refused(with(R"("target_modules":[7])"), 41, "\"target_modules\" holds something other than strings");
 }
 
 TEST_CASE("peft: what an adapter of linear maps cannot be is refused by name") {
-  const auto with = [](const std::string& field) { return R"({"peft_type":"LORA","r":1,"lora_alpha":1,)" + field + "}"; };
   for (const char* key : {"use_dora", "fan_in_fan_out", "lora_bias", "use_qalora"})
-    refused(with("\"" + std::string(key) + "\":true"), 41, "\"" + std::string(key) + "\" is not supported");
+    refused(with(in_quotes(key) + ":true"), 41, in_quotes(key) + " is not supported");
   for (const char* key : {"modules_to_save", "layer_replication", "trainable_token_indices", "target_parameters",
                           "alora_invocation_tokens", "arrow_config", "use_bdlora", "kasa_config", "monteclora_config"})
-    refused(with("\"" + std::string(key) + "\":[1]"), 41, "\"" + std::string(key) + "\" is not supported");
+    refused(with(in_quotes(key) + ":[1]"), 41, in_quotes(key) + " is not supported");
   for (const char* bias : {"\"all\"", "\"lora_only\"", "true"})
     refused(with("\"bias\":" + std::string(bias)), 41, "\"bias\" other than \"none\" is not supported");
   for (const char* initial : {"pissa", "pissa_niter_16", "olora", "corda", "loftq", "lora_ga"})
-    refused(with("\"init_lora_weights\":\"" + std::string(initial) + "\""), 41,
-            "\"" + std::string(initial) + "\" changed the base model's weights");
+    refused(with("\"init_lora_weights\":" + in_quotes(initial)), 41,
+            in_quotes(initial) + " changed the base model's weights");
 }
 
 TEST_CASE("peft: tensors that do not fit are refused with their names") {
@@ -239,31 +242,31 @@ TEST_CASE("peft: tensors that do not fit are refused with their names") {
     const peft_folder f;
     CHECK(!f.error_of(small_model));
   }
-  const auto with = [](const std::string& name, const std::vector<index_t>& shape, const std::string& reason,
+  const auto with_tensor = [](const std::string& name, const std::vector<index_t>& shape, const std::string& reason,
                        const hone::transformer::config& c = small_model) {
     peft_folder f;
     f.tensor(name, shape);
     f.refused(name, reason, c);
   };
   const std::string called = "is not called base_model.model.MODULE.lora_A.weight or .lora_B.weight";
-  with(k + "A", {2, 8}, "its other half is not there");
-  with(k + "B", {4, 2}, "its other half is not there");
-  with(k + "C", {2, 8}, called);
-  with(k + "A.default", {2, 8}, called);
-  with("model.embed_tokens.lora_embedding_A", {2, 5}, called);
-  with("model.layers.0.self_attn.k_proj", {4, 8}, called);
-  with("model.layers.2.self_attn.k_proj.lora_A", {2, 8},
+  with_tensor(k + "A", {2, 8}, "its other half is not there");
+  with_tensor(k + "B", {4, 2}, "its other half is not there");
+  with_tensor(k + "C", {2, 8}, called);
+  with_tensor(k + "A.default", {2, 8}, called);
+  with_tensor("model.embed_tokens.lora_embedding_A", {2, 5}, called);
+  with_tensor("model.layers.0.self_attn.k_proj", {4, 8}, called);
+  with_tensor("model.layers.2.self_attn.k_proj.lora_A", {2, 8},
        "the model has no module \"model.layers.2.self_attn.k_proj\" of its own");
-  with("layers.0.self_attn.k_proj.lora_A", {2, 8}, "the model has no module \"layers.0.self_attn.k_proj\" of its own");
-  with("model.layers.0.input_layernorm.lora_A", {1, 8}, "is 1 x 8, its configured rank is 2");
-  with(k + "A", {3, 8}, "is 3 x 8, its configured rank is 2");
-  with(k + "A", {2}, "is 2, its configured rank is 2");
-  with(k + "A", {}, "is of no size, its configured rank is 2");
-  with(k + "A", {2, 2, 2}, "is 2 x 2 x 2, its configured rank is 2");
+  with_tensor("layers.0.self_attn.k_proj.lora_A", {2, 8}, "the model has no module \"layers.0.self_attn.k_proj\" of its own");
+  with_tensor("model.layers.0.input_layernorm.lora_A", {1, 8}, "is 1 x 8, its configured rank is 2");
+  with_tensor(k + "A", {3, 8}, "is 3 x 8, its configured rank is 2");
+  with_tensor(k + "A", {2}, "is 2, its configured rank is 2");
+  with_tensor(k + "A", {}, "is of no size, its configured rank is 2");
+  with_tensor(k + "A", {2, 2, 2}, "is 2 x 2 x 2, its configured rank is 2");
   hone::transformer::config tied = small_model;
   tied.tie_embeddings = true;
-  with("lm_head.lora_A", {2, 8}, "the model has no module \"lm_head\" of its own", tied);
-  with("lm_head.base_layer", {6, 8}, "is 6 x 8, not of the model's shape");
+  with_tensor("lm_head.lora_A", {2, 8}, "the model has no module \"lm_head\" of its own", tied);
+  with_tensor("lm_head.base_layer", {6, 8}, "is 6 x 8, not of the model's shape");
   {
     peft_folder f;
     f.tensor(k + "A", {2, 9});
