@@ -67,10 +67,10 @@ inline peft_config parse_peft_config(std::string_view text, const std::string& f
     return found == root.end() || found->is_null() ? nullptr : &*found;
   };
   const auto quoted = [](std::string_view key) { return "\"" + std::string(key) + "\""; };
-  const auto positive = [&](const char* key, const std::string& where, const nlohmann::json& value, bool whole) {
+  const auto positive = [&](const std::string& where, const std::string& name, const nlohmann::json& value, bool whole) {
     const double number = value.is_number() ? value.template get<double>() : 0;
     if (!(number > 0 && number <= 1e9) || (whole && !value.is_number_unsigned()))
-      fail(where, quoted(key) + (whole ? " is not a positive whole number" : " is not a positive number"));
+      fail(where, name + (whole ? " is not a positive whole number" : " is not a positive number"));
     return number;
   };
 
@@ -93,8 +93,8 @@ inline peft_config parse_peft_config(std::string_view text, const std::string& f
   peft_config config;
   for (const char* key : {"r", "lora_alpha"})
     if (field(key) == nullptr) fail("", "no field " + quoted(key));
-  config.rank = static_cast<index_t>(positive("r", "r", root["r"], true));
-  config.alpha = positive("lora_alpha", "lora_alpha", root["lora_alpha"], false);
+  config.rank = static_cast<index_t>(positive("r", quoted("r"), root["r"], true));
+  config.alpha = positive("lora_alpha", quoted("lora_alpha"), root["lora_alpha"], false);
   if (const nlohmann::json* value = field("use_rslora")) {
     if (!value->is_boolean()) fail("use_rslora", "\"use_rslora\" is not true or false");
     config.use_rslora = value->template get<bool>();
@@ -105,15 +105,15 @@ inline peft_config parse_peft_config(std::string_view text, const std::string& f
     if (value != nullptr && !value->is_object()) fail(name, quoted(name) + " is not an object");
     if (value != nullptr)
       for (const auto& [key, number] : value->items()) {
-        const std::string where = std::string(name) + "/" + key;
+        const std::string where = std::string(name) + "/" + key, both = quoted(name) + ": " + quoted(key);
         std::string plain;
         for (std::size_t i = 0; i < key.size(); ++i) {
           if (key.compare(i, 2, "\\.") == 0) continue;  // an escaped dot is a dot
           if (std::string_view("\\*+?[](){}|$").find(key[i]) != std::string_view::npos || (key[i] == '^' && i > 0))
-            fail(where, quoted(name) + ": " + quoted(key) + " is more than a name");
+            fail(where, both + " is more than a name");
           plain += key[i];
         }
-        by_place.push_back({document.where(where), {plain, positive(name, where, number, whole)}});
+        by_place.push_back({document.where(where), {plain, positive(where, both, number, whole)}});
       }
     std::sort(by_place.begin(), by_place.end());
     peft_config::pattern numbers;
@@ -189,7 +189,8 @@ struct peft_options {
 
 /// Writes an adapter of a model of configuration @p c as PEFT does: to adapter_model.safetensors and, last,
 /// adapter_config.json in @p folder, which is made where it is not there. Rank and alpha of the first site stand in
-/// the configuration, those of sites that differ in its patterns.
+/// the configuration, those of sites that differ in its patterns; alpha = scale * rank is rounded, so that a scale may
+/// come back with another last bit.
 /// @throws std::invalid_argument, before anything is written, if a site is not a linear map of the model with its shape,
 ///         its numbers are not there, or base_model is not UTF-8; std::system_error.
 inline void write_peft(const std::filesystem::path& folder, const transformer::config& c,
@@ -198,8 +199,8 @@ inline void write_peft(const std::filesystem::path& folder, const transformer::c
   detail::disassembled numbers(c, adapter, transformer::rope_layout::half, function);
   detail::json_string(options.base_model, function);
   const auto alpha_of = [](const lora::site& s) {
-    const double alpha = s.scale * static_cast<double>(s.rank), whole = std::round(alpha);
-    return whole / static_cast<double>(s.rank) == s.scale ? whole : alpha;  // 0.1 * 3 is not 0.3
+    const double rank = static_cast<double>(s.rank), alpha = s.scale * rank, whole = std::round(alpha);
+    return whole / rank == s.scale ? whole : alpha;  // 16 / 3 * 3 may not be 16
   };
   const auto number = [](double x) -> nlohmann::json {
     if (std::round(x) == x && x < 1e9) return static_cast<std::int64_t>(x);

@@ -88,7 +88,8 @@ inline stored_adapter assemble(const transformer::config& c, const std::map<std:
 /// The numbers of an adapter as a file wants them: B's rows of q and k laid out as @p stored.
 class disassembled {
  public:
-  /// @throws std::invalid_argument, naming the site, if it is not a matrix of the model, or its numbers are not there.
+  /// @throws std::invalid_argument, naming the site, if it is not a matrix of the model, comes twice, or its numbers are
+  ///         not there.
   disassembled(const transformer::config& c, const lora::adapter<float>& adapter, transformer::rope_layout stored,
                const char* function)
       : adapter_(adapter) {
@@ -102,6 +103,9 @@ class disassembled {
       invalid_argument_unless(found != table.end() && (found->kind == transformer::tensor_kind::linear ||
                                                        found->kind == transformer::tensor_kind::classifier),
                               function, s.name.c_str(), "is not a linear map of the model");
+      invalid_argument_unless(std::count_if(adapter.sites.begin(), adapter.sites.end(),
+                                            [&](const lora::site& other) { return other.name == s.name; }) == 1,
+                              function, s.name.c_str(), "stands there twice");
       invalid_argument_unless(found->rows == s.outputs && found->cols == s.inputs, function, s.name.c_str(),
                               "is %td x %td, the model's %td x %td", s.outputs, s.inputs, found->rows, found->cols);
       invalid_argument_unless(s.offset >= 0 && s.offset <= available - s.size(), function, s.name.c_str(),
