@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 /// Text from a llama2.c checkpoint, to stdout as it comes.
 #include "hone/io/llama2c.hpp"
-#include "hone/io/tokenizer.hpp"
+#include "hone/io/read_tokenizer.hpp"
 #include "hone/transformer/generate.hpp"
 #include "support/program.hpp"
 
@@ -12,7 +12,7 @@ int main(int argc, char** argv) {
   hone::transformer::generation_options options;
   CLI::App app("Text from a llama2.c checkpoint.", "generate");
   app.add_option("--checkpoint", checkpoint_file, "llama2.c checkpoint, version 0 or 1")->required();
-  app.add_option("--tokenizer", tokenizer_file, "its tokenizer.bin")->required();
+  app.add_option("--tokenizer", tokenizer_file, "its tokenizer.bin or tokenizer.json")->required();
   app.add_option("--prompt", prompt, "what the text begins with");
   app.add_option("--tokens", options.max_tokens, "how many tokens to add")
       ->check(CLI::NonNegativeNumber)
@@ -39,25 +39,30 @@ int main(int argc, char** argv) {
 
     const std::vector<std::int32_t> tokens = tokenizer.encode(prompt);
     const hone::index_t offsets[] = {0, static_cast<hone::index_t>(tokens.size())};
-    const std::int32_t stop[] = {hone::io::tokenizer::begin_of_text, hone::io::tokenizer::end_of_text};
+    std::vector<std::int32_t> stop;
+    for (const auto id : {tokenizer.bos(), tokenizer.eos()})
+      if (id) stop.push_back(*id);
     options.stop = stop;
+    if (tokens.empty()) throw std::runtime_error("--prompt: an empty one, and the tokenizer has no begin of text");
     struct stopped_by_user {};
+    const auto put = [](const std::string& shown) {
+      std::fwrite(shown.data(), 1, shown.size(), stdout);
+      std::fflush(stdout);
+    };
     if (std::ssize(tokens) > checkpoint.config.max_seq)
       throw std::runtime_error(program::text("a prompt of %zu tokens does not fit the model's %td", tokens.size(),
                                              checkpoint.config.max_seq));
     validate(options.sampling);
-    std::int32_t previous = tokens.back();
+    hone::io::text_stream text(tokenizer, tokens);
     std::fputs(prompt.c_str(), stdout);
     try {
       (void)generate({tokens, offsets}, options, hone::serial{}, [&](hone::index_t, std::int32_t token) {
         if (program::interrupted()) throw stopped_by_user{};
-        const std::string_view piece = tokenizer.decode(token, previous);
-        std::fwrite(piece.data(), 1, piece.size(), stdout);
-        std::fflush(stdout);
-        previous = token;
+        put(text(token));
       });
     } catch (const stopped_by_user&) {
     }
+    put(text.rest());
     std::fputc('\n', stdout);
     return program::interrupted() ? 130 : 0;
   });
