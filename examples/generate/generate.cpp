@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 /// Text from a model, to stdout as it comes: a Hugging Face folder, a GGUF file or a llama2.c checkpoint.
 #include "hone/io/model.hpp"
-#include "hone/io/tokenizer.hpp"
+#include "hone/io/read_tokenizer.hpp"
 #include "hone/transformer/generate.hpp"
 #include "support/program.hpp"
 
@@ -32,7 +32,7 @@ int main(int argc, char** argv) {
   hone::transformer::generation_options options;
   CLI::App app("Text from a model.", "generate");
   app.add_option("--model,--checkpoint", model_path, "Hugging Face folder, GGUF file, or llama2.c checkpoint")->required();
-  auto* tokenizer_option = app.add_option("--tokenizer", tokenizer_file, "its tokenizer.bin");
+  auto* tokenizer_option = app.add_option("--tokenizer", tokenizer_file, "its tokenizer.bin or tokenizer.json; else the one that the model brings along");
   auto* prompt_option = app.add_option("--prompt", prompt, "what the text begins with");
   app.add_option("--ids", ids, "the prompt as token ids, 1,2,3; the text is then printed as ids")
       ->delimiter(',')
@@ -54,14 +54,16 @@ int main(int argc, char** argv) {
   CLI11_PARSE(app, argc, argv);
 
   return program::run("generate", [&] {
-    if (tokenizer_file.empty() && ids.empty()) throw std::runtime_error("--tokenizer or --ids is required");
     auto model = hone::io::read_model(model_path);
     hone::transformer::config& c = model.config;
     std::optional<hone::io::tokenizer> tokenizer;
-    if (!tokenizer_file.empty()) tokenizer = hone::io::read_tokenizer(tokenizer_file, c.vocab);
+    if (ids.empty())
+      tokenizer = tokenizer_file.empty() ? hone::io::read_model_tokenizer(model_path, c.vocab)
+                                         : hone::io::read_tokenizer(tokenizer_file, c.vocab);
     if (model.nonfinite > 0)
       throw std::runtime_error(model_path + ": " + std::to_string(model.nonfinite) + " parameters are not finite");
     if (tokenizer) ids = tokenizer->encode(prompt);
+    if (ids.empty()) throw std::runtime_error("--prompt: an empty one, and the tokenizer has no begin of text");
     for (const std::int32_t id : ids)
       if (id < 0 || id >= c.vocab)
         throw std::runtime_error(program::text("--ids: %d is not in the model's vocabulary of %td", id, c.vocab));
@@ -73,22 +75,29 @@ int main(int argc, char** argv) {
     const hone::transformer::decoder<float> decoder(c);
     const hone::transformer::generator<float> generate(decoder, model.parameters);
     const hone::index_t offsets[] = {0, std::ssize(ids)};
-    const tokens stop = {hone::io::tokenizer::begin_of_text, hone::io::tokenizer::end_of_text};
-    if (tokenizer) options.stop = stop;
+    tokens stop;
+    std::optional<hone::io::text_stream> text;
+    if (tokenizer) {
+      text.emplace(*tokenizer, ids);
+      for (const auto id : {tokenizer->bos(), tokenizer->eos()})
+        if (id) stop.push_back(*id);
+    }
+    options.stop = stop;
     struct stopped_by_user {};
-    std::int32_t previous = ids.back();
+    const auto put = [](const std::string& shown) {
+      std::fwrite(shown.data(), 1, shown.size(), stdout);
+      std::fflush(stdout);
+    };
     if (!logits_file.empty()) write_logits(logits_file, generate, c, ids);
     std::fputs(prompt.c_str(), stdout);
     try {
       (void)generate({ids, offsets}, options, hone::serial{}, [&](hone::index_t, std::int32_t token) {
         if (program::interrupted()) throw stopped_by_user{};
-        const std::string piece = tokenizer ? std::string(tokenizer->decode(token, previous)) : std::to_string(token) + " ";
-        std::fwrite(piece.data(), 1, piece.size(), stdout);
-        std::fflush(stdout);
-        previous = token;
+        put(text ? (*text)(token) : std::to_string(token) + " ");
       });
     } catch (const stopped_by_user&) {
     }
+    if (text) put(text->rest());
     std::fputc('\n', stdout);
     return program::interrupted() ? 130 : 0;
   });

@@ -2,7 +2,7 @@
 // What docs/io.md shows, in a folder with small files of the names that it uses.
 #include "hone/io/json_lines.hpp"
 #include "hone/io/llama2c.hpp"
-#include "hone/io/tokenizer.hpp"
+#include "hone/io/read_tokenizer.hpp"
 
 #include "io/support.hpp"
 
