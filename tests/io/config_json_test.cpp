@@ -109,6 +109,7 @@ TEST_CASE("the window of Qwen begins behind its first layers, in the words of ei
   CHECK(parse(with(with(on, "layer_types", layers), "max_window_layers", 3)) == c);
   CHECK(parse(with(with(on, "use_sliding_window", false), "layer_types", json(std::vector<std::string>(24, "full_attention")))).window == 0);
   CHECK(parse(with(on, "layer_types", json(std::vector<std::string>(24, "full_attention")))).window == 0);
+  CHECK(parse(with(mistral_7b, "layer_types", {"full_attention"})) == parse(mistral_7b));
 }
 
 TEST_CASE("RoPE is that of either version of the file") {

@@ -8,6 +8,8 @@
 #include "support/catch.hpp"
 #include "transformer/support.hpp"
 
+#include <map>
+
 using namespace hone;
 using namespace hone::transformer;
 
@@ -336,4 +338,32 @@ TEST_CASE("adapters that do not fit the model are refused by the name of their s
   CHECK_THROWS_WITH(adapted.merged(few), Catch::Contains("adapter: has 3"));
   adapted.forward(adapter, {tokens, offsets}, w);
   CHECK_THROWS_WITH(adapted.backward(adapter, {tokens, offsets}, w, few), Catch::Contains("gradient: has 3"));
+}
+
+TEST_CASE("docs: a model under an adapter, and an observer of it") {
+  const config c = small_models()[0];
+  const decoder<float> model(c);
+  const auto parameters = normals<float>(model.parameters(), 1, 0.4);
+  const text t(c);
+  const auto& [offsets, tokens, targets] = t;
+  const auto loss = [&](microbatch<float>& part) {
+    return loss::likelihood(part.activations.logits(), part.rows_of<std::int32_t>(t.targets));
+  };
+  const auto adapter = normals<float>(2 * 4 * (12 + 12) + 2 * 4 * (12 + 4), 2, 0.2);
+  std::vector<float> gradient(adapter.size(), 0.0f);
+  const adapted_decoder<float> adapted(model, parameters, adapter_sites(c, {role::wq, role::wv}, 4, 2.0));
+  gradient_lanes<float> lanes(adapted, 128);
+  accumulate_gradient(adapted, adapter, {tokens, offsets}, loss, lanes, gradient);  // dA and dB
+  const generator<float> generate(adapted, adapter);                                // merged into its snapshot
+  const std::vector<float> plain = adapted.merged(adapter);                         // a model without adapter
+  CHECK(squared_norm(gradient) > 0);
+  CHECK(plain != parameters);
+
+  workspace<float> w(c, 24);
+  std::map<std::string, std::pair<index_t, index_t>> seen;
+  model.forward(parameters, {tokens, offsets}, w, [&](index_t tensor, const auto& inputs, const auto& outputs) {
+    seen[model.table()[static_cast<std::size_t>(tensor)].name] = {inputs.cols(), outputs.cols()};
+  });
+  CHECK(seen.size() == 15);
+  CHECK(seen.at("w2.1") == std::pair<index_t, index_t>(20, 12));
 }

@@ -97,12 +97,10 @@ inline void read_rope(const config_fields& in, transformer::config& c) {
 /// The window, and the layers that do without.
 inline void read_window(const config_fields& in, const std::string& type, transformer::config& c) {
   if (type == "llama") return;
-  if (type == "mistral") {
+  if (type == "mistral" || in.boolean("use_sliding_window"))
     c.window = in.has("sliding_window") ? in.whole("sliding_window", 0) : 4096;
-  } else if (in.boolean("use_sliding_window")) {
-    c.window = in.has("sliding_window") ? in.whole("sliding_window", 0) : 4096;
-    c.full_layers = c.window == 0 ? 0 : in.whole("max_window_layers", 28);
-  }
+  if (type == "mistral") return;  // whose layers are all alike
+  c.full_layers = c.window == 0 ? 0 : in.whole("max_window_layers", 28);
   const nlohmann::json* layers = in.find("layer_types");
   if (layers == nullptr) return;
   if (!layers->is_array() || std::cmp_not_equal(layers->size(), c.n_layers))
