@@ -96,7 +96,7 @@ done
 refused 'tokenizer.json: No such file' "$programs/generate" --model "$families/qwen3"
 refused 'a checkpoint of llama2.c has no tokenizer' "$programs/generate" --model model.bin
 refused "--ids: 64 is not in the model's vocabulary of 64" "$programs/generate" --model "$families/qwen3" --ids 1,64
-refused '--ids excludes --prompt' "$programs/generate" --model "$families/qwen3" --ids 1 --prompt x
+refused '--prompt excludes --ids' "$programs/generate" --model "$families/qwen3" --ids 1 --prompt x
 
 unlearn=("$programs/unlearn" --checkpoint model.bin --tokenizer tokens.bin --forget forget.json --retain retain.json --retain-limit 4)
 for objective in grad_ascent grad_diff npo simnpo dpo idk ihl rmu undial wga satimp; do

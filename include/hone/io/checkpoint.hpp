@@ -23,8 +23,8 @@ constexpr bool has_rope_rows(transformer::role r) {
 /// The model of configuration @p c from the tensors of a file, sorted by name.
 /// @param name_of what the file calls a tensor of the table: name_of(const transformer::tensor&) -> std::string.
 /// @param passed_over whether a tensor that the model does not have may be there: passed_over(std::string_view) -> bool.
-/// @throws format_error, before memory is allocated for them, if a tensor is missing, has another shape, or is more than
-///         the model has.
+/// @throws format_error, before memory is allocated for them, if @p c is no model, or a tensor is missing, has another
+///         shape, or is more than the model has.
 /// @note One pass over the bytes.
 template <class Name, class PassedOver>
 checkpoint gather_checkpoint(const transformer::config& c, std::span<const stored_tensor> tensors,
@@ -35,7 +35,12 @@ checkpoint gather_checkpoint(const transformer::config& c, std::span<const store
   };
   if (std::cmp_greater(c.n_layers, tensors.size()))
     fail(std::to_string(c.n_layers) + " layers in " + std::to_string(tensors.size()) + " tensors");
-  const std::vector<transformer::tensor> table = transformer::tensor_table(c);
+  std::vector<transformer::tensor> table;
+  try {
+    table = transformer::tensor_table(c);
+  } catch (const std::invalid_argument& error) {
+    fail(error.what());
+  }
   std::vector<const stored_tensor*> sources;
   std::vector<bool> wanted(tensors.size());
   for (const transformer::tensor& t : table) {
