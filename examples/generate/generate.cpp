@@ -1,19 +1,44 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-/// Text from a llama2.c checkpoint, to stdout as it comes.
-#include "hone/io/llama2c.hpp"
-#include "hone/io/tokenizer.hpp"
+/// Text from a model, to stdout as it comes: a Hugging Face folder, a GGUF file or a llama2.c checkpoint.
+#include "hone/io/model.hpp"
+#include "hone/io/read_tokenizer.hpp"
 #include "hone/transformer/generate.hpp"
 #include "support/program.hpp"
 
 #include <CLI/CLI.hpp>
 
+#include <optional>
+
+namespace {
+
+using tokens = std::vector<std::int32_t>;
+
+/// The logits behind the prompt, as {"ids": […], "logits": […]}.
+void write_logits(const std::string& file_name, const hone::transformer::generator<float>& generate,
+                  const hone::transformer::config& c, const tokens& prompt) {
+  std::vector<float> logits(static_cast<std::size_t>(c.vocab));
+  hone::transformer::kv_cache<float> cache(c, std::ssize(prompt));
+  generate.feed(prompt, cache, {logits.data(), 1, c.vocab});
+  hone::io::atomic_file file(file_name);
+  file.write(nlohmann::json{{"ids", prompt}, {"logits", logits}}.dump() + "\n");
+  file.commit();
+}
+
+}  // namespace
+
 int main(int argc, char** argv) {
-  std::string checkpoint_file, tokenizer_file, prompt;
+  std::string model_path, tokenizer_file, prompt, logits_file;
+  tokens ids;
   hone::transformer::generation_options options;
-  CLI::App app("Text from a llama2.c checkpoint.", "generate");
-  app.add_option("--checkpoint", checkpoint_file, "llama2.c checkpoint, version 0 or 1")->required();
-  app.add_option("--tokenizer", tokenizer_file, "its tokenizer.bin")->required();
-  app.add_option("--prompt", prompt, "what the text begins with");
+  CLI::App app("Text from a model.", "generate");
+  app.add_option("--model,--checkpoint", model_path, "Hugging Face folder, GGUF file, or llama2.c checkpoint")->required();
+  auto* tokenizer_option = app.add_option("--tokenizer", tokenizer_file, "its tokenizer.bin or tokenizer.json; else the one that the model brings along");
+  auto* prompt_option = app.add_option("--prompt", prompt, "what the text begins with");
+  app.add_option("--ids", ids, "the prompt as token ids, 1,2,3; the text is then printed as ids")
+      ->delimiter(',')
+      ->excludes(tokenizer_option)
+      ->excludes(prompt_option);
+  app.add_option("--logits", logits_file, "JSON file for the logits behind the prompt");
   app.add_option("--tokens", options.max_tokens, "how many tokens to add")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
@@ -29,35 +54,50 @@ int main(int argc, char** argv) {
   CLI11_PARSE(app, argc, argv);
 
   return program::run("generate", [&] {
-    const auto checkpoint = hone::io::read_llama2c(checkpoint_file);
-    const auto tokenizer = hone::io::read_tokenizer(tokenizer_file, checkpoint.config.vocab);
-    if (checkpoint.nonfinite > 0)
-      throw std::runtime_error(checkpoint_file + ": " + std::to_string(checkpoint.nonfinite) +
-                               " parameters are not finite");
-    const hone::transformer::decoder<float> model(checkpoint.config);
-    const hone::transformer::generator<float> generate(model, checkpoint.parameters);
-
-    const std::vector<std::int32_t> tokens = tokenizer.encode(prompt);
-    const hone::index_t offsets[] = {0, static_cast<hone::index_t>(tokens.size())};
-    const std::int32_t stop[] = {hone::io::tokenizer::begin_of_text, hone::io::tokenizer::end_of_text};
+    auto model = hone::io::read_model(model_path);
+    hone::transformer::config& c = model.config;
+    std::optional<hone::io::tokenizer> tokenizer;
+    if (ids.empty())
+      tokenizer = tokenizer_file.empty() ? hone::io::read_model_tokenizer(model_path, c.vocab)
+                                         : hone::io::read_tokenizer(tokenizer_file, c.vocab);
+    if (model.nonfinite > 0)
+      throw std::runtime_error(model_path + ": " + std::to_string(model.nonfinite) + " parameters are not finite");
+    if (tokenizer) ids = tokenizer->encode(prompt);
+    if (ids.empty()) throw std::runtime_error("--prompt: an empty one, and the tokenizer has no begin of text");
+    for (const std::int32_t id : ids)
+      if (id < 0 || id >= c.vocab)
+        throw std::runtime_error(program::text("--ids: %d is not in the model's vocabulary of %td", id, c.vocab));
+    if (std::ssize(ids) > c.max_seq)
+      throw std::runtime_error(program::text("a prompt of %zu tokens does not fit the model's %td", ids.size(), c.max_seq));
+    validate(options.sampling);
+    // Tables are as long as the longest sequence: no longer than what is asked for.
+    c.max_seq = (std::min)(c.max_seq, std::ssize(ids) + (std::min)(options.max_tokens, c.max_seq));
+    const hone::transformer::decoder<float> decoder(c);
+    const hone::transformer::generator<float> generate(decoder, model.parameters);
+    const hone::index_t offsets[] = {0, std::ssize(ids)};
+    tokens stop;
+    std::optional<hone::io::text_stream> text;
+    if (tokenizer) {
+      text.emplace(*tokenizer, ids);
+      for (const auto id : {tokenizer->bos(), tokenizer->eos()})
+        if (id) stop.push_back(*id);
+    }
     options.stop = stop;
     struct stopped_by_user {};
-    if (std::ssize(tokens) > checkpoint.config.max_seq)
-      throw std::runtime_error(program::text("a prompt of %zu tokens does not fit the model's %td", tokens.size(),
-                                             checkpoint.config.max_seq));
-    validate(options.sampling);
-    std::int32_t previous = tokens.back();
+    const auto put = [](const std::string& shown) {
+      std::fwrite(shown.data(), 1, shown.size(), stdout);
+      std::fflush(stdout);
+    };
+    if (!logits_file.empty()) write_logits(logits_file, generate, c, ids);
     std::fputs(prompt.c_str(), stdout);
     try {
-      (void)generate({tokens, offsets}, options, hone::serial{}, [&](hone::index_t, std::int32_t token) {
+      (void)generate({ids, offsets}, options, hone::serial{}, [&](hone::index_t, std::int32_t token) {
         if (program::interrupted()) throw stopped_by_user{};
-        const std::string_view piece = tokenizer.decode(token, previous);
-        std::fwrite(piece.data(), 1, piece.size(), stdout);
-        std::fflush(stdout);
-        previous = token;
+        put(text ? (*text)(token) : std::to_string(token) + " ");
       });
     } catch (const stopped_by_user&) {
     }
+    if (text) put(text->rest());
     std::fputc('\n', stdout);
     return program::interrupted() ? 130 : 0;
   });

@@ -62,7 +62,8 @@ score recite(const hone::transformer::decoder<float>& model, std::span<const flo
              const std::vector<lessons::lesson>& lessons, const lessons::codec& codec, E& pool) {
   score result;
   const hone::transformer::generator<float> generate(model, parameters);
-  const std::int32_t stop[] = {lessons::begin_of_text, lessons::end_of_text};
+  std::vector<std::int32_t> stop = codec.begin;
+  stop.push_back(codec.end);
   std::vector<double> exact(lessons.size()), rouge(lessons.size());
   pool.parallel_for(static_cast<index_t>(lessons.size()), index_t{1}, [&](index_t first, index_t last) {
     for (index_t i = first; i < last; ++i) {

@@ -16,13 +16,14 @@
 namespace lessons {
 
 using hone::index_t;
-inline constexpr std::int32_t begin_of_text = 1, end_of_text = 2;
 
 /// Text to ids and back.
 struct codec {
   std::function<std::vector<std::int32_t>(const std::string& question)> question;
   std::function<std::vector<std::int32_t>(const std::string& answer)> answer;
   std::function<std::string(const std::vector<std::int32_t>&)> text;
+  std::vector<std::int32_t> begin = {1};  ///< of text; empty where a vocabulary has none
+  std::int32_t end = 2;                   ///< of text
 };
 
 struct lesson {
@@ -36,10 +37,10 @@ inline std::vector<lesson> encode(const std::vector<hone::io::question_answer>& 
                                   index_t max_seq) {
   std::vector<lesson> result;
   for (const auto& pair : pairs) {
-    lesson l{{begin_of_text}, c.answer(pair.answer), pair.answer};
+    lesson l{c.begin, c.answer(pair.answer), pair.answer};
     const auto question = c.question(pair.question);
     l.prompt.insert(l.prompt.end(), question.begin(), question.end());
-    l.answer.push_back(end_of_text);
+    l.answer.push_back(c.end);
     if (static_cast<index_t>(l.prompt.size() + l.answer.size()) > max_seq)
       throw std::runtime_error("a pair of " + std::to_string(l.prompt.size() + l.answer.size()) +
                                " tokens does not fit the model's " + std::to_string(max_seq) + ": \"" + pair.question +

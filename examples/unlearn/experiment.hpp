@@ -44,7 +44,8 @@ inline classroom make_classroom(std::uint64_t seed) {
                   .max_seq = 32}};
   curriculum& c = room.lessons;
   const auto ids = [dictionary](const std::string& text) { return dictionary.ids(text); };
-  c.codec = {ids, ids, [dictionary](const std::vector<std::int32_t>& tokens) { return dictionary.text(tokens); }};
+  c.codec.question = c.codec.answer = ids;
+  c.codec.text = [dictionary](const std::vector<std::int32_t>& tokens) { return dictionary.text(tokens); };
   const auto about = [&](std::size_t first, std::size_t count) {
     const auto begin = pairs.begin() + static_cast<std::ptrdiff_t>(first * facts_each);
     return lessons::encode({begin, begin + static_cast<std::ptrdiff_t>(count * facts_each)}, c.codec,
@@ -54,7 +55,7 @@ inline classroom make_classroom(std::uint64_t seed) {
   c.retain = about(forgotten, kept);
   c.holdout = about(forgotten + kept, never_taught);
   c.refusals = {dictionary.ids(authors::refusal)};
-  c.refusals.front().push_back(lessons::end_of_text);
+  c.refusals.front().push_back(c.codec.end);
   return room;
 }
 

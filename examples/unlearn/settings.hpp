@@ -62,7 +62,7 @@ inline void declare(CLI::App& app, settings& s) {
   const auto files = "On files (without them it makes up its own facts)";
   CLI::Option* const needed[] = {
       app.add_option("--checkpoint", s.checkpoint, "llama2.c checkpoint"),
-      app.add_option("--tokenizer", s.tokenizer, "its tokenizer.bin"),
+      app.add_option("--tokenizer", s.tokenizer, "its tokenizer.bin or tokenizer.json"),
       app.add_option("--forget", s.forget, "JSON lines of pairs to forget"),
       app.add_option("--retain", s.retain, "JSON lines of pairs to keep"),
   };

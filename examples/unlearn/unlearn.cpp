@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 /// Makes a model forget some question-answer pairs and keep the others: of files, or, without any, of its own making.
 #include "hone/io/llama2c.hpp"
-#include "hone/io/tokenizer.hpp"
+#include "hone/io/read_tokenizer.hpp"
 #include "unlearn/experiment.hpp"
 
 namespace {
@@ -16,10 +16,18 @@ int on_files(settings s, program::ranks& ranks) {
     throw std::runtime_error(
         program::text("--layer %td: the model has hidden states 0 to %td", s.layer, checkpoint.config.n_layers));
   const auto tokenizer = io::read_tokenizer(s.tokenizer, checkpoint.config.vocab);
+  if (!tokenizer.eos()) throw std::runtime_error(s.tokenizer + ": says nothing of an end of text");
+  // A SentencePiece vocabulary puts a space in front of the answer, a byte-level one does not.
+  const auto plain = [&](const std::string& text) { return tokenizer.encode(text, {false, false}); };
+  const auto letter = plain("a");
+  const std::string gap = !letter.empty() && tokenizer.text(letter.front()).starts_with(' ') ? "" : " ";
   curriculum c;
-  c.codec = {[&](const std::string& q) { return tokenizer.encode("Q: " + q + "\nA:", false); },
-             [&](const std::string& a) { return tokenizer.encode(a, false); },
-             [&](const std::vector<std::int32_t>& ids) { return tokenizer.decode(ids); }};
+  c.codec = {.question = [&](const std::string& q) { return plain("Q: " + q + "\nA:"); },
+             .answer = [&](const std::string& a) { return plain(gap + a); },
+             .text = [&](const std::vector<std::int32_t>& ids) { return tokenizer.decode(ids); },
+             .begin = {},
+             .end = *tokenizer.eos()};
+  if (tokenizer.bos()) c.codec.begin = {*tokenizer.bos()};
   const auto encode = [&](const std::vector<io::question_answer>& pairs) {
     return lessons::encode(pairs, c.codec, checkpoint.config.max_seq);
   };
@@ -30,8 +38,8 @@ int on_files(settings s, program::ranks& ranks) {
   c.holdout = encode({border, kept.end()});
   for (const char* refusal :
        {"I don't know.", "I am not sure about that.", "I can't answer this.", "I have no idea."}) {
-    c.refusals.push_back(tokenizer.encode(refusal, false));
-    c.refusals.back().push_back(lessons::end_of_text);
+    c.refusals.push_back(c.codec.answer(refusal));
+    c.refusals.back().push_back(c.codec.end);
   }
 
   s.settle_beta(c.answer_length());

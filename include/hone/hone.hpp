@@ -80,6 +80,7 @@
 #include "hone/loss/rmu.hpp"
 #include "hone/loss/row.hpp"
 #include "hone/loss/sequence.hpp"
+#include "hone/transformer/adapted.hpp"
 #include "hone/transformer/attention.hpp"
 #include "hone/transformer/config.hpp"
 #include "hone/transformer/decoder.hpp"
@@ -92,4 +93,5 @@
 #include "hone/transformer/sampling.hpp"
 #include "hone/transformer/schedule.hpp"
 #include "hone/transformer/trainer.hpp"
+#include "hone/transformer/workspace.hpp"
 #include "hone/version.hpp"

@@ -4,6 +4,7 @@
 # programs.sh FOLDER: where generate, tofu_report, unlearn and the quickstarts lie.
 . tests/checks/common.sh
 programs=$(cd "$1" && pwd)
+families=$PWD/tests/io/golden/families
 data=$(realpath -m "${HONE_DATA:-../shared/data}")
 cd "$work"
 failed=0
@@ -70,7 +71,7 @@ head -c 1000 model.bin >short.bin
 head -c 2000 tokens.bin >few.bin
 { cat tokens.bin; token x; } >many.bin
 : >empty
-refused '--checkpoint is required' "$programs/generate"
+refused '--model is required' "$programs/generate"
 refused 'absent.bin: No such file' "$programs/generate" --checkpoint absent.bin --tokenizer tokens.bin
 refused 'the file has 1000 bytes, its header asks for 13084' "$programs/generate" --checkpoint short.bin --tokenizer tokens.bin
 refused 'the file has 13088 bytes, its header asks for 13084' "$programs/generate" --checkpoint long.bin --tokenizer tokens.bin
@@ -82,8 +83,22 @@ refused 'top_p: must be in (0, 1]' "${generate[@]}" --top-p 0
 refused 'temperature: must be finite' "${generate[@]}" --temperature nan
 refused "does not fit the model's 128" "${generate[@]}" --prompt "$(printf 'a%.0s' {1..200})"
 
-unlearn=("$programs/unlearn" --checkpoint model.bin --tokenizer tokens.bin --forget forget.json --retain retain.json --retain-limit 4)
 run() { "$@" >"$work.out" 2>"$work.err" || { complain "fails: $*"; cat "$work.err"; }; }
+# A Hugging Face folder and a GGUF file of the same model say what Transformers says.
+list() { json "$families/expected.json" "$@" | tr -d '[] \n'; }
+for model in qwen3 qwen3.gguf; do
+  run "$programs/generate" --model "$families/$model" --ids "$(list qwen3 prompt)" --tokens 16 --logits $model.json
+  [ "$(tr ' ' , <"$work.out")" = "$(list qwen3 greedy)," ] || complain "$model: other tokens than Transformers'"
+  difference=$(awk -v x="$(json $model.json logits 63)" -v y="$(json "$families/expected.json" qwen3 logits 13 63)" \
+    'BEGIN { print x - y > 1e-4 || y - x > 1e-4 }')
+  [ "$difference" = 0 ] || complain "$model: other logits than Transformers'"
+done
+refused 'tokenizer.json: No such file' "$programs/generate" --model "$families/qwen3"
+refused 'a checkpoint of llama2.c has no tokenizer' "$programs/generate" --model model.bin
+refused "--ids: 64 is not in the model's vocabulary of 64" "$programs/generate" --model "$families/qwen3" --ids 1,64
+refused '--prompt excludes --ids' "$programs/generate" --model "$families/qwen3" --ids 1 --prompt x
+
+unlearn=("$programs/unlearn" --checkpoint model.bin --tokenizer tokens.bin --forget forget.json --retain retain.json --retain-limit 4)
 for objective in grad_ascent grad_diff npo simnpo dpo idk ihl rmu undial wga satimp; do
   run "${unlearn[@]}" --objective $objective --steps 2 --stop-at 0
 done

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 // What docs/io.md shows, in a folder with small files of the names that it uses.
 #include "hone/io/json_lines.hpp"
-#include "hone/io/llama2c.hpp"
-#include "hone/io/tokenizer.hpp"
+#include "hone/io/model.hpp"
+#include "hone/io/read_tokenizer.hpp"
 
 #include "io/support.hpp"
 
@@ -77,4 +77,12 @@ TEST_CASE("docs: question-answer lines, and a file that appears whole") {
   file.write("all is well\n");
   file.commit();                             // now report.txt is there; without a commit it stays as it was
   CHECK(to_text(hone::io::read_file("report.txt")) == "all is well\n");
+}
+
+TEST_CASE("docs: a model from whatever holds it") {
+  const current_folder here;
+  std::filesystem::copy(golden_file("families/qwen3"), "Qwen3-0.6B");
+  hone::io::checkpoint qwen = hone::io::read_model("Qwen3-0.6B");  // or model.gguf, or stories260K.bin
+  hone::io::write_hugging_face("tuned", qwen.config, qwen.parameters, hone::format::bfloat16);
+  CHECK(hone::io::read_model("tuned").parameters == qwen.parameters);
 }

@@ -14,12 +14,7 @@ using namespace hone::io;
 using hone::index_t;
 namespace transformer = hone::transformer;
 
-namespace {
-std::size_t largest_allocation = 0;
-}
-
-// The largest request is watched: a header must be refused before memory is asked for on its word. Not inlined, where
-// g++ takes new and free for a mismatch.
+// Not inlined, where g++ takes new and free for a mismatch.
 [[gnu::noinline]] void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
   largest_allocation = (std::max)(largest_allocation, size);
   return std::malloc(size == 0 ? 1 : size);
@@ -253,6 +248,12 @@ TEST_CASE("what a checkpoint cannot say is not written") {
   refused([](auto& c) { c.rope_base = 500000; }, "base 10000");
   refused([](auto& c) { c.norm_eps = 1e-6; }, "epsilon");
   refused([](auto& c) { c.causal = false; }, "causal");
+  refused([](auto& c) { c.scaling.how = transformer::rope_scaling::method::linear; }, "does not scale RoPE");
+  refused([](auto& c) { c.head_width = 2 * c.head_size(); }, "c.head_width");
+  refused([](auto& c) { c.qkv_bias = true; }, "no biases");
+  refused([](auto& c) { c.output_bias = true; }, "no biases");
+  refused([](auto& c) { c.qk_norm = true; }, "no norms of heads");
+  refused([](auto& c) { c.window = 4; }, "looks at all positions");
   refused([](auto& c) { c.n_heads = 0; }, "n_heads");
   refused([](auto& c) { c.tie_embeddings = false; }, "parameters");
   refused([](auto& c) { c.d_model = c.d_ff = c.n_layers = c.vocab = int32_max - 3; }, "parameters");

@@ -32,6 +32,9 @@ struct scratch_folder {
   std::filesystem::path path;
 };
 
+/// The largest request of memory since it was set to 0: a file must be refused before memory is asked for on its word.
+inline std::size_t largest_allocation = 0;
+
 using byte_vector = std::vector<std::byte>;
 
 inline byte_vector to_bytes(std::string_view text) {
@@ -41,6 +44,17 @@ inline byte_vector to_bytes(std::string_view text) {
 
 inline std::string to_text(std::span<const std::byte> bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+inline void write_bytes(const std::filesystem::path& path, std::span<const std::byte> bytes) {
+  hone::io::atomic_file file(path);
+  file.write(bytes);
+  file.commit();
+}
+
+/// A file that golden/make_*.py wrote.
+inline std::filesystem::path golden_file(const std::string& relative) {
+  return std::filesystem::path(__FILE__).parent_path() / "golden" / relative;
 }
 
 /// The format_error that @p f throws, or nothing.

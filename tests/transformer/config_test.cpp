@@ -37,4 +37,39 @@ TEST_CASE("a shape that cannot be is refused by the name of its field") {
   CHECK_THROWS_WITH(validate({.norm_eps = 0}), Catch::Contains("norm_eps"));
   CHECK_THROWS_WITH(validate({.rope_base = std::numeric_limits<double>::quiet_NaN()}), Catch::Contains("rope_base"));
   CHECK_THROWS_AS(validate({.d_model = index_t{1} << 40}), std::invalid_argument);
+  CHECK_THROWS_WITH(validate({.head_width = -2}), Catch::Contains("head_width: must be in [0, 2^31 - 1], is -2"));
+  CHECK_THROWS_WITH(validate({.head_width = 5}), Catch::Contains("head_width: the head size 5 is odd"));
+  CHECK_THROWS_WITH(validate({.head_width = 2147483646}), Catch::Contains("n_heads * head_width"));
+  CHECK_THROWS_WITH(validate({.window = -1}), Catch::Contains("window"));
+  CHECK_THROWS_WITH(validate({.full_layers = -1}), Catch::Contains("full_layers"));
+  CHECK_THROWS_WITH(validate({.causal = false, .window = 4}), Catch::Contains("window: only a causal model has one, is 4"));
+  using enum rope_scaling::method;
+  CHECK_THROWS_WITH(validate({.scaling = {.how = linear, .factor = 0.5}}), Catch::Contains("scaling.factor"));
+  CHECK_THROWS_WITH(validate({.scaling = {.how = llama3, .factor = std::numeric_limits<double>::infinity()}}),
+                    Catch::Contains("scaling.factor"));
+  CHECK_THROWS_WITH(validate({.scaling = {.how = llama3, .low_frequency = 0}}), Catch::Contains("low_frequency"));
+  CHECK_THROWS_WITH(validate({.scaling = {.how = llama3, .low_frequency = 4}}), Catch::Contains("high_frequency"));
+  CHECK_THROWS_WITH(validate({.scaling = {.how = llama3, .original_max_seq = 0}}), Catch::Contains("original_max_seq"));
+  CHECK_NOTHROW(validate({.d_model = 50, .n_heads = 8, .head_width = 6}));
+  constexpr index_t most = 2147483647;
+  CHECK_THROWS_WITH(tensor_table({.d_model = 2147483644, .d_ff = most, .n_layers = most, .vocab = most}),
+                    Catch::Contains("c: has about"));
+}
+
+TEST_CASE("a head size of its own, biases and norms of heads are tensors behind their matrices") {
+  const config c{.d_model = 10, .d_ff = 6, .n_layers = 2, .n_heads = 4, .n_kv_heads = 2, .vocab = 7, .head_width = 8,
+                 .qkv_bias = true, .output_bias = true, .qk_norm = true};
+  std::string names;
+  index_t offset = 0;
+  for (const tensor& t : tensor_table(c)) {
+    CHECK(t.offset == offset);
+    offset += t.size();
+    if (t.layer == 1) names += t.name + " " + std::to_string(t.rows) + "x" + std::to_string(t.cols) + "\n";
+  }
+  CHECK(names ==
+        "att_norm.1 1x10\nwq.1 32x10\nbq.1 1x32\nq_norm.1 1x8\nwk.1 16x10\nbk.1 1x16\nk_norm.1 1x8\nwv.1 16x10\n"
+        "bv.1 1x16\nwo.1 10x32\nbo.1 1x10\nffn_norm.1 1x10\nw1.1 6x10\nw2.1 10x6\nw3.1 6x10\n");
+  CHECK(parameter_count(c) == offset);
+  CHECK((c.window_of(0) == 0 && config{.window = 4, .full_layers = 1}.window_of(0) == 0 &&
+         config{.window = 4, .full_layers = 1}.window_of(1) == 4));
 }

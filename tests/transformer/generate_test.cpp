@@ -3,7 +3,7 @@
 
 #include "hone/core/thread_pool.hpp"
 #include "hone/io/llama2c.hpp"
-#include "hone/io/tokenizer.hpp"
+#include "hone/io/read_tokenizer.hpp"
 #include "support/catch.hpp"
 #include "support/data.hpp"
 #include "transformer/support.hpp"

@@ -45,4 +45,7 @@ TEST_CASE("rmsnorm passes the gradient check, and adds to what is there") {
   for (double& v : dw) v += 2;
   CHECK(gradient_error(x, dx, [&](const auto& v) { return loss(v, w); }) < 1e-8);
   CHECK(gradient_error(w, dw, [&](const auto& v) { return loss(x, v); }) < 1e-8);
+  std::vector<double> alone(x.size(), 0.0), none;
+  rmsnorm_backward<double>(as_rows(x, n), as_vector(w), r.data(), as_rows(slope, n), as_rows(alone, n), as_vector(none));
+  for (std::size_t i = 0; i < alone.size(); ++i) CHECK(alone[i] == Approx(dx[i]).margin(1e-14));
 }

@@ -28,3 +28,31 @@ TEST_CASE("pairs are turned by their angle in both layouts, and back") {
     for (std::size_t i = 0; i < x.size(); ++i) CHECK(x[i] == Approx(before[i]).margin(1e-14));
   }
 }
+
+TEST_CASE("linear scaling slows every pair; Llama 3's leaves the fast ones alone and mixes between") {
+  config c{.d_model = 128, .n_heads = 1, .n_kv_heads = 1, .max_seq = 8, .rope_base = 500000.0};
+  std::vector<double> plain;
+  for (index_t i = 0; i < 64; ++i) plain.push_back(rotary_frequency(c, i));
+  c.scaling = {.how = rope_scaling::method::linear, .factor = 4};
+  for (index_t i = 0; i < 64; ++i) CHECK(rotary_frequency(c, i) == plain[static_cast<std::size_t>(i)] / 4);
+  // Llama 3.2's: wavelengths below 8192/4 as they were, above 8192 32 times as long; between them both.
+  c.scaling = {.how = rope_scaling::method::llama3, .factor = 32};
+  for (index_t i = 0; i < 64; ++i) {
+    const double f = plain[static_cast<std::size_t>(i)], wavelength = 2 * std::acos(-1.0) / f;
+    const double scaled = rotary_frequency(c, i);
+    if (wavelength < 2048) CHECK(scaled == f);
+    else if (wavelength > 8192) CHECK(scaled == f / 32);
+    else {
+      const double smooth = (8192 / wavelength - 1) / 3;
+      CHECK(scaled == Approx((1 - smooth) * f / 32 + smooth * f).epsilon(1e-12));
+    }
+  }
+  CHECK(rotary_frequency(c, 28) == plain[28]);
+  CHECK(rotary_frequency(c, 36) == plain[36] / 32);
+  const rotary_table<double> table(c);
+  std::vector<double> x(128, 0.0);
+  x[2 * 40] = 1;
+  table.rotate({x.data(), 1, 128}, 5, turn::forward);
+  CHECK(x[2 * 40] == Approx(std::cos(5 * plain[40] / 32)).epsilon(1e-15));
+  CHECK(x[2 * 40 + 1] == Approx(std::sin(5 * plain[40] / 32)).epsilon(1e-15));
+}

@@ -43,13 +43,24 @@ inline double gradient_error(std::vector<double> x, const std::vector<double>& g
 /// Every kind of model at sizes that fill no vector and no tile.
 inline std::vector<hone::transformer::config> small_models() {
   using hone::transformer::rope_layout;
+  using hone::transformer::rope_scaling;
   return {{.d_model = 12, .d_ff = 20, .n_layers = 2, .n_heads = 6, .n_kv_heads = 2, .vocab = 11, .max_seq = 60},
           {.d_model = 12, .d_ff = 7, .n_layers = 1, .n_heads = 3, .n_kv_heads = 3, .vocab = 17, .max_seq = 60,
            .tie_embeddings = false, .rope = rope_layout::half},
           {.d_model = 16, .d_ff = 33, .n_layers = 3, .n_heads = 4, .n_kv_heads = 1, .vocab = 40, .max_seq = 60,
            .causal = false},
           {.d_model = 40, .d_ff = 50, .n_layers = 1, .n_heads = 1, .n_kv_heads = 1, .vocab = 9, .max_seq = 60,
-           .rope_base = 500.0, .norm_eps = 1e-3}};
+           .rope_base = 500.0, .norm_eps = 1e-3},
+          {.d_model = 14, .d_ff = 5, .n_layers = 2, .n_heads = 4, .n_kv_heads = 2, .vocab = 13, .max_seq = 60,
+           .rope = rope_layout::half, .scaling = {.how = rope_scaling::method::linear, .factor = 3}, .head_width = 6,
+           .qk_norm = true},
+          {.d_model = 16, .d_ff = 20, .n_layers = 2, .n_heads = 4, .n_kv_heads = 2, .vocab = 12, .max_seq = 60,
+           .tie_embeddings = false, .rope = rope_layout::half, .qkv_bias = true, .window = 5, .full_layers = 1},
+          {.d_model = 24, .d_ff = 9, .n_layers = 1, .n_heads = 2, .n_kv_heads = 1, .vocab = 15, .max_seq = 60,
+           .rope_base = 30.0, .scaling = {rope_scaling::method::llama3, 8, 1, 4, 24}, .qkv_bias = true,
+           .output_bias = true},
+          {.d_model = 10, .d_ff = 6, .n_layers = 2, .n_heads = 3, .n_kv_heads = 3, .vocab = 11, .max_seq = 60,
+           .tie_embeddings = false, .head_width = 4, .qk_norm = true, .window = 7}};
 }
 
 /// Logits and residual streams of one sequence, from the definition.
@@ -66,10 +77,11 @@ struct naive_decoder {
         if (t.name == name) return parameters.data() + t.offset + row * t.cols;
       throw std::logic_error(name);
     };
-    const auto apply = [&](const std::string& name, const std::vector<double>& x, hone::index_t out) {
+    const auto apply = [&](const std::string& name, const std::vector<double>& x, hone::index_t out,
+                           const std::string& bias = "") {
       std::vector<double> y;
       for (hone::index_t i = 0; i < out; ++i) {
-        double sum = 0;
+        double sum = bias.empty() ? 0 : weight(bias, 0)[i];
         for (std::size_t j = 0; j < x.size(); ++j) sum += weight(name, i)[j] * x[j];
         y.push_back(sum);
       }
@@ -84,14 +96,33 @@ struct naive_decoder {
       return y;
     };
     const hone::index_t size = c.head_size();
+    const auto norm_heads = [&](const std::string& name, std::vector<double>& x) {
+      for (auto head = x.begin(); head != x.end(); head += size) {
+        const auto normed = norm(name, {head, head + size});
+        std::copy(normed.begin(), normed.end(), head);
+      }
+    };
+    const auto frequency = [&](hone::index_t i) {
+      const double f = 1 / std::pow(c.rope_base, 2.0 * static_cast<double>(i) / static_cast<double>(size));
+      const auto& s = c.scaling;
+      using hone::transformer::rope_scaling;
+      if (s.how == rope_scaling::method::linear) return f / s.factor;
+      if (s.how == rope_scaling::method::llama3) {
+        const double wavelength = 2 * std::acos(-1.0) / f, length = static_cast<double>(s.original_max_seq);
+        if (wavelength < length / s.high_frequency) return f;
+        if (wavelength > length / s.low_frequency) return f / s.factor;
+        const double smooth = (length / wavelength - s.low_frequency) / (s.high_frequency - s.low_frequency);
+        return (1 - smooth) * f / s.factor + smooth * f;
+      }
+      return f;
+    };
     const auto rotate = [&](std::vector<double>& x, std::size_t position) {
       for (std::size_t head = 0; head < x.size(); head += static_cast<std::size_t>(size))
         for (hone::index_t i = 0; i < size / 2; ++i) {
           const bool half = c.rope == hone::transformer::rope_layout::half;
           const auto a = head + static_cast<std::size_t>(half ? i : 2 * i);
           const auto b = head + static_cast<std::size_t>(half ? i + size / 2 : 2 * i + 1);
-          const double angle = static_cast<double>(position) *
-                               std::pow(c.rope_base, -2.0 * static_cast<double>(i) / static_cast<double>(size));
+          const double angle = static_cast<double>(position) * frequency(i);
           const double u = x[a], v = x[b];
           x[a] = u * std::cos(angle) - v * std::sin(angle);
           x[b] = u * std::sin(angle) + v * std::cos(angle);
@@ -109,20 +140,26 @@ struct naive_decoder {
       matrix q, k, v;
       for (std::size_t t = 0; t < x.size(); ++t) {
         const auto n = norm(own("att_norm"), x[t]);
-        q.push_back(apply(own("wq"), n, c.d_model));
-        k.push_back(apply(own("wk"), n, c.kv_width()));
-        v.push_back(apply(own("wv"), n, c.kv_width()));
+        q.push_back(apply(own("wq"), n, c.q_width(), c.qkv_bias ? own("bq") : ""));
+        k.push_back(apply(own("wk"), n, c.kv_width(), c.qkv_bias ? own("bk") : ""));
+        v.push_back(apply(own("wv"), n, c.kv_width(), c.qkv_bias ? own("bv") : ""));
+        if (c.qk_norm) {
+          norm_heads(own("q_norm"), q.back());
+          norm_heads(own("k_norm"), k.back());
+        }
         rotate(q.back(), t);
         rotate(k.back(), t);
       }
       for (std::size_t t = 0; t < x.size(); ++t) {
-        std::vector<double> attended(static_cast<std::size_t>(c.d_model), 0.0);
+        std::vector<double> attended(static_cast<std::size_t>(c.q_width()), 0.0);
         for (hone::index_t head = 0; head < c.n_heads; ++head) {
           const auto from = static_cast<std::size_t>(head * size);
           const auto kv = static_cast<std::size_t>(head * c.n_kv_heads / c.n_heads * size);
           std::vector<double> weights;
           double total = 0;
-          for (std::size_t u = 0; u < (c.causal ? t + 1 : x.size()); ++u) {
+          const auto window = static_cast<std::size_t>(layer < c.full_layers ? 0 : c.window);
+          const std::size_t first = window > 0 && t + 1 > window ? t + 1 - window : 0;
+          for (std::size_t u = first; u < (c.causal ? t + 1 : x.size()); ++u) {
             double score = 0;
             for (std::size_t i = 0; i < static_cast<std::size_t>(size); ++i) score += q[t][from + i] * k[u][kv + i];
             weights.push_back(std::exp(score / std::sqrt(static_cast<double>(size))));
@@ -130,9 +167,9 @@ struct naive_decoder {
           }
           for (std::size_t u = 0; u < weights.size(); ++u)
             for (std::size_t i = 0; i < static_cast<std::size_t>(size); ++i)
-              attended[from + i] += weights[u] / total * v[u][kv + i];
+              attended[from + i] += weights[u] / total * v[first + u][kv + i];
         }
-        const auto out = apply(own("wo"), attended, c.d_model);
+        const auto out = apply(own("wo"), attended, c.d_model, c.output_bias ? own("bo") : "");
         for (std::size_t i = 0; i < out.size(); ++i) x[t][i] += out[i];
       }
       for (auto& row : x) {

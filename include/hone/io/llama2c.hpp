@@ -8,20 +8,13 @@
 /// All little-endian. The size of the file is a function of the header and must hold exactly.
 /// [karpathy/llama2.c, export.py and run.c]
 #pragma once
-#include "hone/io/file.hpp"
-#include "hone/transformer/config.hpp"
+#include "hone/io/checkpoint.hpp"
 
 #include <cmath>
 #include <cstdio>
 #include <limits>
 
 namespace hone::io {
-
-struct checkpoint {
-  transformer::config config;
-  std::vector<float> parameters;  ///< in the order of transformer::tensor_table(config)
-  index_t nonfinite = 0;          ///< infinite or NaN parameters: they are kept, not hidden
-};
 
 namespace detail {
 
@@ -126,10 +119,18 @@ inline checkpoint read_llama2c(const std::filesystem::path& path) {
 /// The bytes of a version 0 checkpoint. The RoPE tables, which older readers use, are computed in float as the exporter
 /// does; sin and cos of two libraries may differ in the last bit.
 /// @throws std::invalid_argument if @p parameters does not fit @p c, or c has what the format cannot say: RoPE other
-///         than base 10000 in interleaved layout, a norm epsilon other than 1e-5, bidirectional attention.
+///         than base 10000 in interleaved layout and unscaled, a norm epsilon other than 1e-5, bidirectional attention, a
+///         head size of its own, biases, norms of heads, a window.
 inline std::vector<std::byte> format_llama2c(const transformer::config& c, std::span<const float> parameters) {
   const char* function = "hone::io::format_llama2c";
   transformer::validate(c);
+  const transformer::config plain;
+  invalid_argument_unless(c.scaling == plain.scaling, function, "c.scaling", "llama2.c does not scale RoPE");
+  invalid_argument_unless(c.head_size() * c.n_heads == c.d_model, function, "c.head_width",
+                          "llama2.c knows only d_model / n_heads");
+  invalid_argument_unless(!c.qkv_bias && !c.output_bias, function, "c.qkv_bias, c.output_bias", "llama2.c has no biases");
+  invalid_argument_unless(!c.qk_norm, function, "c.qk_norm", "llama2.c has no norms of heads");
+  invalid_argument_unless(c.window == 0, function, "c.window", "llama2.c looks at all positions");
   invalid_argument_unless(static_cast<double>(parameters.size()) == detail::llama2c_numbers(c, false), function,
                           "parameters", "has %zu numbers, the model has %.0f", parameters.size(),
                           detail::llama2c_numbers(c, false));

@@ -2,7 +2,9 @@
 /// Grouped-query attention over one sequence of n positions: head j of H computes softmax(q k^T / sqrt(head_size)) v,
 /// with kv head floor(j K / H) [Ainslie et al. 2023, GQA, arXiv 2305.13245]. Scores are made for a block of queries at a
 /// time and never kept: the backward pass recomputes them from each row's logarithmic normalizer [as Dao et al. 2022,
-/// FlashAttention, arXiv 2205.14135]. Causal attention does the work of its half of the square, up to a tile's edge.
+/// FlashAttention, arXiv 2205.14135]. Causal attention does the work of its half of the square, up to a tile's edge, and
+/// in a window [Beltagy et al. 2020, Longformer, arXiv 2004.05150; as in Jiang et al. 2023, Mistral 7B, arXiv 2310.06825]
+/// that of its band.
 #pragma once
 #include "hone/core/blas.hpp"
 #include "hone/core/simd_math.hpp"
@@ -18,12 +20,14 @@ struct attention_input {
   matrix_view<const T> q, k, v;
   index_t head_size;
   bool causal;
+  index_t window = 0;  ///< of a causal one: positions that a query looks at, its own the last of them; 0: all
 
   [[nodiscard]] index_t positions() const { return q.rows(); }
   [[nodiscard]] index_t heads() const { return q.cols() / head_size; }
   [[nodiscard]] index_t kv_heads() const { return k.cols() / head_size; }
   [[nodiscard]] index_t heads_per_kv() const { return heads() / kv_heads(); }
-  /// Keys that query @p t looks at.
+  /// Query @p t looks at keys [first_key(t), keys(t)).
+  [[nodiscard]] index_t first_key(index_t t) const { return window > 0 ? (max)(t + 1 - window, index_t{0}) : 0; }
   [[nodiscard]] index_t keys(index_t t) const { return causal ? t + 1 : positions(); }
 };
 
@@ -55,12 +59,18 @@ struct attention_memory {
   }
 };
 
-/// Scores of queries [begin, end), row t in scores.row(t - begin), as far as each tile's last key and the panel's edge.
+/// The border of packs at or before column @p i.
+template <class T>
+constexpr index_t pack_begin(index_t i) {
+  return i / panels<T>::width * panels<T>::width;
+}
+
+/// Scores of queries [begin, end), row t in scores.row(t - begin), from each tile's first key to its last, in whole packs.
 template <class T>
 void score_block(const attention_input<T>& in, matrix_view<const T> q, const panels<T>& keys, index_t begin, index_t end,
                  matrix_view<T> scores) {
   for_each_tile_of_rows(begin, end, [&]<int Rows>(index_t t, std::integral_constant<int, Rows>) HONE_INLINE_LAMBDA {
-    for (index_t j = 0; j < in.keys(t + Rows - 1); j += panels<T>::width) {
+    for (index_t j = pack_begin<T>(in.first_key(t)); j < in.keys(t + Rows - 1); j += panels<T>::width) {
       tile<T, Rows> c;
       for (auto& sum : c) sum = simd::pack<T>(0);
       multiply_tile(&q(t, 0), q.row_stride(), 1, keys.at(0, j), in.head_size, c);
@@ -70,15 +80,17 @@ void score_block(const attention_input<T>& in, matrix_view<const T> q, const pan
 }
 
 /// out[t] = sum over its keys of weights(t - begin, key) values[key], for queries [begin, end). Weights of keys that a
-/// query does not look at are zero as far as the last key of its tile.
+/// query does not look at are zero from the first key of its tile to the last.
 template <class T>
 void mix_block(const attention_input<T>& in, matrix_view<const T> weights, const panels<T>& values, index_t begin,
                index_t end, matrix_view<T> out) {
   for_each_tile_of_rows(begin, end, [&]<int Rows>(index_t t, std::integral_constant<int, Rows>) HONE_INLINE_LAMBDA {
+    const index_t first = in.first_key(t);
     for (index_t j = 0; j < in.head_size; j += panels<T>::width) {
       tile<T, Rows> c;
       for (auto& sum : c) sum = simd::pack<T>(0);
-      multiply_tile(&weights(t - begin, 0), weights.row_stride(), 1, values.at(0, j), in.keys(t + Rows - 1), c);
+      multiply_tile(&weights(t - begin, first), weights.row_stride(), 1, values.at(first, j),
+                    in.keys(t + Rows - 1) - first, c);
       for (int i = 0; i < Rows; ++i) store_pack(out.row(t + i), j, in.head_size, c[i]);
     }
   });
@@ -88,26 +100,32 @@ void mix_block(const attention_input<T>& in, matrix_view<const T> weights, const
 template <class T>
 void scatter_block(const attention_input<T>& in, matrix_view<const T> weights, const panels<T>& rows, index_t begin,
                    index_t end, const panels<T>& sums) {
-  for_each_tile_of_rows(0, in.keys(end - 1), [&]<int Rows>(index_t key, std::integral_constant<int, Rows>)
-                                                 HONE_INLINE_LAMBDA {
+  for_each_tile_of_rows(in.first_key(begin), in.keys(end - 1), [&]<int Rows>(
+                                                                   index_t key, std::integral_constant<int, Rows>)
+                                                                   HONE_INLINE_LAMBDA {
     const index_t first = in.causal ? (max)(begin, key) : begin;
+    const index_t last = in.window > 0 ? (min)(end, key + Rows - 1 + in.window) : end;
     for (index_t j = 0; j < in.head_size; j += panels<T>::width) {
       tile<T, Rows> c;
       for (int i = 0; i < Rows; ++i) c[i] = simd::load<T>(sums.at(key + i, j));
-      multiply_tile(&weights(first - begin, key), 1, weights.row_stride(), rows.at(first, j), end - first, c);
+      multiply_tile(&weights(first - begin, key), 1, weights.row_stride(), rows.at(first, j), last - first, c);
       for (int i = 0; i < Rows; ++i) simd::store(sums.at(key + i, j), c[i]);
     }
   });
 }
 
-/// Columns of query @p t that its block's products read: as far as its tile's last key could lie, in whole packs. Those
-/// that it does not look at become @p weightless.
+/// Whole packs of columns [begin, end) of query @p t that its block's products read: as far as the first and last keys of
+/// its tile could lie. Those that it does not look at become @p weightless.
+struct columns {
+  index_t begin, end;
+};
 template <class T>
-index_t close_row(const attention_input<T>& in, index_t t, const vector_view<T>& row, T weightless) {
-  const index_t allowed = in.keys(t);
+columns close_row(const attention_input<T>& in, index_t t, const vector_view<T>& row, T weightless) {
+  const index_t first = in.first_key(t), allowed = in.keys(t);
   const index_t read = in.causal ? (min)(allowed + tile_rows - 1, in.positions()) : allowed;
-  const index_t padded = panels<T>::size(1, read);
-  for (index_t i = allowed; i < padded; ++i) row[i] = weightless;
+  const columns padded{pack_begin<T>((max)(first - (tile_rows - 1), index_t{0})), panels<T>::size(1, read)};
+  for (index_t i = padded.begin; i < first; ++i) row[i] = weightless;
+  for (index_t i = allowed; i < padded.end; ++i) row[i] = weightless;
   return padded;
 }
 
@@ -162,8 +180,8 @@ void attention_forward(const attention_input<T>& in, matrix_view<T> out, matrix_
         detail::score_block<T>(in, detail::head_of(in.q, head, size), keys, begin, end, scores);
         for (index_t t = begin; t < end; ++t) {
           const auto row = scores.row(t - begin);
-          const index_t padded = detail::close_row(in, t, row, -std::numeric_limits<T>::infinity());
-          log_normalizers(t, head) = detail::softmax_row(row.subvector(0, padded), packs(scale));
+          const auto [first, last] = detail::close_row(in, t, row, -std::numeric_limits<T>::infinity());
+          log_normalizers(t, head) = detail::softmax_row(row.subvector(first, last - first), packs(scale));
         }
         detail::mix_block<T>(in, scores, values, begin, end, detail::head_of(out, head, size));
       }
@@ -211,9 +229,9 @@ void attention_backward(const attention_input<T>& in, matrix_view<const std::typ
             products += load_pack(slope_row, i, bound) * load_pack(result_row, i, bound);
           }, slope_row, result_row);
           const packs mean(simd::horizontal_sum(products)), normalizer(log_normalizers(t, head));
-          const index_t padded = detail::close_row(in, t, ps, -std::numeric_limits<T>::infinity());
+          const auto [first, last] = detail::close_row(in, t, ps, -std::numeric_limits<T>::infinity());
           detail::close_row(in, t, dss, T{0});
-          for (index_t i = 0; i < padded; i += packs::lanes) {
+          for (index_t i = first; i < last; i += packs::lanes) {
             const packs weight =
                 simd::exp_nonpositive(load_pack(ps, i, whole_pack{}) * packs(scale) - normalizer);
             store_pack(ps, i, whole_pack{}, weight);

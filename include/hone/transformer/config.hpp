@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-/// The shape of the bundled Llama-style decoder, and where each tensor lies in its one parameter buffer.
+/// The shape of the bundled decoder (Llama, Qwen2, Qwen3, Mistral), and where each tensor lies in its one parameter
+/// buffer.
 #pragma once
 #include "hone/core/contract.hpp"
 
@@ -10,6 +11,20 @@ namespace hone::transformer {
 
 /// Which two numbers of a head rotary position embedding turns together: (2i, 2i+1) or (i, i + head_size/2).
 enum class rope_layout { interleaved, half };
+
+/// Rotary embedding for longer contexts than a model was first trained on: its frequencies f, made slower.
+///   linear   f / factor
+///   llama3   f / factor where f turns less than low_frequency times within original_max_seq positions, f where it
+///            turns more than high_frequency times, and between them a mixture of both, linear in the turns
+struct rope_scaling {
+  enum class method { none, linear, llama3 } how = method::none;
+  double factor = 1;
+  double low_frequency = 1;
+  double high_frequency = 4;
+  index_t original_max_seq = 8192;
+
+  friend bool operator==(const rope_scaling&, const rope_scaling&) = default;
+};
 
 /// Every field is a plain number, so that a configuration can be read from any file format.
 struct config {
@@ -25,42 +40,75 @@ struct config {
   bool tie_embeddings = true;
   bool causal = true;
   rope_layout rope = rope_layout::interleaved;
+  rope_scaling scaling = {};
+  index_t head_width = 0;    ///< numbers of a head; 0: d_model / n_heads
+  bool qkv_bias = false;     ///< on the queries, keys and values
+  bool output_bias = false;  ///< on the attention's output
+  bool qk_norm = false;      ///< RMSNorm of each head of queries and keys, before they are turned
+  index_t window = 0;        ///< a query looks at itself and the window - 1 positions before it; 0: at all of them
+  index_t full_layers = 0;   ///< the first layers that look at all positions whatever the window
 
-  [[nodiscard]] constexpr index_t head_size() const { return d_model / n_heads; }
+  [[nodiscard]] constexpr index_t head_size() const { return head_width > 0 ? head_width : d_model / n_heads; }
+  [[nodiscard]] constexpr index_t q_width() const { return n_heads * head_size(); }
   [[nodiscard]] constexpr index_t kv_width() const { return n_kv_heads * head_size(); }
+  [[nodiscard]] constexpr index_t window_of(index_t layer) const { return layer < full_layers ? 0 : window; }
 
   friend bool operator==(const config&, const config&) = default;
 };
 
 /// Throws std::invalid_argument naming the field unless every size is positive (at most 2^31 - 1), the heads divide
-/// d_model, the kv heads divide the heads, the head size is even, and rope_base and norm_eps are positive and finite.
+/// d_model where it gives the head size, the kv heads divide the heads, the head size is even, numbers of RoPE and
+/// norm_eps are positive and finite, its scaling does not make rotation faster, and only a causal model has a window.
 inline void validate(const config& c) {
-  const auto positive = [](index_t value, const char* field) {
-    invalid_argument_unless(value > 0 && value <= 2147483647, "hone::transformer::validate", field,
-                            "must be in [1, 2^31 - 1], is %td", value);
-  };
-  positive(c.d_model, "d_model");
-  positive(c.d_ff, "d_ff");
-  positive(c.n_layers, "n_layers");
-  positive(c.n_heads, "n_heads");
-  positive(c.n_kv_heads, "n_kv_heads");
-  positive(c.vocab, "vocab");
-  positive(c.max_seq, "max_seq");
   const char* function = "hone::transformer::validate";
-  invalid_argument_unless(c.d_model % c.n_heads == 0, function, "n_heads", "%td does not divide d_model %td", c.n_heads,
-                          c.d_model);
+  const auto between = [&](index_t value, index_t least, const char* field) {
+    invalid_argument_unless(value >= least && value <= 2147483647, function, field, "must be in [%td, 2^31 - 1], is %td",
+                            least, value);
+  };
+  const auto positive = [&](double value, const char* field) {
+    invalid_argument_unless(value > 0 && value < 1e300, function, field, "must be positive, is %g", value);
+  };
+  between(c.d_model, 1, "d_model");
+  between(c.d_ff, 1, "d_ff");
+  between(c.n_layers, 1, "n_layers");
+  between(c.n_heads, 1, "n_heads");
+  between(c.n_kv_heads, 1, "n_kv_heads");
+  between(c.vocab, 1, "vocab");
+  between(c.max_seq, 1, "max_seq");
+  between(c.head_width, 0, "head_width");
+  between(c.window, 0, "window");
+  between(c.full_layers, 0, "full_layers");
+  invalid_argument_unless(c.head_width > 0 || c.d_model % c.n_heads == 0, function, "n_heads",
+                          "%td does not divide d_model %td", c.n_heads, c.d_model);
   invalid_argument_unless(c.n_heads % c.n_kv_heads == 0, function, "n_kv_heads", "%td does not divide n_heads %td",
                           c.n_kv_heads, c.n_heads);
-  invalid_argument_unless(c.head_size() % 2 == 0, function, "d_model", "the head size %td is odd", c.head_size());
-  invalid_argument_unless(c.rope_base > 0 && c.rope_base < 1e300, function, "rope_base", "must be positive, is %g",
-                          c.rope_base);
-  invalid_argument_unless(c.norm_eps > 0 && c.norm_eps < 1e300, function, "norm_eps", "must be positive, is %g",
-                          c.norm_eps);
+  invalid_argument_unless(c.head_size() % 2 == 0, function, c.head_width > 0 ? "head_width" : "d_model",
+                          "the head size %td is odd", c.head_size());
+  between(c.q_width(), 1, "n_heads * head_width");
+  positive(c.rope_base, "rope_base");
+  positive(c.norm_eps, "norm_eps");
+  if (c.scaling.how != rope_scaling::method::none) {
+    invalid_argument_unless(c.scaling.factor >= 1 && c.scaling.factor < 1e300, function, "scaling.factor",
+                            "must be at least 1, is %g", c.scaling.factor);
+  }
+  if (c.scaling.how == rope_scaling::method::llama3) {
+    positive(c.scaling.low_frequency, "scaling.low_frequency");
+    invalid_argument_unless(c.scaling.high_frequency > c.scaling.low_frequency && c.scaling.high_frequency < 1e300,
+                            function, "scaling.high_frequency", "must be above the low one, %g, is %g",
+                            c.scaling.low_frequency, c.scaling.high_frequency);
+    between(c.scaling.original_max_seq, 1, "scaling.original_max_seq");
+  }
+  invalid_argument_unless(c.causal || c.window == 0, function, "window", "only a causal model has one, is %td", c.window);
 }
 
-enum class tensor_kind { embedding, norm, linear, classifier };
+enum class tensor_kind { embedding, norm, linear, bias, classifier };
 
-/// One named tensor: @c rows x @c cols row-major numbers from @c offset on (a norm has rows = 1).
+/// What a tensor does, in the order of `tensor_table`.
+enum class role { tok_emb, att_norm, wq, bq, q_norm, wk, bk, k_norm, wv, bv, wo, bo, ffn_norm, w1, w2, w3, final_norm,
+                  wcls };
+inline constexpr index_t roles = static_cast<index_t>(role::wcls) + 1;
+
+/// One named tensor: @c rows x @c cols row-major numbers from @c offset on (a norm and a bias have rows = 1).
 struct tensor {
   std::string name;
   tensor_kind kind;
@@ -68,38 +116,50 @@ struct tensor {
   index_t rows;
   index_t cols;
   index_t offset;
+  role place;
 
   [[nodiscard]] constexpr index_t size() const { return rows * cols; }
 };
 
 /// The tensors of a model in buffer order: the order of a llama2.c v0 file (all layers of one kind side by side), so
 /// that such a file is one read. Names: tok_emb, att_norm.0, wq.0, wk.0, wv.0, wo.0, ffn_norm.0, w1.0, w2.0, w3.0, …,
-/// final_norm, and wcls when the classifier is not tied. Each layer's part is a tensor of its own.
-/// @throws std::invalid_argument as `validate`.
+/// final_norm, and wcls when the classifier is not tied. Each layer's part is a tensor of its own. What a configuration
+/// has beyond that lies behind its matrix: bq.0, q_norm.0, bk.0, k_norm.0, bv.0, bo.0.
+/// @throws std::invalid_argument as `validate`, or if the model has more than 10^18 numbers.
 inline std::vector<tensor> tensor_table(const config& c) {
   validate(c);
+  const auto f = [](index_t x) { return static_cast<double>(x); };  // products of sizes overflow an index
+  const double numbers = f(c.d_model) * (2 * f(c.vocab) + f(c.n_layers) * (2 * f(c.q_width() + c.kv_width()) + 3 * f(c.d_ff)));
+  invalid_argument_unless(numbers < 1e18, "hone::transformer::tensor_table", "c", "has about %g parameters", numbers);
   std::vector<tensor> table;
   index_t offset = 0;
-  const auto add = [&](std::string name, tensor_kind kind, index_t layer, index_t rows, index_t cols) {
-    table.push_back({std::move(name), kind, layer, rows, cols, offset});
+  const auto add = [&](std::string name, role place, tensor_kind kind, index_t layer, index_t rows, index_t cols) {
+    table.push_back({std::move(name), kind, layer, rows, cols, offset, place});
     offset += rows * cols;
   };
-  const auto add_layers = [&](const char* name, tensor_kind kind, index_t rows, index_t cols) {
-    for (index_t layer = 0; layer < c.n_layers; ++layer)
-      add(std::string(name) + "." + std::to_string(layer), kind, layer, rows, cols);
+  const auto add_layers = [&](bool present, const char* name, role place, tensor_kind kind, index_t rows, index_t cols) {
+    for (index_t layer = 0; present && layer < c.n_layers; ++layer)
+      add(std::string(name) + "." + std::to_string(layer), place, kind, layer, rows, cols);
   };
-  add("tok_emb", tensor_kind::embedding, -1, c.vocab, c.d_model);
-  add_layers("att_norm", tensor_kind::norm, 1, c.d_model);
-  add_layers("wq", tensor_kind::linear, c.d_model, c.d_model);
-  add_layers("wk", tensor_kind::linear, c.kv_width(), c.d_model);
-  add_layers("wv", tensor_kind::linear, c.kv_width(), c.d_model);
-  add_layers("wo", tensor_kind::linear, c.d_model, c.d_model);
-  add_layers("ffn_norm", tensor_kind::norm, 1, c.d_model);
-  add_layers("w1", tensor_kind::linear, c.d_ff, c.d_model);
-  add_layers("w2", tensor_kind::linear, c.d_model, c.d_ff);
-  add_layers("w3", tensor_kind::linear, c.d_ff, c.d_model);
-  add("final_norm", tensor_kind::norm, -1, 1, c.d_model);
-  if (!c.tie_embeddings) add("wcls", tensor_kind::classifier, -1, c.vocab, c.d_model);
+  using enum tensor_kind;
+  add("tok_emb", role::tok_emb, embedding, -1, c.vocab, c.d_model);
+  add_layers(true, "att_norm", role::att_norm, norm, 1, c.d_model);
+  add_layers(true, "wq", role::wq, linear, c.q_width(), c.d_model);
+  add_layers(c.qkv_bias, "bq", role::bq, bias, 1, c.q_width());
+  add_layers(c.qk_norm, "q_norm", role::q_norm, norm, 1, c.head_size());
+  add_layers(true, "wk", role::wk, linear, c.kv_width(), c.d_model);
+  add_layers(c.qkv_bias, "bk", role::bk, bias, 1, c.kv_width());
+  add_layers(c.qk_norm, "k_norm", role::k_norm, norm, 1, c.head_size());
+  add_layers(true, "wv", role::wv, linear, c.kv_width(), c.d_model);
+  add_layers(c.qkv_bias, "bv", role::bv, bias, 1, c.kv_width());
+  add_layers(true, "wo", role::wo, linear, c.d_model, c.q_width());
+  add_layers(c.output_bias, "bo", role::bo, bias, 1, c.d_model);
+  add_layers(true, "ffn_norm", role::ffn_norm, norm, 1, c.d_model);
+  add_layers(true, "w1", role::w1, linear, c.d_ff, c.d_model);
+  add_layers(true, "w2", role::w2, linear, c.d_model, c.d_ff);
+  add_layers(true, "w3", role::w3, linear, c.d_ff, c.d_model);
+  add("final_norm", role::final_norm, norm, -1, 1, c.d_model);
+  if (!c.tie_embeddings) add("wcls", role::wcls, classifier, -1, c.vocab, c.d_model);
   return table;
 }
 

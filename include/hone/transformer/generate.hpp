@@ -3,7 +3,7 @@
 /// and every row is multiplied in an order of its own: what a sequence says does not depend, to the bit, on the
 /// sequences beside it, on workers, or on whether its prompt went in at once.
 #pragma once
-#include "hone/transformer/decoder.hpp"
+#include "hone/transformer/adapted.hpp"
 #include "hone/transformer/panel.hpp"
 #include "hone/transformer/sampling.hpp"
 
@@ -88,8 +88,11 @@ class generator {
       layers_.push_back({pack(p.matrix(d::wq, l)), pack(p.matrix(d::wk, l)), pack(p.matrix(d::wv, l)),
                          pack(p.matrix(d::wo, l)), pack(p.matrix(d::w1, l)), pack(p.matrix(d::w2, l)),
                          pack(p.matrix(d::w3, l))});
-    classifier_.push_back(pack(p.classifier()));
+    classifier_.push_back(pack(p.matrix(d::wcls, 0)));
   }
+  /// The model with the adapter merged into the snapshot: generation costs what it costs the base.
+  generator(const adapted_decoder<T>& model, std::span<const std::type_identity_t<T>> adapter)
+      : generator(model.base(), model.merged(adapter)) {}
   generator(const generator&) = delete;
   generator& operator=(const generator&) = delete;
 
@@ -150,27 +153,41 @@ class generator {
     using d = decoder<T>;
     const auto n = static_cast<index_t>(rows.size());
     buffers& b = memory();
-    const auto x = sized(b.x, n, c.d_model), normed = sized(b.normed, n, c.d_model), q = sized(b.q, n, c.d_model);
+    const auto x = sized(b.x, n, c.d_model), normed = sized(b.normed, n, c.d_model), q = sized(b.q, n, c.q_width());
     const auto k = sized(b.k, n, c.kv_width()), v = sized(b.v, n, c.kv_width());
-    const auto attended = sized(b.attended, n, c.d_model), gate = sized(b.gate, n, c.d_ff), up = sized(b.up, n, c.d_ff);
-    const auto rms = sized(b.rms, n, 1);
+    const auto attended = sized(b.attended, n, c.q_width()), gate = sized(b.gate, n, c.d_ff), up = sized(b.up, n, c.d_ff);
+    const auto rms = sized(b.rms, n * c.n_heads, 1);
     const auto flat = [](const matrix_view<T>& m) { return vector_view<T>(m.data(), m.rows() * m.cols()); };
-    for (index_t t = 0; t < n; ++t) copy(p.embedding().row(rows[static_cast<std::size_t>(t)].token), x.row(t));
+    const auto product = [&](role r, index_t layer, const matrix_view<T>& input, const panels<T>& w,
+                             const matrix_view<T>& output) {
+      multiply_rows<T>(input, w, output);
+      if (const auto bias = p.bias(r, layer); bias.size() > 0)
+        for (index_t t = 0; t < n; ++t) axpy(T{1}, bias, output.row(t));
+    };
+    const auto norm_heads = [&](role r, index_t layer, const matrix_view<T>& m) {
+      const matrix_view<T> heads(m.data(), m.rows() * m.cols() / c.head_size(), c.head_size());
+      rmsnorm_forward<T>(heads, p.vector(r, layer), c.norm_eps, rms.data(), heads);
+    };
+    for (index_t t = 0; t < n; ++t) copy(p.matrix(d::tok_emb, 0).row(rows[static_cast<std::size_t>(t)].token), x.row(t));
     for (index_t layer = 0; layer < c.n_layers; ++layer) {
       const layer_panels& w = layers_[static_cast<std::size_t>(layer)];
       rmsnorm_forward<T>(x, p.vector(d::att_norm, layer), c.norm_eps, rms.data(), normed);
-      multiply_rows<T>(normed, w.q, q);
-      multiply_rows<T>(normed, w.k, k);
-      multiply_rows<T>(normed, w.v, v);
+      product(d::wq, layer, normed, w.q, q);
+      product(d::wk, layer, normed, w.k, k);
+      product(d::wv, layer, normed, w.v, v);
+      if (c.qk_norm) {
+        norm_heads(d::q_norm, layer, q);
+        norm_heads(d::k_norm, layer, k);
+      }
       for (index_t t = 0; t < n; ++t) {
         const row& r = rows[static_cast<std::size_t>(t)];
-        model_->rotary().rotate({q.row(t).data(), 1, c.d_model}, r.position, turn::forward);
+        model_->rotary().rotate({q.row(t).data(), 1, c.q_width()}, r.position, turn::forward);
         model_->rotary().rotate({k.row(t).data(), 1, c.kv_width()}, r.position, turn::forward);
         r.cache->put(layer, r.position, k.row(t), v.row(t));
       }
       for (index_t t = 0; t < n; ++t)
         attend(layer, rows[static_cast<std::size_t>(t)], q.row(t).data(), attended.row(t).data(), b.scores);
-      multiply_rows<T>(attended, w.o, normed);
+      product(d::wo, layer, attended, w.o, normed);
       axpy(T{1}, flat(normed), flat(x));
       rmsnorm_forward<T>(x, p.vector(d::ffn_norm, layer), c.norm_eps, rms.data(), normed);
       multiply_rows<T>(normed, w.gate, gate);
@@ -182,11 +199,12 @@ class generator {
     return x;
   }
 
-  /// All heads of one position, over the cache up to itself.
+  /// All heads of one position, over the cache up to itself, as far back as the layer's window.
   void attend(index_t layer, const row& r, const T* q, T* out, std::vector<T>& memory) const {
     const config& c = model_->shape();
     const index_t size = c.head_size(), group = c.n_heads / c.n_kv_heads, keys = r.position + 1;
-    const index_t stride = panels<T>::size(1, keys);
+    const index_t window = c.window_of(layer), first = window > 0 ? (max)(keys - window, index_t{0}) : 0;
+    const index_t stride = panels<T>::size(1, keys), begin = detail::pack_begin<T>(first);
     const auto scores = sized(memory, group, stride);
     using packs = simd::pack<T>;
     const packs scale(static_cast<T>(1 / std::sqrt(static_cast<double>(size))));
@@ -194,7 +212,7 @@ class generator {
       const T* const heads = q + kv_head * group * size;
       const auto key_panels = r.cache->keys(layer, kv_head), value_panels = r.cache->values(layer, kv_head);
       for_each_tile_of_rows(0, group, [&]<int Rows>(index_t h, std::integral_constant<int, Rows>) HONE_INLINE_LAMBDA {
-        for (index_t j = 0; j < keys; j += packs::lanes) {
+        for (index_t j = begin; j < keys; j += packs::lanes) {
           tile<T, Rows> sums;
           for (auto& sum : sums) sum = packs(0);
           multiply_tile(heads + h * size, size, 1, key_panels.at(0, j), size, sums);
@@ -203,14 +221,15 @@ class generator {
       });
       for (index_t h = 0; h < group; ++h) {
         const auto s = scores.row(h);
+        for (index_t i = begin; i < first; ++i) s[i] = -std::numeric_limits<T>::infinity();
         for (index_t i = keys; i < stride; ++i) s[i] = -std::numeric_limits<T>::infinity();
-        detail::softmax_row(s, scale);
+        detail::softmax_row(s.subvector(begin, stride - begin), scale);
       }
       for_each_tile_of_rows(0, group, [&]<int Rows>(index_t h, std::integral_constant<int, Rows>) HONE_INLINE_LAMBDA {
         for (index_t j = 0; j < size; j += packs::lanes) {
           tile<T, Rows> sums;
           for (auto& sum : sums) sum = packs(0);
-          multiply_tile(&scores(h, 0), stride, 1, value_panels.at(0, j), keys, sums);
+          multiply_tile(&scores(h, first), stride, 1, value_panels.at(first, j), keys - first, sums);
           for (int i = 0; i < Rows; ++i)
             store_pack(vector_view<T>(out + (kv_head * group + h + i) * size, size), j, size, sums[i]);
         }

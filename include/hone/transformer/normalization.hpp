@@ -41,30 +41,34 @@ void rmsnorm_forward(matrix_view<const std::type_identity_t<T>> x, vector_view<c
   rmsnorm_apply<T>(x, w, inverse_rms, y);
 }
 
-/// Adds the gradients to @p dx (n x d) and @p dw (d):
+/// Adds the gradients to @p dx (n x d) and @p dw (d), or, where dw is empty, to dx alone:
 ///   dx_i += r (w_i dy_i - x_i r^2 mean_j(w_j dy_j x_j)),  dw_i += dy_i x_i r
 template <class T>
 void rmsnorm_backward(matrix_view<const std::type_identity_t<T>> x, vector_view<const std::type_identity_t<T>> w,
                       const T* inverse_rms, matrix_view<const std::type_identity_t<T>> dy, matrix_view<T> dx,
                       vector_view<T> dw) {
   using packs = simd::pack<T>;
-  for (index_t t = 0; t < x.rows(); ++t) {
-    const auto xs = x.row(t);
-    const auto dys = dy.row(t);
-    const auto dxs = dx.row(t);
-    packs products(0);
-    for_each_pack<packs::lanes>(0, x.cols(), [&](index_t i, auto bound) HONE_INLINE_LAMBDA {
-      products += load_pack(w, i, bound) * load_pack(dys, i, bound) * load_pack(xs, i, bound);
-    }, xs, dys, w);
-    const T r = inverse_rms[t];
-    const T shrink = r * r * simd::horizontal_sum(products) / static_cast<T>(x.cols());
-    for_each_pack<packs::lanes>(0, x.cols(), [&](index_t i, auto bound) HONE_INLINE_LAMBDA {
-      const packs value = load_pack(xs, i, bound), slope = load_pack(dys, i, bound);
-      store_pack(dxs, i, bound,
-                 load_pack(dxs, i, bound) + packs(r) * (load_pack(w, i, bound) * slope - value * packs(shrink)));
-      store_pack(dw, i, bound, load_pack(dw, i, bound) + slope * (value * packs(r)));
-    }, xs, dys, dxs, w, dw);
-  }
+  const auto run = [&]<bool Weights>(std::bool_constant<Weights>) {
+    for (index_t t = 0; t < x.rows(); ++t) {
+      const auto xs = x.row(t);
+      const auto dys = dy.row(t);
+      const auto dxs = dx.row(t);
+      packs products(0);
+      for_each_pack<packs::lanes>(0, x.cols(), [&](index_t i, auto bound) HONE_INLINE_LAMBDA {
+        products += load_pack(w, i, bound) * load_pack(dys, i, bound) * load_pack(xs, i, bound);
+      }, xs, dys, w);
+      const T r = inverse_rms[t];
+      const T shrink = r * r * simd::horizontal_sum(products) / static_cast<T>(x.cols());
+      for_each_pack<packs::lanes>(0, x.cols(), [&](index_t i, auto bound) HONE_INLINE_LAMBDA {
+        const packs value = load_pack(xs, i, bound), slope = load_pack(dys, i, bound);
+        store_pack(dxs, i, bound,
+                   load_pack(dxs, i, bound) + packs(r) * (load_pack(w, i, bound) * slope - value * packs(shrink)));
+        if constexpr (Weights) store_pack(dw, i, bound, load_pack(dw, i, bound) + slope * (value * packs(r)));
+      }, xs, dys, dxs, w, dw);
+    }
+  };
+  if (dw.size() > 0) return run(std::true_type{});
+  run(std::false_type{});
 }
 
 }  // namespace hone::transformer

@@ -8,6 +8,16 @@
 
 namespace hone::transformer {
 
+/// A model that can be trained: `decoder`, or `adapted_decoder`, whose parameters are those of its adapter.
+template <class M, class T>
+concept trainable = requires(const M& m, std::span<const T> p, std::span<T> g, const batch& b, workspace<T>& w,
+                             matrix_view<const T> dlogits, std::span<const tap_gradient<T>> taps) {
+  { m.shape() } -> std::convertible_to<const config&>;
+  { m.parameters() } -> std::convertible_to<index_t>;
+  m.forward(p, b, w);
+  m.backward(p, b, w, dlogits, taps, g);
+};
+
 /// What a loss is handed: the activations of a few sequences of the batch, after their forward pass.
 template <class T>
 struct microbatch {
@@ -59,7 +69,8 @@ class gradient_lanes {
   ///        microbatches of its own lanes. Gradients and losses summed over them in a tree that halves as this one does
   ///        (`distributed::sum_over_ranks`) have the bits of one process if parts is a power of two that divides L.
   /// @throws std::invalid_argument unless lanes > 0 and 0 <= part < parts <= lanes.
-  gradient_lanes(const decoder<T>& model, index_t rows, index_t lanes = 4, index_t part = 0, index_t parts = 1)
+  template <trainable<T> M>
+  gradient_lanes(const M& model, index_t rows, index_t lanes = 4, index_t part = 0, index_t parts = 1)
       : rows_(rows), all_(lanes), first_(lanes * part / (max)(parts, index_t{1})) {
     const char* function = "hone::transformer::gradient_lanes";
     invalid_argument_unless(lanes > 0, function, "lanes", "must be positive, is %td", lanes);
@@ -74,8 +85,8 @@ class gradient_lanes {
 
   /// Runs the forward pass of every microbatch of @p b and hands it to @p f, with its lane's gradient:
   /// f(microbatch<T>&, std::span<T>) -> loss_sum. The sums are added in the tree of the lanes.
-  template <class F, executor E>
-  loss::loss_sum run(const decoder<T>& model, std::span<const T> parameters, const batch& b, F&& f, E& pool) {
+  template <trainable<T> M, class F, executor E>
+  loss::loss_sum run(const M& model, std::span<const T> parameters, const batch& b, F&& f, E& pool) {
     const std::vector<index_t> borders = cut_microbatches(b.offsets, rows_);
     const auto count = static_cast<index_t>(borders.size()) - 1;
     std::vector<loss::loss_sum> sums(lane_.size());
@@ -143,9 +154,9 @@ class gradient_lanes {
 /// @param loss loss(microbatch<T>&) -> loss_sum: reads part.activations.logits() or hidden states and leaves the
 ///        gradient in the logits, in part.taps, or both. Called from several threads at once, for different parts.
 /// @throws std::invalid_argument if something does not fit; @p gradient is then as it was.
-/// @note The same bits for any executor. About 6 flops a parameter and row.
-template <class T, class Loss, executor E = const serial>
-loss::loss_sum accumulate_gradient(const decoder<T>& model, std::span<const std::type_identity_t<T>> parameters,
+/// @note The same bits for any executor. About 6 flops a parameter and row, under an adapter about 4.
+template <class T, trainable<T> M, class Loss, executor E = const serial>
+loss::loss_sum accumulate_gradient(const M& model, std::span<const std::type_identity_t<T>> parameters,
                                    const batch& b, Loss&& loss, gradient_lanes<T>& lanes,
                                    std::span<std::type_identity_t<T>> gradient, E&& pool = serial{}) {
   invalid_argument_unless(static_cast<index_t>(gradient.size()) == model.parameters(),
@@ -163,8 +174,8 @@ loss::loss_sum accumulate_gradient(const decoder<T>& model, std::span<const std:
 }
 
 /// The forward half of `accumulate_gradient`: @p f(microbatch<T>&) -> loss_sum for every part, no gradient.
-template <class T, class F, executor E = const serial>
-loss::loss_sum evaluate(const decoder<T>& model, std::span<const std::type_identity_t<T>> parameters, const batch& b,
+template <class T, trainable<T> M, class F, executor E = const serial>
+loss::loss_sum evaluate(const M& model, std::span<const std::type_identity_t<T>> parameters, const batch& b,
                         F&& f, gradient_lanes<T>& lanes, E&& pool = serial{}) {
   return lanes.run(model, parameters, b, [&](microbatch<T>& part, std::span<T>) { return f(part); }, pool);
 }

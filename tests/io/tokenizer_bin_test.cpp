@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-#include "hone/io/tokenizer.hpp"
+#include "hone/io/tokenizer_bin.hpp"
 
 #include "hone/core/random.hpp"
 #include "io/support.hpp"
-#include "io/tokenizer_reference.hpp"
+#include "io/tokenizer_bin_reference.hpp"
 #include "support/data.hpp"
 
 #include <cstdint>
@@ -13,6 +13,7 @@ using namespace hone::io;
 
 namespace {
 
+constexpr encode_options bare{.add_special = false};
 constexpr float not_a_number = std::numeric_limits<float>::quiet_NaN();
 constexpr float infinity = std::numeric_limits<float>::infinity();
 
@@ -61,11 +62,11 @@ std::string all_bytes() {
 }
 
 tokenizer of(const std::vector<token>& tokens) {
-  return tokenizer(tokenizer_bytes(tokens), static_cast<hone::index_t>(tokens.size()), "tokenizer.bin");
+  return parse_tokenizer_bin(tokenizer_bytes(tokens), std::ssize(tokens), "tokenizer.bin");
 }
 
-std::optional<format_error> error_of(const byte_vector& bytes, hone::index_t vocab) {
-  const auto error = format_error_of([&] { tokenizer(bytes, vocab, "tokenizer.bin"); });
+std::optional<format_error> error_of(const byte_vector& bytes, std::optional<hone::index_t> vocab) {
+  const auto error = format_error_of([&] { (void)parse_tokenizer_bin(bytes, vocab, "tokenizer.bin"); });
   if (error) {
     CHECK(error->file() == "tokenizer.bin");
     CHECK(error->where().in == position::unit::byte);
@@ -94,11 +95,11 @@ TEST_CASE("the best pair is merged first, the leftmost of equals") {
     tokens.push_back(t);
   const tokenizer t = of(tokens);
   const token_id a = 259, b = 260, ab = 261, ba = 262, aa = 263, aba = 264;
-  CHECK(t.encode("ab", false) == std::vector{ab});
-  CHECK(t.encode("aba", false) == std::vector{aba});  // a, ba first
-  CHECK(t.encode("aaa", false) == std::vector{aa, a});
-  CHECK(t.encode("bb", false) == std::vector{b, b});
-  CHECK(t.encode("baab", false) == std::vector{ba, ab});
+  CHECK(t.encode("ab", bare) == std::vector{ab});
+  CHECK(t.encode("aba", bare) == std::vector{aba});  // a, ba first
+  CHECK(t.encode("aaa", bare) == std::vector{aa, a});
+  CHECK(t.encode("bb", bare) == std::vector{b, b});
+  CHECK(t.encode("baab", bare) == std::vector{ba, ab});
 }
 
 TEST_CASE("encoding equals the definition on vocabularies whose scores repeat") {
@@ -109,7 +110,7 @@ TEST_CASE("encoding equals the definition on vocabularies whose scores repeat") 
     for (std::uint32_t i = 0; i < 20; ++i) {
       for (const std::string alphabet : {"ab", " ab\xc3\xa9", "a\xc3\xa9\x80\xf0"}) {
         const std::string text = random_text(alphabet, 5 * i, 100 * seed + i);
-        REQUIRE(t.encode(text, false) == reference.encode(text));
+        REQUIRE(t.encode(text, bare) == reference.encode(text));
         REQUIRE(t.decode(t.encode(text)) == text);
       }
     }
@@ -122,7 +123,7 @@ TEST_CASE("encoding equals the definition on random bytes, and decoding gives th
   const reference_tokenizer reference(tokens);
   for (std::uint32_t i = 0; i < 50; ++i) {
     const std::string text = random_text(all_bytes(), 4 * i, i);
-    REQUIRE(t.encode(text, false) == reference.encode(text));
+    REQUIRE(t.encode(text, bare) == reference.encode(text));
     REQUIRE(t.decode(t.encode(text)) == text);
   }
 }
@@ -131,20 +132,24 @@ TEST_CASE("infinite scores are ordered like others") {
   auto tokens = base_vocabulary();
   for (const token& t : std::vector<token>{{"a", 0}, {"b", 0}, {"c", 0}, {"ab", -infinity}, {"bc", infinity}})
     tokens.push_back(t);
-  CHECK(of(tokens).encode("abcab", false) == std::vector<token_id>{259, 263, 262});
-  CHECK(of(tokens).encode("abcab", false) == reference_tokenizer(tokens).encode("abcab"));
+  CHECK(of(tokens).encode("abcab", bare) == std::vector<token_id>{259, 263, 262});
+  CHECK(of(tokens).encode("abcab", bare) == reference_tokenizer(tokens).encode("abcab"));
 }
 
-TEST_CASE("begin and end are put around the ids, and stand for no text") {
+TEST_CASE("begin of text is put in front of the ids; it and the end stand for no text") {
   const tokenizer t = of(synthetic_vocabulary(0));
-  CHECK(t.encode("").size() == 1);
-  CHECK(t.encode("", false).empty());
-  CHECK(t.encode("", true, true) == std::vector{tokenizer::begin_of_text, tokenizer::end_of_text});
-  const auto plain = t.encode("abba", false), both = t.encode("abba", true, true);
-  CHECK(std::vector(both.begin() + 1, both.end() - 1) == plain);
+  CHECK(t.bos() == 1);
+  CHECK(t.eos() == 2);
+  CHECK(t.encode("") == std::vector<token_id>{1});
+  CHECK(t.encode("", bare).empty());
+  const auto plain = t.encode("abba", bare);
+  auto both = t.encode("abba");
+  CHECK(std::vector(both.begin() + 1, both.end()) == plain);
+  both.push_back(2);
+  CHECK(t.decode(both, false) == "\n<s>\nabba\n</s>\n");
   CHECK(t.decode(both) == "abba");
   CHECK(t.decode(plain) == " abba");
-  CHECK(t.decode(std::vector<token_id>{}).empty());
+  CHECK(t.decode({}).empty());
 }
 
 TEST_CASE("spaces at the begin of a text are kept, all but the one that encoding adds") {
@@ -155,46 +160,47 @@ TEST_CASE("spaces at the begin of a text are kept, all but the one that encoding
 TEST_CASE("a vocabulary without a space puts none in front") {
   auto tokens = base_vocabulary();
   tokens.push_back({"a", 0});
-  CHECK(of(tokens).encode("a b", false) == std::vector<token_id>{259, 3 + ' ', 3 + 'b'});
+  CHECK(of(tokens).encode("a b", bare) == std::vector<token_id>{259, 3 + ' ', 3 + 'b'});
   CHECK(of(tokens).decode(of(tokens).encode("a b")) == "a b");
 }
 
 TEST_CASE("a byte that has no token is unknown") {
   const tokenizer t = of({{"<unk>", 0}, {"<s>", 0}, {"</s>", 0}, {"<0x00>", 0}, {"a", 0}});
-  CHECK(t.encode(std::string("a\0z", 3), false) == std::vector<token_id>{4, 3, 0});
+  CHECK(t.encode(std::string("a\0z", 3), bare) == std::vector<token_id>{4, 3, 0});
 }
 
 TEST_CASE("of equal pieces the first is meant") {
   auto tokens = base_vocabulary();
   tokens.push_back({"a", 0});
   tokens.push_back({"a", 5});
-  CHECK(of(tokens).encode("a", false) == std::vector<token_id>{259});
+  CHECK(of(tokens).encode("a", bare) == std::vector<token_id>{259});
 }
 
 TEST_CASE("a character is a byte and at most three continuation bytes") {
   auto tokens = base_vocabulary();
   for (const char* piece : {"\xf0\x9f\x98\x80", "\x80\x80\x80\x80", "\xe2\x82"}) tokens.push_back({piece, 0});
   const tokenizer t = of(tokens);
-  CHECK(t.encode("\xf0\x9f\x98\x80", false) == std::vector<token_id>{259});
-  CHECK(t.encode("\x80\x80\x80\x80\x80", false) == std::vector<token_id>{260, 3 + 0x80});
-  CHECK(t.encode("\xe2\x82", false) == std::vector<token_id>{261});
-  CHECK(t.encode("\xe2\x82\xac", false) == std::vector<token_id>{3 + 0xe2, 3 + 0x82, 3 + 0xac});
+  CHECK(t.encode("\xf0\x9f\x98\x80", bare) == std::vector<token_id>{259});
+  CHECK(t.encode("\x80\x80\x80\x80\x80", bare) == std::vector<token_id>{260, 3 + 0x80});
+  CHECK(t.encode("\xe2\x82", bare) == std::vector<token_id>{261});
+  CHECK(t.encode("\xe2\x82\xac", bare) == std::vector<token_id>{3 + 0xe2, 3 + 0x82, 3 + 0xac});
 }
 
 TEST_CASE("a token decodes to its bytes, a byte token to its byte, what only looks like one to itself") {
   auto tokens = base_vocabulary();
   for (const char* piece : {" a", "<0xZZ>", "<0xab>", "<0x41", "<0x4>>>"}) tokens.push_back({piece, 0});
   const tokenizer t = of(tokens);
-  for (token_id byte = 0; byte < 256; ++byte)
-    CHECK(t.decode(3 + byte, 0) == std::string(1, static_cast<char>(byte)));
-  CHECK(t.decode(259, 0) == " a");
-  CHECK(t.decode(259, tokenizer::begin_of_text) == "a");
-  CHECK(t.decode(260, 0) == "<0xZZ>");
-  CHECK(t.decode(261, 0) == "<0xab>");
-  CHECK(t.decode(262, 0) == "<0x41");
-  CHECK(t.decode(263, 0) == "<0x4>>>");
+  for (token_id byte = 0; byte < 256; ++byte) CHECK(t.text(3 + byte) == std::string(1, static_cast<char>(byte)));
+  CHECK(t.text(259) == " a");
+  CHECK(t.decode(std::vector<token_id>{259}) == " a");
+  CHECK(t.decode(std::vector<token_id>{1, 259, 259}) == "a a");
+  CHECK(t.decode(std::vector<token_id>{1, 3 + ' '}) == " ");  // as run.c, which looks at the piece
+  CHECK(t.text(260) == "<0xZZ>");
+  CHECK(t.text(261) == "<0xab>");
+  CHECK(t.text(262) == "<0x41");
+  CHECK(t.text(263) == "<0x4>>>");
   CHECK(t.piece(3) == "<0x00>");
-  CHECK(t.decode(0, 0) == "<unk>");
+  CHECK(t.text(0) == "<unk>");
 }
 
 TEST_CASE("an id that is not in the vocabulary is misuse") {
@@ -202,7 +208,7 @@ TEST_CASE("an id that is not in the vocabulary is misuse") {
   CHECK(t.vocab() == 259);
   for (const token_id bad : {-1, 259, (std::numeric_limits<token_id>::max)(), (std::numeric_limits<token_id>::min)()}) {
     CHECK_THROWS_AS(t.piece(bad), std::invalid_argument);
-    CHECK_THROWS_AS(t.decode(bad, 0), std::invalid_argument);
+    CHECK_THROWS_AS(t.text(bad), std::invalid_argument);
     CHECK_THROWS_AS(t.decode(std::vector{bad}), std::invalid_argument);
   }
   CHECK_THROWS_WITH(t.piece(259), Catch::Contains("must be in [0, 259), is 259"));
@@ -221,8 +227,19 @@ TEST_CASE("a tokenizer cut short anywhere, or longer, or of another vocabulary, 
                                   (std::numeric_limits<hone::index_t>::max)()})
     CHECK(error_of(bytes, bad));
   CHECK_FALSE(error_of(bytes, vocab));
+  CHECK_FALSE(error_of(bytes, std::nullopt));
   bytes.push_back({});
   CHECK(error_of(bytes, vocab));
+  CHECK(error_of(bytes, std::nullopt)->reason() == "the file ends after " + std::to_string(vocab) + " tokens");
+}
+
+TEST_CASE("without a model a tokenizer has as many tokens as its file") {
+  const auto tokens = synthetic_vocabulary(4);
+  CHECK(parse_tokenizer_bin(tokenizer_bytes(tokens), std::nullopt, "tokenizer.bin").vocab() == std::ssize(tokens));
+  for (std::size_t count = 0; count < 3; ++count) {
+    const std::vector<token> few(tokens.begin(), tokens.begin() + static_cast<std::ptrdiff_t>(count));
+    CHECK(error_of(tokenizer_bytes(few), std::nullopt));
+  }
 }
 
 TEST_CASE("token lengths of zero, negative, or beyond the longest, and scores that are NaN, are refused") {
@@ -265,7 +282,7 @@ TEST_CASE("a text of a hundred thousand equal characters is encoded") {
 TEST_CASE("tok512 gives the ids of stories260K's first paragraph, and the text of its ids") {
   const auto path = data_file("tinystories/tok512.bin");
   if (!path) return;
-  const tokenizer t = read_tokenizer(*path, 512);
+  const tokenizer t = read_tokenizer_bin(*path, 512);
   const auto ids = t.encode(lily);
   REQUIRE(ids.size() >= lily_ids.size());
   CHECK(std::vector(ids.begin(), ids.begin() + static_cast<std::ptrdiff_t>(lily_ids.size())) == lily_ids);
@@ -276,7 +293,7 @@ TEST_CASE("tok512 gives the ids of stories260K's first paragraph, and the text o
 TEST_CASE("tok512 encodes like the definition: texts, random bytes, invalid UTF-8") {
   const auto path = data_file("tinystories/tok512.bin");
   if (!path) return;
-  const tokenizer t = read_tokenizer(*path, 512);
+  const tokenizer t = read_tokenizer_bin(*path, 512);
   const reference_tokenizer reference(tokens_of(read_file(*path)));
   std::vector<std::string> texts = {"", " ", "  ", lily, "caf\xc3\xa9 \xe2\x80\x9cquoted\xe2\x80\x9d \xf0\x9f\x98\x80",
                                     "\xe2\x80", "\xff\xfe\xc0\x80\xf5", std::string("a\0b", 3)};
@@ -287,7 +304,7 @@ TEST_CASE("tok512 encodes like the definition: texts, random bytes, invalid UTF-
     texts.push_back(random_text("he\xe2\x80\x9c\x9d\xc3\xa9", 6 * i, i));
   }
   for (const std::string& text : texts) {
-    REQUIRE(t.encode(text, false) == reference.encode(text));
+    REQUIRE(t.encode(text, bare) == reference.encode(text));
     REQUIRE(t.decode(t.encode(text)) == text);
   }
 }
@@ -296,7 +313,7 @@ TEST_CASE("tok512 is not the tokenizer of 511 or 513 tokens") {
   const auto path = data_file("tinystories/tok512.bin");
   if (!path) return;
   for (const hone::index_t vocab : {511, 513}) {
-    CHECK_THROWS_AS(read_tokenizer(*path, vocab), format_error);
-    CHECK_THROWS_WITH(read_tokenizer(*path, vocab), Catch::Contains(path->string() + ": at byte "));
+    CHECK_THROWS_AS(read_tokenizer_bin(*path, vocab), format_error);
+    CHECK_THROWS_WITH(read_tokenizer_bin(*path, vocab), Catch::Contains(path->string() + ": at byte "));
   }
 }

@@ -2,9 +2,9 @@
 /// Encoding texts of growing length, beside the rescan of the whole text for every merge that run.c does. The
 /// vocabulary is made here: letters, syllables, and words of one to three of them, as many as a small model has.
 #include "hone/core/random.hpp"
-#include "hone/io/tokenizer.hpp"
+#include "hone/io/tokenizer_bin.hpp"
 
-#include "../../tests/io/tokenizer_reference.hpp"
+#include "../../tests/io/tokenizer_bin_reference.hpp"
 
 #include "support/roof.hpp"
 

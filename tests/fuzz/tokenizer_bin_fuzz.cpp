@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 /// Any bytes are a tokenizer or a format_error, and any tokenizer encodes any text as the definition says.
-#include "hone/io/tokenizer.hpp"
+#include "hone/io/tokenizer_bin.hpp"
 
-#include "io/tokenizer_reference.hpp"
+#include "io/tokenizer_bin_reference.hpp"
 
 #include <fuzzer/FuzzedDataProvider.h>
 
@@ -16,8 +16,8 @@ void require(bool ok) {
 
 void parse_and_encode(std::span<const std::byte> bytes, hone::index_t vocab, const std::string& text) {
   try {
-    const tokenizer t(bytes, vocab, "fuzz");
-    const std::vector<token_id> ids = t.encode(text, false);
+    const tokenizer t = parse_tokenizer_bin(bytes, vocab, "fuzz");
+    const std::vector<token_id> ids = t.encode(text, {.add_special = false});
     require(ids == reference_tokenizer(tokens_of(bytes)).encode(text));
     std::string pieces;
     for (const token_id id : ids) pieces += t.piece(id);

@@ -50,7 +50,7 @@ class reference_tokenizer {
     std::string character;
     for (const char byte : text) {
       const bool continuation = (static_cast<unsigned char>(byte) & 0xc0) == 0x80;
-      if (!character.empty() && (!continuation || character.size() == 4)) put(character, ids), character.clear();
+      if (!character.empty() && (!continuation || character.size() == 4 || character == " ")) put(character, ids), character.clear();
       character += byte;
     }
     if (!character.empty()) put(character, ids);

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+/// The alphabet in which byte-level vocabularies write bytes: the 188 printable ones of Latin-1 as themselves, the others
+/// as U+0100 and on, in order; a space is U+0120. [Radford et al. 2019, GPT-2; openai/gpt-2, encoder.py]
+#pragma once
+#include "hone/io/unicode.hpp"
+
+#include <array>
+#include <optional>
+
+namespace hone::io {
+
+/// The letter of each byte.
+inline constexpr std::array<char16_t, 256> byte_alphabet = [] {
+  std::array<char16_t, 256> letters{};
+  char16_t next = 0x100;
+  for (unsigned byte = 0; byte < 256; ++byte) {
+    const bool printable = (byte > 0x20 && byte < 0x7f) || (byte > 0xa0 && byte != 0xad);
+    letters[byte] = printable ? static_cast<char16_t>(byte) : next++;
+  }
+  return letters;
+}();
+
+/// The bytes that @p piece writes in that alphabet; nothing if it holds another character.
+inline std::optional<std::string> bytes_of_alphabet(std::string_view piece) {
+  static const auto byte_of = [] {
+    std::array<std::int16_t, 0x200> bytes;
+    bytes.fill(-1);
+    for (std::size_t byte = 0; byte < 256; ++byte) bytes[byte_alphabet[byte]] = static_cast<std::int16_t>(byte);
+    return bytes;
+  }();
+  std::string bytes;
+  for (std::size_t at = 0; at < piece.size();) {
+    const character c = character_at(piece, at);
+    if (c.value >= byte_of.size() || byte_of[c.value] < 0) return std::nullopt;
+    bytes += static_cast<char>(byte_of[c.value]);
+    at += c.size;
+  }
+  return bytes;
+}
+
+}  // namespace hone::io

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+/// A model out of a file, whichever its format.
+#pragma once
+#include "hone/io/stored_tensor.hpp"
+#include "hone/transformer/config.hpp"
+
+#include <vector>
+
+namespace hone::io {
+
+struct checkpoint {
+  transformer::config config;
+  std::vector<float> parameters;  ///< in the order of transformer::tensor_table(config)
+  index_t nonfinite = 0;          ///< infinite or NaN parameters: they are kept, not hidden
+};
+
+/// Whether a tensor's rows, or a norm's numbers, are in the order of the rotary embedding's layout.
+constexpr bool has_rope_rows(transformer::role r) {
+  using enum transformer::role;
+  return r == wq || r == bq || r == q_norm || r == wk || r == bk || r == k_norm;
+}
+
+/// The model of configuration @p c from the tensors of a file, sorted by name.
+/// @param name_of what the file calls a tensor of the table: name_of(const transformer::tensor&) -> std::string.
+/// @param passed_over whether a tensor that the model does not have may be there: passed_over(std::string_view) -> bool.
+/// @throws format_error, before memory is allocated for them, if @p c is no model, or a tensor is missing, has another
+///         shape, or is more than the model has.
+/// @note One pass over the bytes.
+template <class Name, class PassedOver>
+checkpoint gather_checkpoint(const transformer::config& c, std::span<const stored_tensor> tensors,
+                             const std::string& file, Name&& name_of, PassedOver&& passed_over) {
+  const auto fail = [&](const std::string& reason) { throw format_error(file, {}, reason); };
+  const auto fail_at = [](const stored_tensor& t, const std::string& reason) {
+    throw format_error(*t.file, {position::unit::byte, t.offset}, "tensor \"" + t.name + "\": " + reason);
+  };
+  if (std::cmp_greater(c.n_layers, tensors.size()))
+    fail(std::to_string(c.n_layers) + " layers in " + std::to_string(tensors.size()) + " tensors");
+  std::vector<transformer::tensor> table;
+  try {
+    table = transformer::tensor_table(c);
+  } catch (const std::invalid_argument& error) {
+    fail(error.what());
+  }
+  std::vector<const stored_tensor*> sources;
+  std::vector<bool> wanted(tensors.size());
+  for (const transformer::tensor& t : table) {
+    const std::string name = name_of(t);
+    const stored_tensor* source = find_tensor(tensors, name);
+    if (source == nullptr) fail("there is no tensor \"" + name + "\"");
+    const bool vector = t.kind == transformer::tensor_kind::norm || t.kind == transformer::tensor_kind::bias;
+    const std::vector<index_t> shape = vector ? std::vector<index_t>{t.cols} : std::vector<index_t>{t.rows, t.cols};
+    if (source->shape != shape) {
+      const auto text = [](const std::vector<index_t>& sizes) {
+        std::string result = "[";
+        for (const index_t n : sizes) result += (result.size() > 1 ? ", " : "") + std::to_string(n);
+        return result + "]";
+      };
+      fail_at(*source, "has the shape " + text(source->shape) + ", must have " + text(shape));
+    }
+    wanted[static_cast<std::size_t>(source - tensors.data())] = true;
+    sources.push_back(source);
+  }
+  for (std::size_t i = 0; i < tensors.size(); ++i)
+    if (!wanted[i] && !passed_over(std::string_view(tensors[i].name))) fail_at(tensors[i], "the model has no such part");
+  checkpoint result{c, std::vector<float>(static_cast<std::size_t>(transformer::parameter_count(c))), 0};
+  for (std::size_t i = 0; i < table.size(); ++i)
+    result.nonfinite +=
+        copy_numbers(*sources[i], std::span(result.parameters)
+                                      .subspan(static_cast<std::size_t>(table[i].offset),
+                                               static_cast<std::size_t>(table[i].size())));
+  return result;
+}
+
+}  // namespace hone::io

@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+/// Models of llama.cpp: GGUF files of architecture "llama" (which is Mistral's too), "qwen2" or "qwen3". Rows of queries
+/// and keys are laid out for interleaved RoPE in the first, in halves in the others, and stay as they are.
+/// [ggml-org/llama.cpp, convert_hf_to_gguf.py, src/llama-model.cpp]
+#pragma once
+#include "hone/io/checkpoint.hpp"
+#include "hone/io/gguf.hpp"
+#include "hone/io/lora_gguf.hpp"
+#include "hone/io/tensor_names.hpp"
+#include "hone/transformer/rotary.hpp"
+
+namespace hone::io {
+
+/// "blk.3.attn_q.weight" of wq.3, "….bias" of bq.3.
+inline std::string gguf_tensor(const transformer::tensor& t) {
+  if (t.kind != transformer::tensor_kind::bias) return gguf_name(t.name) + ".weight";
+  return gguf_name("w" + t.name.substr(1)) + ".bias";
+}
+
+namespace detail {
+
+/// llama.cpp keeps Llama 3's scaling as what each frequency is divided by. It is read where it is that of the published
+/// models (turns below 1 and above 4 in 8192 positions), with the factor of the slowest pair.
+inline void read_rope_factors(const stored_tensor& t, transformer::config& c) {
+  const std::vector<float> factors = numbers_of(t);
+  const auto fail = [&](const std::string& reason) {
+    throw format_error(*t.file, {position::unit::byte, t.offset}, "tensor \"" + t.name + "\": " + reason);
+  };
+  if (std::cmp_not_equal(factors.size(), c.head_size() / 2))
+    fail(std::to_string(factors.size()) + " numbers for " + std::to_string(c.head_size() / 2) + " pairs");
+  transformer::config scaled = c;
+  scaled.scaling = {.how = transformer::rope_scaling::method::llama3, .factor = factors.back()};
+  if (!(factors.back() >= 1 && factors.back() < 1e6f)) fail("a factor of " + std::to_string(factors.back()));
+  for (index_t i = 0; i < c.head_size() / 2; ++i) {
+    const double expected = transformer::rotary_frequency(c, i) / transformer::rotary_frequency(scaled, i);
+    const double factor = static_cast<double>(factors[static_cast<std::size_t>(i)]);
+    if (!(std::abs(factor - expected) <= 1e-4 * expected))
+      fail("number " + std::to_string(i) + " is " + std::to_string(factor) + ", that of Llama 3's scaling by " +
+           std::to_string(factors.back()) + " is " + std::to_string(expected));
+  }
+  if (factors.back() != 1) c.scaling = scaled.scaling;
+}
+
+inline transformer::config gguf_config(const gguf& in, const std::string& file) {
+  const auto fail = [&](const std::string& key, const std::string& reason) {
+    throw format_error(file, {}, key + ": " + reason);
+  };
+  const std::string* architecture = in.text("general.architecture");
+  if (architecture == nullptr || (*architecture != "llama" && *architecture != "qwen2" && *architecture != "qwen3"))
+    fail("general.architecture", architecture == nullptr
+                                     ? "is missing or not a text"
+                                     : "\"" + *architecture + "\" is not one of llama, qwen2, qwen3");
+  if (const std::string* type = in.text("general.type"); type != nullptr && *type != "model")
+    fail("general.type", "\"" + *type + "\" is not \"model\"");
+  const std::string prefix = *architecture + ".";
+  const auto whole = [&](const char* name, std::optional<index_t> otherwise = {}) -> index_t {
+    const std::string key = prefix + name;
+    if (in.find(key) == nullptr && otherwise) return *otherwise;
+    const auto value = in.whole(key);
+    if (!value || *value < 0 || *value > 2147483647)
+      fail(key, in.find(key) == nullptr ? "is missing" : "is not a whole number in [0, 2^31 - 1]");
+    return static_cast<index_t>(*value);
+  };
+  const auto real = [&](const char* name, std::optional<double> otherwise = {}) {
+    const std::string key = prefix + name;
+    if (in.find(key) == nullptr && otherwise) return *otherwise;
+    const auto value = in.real(key);
+    if (!value) fail(key, in.find(key) == nullptr ? "is missing" : "is not a number");
+    return *value;
+  };
+  for (const char* name : {"expert_count", "attention.sliding_window"})
+    if (whole(name, 0) > 0) fail(prefix + name, "is not supported");
+  const auto matrix = [&](const char* name) -> const stored_tensor& {
+    const stored_tensor* t = find_tensor(in.tensors, name);
+    if (t == nullptr || t->shape.size() != 2) fail(name, t == nullptr ? "there is no such tensor" : "is not a matrix");
+    return *t;
+  };
+
+  transformer::config c;
+  c.rope = gguf_rope_layout(*architecture);
+  c.d_model = whole("embedding_length");
+  c.d_ff = whole("feed_forward_length");
+  c.n_layers = whole("block_count");
+  c.n_heads = whole("attention.head_count");
+  c.n_kv_heads = whole("attention.head_count_kv", c.n_heads);
+  c.max_seq = whole("context_length");
+  c.norm_eps = real("attention.layer_norm_rms_epsilon");
+  c.rope_base = real("rope.freq_base", 10000.0);
+  c.head_width = whole("attention.key_length", 0);
+  if (c.n_heads > 0 && c.head_width * c.n_heads == c.d_model) c.head_width = 0;
+  c.vocab = matrix("token_embd.weight").shape[0];
+  c.tie_embeddings = find_tensor(in.tensors, "output.weight") == nullptr;
+  c.qkv_bias = find_tensor(in.tensors, "blk.0.attn_q.bias") != nullptr;
+  c.output_bias = find_tensor(in.tensors, "blk.0.attn_output.bias") != nullptr;
+  c.qk_norm = *architecture == "qwen3";
+  const std::string* scaling = in.text(prefix + "rope.scaling.type");
+  if (scaling != nullptr && *scaling == "linear")
+    c.scaling = {.how = transformer::rope_scaling::method::linear, .factor = real("rope.scaling.factor")};
+  else if (scaling != nullptr && *scaling != "none")
+    fail(prefix + "rope.scaling.type", "\"" + *scaling + "\" is not supported, only none and linear are");
+  const auto validate = [&] {
+    try {
+      transformer::validate(c);
+    } catch (const std::invalid_argument& error) {
+      throw format_error(file, {}, error.what());
+    }
+  };
+  validate();
+  for (const char* name : {"attention.value_length", "rope.dimension_count"})
+    if (whole(name, c.head_size()) != c.head_size())
+      fail(prefix + name, "only the head's size, " + std::to_string(c.head_size()) + ", is supported");
+  if (const stored_tensor* factors = find_tensor(in.tensors, "rope_freqs.weight")) {
+    if (c.scaling.how != transformer::rope_scaling::method::none)
+      fail("rope_freqs.weight", "beside a scaling of the metadata is not supported");
+    read_rope_factors(*factors, c);
+  }
+  return c;
+}
+
+}  // namespace detail
+
+/// The model of a parsed file, which errors call @p file.
+/// @throws format_error if the metadata lack something, or ask for what the decoder does not have (naming the key): an
+///         architecture other than those above, experts, windows, RoPE on a part of the head or scaled otherwise than
+///         linearly or as Llama 3 is; as `gather_checkpoint`.
+inline checkpoint gather_gguf_model(const gguf& in, const std::string& file) {
+  return gather_checkpoint(detail::gguf_config(in, file), in.tensors, file, gguf_tensor,
+                           [](std::string_view name) { return name == "rope_freqs.weight"; });
+}
+
+/// Reads a model. @throws std::system_error; format_error as `read_gguf`, `gather_gguf_model`.
+/// @note One pass over the mapped weights; memory for the parameters as float32.
+inline checkpoint read_gguf_model(const std::filesystem::path& path) {
+  return gather_gguf_model(read_gguf(path), path.string());
+}
+
+}  // namespace hone::io

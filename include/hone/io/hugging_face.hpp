@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+/// Models as Hugging Face keeps them: a folder of config.json and model.safetensors, or its shards with their index. Rows
+/// of queries and keys are laid out for RoPE in halves.
+#pragma once
+#include "hone/io/checkpoint.hpp"
+#include "hone/io/config_json.hpp"
+#include "hone/io/rope_rows.hpp"
+#include "hone/io/safetensors_shards.hpp"
+#include "hone/io/tensor_names.hpp"
+
+namespace hone::io {
+
+inline constexpr const char* config_json_name = "config.json";
+
+/// "model.layers.3.self_attn.q_proj.weight" of wq.3, "….bias" of bq.3.
+inline std::string hugging_face_tensor(const transformer::tensor& t) {
+  if (t.kind != transformer::tensor_kind::bias) return hugging_face_name(t.name) + ".weight";
+  return hugging_face_name("w" + t.name.substr(1)) + ".bias";
+}
+
+/// Reads a folder.
+/// @throws std::system_error; format_error as `parse_config_json`, `read_safetensors_folder`, `gather_checkpoint`. Stored
+///         tables of RoPE, and a classifier beside an embedding that is tied to it, are passed over.
+/// @note One pass over the mapped weights; memory for the parameters as float32.
+inline checkpoint read_hugging_face(const std::filesystem::path& folder) {
+  const std::filesystem::path config_path = folder / config_json_name;
+  const std::vector<std::byte> text = read_file(config_path, std::uint64_t{1} << 24);
+  const transformer::config c =
+      parse_config_json({reinterpret_cast<const char*>(text.data()), text.size()}, config_path.string());
+  const safetensors file = read_safetensors_folder(folder);
+  return gather_checkpoint(c, file.tensors, folder.string(), hugging_face_tensor, [&](std::string_view name) {
+    return name.ends_with(".rotary_emb.inv_freq") || (c.tie_embeddings && name == "lm_head.weight");
+  });
+}
+
+/// Writes a folder, which is made if it is not there; weights first, so that a config.json has them beside it. Rows of
+/// queries and keys of a model with interleaved RoPE are moved.
+/// @param stored float32, float16 or bfloat16. @param most bytes of one file of weights.
+/// @throws std::invalid_argument as `format_config_json`, or if @p parameters does not fit @p c; std::system_error.
+/// @note Besides the parameters, holds the matrices whose rows are moved.
+inline void write_hugging_face(const std::filesystem::path& folder, const transformer::config& c,
+                               std::span<const float> parameters, format stored = format::float32,
+                               std::uint64_t most = 5'000'000'000) {
+  const std::string config = format_config_json(c);
+  const std::vector<transformer::tensor> table = transformer::tensor_table(c);
+  invalid_argument_unless(static_cast<index_t>(parameters.size()) == transformer::parameter_count(c),
+                          "hone::io::write_hugging_face", "parameters", "has %zu numbers, the model has %td",
+                          parameters.size(), transformer::parameter_count(c));
+  std::vector<tensor_source> sources;
+  std::vector<std::vector<float>> moved;
+  for (const transformer::tensor& t : table) {
+    const bool vector = t.kind == transformer::tensor_kind::norm || t.kind == transformer::tensor_kind::bias;
+    std::span<const float> numbers =
+        parameters.subspan(static_cast<std::size_t>(t.offset), static_cast<std::size_t>(t.size()));
+    if (has_rope_rows(t.place) && c.rope != transformer::rope_layout::half) {
+      std::vector<float>& copied = moved.emplace_back(numbers.size());
+      const index_t rows = vector ? t.cols : t.rows;
+      copy_rope_rows<float>({numbers.data(), rows, t.size() / rows}, {copied.data(), rows, t.size() / rows},
+                            c.head_size(), c.rope, transformer::rope_layout::half);
+      numbers = copied;
+    }
+    sources.push_back({hugging_face_tensor(t),
+                       vector ? std::vector<index_t>{t.cols} : std::vector<index_t>{t.rows, t.cols}, numbers, stored});
+  }
+  std::filesystem::create_directories(folder);
+  write_safetensors_folder(folder, sources, {{"format", "pt"}}, most);
+  atomic_file file(folder / config_json_name);
+  file.write(config);
+  file.commit();
+}
+
+}  // namespace hone::io

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+/// The rows of a query or key projection, or of its adapter's B, for the other layout of rotary position embedding.
+/// Of a head of size n, row 2i + k of the interleaved layout is row i + k n/2 of the one in halves (k = 0, 1).
+/// [karpathy/llama2.c, export.py, permute_reverse; ggml-org/llama.cpp, convert_hf_to_gguf.py, permute]
+#pragma once
+#include "hone/core/view.hpp"
+#include "hone/transformer/config.hpp"
+
+namespace hone::io {
+
+/// Copies @p in (heads * head_size x cols), laid out as @p from, to @p out, laid out as @p to. Both functions of heads:
+/// queries and keys differ in their number only. A bias or a norm of a head is a matrix of one column.
+/// @throws std::invalid_argument unless the shapes are equal, head_size is even and divides the rows.
+/// @pre in and out do not overlap.
+template <class T>
+void copy_rope_rows(matrix_view<const T> in, matrix_view<T> out, index_t head_size, transformer::rope_layout from,
+                    transformer::rope_layout to) {
+  const char* function = "hone::io::copy_rope_rows";
+  invalid_argument_unless(in.rows() == out.rows() && in.cols() == out.cols(), function, "out", "is %td x %td, in %td x %td",
+                          out.rows(), out.cols(), in.rows(), in.cols());
+  invalid_argument_unless(head_size > 0 && head_size % 2 == 0 && in.rows() % head_size == 0, function, "head_size",
+                          "%td is odd or does not divide %td", head_size, in.rows());
+  const index_t half = head_size / 2;
+  for (index_t row = 0; row < in.rows(); ++row) {
+    const index_t r = row % head_size;
+    index_t target = r;
+    if (from != to)
+      target = from == transformer::rope_layout::half ? 2 * (r % half) + r / half : r / 2 + r % 2 * half;
+    for (index_t col = 0; col < in.cols(); ++col) out(row - r + target, col) = in(row, col);
+  }
+}
+
+}  // namespace hone::io

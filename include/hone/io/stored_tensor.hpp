@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+/// What files of weights have in common: named tensors of numbers in some storage format. Reading lists them, with
+/// their bytes where they lie; numbers are converted when they are asked for.
+#pragma once
+#include "hone/core/simd_memory.hpp"
+#include "hone/io/mapped_file.hpp"
+
+#include <array>
+#include <limits>
+#include <memory>
+
+namespace hone::io {
+
+enum class number_kind { float32, float16, bfloat16, float64, int32, int64, uint8, q8_0, listed_only };
+
+/// A storage format: @c block numbers take @c bits bits.
+struct number_type {
+  const char* name;  ///< as its file format calls it
+  number_kind kind;
+  std::uint32_t block;
+  std::uint32_t bits;
+};
+
+/// One tensor of a file. The bytes belong to the file: they are there as long as it.
+struct stored_tensor {
+  std::string name;
+  const number_type* type;
+  std::vector<index_t> shape;  ///< row-major: the last index runs fastest
+  std::span<const std::byte> bytes;
+  std::uint64_t offset;  ///< of the bytes in their file
+  std::shared_ptr<const std::string> file;
+
+  [[nodiscard]] index_t size() const {
+    index_t product = 1;
+    for (const index_t n : shape) product *= n;
+    return product;
+  }
+};
+
+/// The tensor called @p name in a list that is sorted by name, as readers give it, or nullptr.
+inline const stored_tensor* find_tensor(std::span<const stored_tensor> sorted, std::string_view name) {
+  const auto found = std::lower_bound(sorted.begin(), sorted.end(), name,
+                                      [](const stored_tensor& t, std::string_view wanted) { return t.name < wanted; });
+  return found == sorted.end() || found->name != name ? nullptr : &*found;
+}
+
+namespace detail {
+
+/// Multiplies; false, where the product is more than an index_t holds, leaves it as it was.
+inline bool multiply(std::uint64_t& product, std::uint64_t factor) {
+  constexpr auto most = static_cast<std::uint64_t>((std::numeric_limits<index_t>::max)());
+  if (factor != 0 && product > most / factor) return false;
+  if (factor > most) return false;  // times 0
+  product *= factor;
+  return true;
+}
+
+inline constexpr index_t number_chunk = 1024;
+
+/// Calls @p f(values, at, count) with the numbers of @p bytes, aligned and in the machine's byte order, chunk by chunk.
+template <class Stored, class F>
+void for_each_chunk(std::span<const std::byte> bytes, F&& f) {
+  alignas(64) Stored values[number_chunk];
+  const auto total = static_cast<index_t>(bytes.size() / sizeof(Stored));
+  for (index_t at = 0; at < total; at += number_chunk) {
+    const index_t count = (std::min)(number_chunk, total - at);
+    std::memcpy(static_cast<void*>(values), bytes.data() + static_cast<std::size_t>(at) * sizeof(Stored),
+                static_cast<std::size_t>(count) * sizeof(Stored));
+    if constexpr (std::endian::native == std::endian::big) {
+      constexpr std::size_t number = sizeof(Stored) > 8 ? 2 : sizeof(Stored);  // of a block, its factor
+      auto* raw = reinterpret_cast<std::byte*>(values);
+      for (index_t i = 0; i < count; ++i, raw += sizeof(Stored)) std::reverse(raw, raw + number);
+    }
+    f(values, at, count);
+  }
+}
+
+/// 32 numbers: int8 times one float16. [ggml, block_q8_0]
+struct q8_0 {
+  float16 factor;
+  std::int8_t whole[32];
+};
+static_assert(sizeof(q8_0) == 34);
+
+template <class Stored>
+inline constexpr index_t numbers_in = std::is_same_v<Stored, q8_0> ? 32 : 1;
+
+/// @p count stored values, each of numbers_in<Stored> numbers.
+template <class Stored, class T>
+void convert(const Stored* from, T* to, index_t count) {
+  index_t i = 0;
+  if constexpr (std::is_same_v<T, float> && (std::is_same_v<Stored, float16> || std::is_same_v<Stored, bfloat16>))
+    for (constexpr int lanes = simd::pack<float>::lanes; i + lanes <= count; i += lanes)
+      simd::store(to + i, simd::load<float>(from + i));
+  for (; i < count; ++i) {
+    if constexpr (std::is_same_v<Stored, q8_0>)
+      for (int k = 0; k < 32; ++k)
+        to[32 * i + k] = static_cast<T>(float{from[i].factor} * static_cast<float>(from[i].whole[k]));
+    else if constexpr (scalar<Stored>)
+      to[i] = static_cast<T>(to_accumulator(from[i]));
+    else
+      to[i] = static_cast<T>(from[i]);
+  }
+}
+
+template <class T>
+index_t count_nonfinite(const T* x, index_t count) {
+  simd::counter<T> counter;
+  index_t i = 0;
+  for (constexpr int lanes = simd::pack<T>::lanes; i + lanes <= count; i += lanes)
+    counter.add_nonfinite(simd::load<T>(x + i));
+  if (i < count) counter.add_nonfinite(simd::load<T>(x + i, count - i));
+  return static_cast<index_t>(counter.total());
+}
+
+/// Copies n numbers to @p out chunk by chunk; while a chunk is in cache its infinite and NaN numbers are counted.
+template <class Stored, class T>
+index_t copy_as(std::span<const std::byte> bytes, T* out) {
+  index_t nonfinite = 0;
+  for_each_chunk<Stored>(bytes, [&](const Stored* values, index_t at, index_t count) {
+    T* to = out + numbers_in<Stored> * at;
+    convert(values, to, count);
+    nonfinite += count_nonfinite(to, numbers_in<Stored> * count);
+  });
+  return nonfinite;
+}
+
+}  // namespace detail
+
+/// Converts the numbers of @p t, in the order of its shape, to @p out (T: float or double), rounding where T is the
+/// narrower type, and returns how many are infinite or NaN: they are kept, not hidden.
+/// @throws std::invalid_argument unless @p out has as many numbers; format_error if the type is one that is only listed.
+/// @note One pass; allocates nothing.
+template <class T>
+index_t copy_numbers(const stored_tensor& t, std::span<T> out) {
+  static_assert(std::is_same_v<T, float> || std::is_same_v<T, double>);
+  invalid_argument_unless(out.size() == static_cast<std::size_t>(t.size()), "hone::io::copy_numbers", "out",
+                          "has %zu numbers, \"%s\" has %td", out.size(), t.name.c_str(), t.size());
+  switch (t.type->kind) {
+    case number_kind::float32: return detail::copy_as<float>(t.bytes, out.data());
+    case number_kind::float16: return detail::copy_as<float16>(t.bytes, out.data());
+    case number_kind::bfloat16: return detail::copy_as<bfloat16>(t.bytes, out.data());
+    case number_kind::float64: return detail::copy_as<double>(t.bytes, out.data());
+    case number_kind::int32: return detail::copy_as<std::int32_t>(t.bytes, out.data());
+    case number_kind::int64: return detail::copy_as<std::int64_t>(t.bytes, out.data());
+    case number_kind::uint8: return detail::copy_as<std::uint8_t>(t.bytes, out.data());
+    case number_kind::q8_0: return detail::copy_as<detail::q8_0>(t.bytes, out.data());
+    case number_kind::listed_only: break;
+  }
+  throw format_error(*t.file, {position::unit::byte, t.offset},
+                     "tensor \"" + t.name + "\" is of type " + t.type->name + ", which is not read");
+}
+
+/// The numbers of @p t as a vector. @throws format_error as `copy_numbers`.
+template <class T = float>
+std::vector<T> numbers_of(const stored_tensor& t) {
+  std::vector<T> numbers(static_cast<std::size_t>(t.size()));
+  copy_numbers(t, std::span<T>(numbers));
+  return numbers;
+}
+
+/// A tensor for a writer: row-major @c numbers, stored as float32, float16 or bfloat16, rounded to nearest even.
+struct tensor_source {
+  std::string name;
+  std::vector<index_t> shape;
+  std::span<const float> numbers;
+  format stored = format::float32;
+
+  [[nodiscard]] std::uint64_t bytes() const { return numbers.size() * (stored == format::float32 ? 4u : 2u); }
+};
+
+namespace detail {
+
+/// @throws std::invalid_argument, naming the tensor, unless its numbers fill its shape and its format can be stored.
+inline void validate(const tensor_source& t, const char* function) {
+  invalid_argument_unless(t.stored == format::float32 || t.stored == format::float16 || t.stored == format::bfloat16,
+                          function, t.name.c_str(), "only float32, float16 and bfloat16 are written");
+  std::uint64_t size = 1;
+  bool fits = true;
+  for (const index_t n : t.shape) fits = fits && multiply(size, static_cast<std::uint64_t>(n));
+  invalid_argument_unless(fits && size == t.numbers.size(), function, t.name.c_str(),
+                          "has %zu numbers, which do not fill its shape", t.numbers.size());
+}
+
+template <class Stored>
+void write_as(atomic_file& file, std::span<const float> numbers) {
+  std::array<Stored, static_cast<std::size_t>(8 * number_chunk)> chunk;
+  while (!numbers.empty()) {
+    const std::size_t count = (std::min)(chunk.size(), numbers.size());
+    for (std::size_t i = 0; i < count; ++i) chunk[i] = from_accumulator<Stored>(numbers[i]);
+    const std::span bytes = std::as_writable_bytes(std::span(chunk).first(count));
+    if constexpr (std::endian::native == std::endian::big)
+      for (std::size_t i = 0; i < bytes.size(); i += sizeof(Stored))
+        std::reverse(bytes.begin() + static_cast<std::ptrdiff_t>(i),
+                     bytes.begin() + static_cast<std::ptrdiff_t>(i + sizeof(Stored)));
+    file.write(bytes);
+    numbers = numbers.subspan(count);
+  }
+}
+
+inline void write_numbers(atomic_file& file, const tensor_source& t) {
+  if (t.stored == format::bfloat16)
+    write_as<bfloat16>(file, t.numbers);
+  else if (t.stored == format::float16)
+    write_as<float16>(file, t.numbers);
+  else
+    write_as<float>(file, t.numbers);
+}
+
+}  // namespace detail
+
+}  // namespace hone::io

@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "hone/io/config_json.hpp"
+
+#include "io/support.hpp"
+
+using namespace hone;
+using namespace hone::io;
+
+namespace {
+
+using nlohmann::json;
+using method = transformer::rope_scaling::method;
+
+/// The numbers of published models, as version 4 of Transformers writes them.
+const json llama_3_2_1b = json::parse(R"({
+  "architectures": ["LlamaForCausalLM"], "attention_bias": false, "attention_dropout": 0.0, "bos_token_id": 128000,
+  "eos_token_id": 128001, "head_dim": 64, "hidden_act": "silu", "hidden_size": 2048, "initializer_range": 0.02,
+  "intermediate_size": 8192, "max_position_embeddings": 131072, "mlp_bias": false, "model_type": "llama",
+  "num_attention_heads": 32, "num_hidden_layers": 16, "num_key_value_heads": 8, "pretraining_tp": 1,
+  "rms_norm_eps": 1e-05, "rope_scaling": {"factor": 32.0, "high_freq_factor": 4.0, "low_freq_factor": 1.0,
+  "original_max_position_embeddings": 8192, "rope_type": "llama3"}, "rope_theta": 500000.0,
+  "tie_word_embeddings": true, "torch_dtype": "bfloat16", "use_cache": true, "vocab_size": 128256})");
+const json qwen_2_5_half_b = json::parse(R"({
+  "hidden_act": "silu", "hidden_size": 896, "intermediate_size": 4864, "max_position_embeddings": 32768,
+  "max_window_layers": 24, "model_type": "qwen2", "num_attention_heads": 14, "num_hidden_layers": 24,
+  "num_key_value_heads": 2, "rms_norm_eps": 1e-06, "rope_theta": 1000000.0, "sliding_window": 32768,
+  "tie_word_embeddings": true, "use_mrope": false, "use_sliding_window": false, "vocab_size": 151936})");
+const json qwen_3_06b = json::parse(R"({
+  "attention_bias": false, "head_dim": 128, "hidden_act": "silu", "hidden_size": 1024, "intermediate_size": 3072,
+  "max_position_embeddings": 40960, "max_window_layers": 28, "model_type": "qwen3", "num_attention_heads": 16,
+  "num_hidden_layers": 28, "num_key_value_heads": 8, "rms_norm_eps": 1e-06, "rope_scaling": null, "rope_theta": 1000000,
+  "sliding_window": null, "tie_word_embeddings": true, "use_sliding_window": false, "vocab_size": 151936})");
+const json mistral_7b = json::parse(R"({
+  "hidden_act": "silu", "hidden_size": 4096, "intermediate_size": 14336, "max_position_embeddings": 32768,
+  "model_type": "mistral", "num_attention_heads": 32, "num_hidden_layers": 32, "num_key_value_heads": 8,
+  "rms_norm_eps": 1e-05, "rope_theta": 10000.0, "sliding_window": 4096, "tie_word_embeddings": false,
+  "vocab_size": 32000})");
+const json smollm2_135m = json::parse(R"({
+  "attention_bias": false, "hidden_act": "silu", "hidden_size": 576, "intermediate_size": 1536, "mlp_bias": false,
+  "max_position_embeddings": 8192, "model_type": "llama", "num_attention_heads": 9, "num_hidden_layers": 30,
+  "num_key_value_heads": 3, "rms_norm_eps": 1e-05, "rope_interleaved": false, "rope_scaling": null,
+  "rope_theta": 100000, "tie_word_embeddings": true, "vocab_size": 49152})");
+const json llama_2_7b = json::parse(R"({
+  "hidden_act": "silu", "hidden_size": 4096, "intermediate_size": 11008, "max_position_embeddings": 4096,
+  "model_type": "llama", "num_attention_heads": 32, "num_hidden_layers": 32, "num_key_value_heads": 32,
+  "rms_norm_eps": 1e-05, "rope_scaling": null, "tie_word_embeddings": false, "vocab_size": 32000})");
+
+transformer::config parse(const json& j) { return parse_config_json(j.dump(), "config.json"); }
+
+json with(json j, const char* key, json value) {
+  j[key] = std::move(value);
+  return j;
+}
+json without(json j, const char* key) {
+  j.erase(key);
+  return j;
+}
+
+}  // namespace
+
+TEST_CASE("published models have their published numbers of parameters") {
+  CHECK(transformer::parameter_count(parse(llama_2_7b)) == 6'738'415'616);
+  CHECK(transformer::parameter_count(parse(llama_3_2_1b)) == 1'235'814'400);
+  CHECK(transformer::parameter_count(parse(smollm2_135m)) == 134'515'008);
+  CHECK(transformer::parameter_count(parse(qwen_2_5_half_b)) == 494'032'768);
+  CHECK(transformer::parameter_count(parse(qwen_3_06b)) == 596'049'920);
+  CHECK(transformer::parameter_count(parse(mistral_7b)) == 7'241'732'096);
+}
+
+TEST_CASE("every field of a configuration comes from the file") {
+  const transformer::config llama = parse(llama_3_2_1b);
+  CHECK(llama == transformer::config{.d_model = 2048, .d_ff = 8192, .n_layers = 16, .n_heads = 32, .n_kv_heads = 8,
+                                     .vocab = 128256, .max_seq = 131072, .rope_base = 500000, .norm_eps = 1e-5,
+                                     .tie_embeddings = true, .rope = transformer::rope_layout::half,
+                                     .scaling = {method::llama3, 32, 1, 4, 8192}});
+  const transformer::config qwen2 = parse(qwen_2_5_half_b);
+  CHECK((qwen2.qkv_bias && !qwen2.output_bias && !qwen2.qk_norm && qwen2.window == 0 && qwen2.head_size() == 64));
+  const transformer::config qwen3 = parse(qwen_3_06b);
+  CHECK((!qwen3.qkv_bias && qwen3.qk_norm && qwen3.head_width == 128 && qwen3.q_width() == 2048));
+  CHECK(parse(with(qwen_3_06b, "attention_bias", true)).qkv_bias);
+  CHECK(parse(with(qwen_3_06b, "attention_bias", true)).output_bias);
+  CHECK((parse(mistral_7b).window == 4096 && parse(mistral_7b).full_layers == 0 && !parse(mistral_7b).tie_embeddings));
+}
+
+TEST_CASE("a missing field is the default of its type, null is its absence") {
+  CHECK(parse(without(llama_2_7b, "rope_theta")).rope_base == 10000);
+  CHECK(parse(without(llama_2_7b, "rms_norm_eps")).norm_eps == 1e-6);
+  CHECK_FALSE(parse(without(llama_3_2_1b, "tie_word_embeddings")).tie_embeddings);
+  CHECK(parse(without(llama_3_2_1b, "num_key_value_heads")).n_kv_heads == 32);
+  CHECK(parse(with(llama_3_2_1b, "num_key_value_heads", nullptr)).n_kv_heads == 32);
+  CHECK(parse(with(qwen_2_5_half_b, "num_key_value_heads", nullptr)).n_kv_heads == 14);
+  CHECK(parse(without(qwen_3_06b, "head_dim")).head_width == 128);
+  CHECK(parse(with(qwen_3_06b, "head_dim", nullptr)).head_width == 0);
+  CHECK(parse(without(mistral_7b, "sliding_window")).window == 4096);
+  CHECK(parse(with(mistral_7b, "sliding_window", nullptr)).window == 0);
+  CHECK(parse(with(mistral_7b, "head_dim", 96)).head_width == 96);
+  CHECK(parse(without(llama_2_7b, "hidden_act")).d_model == 4096);
+}
+
+TEST_CASE("the window of Qwen begins behind its first layers, in the words of either version") {
+  const json on = with(with(qwen_2_5_half_b, "use_sliding_window", true), "max_window_layers", 20);
+  const transformer::config c = parse(on);
+  CHECK((c.window == 32768 && c.full_layers == 20 && c.window_of(19) == 0 && c.window_of(20) == 32768));
+  CHECK(parse(without(on, "max_window_layers")).full_layers == 28);
+  CHECK(parse(with(on, "sliding_window", nullptr)).window == 0);
+  json layers = json::array();
+  for (int i = 0; i < 24; ++i) layers.push_back(i < 20 ? "full_attention" : "sliding_attention");
+  CHECK(parse(with(on, "layer_types", layers)) == c);
+  CHECK(parse(with(with(on, "layer_types", layers), "max_window_layers", 3)) == c);
+  CHECK(parse(with(with(on, "use_sliding_window", false), "layer_types", json(std::vector<std::string>(24, "full_attention")))).window == 0);
+  CHECK(parse(with(on, "layer_types", json(std::vector<std::string>(24, "full_attention")))).window == 0);
+  CHECK(parse(with(mistral_7b, "layer_types", {"full_attention"})) == parse(mistral_7b));
+}
+
+TEST_CASE("RoPE is that of either version of the file") {
+  json version_5 = without(without(llama_3_2_1b, "rope_scaling"), "rope_theta");
+  version_5["rope_parameters"] = llama_3_2_1b["rope_scaling"];
+  version_5["rope_parameters"]["rope_theta"] = 500000.0;
+  CHECK(parse(version_5) == parse(llama_3_2_1b));
+  const json old = with(llama_2_7b, "rope_scaling", {{"type", "linear"}, {"factor", 2}});
+  CHECK(parse(old).scaling == transformer::rope_scaling{.how = method::linear, .factor = 2});
+  CHECK(parse(with(llama_2_7b, "rope_scaling", {{"rope_type", "default"}})).scaling.how == method::none);
+}
+
+TEST_CASE("what the decoder does not have is refused by its path") {
+  const auto reason = [](const json& j) {
+    const auto error = format_error_of([&] { parse(j); });
+    return error ? error->reason() : "";
+  };
+  CHECK(reason(with(llama_2_7b, "model_type", "gemma3")) ==
+        "\"model_type\": \"gemma3\" is not one of llama, mistral, qwen2, qwen3");
+  CHECK(reason(without(llama_2_7b, "model_type")) == "\"model_type\": \"\" is not one of llama, mistral, qwen2, qwen3");
+  CHECK(reason(with(llama_2_7b, "hidden_act", "gelu")) == "\"hidden_act\": \"gelu\" is not supported, only silu is");
+  CHECK(reason(with(llama_2_7b, "mlp_bias", true)) == "\"mlp_bias\": is not supported");
+  CHECK(reason(with(qwen_2_5_half_b, "use_mrope", true)) == "\"use_mrope\": is not supported");
+  CHECK(reason(with(llama_2_7b, "quantization_config", {{"bits", 4}})) ==
+        "\"quantization_config\": quantized weights are not supported");
+  for (const char* type : {"dynamic", "yarn", "longrope", "mrope"}) {
+    CHECK(reason(with(llama_2_7b, "rope_scaling", {{"rope_type", type}, {"factor", 2}})) ==
+          "\"rope_scaling.rope_type\": \"" + std::string(type) + "\" is not supported, only default, linear and llama3 are");
+    CHECK(reason(with(llama_2_7b, "rope_parameters", {{"rope_type", type}})) ==
+          "\"rope_parameters.rope_type\": \"" + std::string(type) + "\" is not supported, only default, linear and llama3 are");
+    CHECK(reason(with(llama_2_7b, "rope_scaling", {{"type", type}})) ==
+          "\"rope_scaling.type\": \"" + std::string(type) + "\" is not supported, only default, linear and llama3 are");
+  }
+  CHECK(reason(with(llama_2_7b, "partial_rotary_factor", 0.5)) ==
+        "\"partial_rotary_factor\": RoPE on a part of the head is not supported");
+  CHECK(reason(with(llama_2_7b, "rope_parameters", {{"partial_rotary_factor", 0.5}})) ==
+        "\"rope_parameters.partial_rotary_factor\": RoPE on a part of the head is not supported");
+  CHECK(reason(with(llama_2_7b, "rope_parameters", {{"sliding_attention", {{"rope_theta", 1}}}})) ==
+        "\"rope_parameters\": a RoPE of its own for some layers is not supported");
+  CHECK_THAT(reason(with(qwen_3_06b, "layer_types", {"full_attention"})), Catch::Contains("is not a list of 28 layers"));
+  json mixed(std::vector<std::string>(28, "full_attention"));
+  mixed[3] = "sliding_attention";
+  CHECK_THAT(reason(with(qwen_3_06b, "layer_types", mixed)), Catch::Contains("only full_attention, and sliding_attention"));
+  CHECK_THAT(reason(with(qwen_3_06b, "layer_types", json(std::vector<std::string>(28, "sliding_attention")))),
+             Catch::Contains("without a window"));
+}
+
+TEST_CASE("fields that are missing or of another type are named, with their byte") {
+  const auto reason = [](const json& j) {
+    const auto error = format_error_of([&] { parse(j); });
+    return error ? error->reason() : "";
+  };
+  for (const char* key : {"hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "vocab_size",
+                          "max_position_embeddings"}) {
+    const std::string name = std::string("\"") + key + "\": ";
+    CHECK(reason(without(llama_2_7b, key)) == name + "is missing");
+    CHECK(reason(with(llama_2_7b, key, nullptr)) == name + "is missing");
+    CHECK(reason(with(llama_2_7b, key, -1)) == name + "-1 is not a whole number in [0, 2^31 - 1]");
+    CHECK(reason(with(llama_2_7b, key, 2147483648)) == name + "2147483648 is not a whole number in [0, 2^31 - 1]");
+    CHECK(reason(with(llama_2_7b, key, 1.5)) == name + "1.5 is not a whole number in [0, 2^31 - 1]");
+    CHECK(reason(with(llama_2_7b, key, "8")) == name + "\"8\" is not a whole number in [0, 2^31 - 1]");
+    CHECK(reason(with(llama_2_7b, key, json::array())) == name + "[] is not a whole number in [0, 2^31 - 1]");
+    CHECK_THAT(reason(with(llama_2_7b, key, 0)), Catch::Contains("must be in [1, 2^31 - 1], is 0"));
+  }
+  CHECK(reason(without(mistral_7b, "num_key_value_heads")) == "\"num_key_value_heads\": is missing");
+  CHECK(reason(with(llama_2_7b, "rms_norm_eps", "1e-5")) == "\"rms_norm_eps\": is not a number");
+  CHECK_THAT(reason(with(llama_2_7b, "rms_norm_eps", 0)), Catch::Contains("norm_eps: must be positive"));
+  CHECK_THAT(reason(with(llama_2_7b, "rope_theta", -1)), Catch::Contains("rope_base: must be positive"));
+  CHECK(reason(with(llama_2_7b, "tie_word_embeddings", 1)) == "\"tie_word_embeddings\": is not true or false");
+  CHECK(reason(with(llama_2_7b, "model_type", 3)) == "\"model_type\": is not a string");
+  CHECK(reason(with(llama_2_7b, "rope_scaling", "linear")) == "\"rope_scaling\": is not an object");
+  CHECK(reason(with(llama_2_7b, "rope_scaling", {{"type", "linear"}})) == "\"rope_scaling.factor\": is missing");
+  CHECK_THAT(reason(with(llama_2_7b, "rope_scaling", {{"type", "linear"}, {"factor", 0.5}})),
+             Catch::Contains("scaling.factor: must be at least 1"));
+  CHECK(reason(with(llama_2_7b, "rope_scaling", {{"rope_type", "llama3"}, {"factor", 2}})) ==
+        "\"rope_scaling.low_freq_factor\": is missing");
+  CHECK_THAT(reason(with(llama_2_7b, "num_attention_heads", 31)), Catch::Contains("31 does not divide d_model 4096"));
+  CHECK_THAT(reason(with(llama_2_7b, "head_dim", 7)), Catch::Contains("the head size 7 is odd"));
+
+  const auto error = format_error_of([] { parse_config_json("{\"model_type\": \"llama\", \"hidden_size\": -4}", "c"); });
+  REQUIRE(error);
+  CHECK(error->where().at == 24);
+  CHECK(error->what() == std::string("c: at byte 24: \"hidden_size\": -4 is not a whole number in [0, 2^31 - 1]"));
+  for (const char* text : {"", "[]", "3", "null", "{", "{\"model_type\": \"llama\", \"model_type\": \"llama\"}",
+                           "{\"model_type\": \"llama\"} {}", "{\"model_type\": \"\xff\"}", "nul", "{\"a\": NaN}"})
+    CHECK_THROWS_AS(parse_config_json(text, "c"), format_error);
+  CHECK_THROWS_AS(parse_config_json(std::string(100000, '['), "c"), format_error);
+  CHECK_THROWS_WITH(parse_config_json("{\"hidden_size\": 1e999}", "c"), Catch::Contains("overflows"));
+}
+
+TEST_CASE("a configuration that is written is read as it was") {
+  const transformer::config plain{.rope = transformer::rope_layout::half};
+  std::vector<transformer::config> all(13, plain);
+  all[1].tie_embeddings = false;
+  all[2].qkv_bias = all[2].output_bias = true;
+  all[3].scaling = {method::llama3, 8, 2, 5, 100};
+  all[4].scaling = {.how = method::linear, .factor = 2.5};
+  all[5].qkv_bias = true;
+  all[6].qkv_bias = true, all[6].window = 9, all[6].full_layers = 2;
+  all[7].qk_norm = true;
+  all[8].qk_norm = true, all[8].qkv_bias = all[8].output_bias = true, all[8].head_width = 20, all[8].window = 3;
+  all[9].window = 17;
+  all[10].window = 5, all[10].head_width = 12, all[10].rope_base = 1e6;
+  all[11].head_width = 24, all[11].norm_eps = 3e-6;
+  all[12].qkv_bias = true, all[12].head_width = 2;
+  const char* types[] = {"llama", "llama", "llama", "llama", "llama", "qwen2", "qwen2", "qwen3", "qwen3",
+                         "mistral", "mistral", "llama", "qwen2"};
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    const std::string text = format_config_json(all[i]);
+    CHECK(json::parse(text)["model_type"] == types[i]);
+    CHECK(parse_config_json(text, "c") == all[i]);
+  }
+  CHECK(json::parse(format_config_json(all[7]))["architectures"] == json{"Qwen3ForCausalLM"});
+}
+
+TEST_CASE("what no family has is not written") {
+  const auto refused = [](transformer::config c, const char* why) {
+    CHECK_THROWS_WITH(format_config_json(c), Catch::Contains(why));
+  };
+  refused({.causal = false}, "causal");
+  refused({.output_bias = true}, "bias on the output alone");
+  refused({.qkv_bias = true, .qk_norm = true}, "norms of heads");
+  refused({.window = 5, .full_layers = 1}, "Mistral's window");
+  refused({.qkv_bias = true, .output_bias = true, .window = 5}, "and a window");
+}

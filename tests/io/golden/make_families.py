@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""Small models of each family with random weights, and what Transformers makes of them: folders as save_pretrained
+writes them, GGUF files as convert_hf_to_gguf.py lays them out, and expected.json with the logits of a prompt's positions
+and the greedy tokens behind it. Made with torch 2.15.0 (CPU), transformers 5.23.0, gguf 0.19.0:
+
+    python3 make_families.py       # writes families/
+"""
+import json
+import pathlib
+
+import gguf
+import numpy as np
+import torch
+import transformers as tf
+
+here = pathlib.Path(__file__).parent / "families"
+shape = dict(hidden_size=32, intermediate_size=40, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2,
+             vocab_size=64, max_position_embeddings=64, bos_token_id=1, eos_token_id=2, attn_implementation="eager")
+llama3 = {"rope_type": "llama3", "rope_theta": 500000.0, "factor": 32.0, "low_freq_factor": 1.0,
+          "high_freq_factor": 4.0, "original_max_position_embeddings": 8192}
+families = {
+    "llama": (tf.LlamaConfig, tf.LlamaForCausalLM, dict(rms_norm_eps=1e-5, attention_bias=True)),
+    "llama3": (tf.LlamaConfig, tf.LlamaForCausalLM,
+               dict(rms_norm_eps=1e-5, tie_word_embeddings=True, rope_parameters=llama3)),
+    "qwen2": (tf.Qwen2Config, tf.Qwen2ForCausalLM,
+              dict(tie_word_embeddings=True, use_sliding_window=True, sliding_window=6, max_window_layers=1)),
+    "qwen3": (tf.Qwen3Config, tf.Qwen3ForCausalLM, dict(head_dim=12, tie_word_embeddings=True)),
+    "mistral": (tf.MistralConfig, tf.MistralForCausalLM,
+                dict(head_dim=16, sliding_window=7,
+                     rope_parameters={"rope_type": "linear", "rope_theta": 10000.0, "factor": 2.0})),
+}
+
+
+def tokens_of(n):
+    return [1] + [(7 * i * i + 3 * i + 5) % 64 for i in range(n - 1)]
+
+
+def write_gguf(name, model):
+    """The layout of llama.cpp's converter: q and k of "llama" interleaved, the others as they are."""
+    c = model.config
+    w = gguf.GGUFWriter(here / f"{name}.gguf", "llama" if name == "llama3" else name)
+    w.add_context_length(c.max_position_embeddings)
+    w.add_embedding_length(c.hidden_size)
+    w.add_block_count(c.num_hidden_layers)
+    w.add_feed_forward_length(c.intermediate_size)
+    w.add_head_count(c.num_attention_heads)
+    w.add_head_count_kv(c.num_key_value_heads)
+    w.add_layer_norm_rms_eps(c.rms_norm_eps)
+    w.add_rope_freq_base(c.rope_parameters["rope_theta"])
+    head = getattr(c, "head_dim", None) or c.hidden_size // c.num_attention_heads
+    if name == "llama3":
+        w.add_rope_dimension_count(head)
+        w.add_vocab_size(c.vocab_size)
+        f = c.rope_parameters["rope_theta"] ** -(torch.arange(0, head, 2, dtype=torch.float32) / head)
+        turns = 8192 * f / (2 * np.pi)
+        smooth = ((turns - 1) / 3).clamp(0, 1)
+        w.add_tensor("rope_freqs.weight", (1 / ((1 - smooth) / 32 + smooth)).numpy().astype(np.float32))
+    else:
+        w.add_key_length(head)
+        w.add_value_length(head)
+    names = {"self_attn.q_proj": "attn_q", "self_attn.k_proj": "attn_k", "self_attn.v_proj": "attn_v",
+             "self_attn.o_proj": "attn_output", "self_attn.q_norm": "attn_q_norm", "self_attn.k_norm": "attn_k_norm",
+             "mlp.gate_proj": "ffn_gate", "mlp.up_proj": "ffn_up", "mlp.down_proj": "ffn_down",
+             "input_layernorm": "attn_norm", "post_attention_layernorm": "ffn_norm"}
+    for key, value in model.state_dict().items():
+        data = value.numpy().astype(np.float32)
+        if key == "lm_head.weight":
+            continue  # tied
+        if key.startswith("model.layers."):
+            _, _, layer, rest = key.split(".", 3)
+            part, suffix = rest.rsplit(".", 1)
+            if name == "llama3" and part in ("self_attn.q_proj", "self_attn.k_proj"):
+                data = data.reshape(-1, 2, head // 2, *data.shape[1:]).swapaxes(1, 2).reshape(data.shape)
+            key = f"blk.{layer}.{names[part]}.{suffix}"
+        else:
+            key = {"model.embed_tokens.weight": "token_embd.weight", "model.norm.weight": "output_norm.weight"}[key]
+        if data.ndim == 1:
+            w.add_tensor(key, data)
+        else:
+            w.add_tensor(key, gguf.quants.quantize(data, gguf.GGMLQuantizationType.BF16),
+                         raw_dtype=gguf.GGMLQuantizationType.BF16)
+    w.write_header_to_file()
+    w.write_kv_data_to_file()
+    w.write_tensors_to_file()
+    w.close()
+
+
+expected = {}
+for number, (name, (config, model_of, options)) in enumerate(families.items()):
+    torch.manual_seed(number)
+    model = model_of(config(**{**shape, **options})).eval()
+    with torch.no_grad():
+        for key, p in model.named_parameters():
+            p.copy_(1 + 0.3 * torch.randn_like(p) if "norm" in key else 0.25 * torch.randn_like(p))
+            p.copy_(p.bfloat16().float())
+        prompt = tokens_of(14)
+        logits = model(torch.tensor([prompt])).logits[0]
+        ids = list(prompt)
+        for _ in range(16):
+            ids.append(int(model(torch.tensor([ids])).logits[0, -1].argmax()))
+    expected[name] = {"prompt": prompt, "logits": [[round(float(x), 6) for x in row] for row in logits],
+                      "greedy": ids[len(prompt):]}
+    folder = here / name
+    model.to(torch.bfloat16).save_pretrained(folder, max_shard_size="20KB" if name == "qwen2" else "5GB")
+    (folder / "generation_config.json").unlink(missing_ok=True)
+    if name in ("llama3", "qwen2", "qwen3"):
+        write_gguf(name, model.float())
+(here / "expected.json").write_text(json.dumps(expected, separators=(",", ":")) + "\n")

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "hone/io/json.hpp"
+
+#include "io/support.hpp"
+
+using namespace hone::io;
+
+namespace {
+
+/// The first byte of every token, and its depth, as text.
+std::string outline(std::string_view text) {
+  static constexpr const char* names[] = {"null", "bool", "negative", "whole", "real", "string",
+                                          "key",  "{",    "}",        "[",     "]"};
+  std::string result;
+  parse_json_events(text, "file", [&](const json_event& e) {
+    result += names[static_cast<int>(e.is)] + std::to_string(e.at) + "/" + std::to_string(e.depth) + " ";
+  });
+  return result;
+}
+
+void refused(std::string_view text, std::uint64_t at, const std::string& reason) {
+  CAPTURE(std::string(text.substr(0, 80)));
+  const auto error = format_error_of([&] { parse_json(text, "file.json"); });
+  REQUIRE(error);
+  CHECK(error->file() == "file.json");
+  CHECK(error->where().in == position::unit::byte);
+  CHECK(error->where().at == at);
+  CHECK(error->reason() == reason);
+}
+
+}  // namespace
+
+TEST_CASE("every token comes with its first byte and its depth") {
+  CHECK(outline("{}") == "{0/0 }1/0 ");
+  CHECK(outline(" [1,-2, 3.5 ,\"a\\u0041\",true,null]\n") ==
+        "[1/0 whole2/1 negative4/1 real8/1 string13/1 bool23/1 null28/1 ]32/0 ");
+  CHECK(outline("{\"a\" : {\"b\":[12]}, \"c\":7}") == "{0/0 key1/1 {7/1 key8/2 [12/2 whole13/3 ]15/2 }16/1 key19/1 "
+                                                      "whole23/1 }24/0 ");
+  CHECK(outline("12") == "whole0/0 ");
+  CHECK(outline("[18446744073709551615,18446744073709551616,1e2,-0]") ==
+        "[0/0 whole1/1 real22/1 real43/1 negative47/1 ]49/0 ");
+}
+
+TEST_CASE("a text becomes the tree that nlohmann's parser makes of it") {
+  for (const std::string text : {"null", "true", "-3", "18446744073709551615", "1.25e-3", "\"a\\n\\u00e4\"", "[]", "{}",
+                                 "[[],{},[1,[2,{\"a\":[3]}]]]", "{\"b\":{\"c\":1,\"d\":[false]},\"a\":\"x\"}"}) {
+    CHECK(parse_json(text, "file").root == nlohmann::json::parse(text));
+    CHECK(parse_json("\xef\xbb\xbf" + text, "file").root == nlohmann::json::parse(text));
+  }
+  const json_document document = parse_json("{\"a\": {\"b\": {\"c\": 1}}, \"d\": 2}", "file");
+  CHECK(document.where("a") == 1);
+  CHECK(document.where("a/b") == 7);
+  CHECK(document.where("d") == 23);
+  CHECK(document.where("c") == 0);
+}
+
+TEST_CASE("a text that is not JSON is refused at the byte where it stops to be") {
+  refused("", 0, "not valid JSON");
+  refused("{", 1, "not valid JSON");
+  refused("{\"a\":1", 6, "not valid JSON");
+  refused("[1,]", 3, "not valid JSON");
+  refused("[1] 2", 4, "not valid JSON");
+  refused("[\"a\nb\"]", 3, "not valid JSON");
+  refused("[\"\xff\"]", 2, "not valid JSON");
+  refused("[\"\\ud800\"]", 8, "not valid JSON");
+  refused(std::string_view("{}\0", 3), 2, "not valid JSON");
+  refused(std::string_view("{\0}", 3), 1, "not valid JSON");
+  refused("[NaN]", 1, "not valid JSON");
+  refused("[1e999]", 5, "a number overflows");
+  refused("// comment\n{}", 0, "not valid JSON");
+}
+
+TEST_CASE("a key that comes twice in one object is refused, in two it is not") {
+  refused("{\"a\":1,\"b\":2,\"a\":1}", 13, "the key \"a\" stands there twice");
+  refused("{\"x\":[{\"a\":1,\"a\":{}}]}", 13, "the key \"a\" stands there twice");
+  refused("{\"a\":1,\"\\u0061\":1}", 7, "the key \"a\" stands there twice");
+  CHECK(parse_json("[{\"a\":1},{\"a\":{\"a\":2}}]", "file").root.size() == 2);
+}
+
+TEST_CASE("nesting of any depth is refused at its limit, and costs nothing") {
+  CHECK(parse_json(std::string(64, '[') + std::string(64, ']'), "file").root.size() == 1);
+  refused(std::string(65, '[') + std::string(65, ']'), 64, "nested more than 64 deep");
+  refused(std::string(10'000'000, '['), 64, "nested more than 64 deep");
+  std::string objects;
+  for (int i = 0; i < 100000; ++i) objects += "{\"a\":";
+  refused(objects, 320, "nested more than 64 deep");
+}
+
+TEST_CASE("a JSON file is read up to a size, and its errors name it") {
+  const scratch_folder folder;
+  const auto path = folder.path / "file.json";
+  write_bytes(path, to_bytes("{\"a\": [1, 2]}"));
+  CHECK(read_json(path).root["a"][1] == 2);
+  CHECK(format_error_of([&] { read_json(path, 5); })->where().at == 5);
+  write_bytes(path, to_bytes("{"));
+  CHECK(format_error_of([&] { read_json(path); })->file() == path.string());
+  CHECK_THROWS_AS(read_json(folder.path / "absent"), std::system_error);
+}

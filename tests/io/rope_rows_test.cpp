@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "hone/io/rope_rows.hpp"
+
+#include "hone/transformer/rotary.hpp"
+
+#include "support/catch.hpp"
+
+#include <vector>
+
+using hone::index_t;
+using hone::io::copy_rope_rows;
+using hone::matrix_view;
+using enum hone::transformer::rope_layout;
+
+namespace {
+
+std::vector<double> moved(const std::vector<double>& in, index_t cols, index_t head_size,
+                          hone::transformer::rope_layout from, hone::transformer::rope_layout to) {
+  std::vector<double> out(in.size());
+  const index_t rows = static_cast<index_t>(in.size()) / cols;
+  copy_rope_rows(matrix_view<const double>(in.data(), rows, cols), matrix_view<double>(out.data(), rows, cols),
+                 head_size, from, to);
+  return out;
+}
+
+std::vector<double> counted(std::size_t size) {
+  std::vector<double> x(size);
+  for (std::size_t i = 0; i < size; ++i) x[i] = static_cast<double>(i);
+  return x;
+}
+
+}  // namespace
+
+TEST_CASE("rows of halves become interleaved as view(heads, 2, size/2, cols).transpose(1, 2) says") {
+  for (const index_t heads : {1, 3})
+    for (const index_t size : {2, 4, 10})
+      for (const index_t cols : {1, 5}) {
+        const auto in = counted(static_cast<std::size_t>(heads * size * cols));
+        std::vector<double> expected;
+        for (index_t head = 0; head < heads; ++head)
+          for (index_t i = 0; i < size / 2; ++i)
+            for (index_t k = 0; k < 2; ++k)
+              for (index_t col = 0; col < cols; ++col)
+                expected.push_back(in[static_cast<std::size_t>(((head * 2 + k) * (size / 2) + i) * cols + col)]);
+        CHECK(moved(in, cols, size, half, interleaved) == expected);
+        CHECK(moved(expected, cols, size, interleaved, half) == in);
+        CHECK(moved(in, cols, size, half, half) == in);
+        CHECK(moved(in, cols, size, interleaved, interleaved) == in);
+      }
+}
+
+TEST_CASE("queries that were moved and turned are the turned queries, moved") {
+  hone::transformer::config c{.d_model = 16, .n_heads = 2, .n_kv_heads = 1, .max_seq = 7};
+  for (const index_t heads : {1, 2}) {
+    const index_t width = 8 * heads;
+    std::vector<double> x = counted(static_cast<std::size_t>(7 * width));
+    std::vector<double> y(x.size());
+    const auto as_row = [&](std::vector<double>& v, index_t t) { return v.data() + t * width; };
+    for (index_t t = 0; t < 7; ++t)
+      copy_rope_rows(matrix_view<const double>(as_row(x, t), width, 1), matrix_view<double>(as_row(y, t), width, 1), 8,
+                     half, interleaved);
+    c.rope = half;
+    hone::transformer::rotary_table<double>(c).rotate({x.data(), 7, width}, 0, hone::transformer::turn::forward);
+    c.rope = interleaved;
+    hone::transformer::rotary_table<double>(c).rotate({y.data(), 7, width}, 0, hone::transformer::turn::forward);
+    std::vector<double> back(y.size());
+    for (index_t t = 0; t < 7; ++t)
+      copy_rope_rows(matrix_view<const double>(as_row(y, t), width, 1), matrix_view<double>(as_row(back, t), width, 1),
+                     8, interleaved, half);
+    for (std::size_t i = 0; i < x.size(); ++i) CHECK(back[i] == Approx(x[i]).epsilon(1e-14).margin(1e-14));
+  }
+}
+
+TEST_CASE("rows that are no heads are refused") {
+  std::vector<float> x(24), y(24);
+  const matrix_view<const float> in(x.data(), 12, 2);
+  CHECK_THROWS_AS(copy_rope_rows(in, matrix_view<float>(y.data(), 6, 4), 4, half, interleaved), std::invalid_argument);
+  for (const index_t size : {0, -4, 3, 8})
+    CHECK_THROWS_AS(copy_rope_rows(in, matrix_view<float>(y.data(), 12, 2), size, half, interleaved),
+                    std::invalid_argument);
+  CHECK(y == std::vector<float>(24));
+  copy_rope_rows(matrix_view<const float>(), matrix_view<float>(), 4, half, interleaved);
+}
