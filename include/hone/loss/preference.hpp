@@ -139,10 +139,10 @@ struct discopop_loss {
   }
   [[nodiscard]] preference_value operator()(double c, double r) const {
     const double x = beta * (c - r), share = detail::sigmoid(x / tau), rest = detail::sigmoid(-x / tau);
-    const double logistic = -detail::log_sigmoid(x), exponential = std::exp(-x);
-    const double slope = -rest * detail::sigmoid(-x) + share * rest / tau * (exponential - logistic) -
-                         share * exponential;
-    return detail::of_margin(rest * logistic + share * exponential, beta * slope);
+    const double logistic = -detail::log_sigmoid(x);
+    const double exponential = std::exp(detail::log_sigmoid(x / tau) - x);  // with its share: e^-x alone overflows
+    const double slope = rest / tau * (exponential - share * logistic) - exponential - rest * detail::sigmoid(-x);
+    return detail::of_margin(rest * logistic + exponential, beta * slope);
   }
 };
 

@@ -36,9 +36,9 @@ enum class clip_placement {
 /// Below this reference mass (the reference is certain of the punished token, or S is empty) there is no pull.
 inline constexpr double least_reference_mass = 1e-8;
 
-template <surrogate Surrogate = ppo_clip>
+template <ratio_surrogate Surrogate = ppo_clip>
 struct support_anchor {
-  Surrogate base{};    ///< a function of the ratio: `ppo_clip` (verl's dual = 3 in the paper's runs), `sapo`, `unclipped`
+  Surrogate base{};    ///< `ppo_clip` (verl's dual = 3 in the paper's runs), `sapo`, `unclipped`
   double push = 1.05;  ///< lambda
   double pull = 0.1;   ///< beta
   anchor_form form = anchor_form::mass;

@@ -57,6 +57,7 @@ struct ppo_clip {
   double dual = std::numeric_limits<double>::infinity();
   double delta = std::numeric_limits<double>::infinity();
 
+  static constexpr bool of_ratio = true;
   /// @throws std::invalid_argument unless 0 <= low, 0 <= high, 1 < dual, 1 + high <= delta.
   void check() const {
     const char* function = "hone::policy::ppo_clip";
@@ -75,6 +76,7 @@ struct ppo_clip {
 };
 
 struct unclipped {
+  static constexpr bool of_ratio = true;
   static void check() {}
   [[nodiscard]] surrogate_value operator()(const token_state& token, double ratio) const {
     return {.loss = -token.advantage * ratio, .by_ratio = -token.advantage};
@@ -86,6 +88,7 @@ struct sapo {
   double positive = 1;
   double negative = 1.05;
 
+  static constexpr bool of_ratio = true;
   void check() const {
     for (const double tau : {positive, negative})
       invalid_argument_unless(tau > 0 && tau < 1e300, "hone::policy::sapo", "temperature",
@@ -146,5 +149,9 @@ concept surrogate = requires(const S& s, const token_state& token) {
   s.check();
   { s(token, 1.0) } -> std::same_as<surrogate_value>;
 };
+
+/// One whose gradient goes through the ratio.
+template <class S>
+concept ratio_surrogate = surrogate<S> && S::of_ratio;
 
 }  // namespace hone::policy
