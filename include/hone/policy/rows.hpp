@@ -236,6 +236,7 @@ void write_gradient(Z&& logits, std::span<const std::int32_t> targets, std::span
     reads_reference = reads_reference || term.forward_kl != 0;
   }
   if (reads_support) detail::check_support(support, zs.rows(), zs.cols(), function);
+  invalid_argument_unless(!reads_support || support.width > 0, function, "support", "is empty, a term has a subset");
   invalid_argument_unless(!reads_reference || support.probability.size() == support.ids.size(), function, "support",
                           "has no probabilities");
   detail::for_each_row(
