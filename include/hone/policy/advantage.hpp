@@ -223,6 +223,11 @@ void group_advantages(const Method& method, std::span<const double> rewards, std
 
 namespace detail {
 
+/// R - sigmoid(v), for R near 1 as (1 - V) - (1 - R): the digits of 1 - V stay.
+inline double success_residual(double r, double v) {
+  return r > 0.5 ? loss::detail::sigmoid(-v) - (1 - r) : r - loss::detail::sigmoid(v);
+}
+
 template <class F>
 void from_value(std::span<const double> rewards, std::span<const double> value, std::span<double> out,
                 const char* function, F&& f) {
@@ -240,10 +245,7 @@ void from_value(std::span<const double> rewards, std::span<const double> value, 
 /// @throws std::invalid_argument if the sizes differ.
 inline void sequence_value_advantage(std::span<const double> rewards, std::span<const double> value,
                                      std::span<double> out) {
-  // (1 - V) - (1 - R): for R = 1 the digits of 1 - V stay.
-  detail::from_value(rewards, value, out, "hone::policy::sequence_value_advantage", [](double r, double v) {
-    return r > 0.5 ? 1 / (1 + std::exp(v)) - (1 - r) : r - 1 / (1 + std::exp(-v));
-  });
+  detail::from_value(rewards, value, out, "hone::policy::sequence_value_advantage", detail::success_residual);
 }
 
 /// (R - V) / sqrt(V (1 - V)) = R e^(-v/2) - (1 - R) e^(v/2), GRPO's division by the deviation with the critic's; it has no

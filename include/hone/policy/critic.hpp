@@ -9,7 +9,7 @@
 #pragma once
 #include <cmath>
 
-#include "hone/policy/batch.hpp"
+#include "hone/policy/advantage.hpp"
 
 namespace hone::policy {
 
@@ -75,7 +75,7 @@ loss::loss_sum sequence_critic_loss(std::span<const double> value, std::span<con
       [&](index_t i, index_t, double* partial) {
         const auto b = static_cast<std::size_t>(i);
         const double r = rewards[b], v = value[b], loss = detail::cross_entropy_of_logit(r, v);
-        slope[b] = scale * (loss::detail::sigmoid(v) - r);
+        slope[b] = -scale * detail::success_residual(r, v);
         partial[0] = loss;
         partial[1] = 1;
         partial[2] = !std::isfinite(loss);
@@ -132,7 +132,7 @@ loss::loss_sum probability_critic_loss(std::span<const double> value, std::span<
   const auto token = [&](std::size_t t) {
     const double v = loss::detail::sigmoid(value[t]), before = loss::detail::sigmoid(old[t]), r = returns[t];
     const double free = detail::cross_entropy_of_logit(r, value[t]);
-    slope[t] = v - r;
+    slope[t] = -detail::success_residual(r, value[t]);
     const double edge = detail::clamp(v, before - range, before + range);
     if (!(edge < v || edge > v)) return free;
     const double bound = -(r > 0 ? r * std::log(edge) : 0) - (r < 1 ? (1 - r) * std::log1p(-edge) : 0);
@@ -173,7 +173,7 @@ inline calibration calibrate(std::span<const double> value, std::span<const doub
   bias /= n;
   for (const double r : rewards) variance += (r - reward) * (r - reward);
   calibration result{.brier = squares / n, .bias = bias};
-  for (int i = 0; i < bins; ++i) result.expected_error += std::abs(gap[i]) / n;
+  for (const double residual : gap) result.expected_error += std::abs(residual) / n;
   if (variance > 0) result.explained_variance = 1 - (squares - n * bias * bias) / variance;
   return result;
 }
