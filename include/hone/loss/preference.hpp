@@ -214,8 +214,8 @@ struct cpo_loss {
   }
 };
 
-/// An answer whose mean probability is 1 has infinite odds: its loss is not finite, and counted. @c likelihood as in
-/// `cpo_loss`.
+/// A rejected answer whose mean probability is 1 has infinite odds: its loss is not finite, and counted. @c likelihood as
+/// in `cpo_loss`.
 struct orpo_loss {
   double lambda = 0.1;
   double likelihood = 1;
@@ -228,8 +228,9 @@ struct orpo_loss {
   }
   [[nodiscard]] preference_value operator()(double c, double r) const {
     const double miss_c = -std::expm1(c), miss_r = -std::expm1(r);  // 1 - p
-    const double x = (c - std::log(miss_c)) - (r - std::log(miss_r)), slope = -lambda * detail::sigmoid(-x);
-    return {-likelihood * c - lambda * detail::log_sigmoid(x), slope / miss_c - likelihood, -slope / miss_r};
+    const double x = (c - std::log(miss_c)) - (r - std::log(miss_r));
+    const double slope = lambda / (miss_c + miss_r * std::exp(c - r));  // s(-x) / (1 - p_c), finite at p_c = 1
+    return {-likelihood * c - lambda * detail::log_sigmoid(x), -slope - likelihood, slope * miss_c / miss_r};
   }
 };
 
@@ -249,17 +250,16 @@ namespace detail {
 inline void check_pairs(const preference_pairs& pairs, std::span<double> chosen_slope, std::span<double> rejected_slope,
                         bool reference_free, bool of_means, const char* function) {
   const std::size_t n = pairs.chosen.size();
-  const auto fits = [&](std::size_t given, bool optional, const char* argument) {
-    invalid_argument_unless(given == n || (optional && given == 0), function, argument, "has %zu answers, chosen has %zu",
-                            given, n);
+  const auto fits = [&](std::size_t given, std::size_t expected, const char* argument) {
+    invalid_argument_unless(given == expected, function, argument, "has %zu answers, needs %zu", given, expected);
   };
-  fits(pairs.rejected.size(), false, "rejected");
-  fits(chosen_slope.size(), false, "chosen_slope");
-  fits(rejected_slope.size(), false, "rejected_slope");
-  fits(pairs.chosen_reference.size(), true, "chosen_reference");
-  fits(pairs.rejected_reference.size(), pairs.chosen_reference.empty(), "rejected_reference");
-  fits(pairs.chosen_length.size(), !of_means, "chosen_length");
-  fits(pairs.rejected_length.size(), pairs.chosen_length.empty(), "rejected_length");
+  fits(pairs.rejected.size(), n, "rejected");
+  fits(chosen_slope.size(), n, "chosen_slope");
+  fits(rejected_slope.size(), n, "rejected_slope");
+  fits(pairs.chosen_reference.size(), pairs.chosen_reference.empty() ? 0 : n, "chosen_reference");
+  fits(pairs.rejected_reference.size(), pairs.chosen_reference.size(), "rejected_reference");
+  fits(pairs.chosen_length.size(), pairs.chosen_length.empty() && !of_means ? 0 : n, "chosen_length");
+  fits(pairs.rejected_length.size(), pairs.chosen_length.size(), "rejected_length");
   invalid_argument_unless(!reference_free || pairs.chosen_reference.empty(), function, "chosen_reference",
                           "is given, the loss has no reference");
   for (const auto& lengths : {pairs.chosen_length, pairs.rejected_length})

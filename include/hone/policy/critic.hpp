@@ -20,6 +20,16 @@ inline double cross_entropy_of_logit(double r, double v) {
   return (v > 0 ? v : v == v ? 0 : v) - r * v + std::log1p(std::exp(-std::abs(v)));
 }
 
+inline void check_critic(std::span<const double> value, std::span<const double> old, std::span<const double> returns,
+                         std::span<const std::int32_t> targets, std::size_t tokens, double range,
+                         const char* function) {
+  check_tokens(value.size(), tokens, false, function, "value");
+  check_tokens(old.size(), tokens, false, function, "old");
+  check_tokens(returns.size(), tokens, false, function, "returns");
+  check_tokens(targets.size(), tokens, true, function, "targets");
+  invalid_argument_unless(range > 0, function, "range", "must be positive, is %g", range);
+}
+
 /// Sums w_b f(t) over the tokens that count, f writing slope[t] unscaled; slopes become those of the divided loss.
 template <class F, executor E>
 loss::loss_sum token_losses(std::span<const index_t> offsets, std::span<const std::int32_t> targets,
@@ -97,10 +107,7 @@ loss::loss_sum token_critic_loss(std::span<const double> value, std::span<const 
                                  std::span<double> slope, double range = 0.5, std::span<double> losses = {},
                                  E&& pool = serial{}) {
   const char* function = "hone::policy::token_critic_loss";
-  detail::check_tokens(value.size(), slope.size(), false, function, "value");
-  detail::check_tokens(old.size(), slope.size(), false, function, "old");
-  detail::check_tokens(returns.size(), slope.size(), false, function, "returns");
-  invalid_argument_unless(range > 0, function, "range", "must be positive, is %g", range);
+  detail::check_critic(value, old, returns, targets, slope.size(), range, function);
   const auto token = [&](std::size_t t) {
     const double clipped = detail::clamp(value[t], old[t] - range, old[t] + range);
     const double error = value[t] - returns[t], other = clipped - returns[t];
@@ -121,11 +128,7 @@ loss::loss_sum probability_critic_loss(std::span<const double> value, std::span<
                                        std::span<double> slope, double range = 0.5, std::span<double> losses = {},
                                        E&& pool = serial{}) {
   const char* function = "hone::policy::probability_critic_loss";
-  detail::check_tokens(value.size(), slope.size(), false, function, "value");
-  detail::check_tokens(old.size(), slope.size(), false, function, "old");
-  detail::check_tokens(returns.size(), slope.size(), false, function, "returns");
-  detail::check_tokens(targets.size(), slope.size(), true, function, "targets");
-  invalid_argument_unless(range > 0, function, "range", "must be positive, is %g", range);
+  detail::check_critic(value, old, returns, targets, slope.size(), range, function);
   for (std::size_t t = 0; t < returns.size(); ++t)
     invalid_argument_unless((!targets.empty() && targets[t] < 0) || !(returns[t] < 0 || returns[t] > 1), function,
                             "returns", "return %zu must be in [0, 1], is %g", t, returns[t]);
