@@ -29,6 +29,16 @@ inline void check_unit(double x, const char* function, const char* argument) {
   invalid_argument_unless(x >= 0 && x <= 1, function, argument, "must be in [0, 1], is %g", x);
 }
 
+/// The sum of f(t), four adds at a time that do not wait for each other.
+template <class F>
+double sum_in_four(std::size_t begin, std::size_t end, F&& f) {
+  double sums[4] = {};
+  for (; begin + 4 <= end; begin += 4)
+    for (std::size_t i = 0; i < 4; ++i) sums[i] += f(begin + i);
+  for (; begin < end; ++begin) sums[0] += f(begin);
+  return (sums[0] + sums[1]) + (sums[2] + sums[3]);
+}
+
 inline double lambda_of(const gae_options& options, index_t count) {
   if (options.length_adaptive == 0) return options.lambda;
   return (max)(0.0, 1 - 1 / (options.length_adaptive * static_cast<double>(count)));
@@ -111,19 +121,14 @@ void whiten(std::span<double> x, std::span<const std::int32_t> targets = {}, dou
   invalid_argument_unless(epsilon > 0 && epsilon < 1e300, function, "epsilon", "must be positive and finite, is %g",
                           epsilon);
   const auto n = static_cast<index_t>(x.size());
-  const auto each = [&](index_t begin, index_t end, auto&& f) {
-    for (auto t = static_cast<std::size_t>(begin); t < static_cast<std::size_t>(end); ++t)
-      f(t, targets.empty() || targets[t] >= 0);
-  };
+  const auto counts = [&](std::size_t t) { return targets.empty() || targets[t] >= 0; };
   double sums[2];
   blocked_sum<2>(
       n, sums,
       [&](index_t begin, index_t end, double* partial) {
-        each(begin, end, [&](std::size_t t, bool counts) {
-          if (!counts) return;
-          partial[0] += x[t];
-          partial[1] += 1;
-        });
+        const auto first = static_cast<std::size_t>(begin), last = static_cast<std::size_t>(end);
+        partial[0] = detail::sum_in_four(first, last, [&](std::size_t t) { return counts(t) ? x[t] : 0; });
+        partial[1] = static_cast<double>(detail::count_tokens(targets, first, last));
       },
       pool);
   const double count = sums[1], mean = sums[0] / count;
@@ -131,14 +136,14 @@ void whiten(std::span<double> x, std::span<const std::int32_t> targets = {}, dou
   blocked_sum<1>(
       n, &squares,
       [&](index_t begin, index_t end, double* partial) {
-        each(begin, end, [&](std::size_t t, bool counts) {
-          if (counts) *partial += (x[t] - mean) * (x[t] - mean);
-        });
+        *partial = detail::sum_in_four(static_cast<std::size_t>(begin), static_cast<std::size_t>(end),
+                                       [&](std::size_t t) { return counts(t) ? (x[t] - mean) * (x[t] - mean) : 0; });
       },
       pool);
   const double factor = count < 2 ? 0 : 1 / std::sqrt(squares / (count - 1) + epsilon), shift = keep_mean ? mean : 0;
   pool.parallel_for(n, block_size, [&](index_t begin, index_t end) {
-    each(begin, end, [&](std::size_t t, bool counts) { x[t] = counts ? (x[t] - mean) * factor + shift : 0; });
+    for (auto t = static_cast<std::size_t>(begin); t < static_cast<std::size_t>(end); ++t)
+      x[t] = counts(t) ? (x[t] - mean) * factor + shift : 0;
   });
 }
 
