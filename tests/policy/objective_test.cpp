@@ -87,3 +87,31 @@ TEST_CASE("geometric ratios: every surrogate, anchor, penalty and aggregation is
 TEST_CASE("clipped geometric ratios: every surrogate, penalty and aggregation is the formula, and its gradient") {
   check_level(clipped_geometric_ratio{0.1, 0.1}, "clipped_geometric");
 }
+
+TEST_CASE("what is counted: tokens, punished ones, and those that clipping or a weight of 0 silences") {
+  const std::vector<index_t> offsets = {0, 6};
+  const std::vector<std::int32_t> targets = {0, 0, 0, 0, 0, -1};
+  const std::vector<double> log_p = {-1, -1, -1, -1, -1, -1}, old = {-2, -2, -0.5, -1, -1, -9},
+                            advantage = {1, -1, -1, -1, 0, 1}, weight = {1, 1, 1, 0, 1, 1};
+  const token_batch batch{.offsets = offsets,
+                          .targets = targets,
+                          .log_probability = log_p,
+                          .old = old,
+                          .advantage = advantage,
+                          .weight = weight};
+  const auto sum = policy_loss(objective{token_ratio{}, ppo_clip{}}, batch, constant_sum(1), {});
+  CHECK(sum.tokens == 5);
+  CHECK(sum.negative == 3);
+  CHECK(sum.negative_active == 1);
+  CHECK(sum.inactive == 3);
+  CHECK(sum.drift == Approx(-1 - 1 + 0.5));
+  CHECK(sum.sum == sum.surrogate);
+  CHECK(sum.sum == Approx(-1.2 + std::exp(1.0) + 0.8));
+}
+
+TEST_CASE("parameters of an objective out of range are refused") {
+  CHECK_THROWS_WITH((objective{token_ratio{}, ppo_clip{}, {}, double(NAN)}.check()), Catch::Contains("entropy"));
+  CHECK_THROWS_WITH((objective{token_ratio{}, ppo_clip{}, kl_penalty{.coefficient = -1}}.check()),
+                    Catch::Contains("coefficient"));
+  CHECK_THROWS_WITH((objective{clipped_geometric_ratio{-1, 1}, unclipped{}}.check()), Catch::Contains("bounds"));
+}

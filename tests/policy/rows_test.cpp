@@ -192,6 +192,29 @@ TEMPLATE_TEST_CASE("coefficients become the gradient", "", double, float, bfloat
   }
 }
 
+TEST_CASE("logits in columns give what logits in rows do") {
+  const index_t rows = 5, vocab = 77;
+  auto z = random_logits<float>(rows, vocab, 9);
+  std::vector<float> turned(z.size());
+  for (index_t t = 0; t < rows; ++t)
+    for (index_t v = 0; v < vocab; ++v)
+      turned[static_cast<std::size_t>(v * rows + t)] = z[static_cast<std::size_t>(t * vocab + v)];
+  const matrix_view<float> by_rows(z.data(), rows, vocab), by_columns(turned.data(), rows, vocab, 1, rows);
+  const std::vector<std::int32_t> targets = {1, 76, 0, -1, 30};
+  const auto run = [&](const matrix_view<float>& logits) {
+    extracted e{std::vector<std::int32_t>(20), std::vector<double>(20), std::vector<double>(5), {}};
+    top_k_support(logits, targets, 4, {e.ids, e.probability, e.mass});
+    std::vector<double> log_p(5), log_mass(5);
+    measure(logits, targets, {e.ids, e.probability, 4}, {.log_probability = log_p, .log_mass = log_mass});
+    const std::vector<loss::row_terms> terms(5, {.target = 0.5, .subset = 0.25, .entropy = 0.1});
+    write_gradient(logits, targets, terms, {e.ids, e.probability, 4});
+    return std::pair(e.ids, std::pair(log_p, log_mass));
+  };
+  CHECK(run(by_rows) == run(by_columns));
+  for (index_t t = 0; t < rows; ++t)
+    for (index_t v = 0; v < vocab; ++v) REQUIRE(by_rows(t, v) == by_columns(t, v));
+}
+
 TEST_CASE("rows and supports that do not fit are refused, and nothing is written") {
   std::vector<double> z = {1, 2, 3, 4, 5, 6}, q(4), mass(2), three(3);
   std::vector<std::int32_t> ids(4, 9);

@@ -41,7 +41,7 @@ objective(R, S, kl_penalty, double) -> objective<R, S>;
 
 /// Where the results go.
 struct loss_output {
-  std::span<loss::row_terms> terms;  ///< T coefficients of the gradient of L (divided), zero where nothing counts; or none
+  std::span<loss::row_terms> terms;  ///< T coefficients of the gradient of L (divided), 0 where nothing counts; or none
   std::span<double> losses = {};     ///< B: w_b sum_t l_t, undivided, for `total`; or none
   bool add = false;                  ///< to what stands there: a second objective on the same tokens
 };
@@ -53,11 +53,11 @@ struct policy_sum {
   double kl = 0;
   double entropy = 0;
   double drift = 0;            ///< of log pi_old - log pi, over tokens, without w_b: KL(pi_old || pi), about
-  index_t tokens = 0;          ///< the rest are counts
-  index_t inactive = 0;        ///< A != 0, but clipped: no gradient from the surrogate
-  index_t negative = 0;        ///< A < 0
-  index_t negative_active = 0; ///< A < 0 and a gradient
-  index_t nonfinite = 0;       ///< losses that are
+  index_t tokens = 0;           ///< the rest are counts
+  index_t inactive = 0;         ///< A != 0, but no gradient from the surrogate: clipped, or weight 0
+  index_t negative = 0;         ///< A < 0
+  index_t negative_active = 0;  ///< A < 0 and a gradient
+  index_t nonfinite = 0;        ///< losses that are
 
   policy_sum& operator+=(const policy_sum& other) {
     sum += other.sum;
@@ -133,10 +133,10 @@ struct response_pass {
 /// @param mode aggregation with the denominator of the whole batch.
 /// @throws std::invalid_argument if a parameter is out of range, or a span that the objective reads has not T elements;
 ///         nothing is written then.
-/// @note A token whose log-probability, advantage or another input is NaN has a loss and coefficients that are NaN, and
-///       is counted; no other token's coefficients are touched (of its response, if the ratio is the response's). Reads
-///       every span once (twice to four times, from cache, for a ratio of the response); allocates nothing; bitwise for
-///       any executor, and for any cut of the batch between responses: add up `losses` with `total`.
+/// @note A token whose log-probability or advantage is NaN has a loss and coefficients that are NaN, and is counted; no
+///       other token's coefficients are touched (of other responses, if the ratio is the response's). Reads every span
+///       once (three or four times, from cache, for a ratio of the response); allocates nothing; bitwise for any executor,
+///       and for any cut of the batch between responses: add up `losses` with `total`.
 template <class Ratio, class Surrogate, executor E = const serial>
 policy_sum policy_loss(const objective<Ratio, Surrogate>& f, const token_batch& batch, const aggregation& mode,
                        const loss_output& out, E&& pool = serial{}) {
@@ -170,7 +170,8 @@ policy_sum policy_loss(const objective<Ratio, Surrogate>& f, const token_batch& 
         const detail::response_pass<Ratio, Surrogate> pass{f, batch, begin, end, count};
         pass.tokens([&](std::size_t t, const surrogate_value& v, double slope) {
           const double a = batch.advantage[t], weight = pass.weight(t), log_ratio = pass.log_ratio(t);
-          const bool active = v.active();
+          const bool beside = v.by_log_probability != 0 || v.by_mass != 0 || v.by_reference_likelihood != 0;
+          const bool active = slope != 0 || (weight != 0 && beside);
           negative += a < 0;
           negative_active += a < 0 && active;
           inactive += a != 0 && !active;
@@ -196,20 +197,20 @@ policy_sum policy_loss(const objective<Ratio, Surrogate>& f, const token_batch& 
           terms.forward_kl -= scale * weight * v.by_reference_likelihood;
         });
         double* part = partial;
+        *part++ = (surrogate + f.kl.coefficient * kl - f.entropy * entropy) * share;
         *part++ = surrogate * share;
         *part++ = kl * share;
         *part++ = entropy * share;
-        *part++ = (surrogate + f.kl.coefficient * kl - f.entropy * entropy) * share;
         *part++ = drift;
         for (const index_t n : {count, inactive, negative, negative_active, nonfinite})
           *part++ = static_cast<double>(n);
-        if (!out.losses.empty()) out.losses[b] += partial[3];
+        if (!out.losses.empty()) out.losses[b] += partial[0];
       },
       pool);
-  return {sums[3],
-          sums[0],
+  return {sums[0],
           sums[1],
           sums[2],
+          sums[3],
           sums[4],
           static_cast<index_t>(sums[5]),
           static_cast<index_t>(sums[6]),
