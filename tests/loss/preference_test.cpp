@@ -13,8 +13,6 @@ using namespace hone::loss;
 
 namespace {
 
-const std::vector<double> none;
-
 /// N of the pair of the reference vectors (G7).
 struct pair_g7 {
   std::vector<double> chosen = {12}, rejected = {15}, chosen_reference = {13}, rejected_reference = {14.5};
