@@ -47,7 +47,8 @@ struct inputs {
     x.assign(static_cast<std::size_t>(bytes / 24), 1.0);
     y = x;
     double result = 0;
-    against_roof(state, bytes, [&] { result = body(); }, [&] { axpy(0.1, x, y, pool); });
+    against_roof(
+        state, bytes, [&] { result = body(); }, [&] { axpy(0.1, x, y, pool); });
     state.counters["value"] = result;
   }
   template <class Objective>
@@ -60,9 +61,8 @@ struct inputs {
                             .log_mass = log_mass,
                             .reference_mass = reference_mass};
     const auto mode = token_mean(count(offsets));
-    run(state, 8 * read + sizeof(loss::row_terms), [&] {
-      return policy_loss(f, batch, mode, {terms}, pool).sum / mode.denominator;
-    });
+    run(state, 8 * read + sizeof(loss::row_terms),
+        [&] { return policy_loss(f, batch, mode, {terms}, pool).sum / mode.denominator; });
   }
   /// A number that every element has a part in.
   [[nodiscard]] double signature(const std::vector<double>& a) const {

@@ -24,7 +24,9 @@ struct g5 {
     std::vector<double> log_p(1), old(1), log_m(1), reference_mass(1), likelihood(1);
     std::vector<double> probability(static_cast<std::size_t>(width)), row = z;
     ids.resize(static_cast<std::size_t>(width));
-    const auto view = [](const std::vector<double>& x) { return matrix_view<const double>(x.data(), 1, std::ssize(x)); };
+    const auto view = [](const std::vector<double>& x) {
+      return matrix_view<const double>(x.data(), 1, std::ssize(x));
+    };
     const std::vector<std::int32_t> target = {y};
     top_k_support(view(z_ref), target, width, {ids, probability, reference_mass}, {.keep_target = keep_target});
     const support_view support{ids, probability, width};
@@ -142,9 +144,8 @@ TEST_CASE("P1: without push and pull APO is the base, bit for bit") {
     for (const auto placement : {clip_placement::clip_rectified, clip_placement::clip_raw_then_pull}) {
       std::vector<loss::row_terms> plain(10), anchored(10);
       const auto base = policy_loss(objective{token_ratio{}, ppo_clip{}}, m.batch(s), mode, {plain});
-      const auto result =
-          policy_loss(objective{token_ratio{}, support_anchor{ppo_clip{}, 1.0, 0.0, form, placement}}, m.batch(s), mode,
-                      {anchored});
+      const auto result = policy_loss(objective{token_ratio{}, support_anchor{ppo_clip{}, 1.0, 0.0, form, placement}},
+                                      m.batch(s), mode, {anchored});
       CHECK(result.sum == base.sum);
       for (std::size_t t = 0; t < 10; ++t) {
         CHECK(anchored[t].target == plain[t].target);

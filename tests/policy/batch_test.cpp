@@ -171,11 +171,12 @@ TEST_CASE("gradients on logits do not depend on the cut, in float and bfloat16")
     thread_pool pool(2);
     for (std::size_t begin = 0; begin < 10; begin += 4) {
       const std::size_t n = (std::min)(std::size_t{4}, 10 - begin);
-      write_gradient(matrix_view<T>(parts.data() + static_cast<index_t>(begin) * s.vocab, static_cast<index_t>(n), s.vocab),
-                     std::span(s.targets).subspan(begin, n), std::span(terms).subspan(begin, n),
-                     support_view{std::span(m.ids).subspan(3 * begin, 3 * n),
-                                  std::span(m.probability).subspan(3 * begin, 3 * n), 3},
-                     s.temperature, pool);
+      write_gradient(
+          matrix_view<T>(parts.data() + static_cast<index_t>(begin) * s.vocab, static_cast<index_t>(n), s.vocab),
+          std::span(s.targets).subspan(begin, n), std::span(terms).subspan(begin, n),
+          support_view{std::span(m.ids).subspan(3 * begin, 3 * n), std::span(m.probability).subspan(3 * begin, 3 * n),
+                       3},
+          s.temperature, pool);
     }
     for (std::size_t i = 0; i < whole.size(); ++i) REQUIRE(from(whole[i]) == from(parts[i]));
   };
@@ -194,8 +195,7 @@ TEST_CASE("empty responses and masked rows count nothing; a batch of nothing has
   CHECK(sequence_token_mean(counts, true).denominator == 3);
   const std::vector<double> log_p = {-1, -2, NAN, -3}, advantage = {1, 1, NAN, 1};
   std::vector<loss::row_terms> terms(4, {.target = 9});
-  const token_batch batch{
-      .offsets = offsets, .targets = targets, .log_probability = log_p, .advantage = advantage};
+  const token_batch batch{.offsets = offsets, .targets = targets, .log_probability = log_p, .advantage = advantage};
   const auto mode = sequence_token_mean(counts);
   const auto result = policy_loss(objective{geometric_ratio{}, ppo_clip{}}, batch, mode, {terms});
   CHECK(result.sum == -1);

@@ -44,8 +44,8 @@ TEST_CASE("the sequence critic does not overflow, counts NaN, and refuses what i
 TEST_CASE("the clipped value loss gives the reference vector (G3)") {
   const std::vector<index_t> offsets = {0, 1};
   std::vector<double> slope(1);
-  const auto loss = token_critic_loss(std::vector<double>{.9}, std::vector<double>{.2}, std::vector<double>{.5}, offsets,
-                                      {}, constant_sum(1), slope, 0.5);
+  const auto loss = token_critic_loss(std::vector<double>{.9}, std::vector<double>{.2}, std::vector<double>{.5},
+                                      offsets, {}, constant_sum(1), slope, 0.5);
   CHECK(loss.sum == Approx(0.08));
   CHECK(slope[0] == Approx(0.4));
 }
@@ -108,12 +108,16 @@ TEST_CASE("token critics: formula, gradient, aggregation, any cut and any worker
                 return run(x, again, other, serial{}).sum / mode.denominator;
               }) < 1e-7);
       };
-      check([&](const auto& value, auto& s, auto& l, auto&& pool) {
-        return token_critic_loss(value, k.old, k.returns, k.offsets, k.targets, mode, s, range, l, pool);
-      }, squares);
-      check([&](const auto& value, auto& s, auto& l, auto&& pool) {
-        return probability_critic_loss(value, k.old, k.shares, k.offsets, k.targets, mode, s, range, l, pool);
-      }, entropies);
+      check(
+          [&](const auto& value, auto& s, auto& l, auto&& pool) {
+            return token_critic_loss(value, k.old, k.returns, k.offsets, k.targets, mode, s, range, l, pool);
+          },
+          squares);
+      check(
+          [&](const auto& value, auto& s, auto& l, auto&& pool) {
+            return probability_critic_loss(value, k.old, k.shares, k.offsets, k.targets, mode, s, range, l, pool);
+          },
+          entropies);
     }
 }
 
@@ -131,9 +135,8 @@ TEST_CASE("token critics refuse what does not fit") {
   CHECK_THROWS_WITH(run(k.value, k.old, k.returns, mode, 0), Catch::Contains("range"));
   CHECK_THROWS_WITH(run(k.value, k.old, k.returns, constant_sum(0), 1), Catch::Contains("denominator"));
   CHECK_THROWS_WITH(run(k.value, k.old, k.returns, mode, 1, three), Catch::Contains("losses"));
-  CHECK_THROWS_WITH(
-      probability_critic_loss(k.value, k.old, k.returns, k.offsets, k.targets, mode, slope),
-      Catch::Contains("must be in [0, 1]"));
+  CHECK_THROWS_WITH(probability_critic_loss(k.value, k.old, k.returns, k.offsets, k.targets, mode, slope),
+                    Catch::Contains("must be in [0, 1]"));
   std::vector<double> broken = k.value;
   broken[8] = NAN;
   const std::vector<std::int32_t> all(30, 1);

@@ -7,7 +7,6 @@
 #include "hone/policy/critic.hpp"
 #include "hone/policy/objective.hpp"
 #include "hone/policy/rows.hpp"
-
 #include "policy/support.hpp"
 #include "support/catch.hpp"
 

@@ -6,7 +6,6 @@
 #include "hone/policy/gae.hpp"
 #include "hone/policy/objective.hpp"
 #include "hone/policy/rows.hpp"
-
 #include "policy/golden/formulas.hpp"
 #include "support/catch.hpp"
 

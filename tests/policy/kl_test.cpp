@@ -39,11 +39,8 @@ struct enumeration {
   template <class Objective>
   std::vector<double> gradient(const Objective& f, const std::vector<double>& advantage) {
     std::vector<loss::row_terms> terms(5);
-    const token_batch batch{.offsets = offsets,
-                            .log_probability = log_p,
-                            .old = log_p,
-                            .advantage = advantage,
-                            .reference = log_q};
+    const token_batch batch{
+        .offsets = offsets, .log_probability = log_p, .old = log_p, .advantage = advantage, .reference = log_q};
     policy_loss(f, batch, constant_sum(1), {terms});
     auto rows = logits;
     write_gradient(matrix_view<double>(rows.data(), 5, 5), targets, terms);
@@ -116,9 +113,10 @@ TEST_CASE("the entropy bonus gives the reference vectors (G4)") {
   measure(matrix_view<const double>(z.data(), 1, 5), target, {}, {.log_probability = log_p, .entropy = entropy});
   CHECK(entropy[0] == Approx(1.389663514).epsilon(1e-9));
   std::vector<loss::row_terms> terms(1);
-  const auto result = policy_loss(objective{token_ratio{}, ppo_clip{}, {}, -1.0},
-                                  {.offsets = offsets, .log_probability = log_p, .advantage = advantage, .entropy = entropy},
-                                  constant_sum(1), {terms});
+  const auto result =
+      policy_loss(objective{token_ratio{}, ppo_clip{}, {}, -1.0},
+                  {.offsets = offsets, .log_probability = log_p, .advantage = advantage, .entropy = entropy},
+                  constant_sum(1), {terms});
   CHECK(result.entropy == entropy[0]);
   CHECK(result.sum == entropy[0]);
   write_gradient(matrix_view<double>(row.data(), 1, 5), target, terms);

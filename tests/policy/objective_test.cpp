@@ -25,8 +25,9 @@ void check_family(const Ratio& ratio, const Surrogate& surrogate, naive_setting 
       {.coefficient = 0.3, .estimator = kl_estimator::k3, .gradient = kl_gradient::straight_through},
       {.coefficient = 0.3, .estimator = kl_estimator::k3, .gradient = kl_gradient::importance},
       {.coefficient = 0.3, .estimator = kl_estimator::k1, .gradient = kl_gradient::importance}};
-  const aggregation modes[] = {token_mean(counts), sequence_token_mean(counts), sequence_token_mean(counts, true),
-                               sequence_token_sum(counts), constant_mean(counts, 4), constant_sum(4)};
+  const aggregation modes[] = {
+      token_mean(counts),         sequence_token_mean(counts), sequence_token_mean(counts, true),
+      sequence_token_sum(counts), constant_mean(counts, 4),    constant_sum(4)};
   int turn = 0;
   for (const auto& kl : penalties)
     for (const auto& mode : modes) {
@@ -34,8 +35,7 @@ void check_family(const Ratio& ratio, const Surrogate& surrogate, naive_setting 
       set.mode = mode;
       set.entropy = turn++ % 2 == 0 ? 0.0 : 0.2;
       std::vector<loss::row_terms> terms(10);
-      const auto result =
-          policy_loss(objective{ratio, surrogate, set.kl, set.entropy}, m.batch(s), mode, {terms});
+      const auto result = policy_loss(objective{ratio, surrogate, set.kl, set.entropy}, m.batch(s), mode, {terms});
       INFO(set.level << ' ' << set.surrogate << " form " << int(set.form) << " placement " << int(set.placement)
                      << " kl " << int(kl.estimator) << ' ' << int(kl.gradient) << " mode " << mode.mean_of_tokens << ' '
                      << mode.denominator);
@@ -46,9 +46,8 @@ void check_family(const Ratio& ratio, const Surrogate& surrogate, naive_setting 
       auto gradient = s.logits;
       write_gradient(matrix_view<double>(gradient.data(), s.rows(), s.vocab), s.targets, terms, m.support,
                      s.temperature);
-      REQUIRE(gradient_error(s.logits, gradient, [&](const std::vector<double>& z) {
-                return formulas(set, z, false);
-              }) < 1e-7);
+      REQUIRE(gradient_error(s.logits, gradient,
+                             [&](const std::vector<double>& z) { return formulas(set, z, false); }) < 1e-7);
     }
 }
 

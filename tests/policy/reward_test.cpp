@@ -9,7 +9,7 @@ using namespace hone::policy;
 
 TEST_CASE("the soft overlong penalty gives the reference vectors (G3)") {
   const soft_overlong penalty{.longest = 20, .band = 4};
-  const std::pair<index_t, double> expected[] = {{0, 0},    {15, 0},    {16, 0}, {17, -.25},
+  const std::pair<index_t, double> expected[] = {{0, 0},     {15, 0},  {16, 0},  {17, -.25},
                                                  {19, -.75}, {20, -1}, {21, -1}, {1000, -1}};
   for (const auto& [length, value] : expected) CHECK(penalty(length) == value);
   CHECK_THROWS_WITH((soft_overlong{20, 0}(3)), Catch::Contains("band"));

@@ -90,8 +90,7 @@ TEST_CASE("VESPO's weight is 1 at ratio 1 and largest at k / lambda") {
     const double top = a > 0 ? 2.0 / 3 : 1.5;
     CHECK(weight(a, top) > weight(a, top * 1.01));
     CHECK(weight(a, top) > weight(a, top * 0.99));
-    CHECK(weight(a, top) == Approx(std::exp(a > 0 ? 3 : 2) * std::pow(top, a > 0 ? 2 : 3) *
-                                   std::exp(a > 0 ? -2 : -3)));
+    CHECK(weight(a, top) == Approx(std::exp(a > 0 ? 3 : 2) * std::pow(top, a > 0 ? 2 : 3) * std::exp(a > 0 ? -2 : -3)));
   }
   CHECK(v(state(1), 0).loss == 0);
 }

@@ -6,7 +6,7 @@
 ///   ipo_loss        (h - 1 / (2 beta))^2                         [Azar et al. 2023, IPO, arXiv 2310.12036, Eq. 17]
 ///   hinge_loss      max(0, 1 - beta h)                           [Zhao et al. 2023, SLiC-HF, arXiv 2305.10425; RSO]
 ///   exo_loss        KL(Bernoulli(s(beta h)) || Bernoulli(1 - e)) [Ji et al. 2024, EXO, arXiv 2402.00856]
-///   nca_loss        -log s(beta c) - 1/2 log s(-beta c) - 1/2 log s(-beta r)  [Chen et al. 2024, NCA, arXiv 2402.05369]
+///   nca_loss        -log s(beta c) - 1/2 (log s(-beta c) + log s(-beta r))  [Chen et al. 2024, NCA, arXiv 2402.05369]
 ///   bco_loss        -log s(beta c - d) - log s(d - beta r)       [Jung et al. 2024, BCO, arXiv 2404.04656]
 ///   discopop_loss   logistic and exponential loss, mixed by s(beta h / tau)   [Lu et al. 2024, arXiv 2406.08414]
 ///   apo_zero_loss, apo_down_loss   anchored *preference* optimization [D'Oosterlinck et al. 2024, arXiv 2408.06266]
@@ -14,11 +14,11 @@
 ///                                                                 TRL's sppo_hard]
 /// without a reference:
 ///   simpo_loss      -log s(beta h - gamma), means                [Meng et al. 2024, SimPO, arXiv 2405.14734, Eq. 6]
-///   cpo_loss        -log s(beta h) - likelihood c                [Xu et al. 2024, CPO, arXiv 2401.08417, Eq. 5]
+///   cpo_loss        -log s(beta h) - likelihood c                [Xu et al. 2024, CPO, arXiv 2401.08417]
 ///   orpo_loss       -likelihood c - lambda log s(log odds(c) - log odds(r)), means
 ///                                                                [Hong et al. 2024, ORPO, arXiv 2403.07691, Eq. 6, 7]
-/// `kto` takes answers without pairs, `aot` compares sorted answers. Anchored policies (APO) and sequence-level PPO (SPPO)
-/// that share the names are other algorithms: hone/policy.
+/// `kto` takes answers without pairs, `aot` compares sorted answers. Anchored policies (APO) and sequence-level PPO
+/// (SPPO) that share the names are other algorithms: hone/policy.
 ///
 /// As in sequence.hpp the losses take N = -log p of each answer and give the slope dL/dN:
 ///   sequence_nll(logits, targets, offsets, nll);  preference(dpo_loss{}, pairs, chosen_slope, rejected_slope);
@@ -46,7 +46,7 @@ inline preference_value of_margin(double loss, double slope) { return {loss, slo
 
 }  // namespace detail
 
-/// @c label_smoothing in [0, 0.5) is the share of labels taken to be wrong: cDPO's, or, unbiased under it, robust DPO's.
+/// @c label_smoothing in [0, 0.5), the share of labels taken to be wrong: cDPO's or, unbiased under it, robust DPO's.
 struct dpo_loss {
   double beta = 0.1;
   double label_smoothing = 0;
@@ -124,8 +124,7 @@ struct bco_loss {
   }
   [[nodiscard]] preference_value operator()(double c, double r) const {
     const double x = beta * c - shift, y = shift - beta * r;
-    return {-detail::log_sigmoid(x) - detail::log_sigmoid(y), -beta * detail::sigmoid(-x),
-            beta * detail::sigmoid(-y)};
+    return {-detail::log_sigmoid(x) - detail::log_sigmoid(y), -beta * detail::sigmoid(-x), beta * detail::sigmoid(-y)};
   }
 };
 
@@ -194,8 +193,8 @@ struct simpo_loss {
   }
 };
 
-/// @c likelihood weighs the likelihood of the chosen answer, here each answer's own sum or mean; TRL takes the mean over
-/// the batch's tokens: 0, and `likelihood` of the chosen answers beside it, for parity.
+/// @c likelihood weighs the likelihood of the chosen answer, here each answer's own sum or mean; TRL takes the mean
+/// over the batch's tokens: 0, and `likelihood` of the chosen answers beside it, for parity.
 struct cpo_loss {
   double beta = 0.1;
   double likelihood = 1;
@@ -214,8 +213,8 @@ struct cpo_loss {
   }
 };
 
-/// A rejected answer whose mean probability is 1 has infinite odds: its loss is not finite, and counted. @c likelihood as
-/// in `cpo_loss`.
+/// A rejected answer whose mean probability is 1 has infinite odds: its loss is not finite, and counted. @c likelihood
+/// as in `cpo_loss`.
 struct orpo_loss {
   double lambda = 0.1;
   double likelihood = 1;
@@ -223,8 +222,8 @@ struct orpo_loss {
   static constexpr bool reference_free = true, of_means = true;
   void check() const {
     detail::check_positive(lambda, "hone::loss::orpo_loss", "lambda");
-    invalid_argument_unless(std::abs(likelihood) < 1e300, "hone::loss::orpo_loss", "likelihood", "must be finite, is %g",
-                            likelihood);
+    invalid_argument_unless(std::abs(likelihood) < 1e300, "hone::loss::orpo_loss", "likelihood",
+                            "must be finite, is %g", likelihood);
   }
   [[nodiscard]] preference_value operator()(double c, double r) const {
     const double miss_c = -std::expm1(c), miss_r = -std::expm1(r);  // 1 - p
@@ -234,8 +233,8 @@ struct orpo_loss {
   }
 };
 
-/// N of both answers to B prompts. No references: log-ratios are log-probabilities. With lengths (all positive) log-ratios
-/// are divided by the answer's own.
+/// N of both answers to B prompts. No references: log-ratios are log-probabilities. With lengths (all positive)
+/// log-ratios are divided by the answer's own.
 struct preference_pairs {
   std::span<const double> chosen;
   std::span<const double> rejected;
@@ -267,8 +266,8 @@ inline void check_pairs(const preference_pairs& pairs, std::span<double> chosen_
       invalid_argument_unless(lengths[b] > 0, function, "lengths", "answer %zu has %td labels", b, lengths[b]);
 }
 
-inline double log_ratio(std::span<const double> nll, std::span<const double> reference,
-                        std::span<const index_t> length, std::size_t b) {
+inline double log_ratio(std::span<const double> nll, std::span<const double> reference, std::span<const index_t> length,
+                        std::size_t b) {
   const double x = (reference.empty() ? 0 : reference[b]) - nll[b];
   return length.empty() ? x : x / static_cast<double>(length[b]);
 }

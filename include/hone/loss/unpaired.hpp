@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 /// Preference losses that do not compare the two answers to one prompt. With d = log p - log q of an answer:
-///   kto   desirable    desirable (1 - s(beta (d - z)))      [Ethayarajh et al. 2024, KTO, arXiv 2402.01306, Eq. 8]
+///   kto   desirable    desirable (1 - s(beta (d - z)))      [Ethayarajh et al. 2024, KTO, arXiv 2402.01306]
 ///         undesirable  undesirable (1 - s(beta (z - d)))
 ///         z = max(0, mean of d over answers put to the wrong prompts), held constant
 ///   aot   DPO's loss of the i-th smallest d among the chosen and the i-th smallest among the rejected
@@ -52,7 +52,8 @@ loss_sum kto(std::span<const double> nll, std::span<const double> reference, std
       static_cast<index_t>(nll.size()), sums,
       [&](index_t i, index_t, double* partial) {
         const auto b = static_cast<std::size_t>(i);
-        const double side = desirable[b] != 0 ? 1 : -1, weight = desirable[b] != 0 ? options.desirable : options.undesirable;
+        const double side = desirable[b] != 0 ? 1 : -1,
+                     weight = desirable[b] != 0 ? options.desirable : options.undesirable;
         const double x = side * options.beta * (reference[b] - nll[b] - point), miss = detail::sigmoid(-x);
         slope[b] = side * options.beta * weight * miss * detail::sigmoid(x);
         partial[0] = weight * miss;

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 /// The advantage of a response from its reward R alone, with the other responses to its prompt as the baseline:
 ///   reward_itself   R - baseline                                                          (REINFORCE)
-///   grpo            (R - mean) / (deviation + epsilon)         [Shao et al. 2024, DeepSeekMath, arXiv 2402.03300, Eq. 3]
+///   grpo            (R - mean) / (deviation + epsilon)         [Shao et al. 2024, DeepSeekMath, arXiv 2402.03300]
 ///   dr_grpo         R - mean                                   [Liu et al. 2025, Dr. GRPO, arXiv 2503.20783]
 ///   batch_scaled    (R - mean) / (deviation over the batch + epsilon)          (TRL scale_rewards="batch", PPO-lite)
-///   rloo            R - mean of the others                     [Ahmadian et al. 2024, arXiv 2402.14740, Eq. 7]
-///   remax           R - R of the greedy response               [Li et al. 2023, ReMax, arXiv 2310.10505, Alg. 2]
+///   rloo            R - mean of the others                     [Ahmadian et al. 2024, arXiv 2402.14740]
+///   remax           R - R of the greedy response               [Li et al. 2023, ReMax, arXiv 2310.10505]
 ///   opo             R - sum len R / sum len                    [Hao et al. 2025, OPO, arXiv 2505.23585]
-///   gpg             (R - mean) B / #{R != 0} / norm            [Chu et al. 2025, GPG, arXiv 2504.02546, Eq. 9; verl]
+///   gpg             (R - mean) B / #{R != 0} / norm            [Chu et al. 2025, GPG, arXiv 2504.02546; verl]
 ///   pass_k_best     R - the second best for the best response, 0 for others     (verl grpo_passk, arXiv 2503.19595)
 /// and of one response by a critic's success probability V = sigmoid(v) of its prompt, `sequence_value_advantage`:
 ///   R - V           [SPPO: sequence-level PPO for long-horizon reasoning tasks, arXiv 2604.08865; not TRL's sppo_hard,
@@ -15,8 +15,8 @@
 /// Deviations have n - 1 in the denominator, as in TRL and verl. A response's advantage is spread to its tokens by
 /// `loss::spread`. REINFORCE++ whitens afterwards: gae.hpp.
 ///
-/// Equal rewards give exactly 0. A group of one has nothing to compare with: its baseline is 0 and its deviation 1, as in
-/// verl. A NaN makes its own group NaN.
+/// Equal rewards give exactly 0. A group of one has nothing to compare with: its baseline is 0 and its deviation 1, as
+/// in verl. A NaN makes its own group NaN.
 #pragma once
 #include <cmath>
 
@@ -73,9 +73,7 @@ struct reward_itself {
     invalid_argument_unless(std::abs(baseline) < 1e300, "hone::policy::reward_itself", "baseline",
                             "must be finite, is %g", baseline);
   }
-  void operator()(const reward_group& group, std::span<double> out) const {
-    detail::subtract(group, baseline, 1, out);
-  }
+  void operator()(const reward_group& group, std::span<double> out) const { detail::subtract(group, baseline, 1, out); }
 };
 
 /// epsilon: 1e-4 in TRL, 1e-6 in verl.
@@ -164,8 +162,8 @@ struct gpg {
   }
 };
 
-/// @c scaled divides by deviation + epsilon, which verl does unless told otherwise. @throws std::invalid_argument, before
-/// anything is written, if a group has one response.
+/// @c scaled divides by deviation + epsilon, which verl does unless told otherwise. @throws std::invalid_argument,
+/// before anything is written, if a group has one response.
 struct pass_k_best {
   bool scaled = false;
   double epsilon = 1e-6;
@@ -240,16 +238,17 @@ void from_value(std::span<const double> rewards, std::span<const double> value, 
 
 }  // namespace detail
 
-/// R - sigmoid(v) into @p out (B), for rewards in [0, 1] and the logits v of a critic that reads the prompt. No whitening
-/// and no division; one response a prompt is enough. It is minus the slope of the critic's own loss (critic.hpp).
+/// R - sigmoid(v) into @p out (B), for rewards in [0, 1] and the logits v of a critic that reads the prompt. No
+/// whitening and no division; one response a prompt is enough. It is minus the slope of the critic's own loss
+/// (critic.hpp).
 /// @throws std::invalid_argument if the sizes differ.
 inline void sequence_value_advantage(std::span<const double> rewards, std::span<const double> value,
                                      std::span<double> out) {
   detail::from_value(rewards, value, out, "hone::policy::sequence_value_advantage", detail::success_residual);
 }
 
-/// (R - V) / sqrt(V (1 - V)) = R e^(-v/2) - (1 - R) e^(v/2), GRPO's division by the deviation with the critic's; it has no
-/// bound, so that @p limit (verl's fork has none) clips it.
+/// (R - V) / sqrt(V (1 - V)) = R e^(-v/2) - (1 - R) e^(v/2), GRPO's division by the deviation with the critic's; it has
+/// no bound, so that @p limit (verl's fork has none) clips it.
 /// @throws std::invalid_argument if the sizes differ, or limit is not positive.
 inline void sequence_deviation_advantage(std::span<const double> rewards, std::span<const double> value,
                                          std::span<double> out, double limit = 10) {

@@ -14,8 +14,8 @@
 /// (`fires_at_start`).
 ///
 /// What it does not do: inside S the pull is proportional to pi, so that it does not favour the rare members of S; mass
-/// leaks outside S as it does without it, only relatively less; and in groups whose rewards are all equal A = 0, so that
-/// nothing fires. Only `anchor_form::mass` is the paper's.
+/// leaks outside S as it does without it, only relatively less; and in groups whose rewards are all equal A = 0, so
+/// that nothing fires. Only `anchor_form::mass` is the paper's.
 #pragma once
 #include "hone/policy/surrogate.hpp"
 

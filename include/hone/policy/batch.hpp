@@ -2,8 +2,8 @@
 /// What every policy loss reads and how its token losses become one number. With l_bt the loss of token t of response b
 /// and n_b the tokens of b that count,
 ///   L = sum_b w_b sum_t l_bt / denominator,   w_b = 1 or 1 / n_b
-/// Losses return sums and counts; the denominator is the caller's, from the counts of the *whole* batch, so that no mean
-/// depends on how the batch is cut. The modes of TRL (`loss_type`) and verl (`loss_agg_mode`):
+/// Losses return sums and counts; the denominator is the caller's, from the counts of the *whole* batch, so that no
+/// mean depends on how the batch is cut. The modes of TRL (`loss_type`) and verl (`loss_agg_mode`):
 ///   token_mean            TRL bnpo (local counts), dapo, cispo, vespo (global); verl token-mean
 ///   sequence_token_mean   TRL grpo, sapo (empty responses count); verl seq-mean-token-mean (they do not)
 ///   sequence_token_sum    TRL luspo; verl seq-mean-token-sum
@@ -130,13 +130,13 @@ inline double clamp(double x, double low, double high) { return x < low ? low : 
 /// @throws std::invalid_argument unless @p offsets are B + 1 ascending numbers from 0, @p targets empty or as many.
 inline batch_counts count(std::span<const index_t> offsets, std::span<const std::int32_t> targets = {}) {
   const char* function = "hone::policy::count";
-  const std::size_t tokens = targets.empty() && !offsets.empty() ? static_cast<std::size_t>(offsets.back())
-                                                                 : targets.size();
+  const std::size_t tokens =
+      targets.empty() && !offsets.empty() ? static_cast<std::size_t>(offsets.back()) : targets.size();
   detail::check_layout(offsets, targets, tokens, function);
   batch_counts result;
   for (std::size_t b = 0; b + 1 < offsets.size(); ++b) {
-    const index_t n = detail::count_tokens(targets, static_cast<std::size_t>(offsets[b]),
-                                           static_cast<std::size_t>(offsets[b + 1]));
+    const index_t n =
+        detail::count_tokens(targets, static_cast<std::size_t>(offsets[b]), static_cast<std::size_t>(offsets[b + 1]));
     result += {n, 1, n > 0};
   }
   return result;

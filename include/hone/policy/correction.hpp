@@ -2,9 +2,9 @@
 /// Factors on token losses where the program that drew the tokens gave them other probabilities, pi_sampler, than the
 /// trainer does, pi_old (kernels, precision, truncated sampling). With r = pi_old / pi_sampler of a token, of the whole
 /// response, or its geometric mean,
-///   truncate   min(r, high)                            (TIS; TRL token_truncate and sequence_truncate; verl rollout_is)
-///   mask       r if low <= r <= high, else 0           (IcePop; TRL token_mask and sequence_mask)
-///   reject     1 if low <= r <= high, else 0           (verl rollout_rs; with the geometric mean, seq-mask)
+///   truncate   min(r, high)                       (TIS; TRL token_truncate and sequence_truncate; verl rollout_is)
+///   mask       r if low <= r <= high, else 0      (IcePop; TRL token_mask and sequence_mask)
+///   reject     1 if low <= r <= high, else 0      (verl rollout_rs; with the geometric mean, seq-mask)
 /// They are held constant in the gradient: `token_batch::weight`.
 #pragma once
 #include <cmath>
@@ -36,9 +36,9 @@ struct sampler_correction {
 };
 
 struct correction_sum {
-  double weight = 0;       ///< sum of the factors over the tokens that count
-  index_t tokens = 0;      ///< those
-  index_t corrected = 0;   ///< truncated or put to 0
+  double weight = 0;      ///< sum of the factors over the tokens that count
+  index_t tokens = 0;     ///< those
+  index_t corrected = 0;  ///< truncated or put to 0
   index_t nonfinite = 0;
 };
 

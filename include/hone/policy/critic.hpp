@@ -64,8 +64,8 @@ loss::loss_sum token_losses(std::span<const index_t> offsets, std::span<const st
 }  // namespace detail
 
 /// The sum over B prompts; slope[b] = scale (V - R) is the derivative by the logit v_b of scale times the sum.
-/// @param value (B) logits; @param rewards (B) in [0, 1], success or its share. @param slope (B), which may be the memory
-///        of either.
+/// @param value (B) logits; @param rewards (B) in [0, 1], success or its share; @param slope (B), which may be the
+///        memory of either.
 /// @throws std::invalid_argument if sizes differ, a reward is outside [0, 1] (a NaN is not misuse: its loss is NaN, and
 ///         counted), or scale is not finite.
 /// @note Bitwise for any executor. V - R is minus the policy's advantage: both learn from one residual.
@@ -77,8 +77,8 @@ loss::loss_sum sequence_critic_loss(std::span<const double> value, std::span<con
   detail::check_tokens(slope.size(), value.size(), false, function, "slope");
   invalid_argument_unless(std::abs(scale) < 1e300, function, "scale", "must be finite, is %g", scale);
   for (std::size_t b = 0; b < rewards.size(); ++b)
-    invalid_argument_unless(!(rewards[b] < 0 || rewards[b] > 1), function, "rewards", "reward %zu must be in [0, 1], is %g",
-                            b, rewards[b]);
+    invalid_argument_unless(!(rewards[b] < 0 || rewards[b] > 1), function, "rewards",
+                            "reward %zu must be in [0, 1], is %g", b, rewards[b]);
   double sums[3];
   blocked_sum<3, 1>(
       static_cast<index_t>(value.size()), sums,
@@ -94,9 +94,9 @@ loss::loss_sum sequence_critic_loss(std::span<const double> value, std::span<con
   return {sums[0], static_cast<index_t>(sums[1]), static_cast<index_t>(sums[2])};
 }
 
-/// PPO's clipped value loss over the tokens that count, aggregated by @p mode; slope[t] is the derivative of the divided
-/// loss by value[t], 0 where the clipped term is larger and has none, and where nothing counts. @p range = infinity: plain
-/// half squares. verl's and TRL's range is 0.5 or 0.2.
+/// PPO's clipped value loss over the tokens that count, aggregated by @p mode; slope[t] is the derivative of the
+/// divided loss by value[t], 0 where the clipped term is larger and has none, and where nothing counts. @p range =
+/// infinity: plain half squares. verl's and TRL's range is 0.5 or 0.2.
 /// @param value, old, returns, slope (T); @param losses (B) undivided, for `total`, or none.
 /// @throws std::invalid_argument if sizes do not fit, range or the denominator is not positive.
 /// @note Allocates nothing; bitwise for any executor and any cut between responses.
@@ -153,8 +153,8 @@ struct calibration {
   double bias = 0;                ///< mean V - mean R
 };
 
-/// The calibration of logits @p value against outcomes @p rewards in [0, 1] (B each), in @p bins bins (at most 64). All on
-/// probabilities: on logits the explained variance says nothing. No prompts: zeros.
+/// The calibration of logits @p value against outcomes @p rewards in [0, 1] (B each), in @p bins bins (at most 64). All
+/// on probabilities: on logits the explained variance says nothing. No prompts: zeros.
 /// @throws std::invalid_argument if sizes differ or bins is not in [1, 64].
 /// @note One thread; allocates nothing.
 inline calibration calibrate(std::span<const double> value, std::span<const double> rewards, int bins = 10) {

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-/// What tells collapse from learning: pass@k, coverage and distinct solutions of drawn responses; means of the measures of
-/// tokens (rows.hpp: support mass, entropy, top-1 mass, rare members of the support), over all tokens and over the
+/// What tells collapse from learning: pass@k, coverage and distinct solutions of drawn responses; means of the measures
+/// of tokens (rows.hpp: support mass, entropy, top-1 mass, rare members of the support), over all tokens and over the
 /// punished ones.
 ///   pass@k   1 - C(n - c, k) / C(n, k) = 1 - prod_{i = n-c+1}^{n} (1 - k / i), 1 if n - c < k
 ///                                                         [Chen et al. 2021, Codex, arXiv 2107.03374, Eq. 1]
-/// pass@k of one prompt is a function of its success rate: coverage is lost between prompts, and only their mean shows it.
+/// pass@k of one prompt is a function of its success rate: coverage is lost between prompts, and shows in their mean.
 #pragma once
 #include <cmath>
 
@@ -12,7 +12,7 @@
 
 namespace hone::policy {
 
-/// The unbiased estimate of pass@k from @p correct of @p samples responses, by a sum of logarithms; n >= 2 k is advised.
+/// The unbiased estimate of pass@k from @p correct of @p samples responses, by a sum of logarithms; n >= 2 k is better.
 /// @throws std::invalid_argument unless 0 <= correct <= samples and 1 <= k <= samples.
 inline double pass_at_k(index_t samples, index_t correct, index_t k) {
   const char* function = "hone::policy::pass_at_k";
@@ -26,7 +26,8 @@ inline double pass_at_k(index_t samples, index_t correct, index_t k) {
 }
 
 /// The mean over prompts of pass@k of their @p rewards, of which those above @p threshold are correct.
-/// @param groups G + 1 offsets. @throws std::invalid_argument if sizes do not fit, or a group has fewer than k responses.
+/// @param groups G + 1 offsets.
+/// @throws std::invalid_argument if sizes do not fit, or a group has fewer than k responses.
 inline double mean_pass_at_k(std::span<const double> rewards, std::span<const index_t> groups, index_t k,
                              double threshold = 0.5) {
   const char* function = "hone::policy::mean_pass_at_k";
@@ -47,7 +48,8 @@ struct group_shares {
   double all_correct = 0;
 };
 
-/// @param groups G + 1 offsets; rewards above @p threshold are correct. @throws std::invalid_argument if sizes do not fit.
+/// @param groups G + 1 offsets; rewards above @p threshold are correct.
+/// @throws std::invalid_argument if sizes do not fit.
 inline group_shares share_groups(std::span<const double> rewards, std::span<const index_t> groups,
                                  double threshold = 0.5) {
   detail::check_layout(groups, {}, rewards.size(), "hone::policy::share_groups");

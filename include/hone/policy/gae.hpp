@@ -5,11 +5,12 @@
 ///   returns_to_go   G_t = r_t + gamma G_{t+1}        (REINFORCE, REINFORCE++)
 ///   whiten   (x - mean) / sqrt(variance + 1e-8), variance with n - 1, over all tokens that count
 /// REINFORCE++ [Hu 2025, arXiv 2501.03262] is `returns_to_go` of rewards with the KL in them (reward.hpp), whitened;
-/// its "-baseline" is `dr_grpo` spread to the tokens, whitened. VAPO [arXiv 2504.05118, Eq. 8] has lambda = 1 - 1 / (0.05 n)
-/// for a response of n tokens, here at least 0 (short responses would turn it negative), and lambda = 1 for the critic.
+/// its "-baseline" is `dr_grpo` spread to the tokens, whitened. VAPO [arXiv 2504.05118] has lambda = 1 - 1 /
+/// (0.05 n) for a response of n tokens, here at least 0 (short responses would turn it negative), and lambda = 1 for
+/// the critic.
 ///
-/// A token that does not count (a tool's output) has neither reward nor value: the next value and advantage pass through
-/// it, as in verl's GAE. verl's returns of REINFORCE++ start again at such a token; these pass through it too.
+/// A token that does not count (a tool's output) has neither reward nor value: the next value and advantage pass
+/// through it, as in verl's GAE. verl's returns of REINFORCE++ start again at such a token; these pass through it too.
 #pragma once
 #include <cmath>
 
@@ -67,8 +68,7 @@ void gae(std::span<const double> rewards, std::span<const double> values, std::s
   pool.parallel_for(static_cast<index_t>(offsets.size()) - 1, index_t{1}, [&](index_t first, index_t last) {
     for (auto b = static_cast<std::size_t>(first); b < static_cast<std::size_t>(last); ++b) {
       const auto begin = static_cast<std::size_t>(offsets[b]), end = static_cast<std::size_t>(offsets[b + 1]);
-      const double decay =
-          options.gamma * detail::lambda_of(options, detail::count_tokens(targets, begin, end));
+      const double decay = options.gamma * detail::lambda_of(options, detail::count_tokens(targets, begin, end));
       double next_value = 0, advantage = 0;
       for (std::size_t t = end; t-- > begin;) {
         const double value = values[t];
@@ -111,8 +111,8 @@ void returns_to_go(std::span<const double> rewards, std::span<const index_t> off
 /// @p keep_mean the mean is added back.
 /// @param x (T); @param targets (T), of which the sign is used, or none.
 /// @throws std::invalid_argument if sizes do not fit or epsilon is not positive.
-/// @note Three passes; sums in blocks; allocates nothing; bitwise for any executor. The whole batch must be there: this is
-///       no function of parts.
+/// @note Three passes; sums in blocks; allocates nothing; bitwise for any executor. The whole batch must be there:
+///       this is no function of parts.
 template <executor E = const serial>
 void whiten(std::span<double> x, std::span<const std::int32_t> targets = {}, double epsilon = 1e-8,
             bool keep_mean = false, E&& pool = serial{}) {

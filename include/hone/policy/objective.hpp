@@ -52,7 +52,7 @@ struct policy_sum {
   double surrogate = 0;  ///< its parts, without their coefficients
   double kl = 0;
   double entropy = 0;
-  double drift = 0;            ///< of log pi_old - log pi, over tokens, without w_b: KL(pi_old || pi), about
+  double drift = 0;             ///< of log pi_old - log pi, over tokens, without w_b: KL(pi_old || pi), about
   index_t tokens = 0;           ///< the rest are counts
   index_t inactive = 0;         ///< A != 0, but no gradient from the surrogate: clipped, or weight 0
   index_t negative = 0;         ///< A < 0
@@ -97,9 +97,7 @@ struct response_pass {
 
   /// @p each(t, value, slope): slope is the derivative of the surrogates' sum through the ratio.
   template <class Each>
-  void tokens(Each&& each) const
-    requires(!Ratio::of_sequence)
-  {
+  void tokens(Each&& each) const requires(!Ratio::of_sequence) {
     for (std::size_t t = begin; t < end; ++t) {
       if (!batch.counts(t)) continue;
       const double x = log_ratio(t), inside = clamp(x, -log_ratio_limit, log_ratio_limit), ratio = std::exp(inside);
@@ -108,9 +106,7 @@ struct response_pass {
     }
   }
   template <class Each>
-  void tokens(Each&& each) const
-    requires(Ratio::of_sequence)
-  {
+  void tokens(Each&& each) const requires(Ratio::of_sequence) {
     double x = 0;
     for (std::size_t t = begin; t < end; ++t)
       if (batch.counts(t)) x += f.ratio.token(log_ratio(t), batch.advantage[t]).value;
@@ -122,8 +118,7 @@ struct response_pass {
         if (batch.counts(t)) slope += weight(t) * value(t, ratio).by_ratio;
     slope *= ratio * f.ratio.share(count);
     for (std::size_t t = begin; t < end; ++t)
-      if (batch.counts(t))
-        each(t, value(t, ratio), f.ratio.token(log_ratio(t), batch.advantage[t]).moves ? slope : 0);
+      if (batch.counts(t)) each(t, value(t, ratio), f.ratio.token(log_ratio(t), batch.advantage[t]).moves ? slope : 0);
   }
 };
 
@@ -135,8 +130,8 @@ struct response_pass {
 ///         nothing is written then.
 /// @note A token whose log-probability or advantage is NaN has a loss and coefficients that are NaN, and is counted; no
 ///       other token's coefficients are touched (of other responses, if the ratio is the response's). Reads every span
-///       once (three or four times, from cache, for a ratio of the response); allocates nothing; bitwise for any executor,
-///       and for any cut of the batch between responses: add up `losses` with `total`.
+///       once (three or four times, from cache, for a ratio of the response); allocates nothing; bitwise for any
+///       executor, and for any cut of the batch between responses: add up `losses` with `total`.
 template <class Ratio, class Surrogate, executor E = const serial>
 policy_sum policy_loss(const objective<Ratio, Surrogate>& f, const token_batch& batch, const aggregation& mode,
                        const loss_output& out, E&& pool = serial{}) {

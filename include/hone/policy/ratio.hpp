@@ -4,9 +4,9 @@
 ///   sequence_ratio            exp of the sum                  (TRL's RLOO; VESPO)
 ///   geometric_ratio           exp of the mean                 [Zheng et al. 2025, GSPO, arXiv 2507.18071, Eq. 7]
 ///   clipped_geometric_ratio   exp of the mean of log-ratios clipped one by one on the side that A pushes to
-///                                                             [Zhao et al. 2025, GMPO, arXiv 2507.20673, Eq. 4]
-/// Every log-ratio that is exponentiated is clamped to +-20, with no gradient beyond, as in verl (whose GSPO clamps at 10
-/// from above only); TRL does not clamp.
+///                                                             [Zhao et al. 2025, GMPO, arXiv 2507.20673]
+/// Every log-ratio that is exponentiated is clamped to +-20, with no gradient beyond, as in verl (whose GSPO clamps at
+/// 10 from above only); TRL does not clamp.
 #pragma once
 #include "hone/policy/batch.hpp"
 

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-/// What happens to rewards before they are advantages: an outcome put on its response's last token, a penalty on length,
-/// a KL in the reward, and the choice of groups that teach something.
+/// What happens to rewards before they are advantages: an outcome put on its response's last token, a penalty on
+/// length, a KL in the reward, and the choice of groups that teach something.
 ///   soft overlong   0 up to L_max - L_c, then (L_max - L_c - L) / L_c, -1 from L_max on
 ///                                                                [Yu et al. 2025, DAPO, arXiv 2503.14476, Eq. 13]
-///   informative     a group whose rewards differ: where they do not, every group-relative advantage is 0 (DAPO's dynamic
-///                   sampling drops the group and draws another)
+///   informative     a group whose rewards differ: where they do not, every group-relative advantage is 0 (DAPO
+///                   drops the group and draws another)
 #pragma once
 #include "hone/policy/kl.hpp"
 
@@ -41,8 +41,9 @@ inline void place_outcomes(std::span<const double> rewards, std::span<const inde
   }
 }
 
-/// rewards <- rewards - coefficient k(log pi_old, log q) on the tokens that count, and the divergence's sum with the number
-/// of tokens (for `adaptive_kl`). With k1 the gradient of the whole objective is that of KL(pi || q), without bias.
+/// rewards <- rewards - coefficient k(log pi_old, log q) on the tokens that count, and the divergence's sum with the
+/// number of tokens (for `adaptive_kl`). With k1 the gradient of the whole objective is that of KL(pi || q), without
+/// bias.
 /// @param old, reference, rewards (T). @throws std::invalid_argument if sizes differ or coefficient is not finite.
 /// @note The divergence's bits hold for any executor.
 template <executor E = const serial>
@@ -82,8 +83,8 @@ inline index_t informative_groups(std::span<const double> rewards, std::span<con
   loss::detail::check_offsets(groups, static_cast<index_t>(rewards.size()), keep.size(), function);
   index_t kept = 0;
   for (std::size_t g = 0; g < keep.size(); ++g) {
-    const auto group = rewards.subspan(static_cast<std::size_t>(groups[g]),
-                                       static_cast<std::size_t>(groups[g + 1] - groups[g]));
+    const auto group =
+        rewards.subspan(static_cast<std::size_t>(groups[g]), static_cast<std::size_t>(groups[g + 1] - groups[g]));
     bool differs = keep_single && group.size() == 1;
     for (const double r : group) differs = differs || !(r == group[0]);
     keep[g] = differs;

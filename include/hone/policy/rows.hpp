@@ -3,7 +3,8 @@
 ///   top_k_support    the reference's likeliest ids at each position, from its logits
 ///   measure          log pi(y), H, log M, ... of each row, from the policy's logits
 ///   write_gradient   the coefficients of `policy_loss` into dL/dlogits, in place
-/// Logits are rows x vocabulary, row t the distribution that token t was drawn from; pi = softmax(logits / temperature).
+/// Logits are rows x vocabulary, row t the distribution that token t was drawn from; pi = softmax(logits /
+/// temperature).
 #pragma once
 #include "hone/policy/batch.hpp"
 
@@ -29,9 +30,9 @@ struct support_view {
 
 /// Memory of a `support_view`, for T rows of @c width ids.
 struct support_output {
-  std::span<std::int32_t> ids;       ///< T width
-  std::span<double> probability;     ///< T width, 0 behind the last member
-  std::span<double> mass = {};       ///< T: Z, their sum; or none
+  std::span<std::int32_t> ids;    ///< T width
+  std::span<double> probability;  ///< T width, 0 behind the last member
+  std::span<double> mass = {};    ///< T: Z, their sum; or none
 };
 
 struct support_options {
@@ -104,7 +105,7 @@ inline void sort_by_id(std::int32_t* ids, double* values, index_t n) {
 /// The @p width likeliest ids of each row of the reference, without the sampled token unless it is to be kept: S, q on
 /// it, and Z. Of equal logits the lowest id is taken first. A row that does not count has no members.
 /// @param reference (T x V); @param targets (T) in [0, V), or negative; @param width K in [0, V].
-/// @throws std::invalid_argument if a size does not fit, K > V, a target is V or larger, or temperature is not positive.
+/// @throws std::invalid_argument if a size does not fit, K > V, a target is V or larger, or temperature not positive.
 /// @note Two reads of each row; O(V + K) comparisons for most rows, O(V K) at worst; allocates nothing; bitwise for any
 ///       executor.
 template <matrix_like W, executor E = const serial>
@@ -158,8 +159,8 @@ struct row_measures {
 inline constexpr double rare_probability = 1e-3;
 
 /// The measures of each row, 0 where it does not count.
-/// @param logits (T x V); @param targets (T) in [0, V), or negative; @param support of the reference, if a measure of S is
-///        wanted.
+/// @param logits (T x V); @param targets (T) in [0, V), or negative; @param support of the reference, if a measure
+///        of S is wanted.
 /// @throws std::invalid_argument if a size does not fit, a target is V or larger, or temperature is not positive.
 /// @note One read of the logits; log M is a log-sum-exp of log pi, exact to rounding however small M is; allocates
 ///       nothing; bitwise for any executor, and for any rows beside it.
@@ -173,8 +174,8 @@ void measure(const Z& logits, std::span<const std::int32_t> targets, const suppo
   if (reads_support) detail::check_support(support, zs.rows(), zs.cols(), function);
   invalid_argument_unless(out.reference_likelihood.empty() || support.probability.size() == support.ids.size(),
                           function, "support", "has no probabilities");
-  const std::span<double> outputs[] = {out.log_probability, out.entropy,              out.top_mass,
-                                       out.log_mass,        out.reference_likelihood, out.rare};
+  const std::span<double> outputs[] = {out.log_probability,      out.entropy, out.top_mass, out.log_mass,
+                                       out.reference_likelihood, out.rare};
   const char* names[] = {"log_probability", "entropy", "top_mass", "log_mass", "reference_likelihood", "rare"};
   for (int i = 0; i < 6; ++i) detail::check_tokens(outputs[i].size(), targets.size(), true, function, names[i]);
   detail::for_each_row(
@@ -183,8 +184,8 @@ void measure(const Z& logits, std::span<const std::int32_t> targets, const suppo
         double values[6] = {};
         if (counts) {
           const auto z = zs.row(static_cast<index_t>(t));
-          const auto summary = out.entropy.empty() ? loss::summarize(z, temperature)
-                                                   : loss::summarize_entropy(z, temperature);
+          const auto summary =
+              out.entropy.empty() ? loss::summarize(z, temperature) : loss::summarize_entropy(z, temperature);
           const auto log_pi = [&](index_t v) {
             return summary.normalizer.log_probability(static_cast<double>(to_accumulator(z[v])) / temperature);
           };
@@ -216,12 +217,12 @@ void measure(const Z& logits, std::span<const std::int32_t> targets, const suppo
       pool);
 }
 
-/// Writes dL/dlogits over the logits: a (1_y - pi) + b (pi 1_S - M pi) + c pi (log pi + H) + d (pi - q / Z 1_S) from each
-/// row's terms (target, subset, entropy, forward_kl), zero where the row does not count.
+/// Writes dL/dlogits over the logits: a (1_y - pi) + b (pi 1_S - M pi) + c pi (log pi + H) + d (pi - q / Z 1_S) from
+/// each row's terms (target, subset, entropy, forward_kl), zero where the row does not count.
 /// @param terms (T), of `policy_loss`; @param support with probabilities if a forward_kl is not 0.
 /// @throws std::invalid_argument as `measure`, or if a term needs a support that is not there.
-/// @note Two reads (the second from cache) and one write of each row; allocates nothing; bitwise for any executor. With d
-///       the members of S are rounded twice to a 16-bit type.
+/// @note Two reads (the second from cache) and one write of each row; allocates nothing; bitwise for any executor.
+///       With d the members of S are rounded twice to a 16-bit type.
 template <mutable_matrix Z, executor E = const serial>
 void write_gradient(Z&& logits, std::span<const std::int32_t> targets, std::span<const loss::row_terms> terms,
                     const support_view& support = {}, double temperature = 1, E&& pool = serial{}) {
@@ -245,8 +246,8 @@ void write_gradient(Z&& logits, std::span<const std::int32_t> targets, std::span
         const auto z = zs.row(static_cast<index_t>(t));
         loss::row_terms row = terms[t];
         if (!counts) return fill(z, accumulator_t<T>{0});
-        const auto summary = row.entropy == 0 ? loss::summarize(z, temperature)
-                                              : loss::summarize_entropy(z, temperature);
+        const auto summary =
+            row.entropy == 0 ? loss::summarize(z, temperature) : loss::summarize_entropy(z, temperature);
         const auto members = row.subset != 0 || row.forward_kl != 0 ? support.of(t) : std::span<const std::int32_t>{};
         // d pi - d q is -d (1_y - pi) less its part in y: the dense part is right, y and S are mended.
         const double d = row.forward_kl;

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-/// The loss of one token as a function of its ratio rho (ratio.hpp), log-probability log p and advantage A; sg(.) is held
-/// constant in the gradient.
+/// The loss of one token as a function of its ratio rho (ratio.hpp), log-probability log p and advantage A; sg(.) is
+/// held constant in the gradient.
 ///   ppo_clip    max(-A rho, -A clip(rho, 1 - low, 1 + high))     [Schulman et al. 2017, PPO, arXiv 1707.06347, Eq. 7]
 ///               low != high: DAPO (0.2, 0.28)                    [Yu et al. 2025, DAPO, arXiv 2503.14476, Eq. 10]
-///               A < 0: at most -A dual                           [Ye et al. 2020, dual clip, arXiv 1912.09729, Eq. 5]
+///               A < 0: at most -A dual                           [Ye et al. 2020, dual clip, arXiv 1912.09729]
 ///               rho <= delta in the unclipped term               (TRL `delta`) [INTELLECT-2, arXiv 2505.07291]
 ///   unclipped   -A rho                                           (inside GMPO; importance-weighted policy gradient)
 ///   sapo        -A 4 sigmoid(tau (rho - 1)) / tau                [Gao et al. 2025, SAPO, arXiv 2511.20347]
 ///   reinforce   -A log p                                         (REINFORCE, GPG)
-///   cispo       -sg(clip(rho, lower, upper)) A log p             [MiniMax-M1 2025, CISPO, arXiv 2506.13585, Eq. 4]
+///   cispo       -sg(clip(rho, lower, upper)) A log p             [MiniMax-M1 2025, CISPO, arXiv 2506.13585]
 ///   vespo       -sg(phi(rho)) A log p, phi(w) = e^l w^k e^(-l w), k and l by the sign of A; with `sequence_ratio`
 ///                                                                (VESPO, as in TRL)
 /// LUSPO is `ppo_clip` on `geometric_ratio` under `sequence_token_sum`.
@@ -96,7 +96,8 @@ struct sapo {
   }
   [[nodiscard]] surrogate_value operator()(const token_state& token, double ratio) const {
     const double a = token.advantage, tau = a > 0 ? positive : negative, x = tau * (ratio - 1);
-    return {.loss = -a * 4 * loss::detail::sigmoid(x) / tau, .by_ratio = -a * 4 * loss::detail::sigmoid(x) * loss::detail::sigmoid(-x)};
+    return {.loss = -a * 4 * loss::detail::sigmoid(x) / tau,
+            .by_ratio = -a * 4 * loss::detail::sigmoid(x) * loss::detail::sigmoid(-x)};
   }
 };
 
@@ -107,8 +108,8 @@ struct reinforce {
   }
 };
 
-/// Bounds of the ratio itself. TRL has no lower bound and calls the upper `epsilon_high`, a value of about 5 (the default
-/// here); verl and NeMo-RL clip to [1 - low, 1 + high]: {0.8, 1.2} by default, {0.8, 1.28} with DAPO's.
+/// Bounds of the ratio itself. TRL has no lower bound and calls the upper `epsilon_high`, a value of about 5 (the
+/// default here); verl and NeMo-RL clip to [1 - low, 1 + high]: {0.8, 1.2} by default, {0.8, 1.28} with DAPO's.
 struct cispo {
   double lower = 0;
   double upper = 5;
