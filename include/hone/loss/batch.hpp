@@ -31,6 +31,15 @@ struct row_options {
 
 namespace detail {
 
+inline double sigmoid(double x) {
+  const double tail = std::exp(-std::abs(x));
+  return x < 0 ? tail / (1 + tail) : 1 / (1 + tail);
+}
+inline double log_sigmoid(double x) {
+  const double tail = std::log1p(std::exp(-std::abs(x)));
+  return x < 0 ? x - tail : -tail;
+}
+
 inline void check_rows(index_t rows, index_t vocab, std::span<const std::int32_t> targets, const row_options& options,
                        const char* function, bool labels_optional = false) {
   const auto labels = static_cast<index_t>(targets.size());

@@ -64,9 +64,8 @@ loss_sum log_sigmoid_loss(double beta, std::span<double> slope, const char* func
   loss_sum total{.count = static_cast<index_t>(slope.size())};
   for (std::size_t b = 0; b < slope.size(); ++b) {
     const double x = beta * margin(b);
-    const double tail = std::exp(-std::abs(x));  // log sigmoid(x) = min(x, 0) - log1p(e^-|x|)
-    const double loss = 2 / beta * (std::log1p(tail) - (x < 0 ? x : 0));
-    slope[b] = -2 * (x < 0 ? 1 / (1 + tail) : tail / (1 + tail));
+    const double loss = -2 / beta * log_sigmoid(x);
+    slope[b] = -2 * sigmoid(-x);
     total.sum += loss;
     if (!std::isfinite(loss)) ++total.nonfinite;
   }

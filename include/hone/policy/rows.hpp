@@ -1,0 +1,269 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+/// What a policy loss needs of rows of logits, and what becomes of its coefficients:
+///   top_k_support    the reference's likeliest ids at each position, from its logits
+///   measure          log pi(y), H, log M, ... of each row, from the policy's logits
+///   write_gradient   the coefficients of `policy_loss` into dL/dlogits, in place
+/// Logits are rows x vocabulary, row t the distribution that token t was drawn from; pi = softmax(logits /
+/// temperature).
+#pragma once
+#include "hone/policy/batch.hpp"
+
+namespace hone::policy {
+
+/// S of each row: @c width ids a row, ascending, behind the last one -1; beside each its reference probability.
+struct support_view {
+  std::span<const std::int32_t> ids = {};
+  std::span<const double> probability = {};
+  index_t width = 0;
+
+  /// The members of row @p t.
+  [[nodiscard]] std::span<const std::int32_t> of(std::size_t t) const {
+    const auto row = ids.subspan(t * static_cast<std::size_t>(width), static_cast<std::size_t>(width));
+    std::size_t n = 0;
+    while (n < row.size() && row[n] >= 0) ++n;
+    return row.first(n);
+  }
+  [[nodiscard]] double probability_of(std::size_t t, std::size_t member) const {
+    return probability[t * static_cast<std::size_t>(width) + member];
+  }
+};
+
+/// Memory of a `support_view`, for T rows of @c width ids.
+struct support_output {
+  std::span<std::int32_t> ids;    ///< T width
+  std::span<double> probability;  ///< T width, 0 behind the last member
+  std::span<double> mass = {};    ///< T: Z, their sum; or none
+};
+
+struct support_options {
+  bool keep_target = false;  ///< leaves the sampled token in S (an ablation; and the whole top-k for diagnostics)
+  double temperature = 1;
+};
+
+namespace detail {
+
+inline void check_temperature(double temperature, const char* function) {
+  invalid_argument_unless(temperature > 0 && temperature < 1e300, function, "temperature",
+                          "must be positive and finite, is %g", temperature);
+}
+
+inline void check_support(const support_view& support, index_t rows, index_t vocab, const char* function) {
+  invalid_argument_unless(support.width >= 0 && support.width <= vocab, function, "support",
+                          "has %td ids a row, the vocabulary %td", support.width, vocab);
+  const auto needed = static_cast<std::size_t>(support.width * rows);
+  invalid_argument_unless(support.ids.size() == needed, function, "support", "has %zu ids, %td rows of %td need %zu",
+                          support.ids.size(), rows, support.width, needed);
+  invalid_argument_unless(support.probability.empty() || support.probability.size() == needed, function, "support",
+                          "has %zu probabilities for %zu ids", support.probability.size(), needed);
+}
+
+/// Calls f(t, counts) for every row on the executor.
+template <class F, executor E>
+void for_each_row(index_t rows, std::span<const std::int32_t> targets, F&& f, E& pool) {
+  pool.parallel_for(rows, index_t{1}, [&](index_t begin, index_t end) {
+    for (index_t t = begin; t < end; ++t)
+      f(static_cast<std::size_t>(t), targets.empty() || targets[static_cast<std::size_t>(t)] >= 0);
+  });
+}
+
+/// The @p width ids of the largest logits of a row into @p ids, largest first, of equals the lowest id first, and their
+/// logits into @p logits; NaNs are passed over. Returns how many there are.
+template <scalar T>
+index_t largest_logits(const vector_view<T>& w, index_t width, std::int32_t* ids, double* logits) {
+  index_t n = 0;
+  if (width == 0) return n;
+  for (index_t v = 0; v < w.size(); ++v) {
+    const auto z = static_cast<double>(to_accumulator(w[v]));
+    if (z != z || (n == width && !(z > logits[n - 1]))) continue;
+    index_t at = n < width ? n++ : n - 1;
+    for (; at > 0 && logits[at - 1] < z; --at) {
+      logits[at] = logits[at - 1];
+      ids[at] = ids[at - 1];
+    }
+    logits[at] = z;
+    ids[at] = static_cast<std::int32_t>(v);
+  }
+  return n;
+}
+
+inline void sort_by_id(std::int32_t* ids, double* values, index_t n) {
+  for (index_t i = 1; i < n; ++i) {
+    const std::int32_t id = ids[i];
+    const double value = values[i];
+    index_t at = i;
+    for (; at > 0 && ids[at - 1] > id; --at) {
+      ids[at] = ids[at - 1];
+      values[at] = values[at - 1];
+    }
+    ids[at] = id;
+    values[at] = value;
+  }
+}
+
+}  // namespace detail
+
+/// The @p width likeliest ids of each row of the reference, without the sampled token unless it is to be kept: S, q on
+/// it, and Z. Of equal logits the lowest id is taken first. A row that does not count has no members.
+/// @param reference (T x V); @param targets (T) in [0, V), or negative; @param width K in [0, V].
+/// @throws std::invalid_argument if a size does not fit, K > V, a target is V or larger, or temperature not positive.
+/// @note Two reads of each row; O(V + K) comparisons for most rows, O(V K) at worst; allocates nothing; bitwise for any
+///       executor.
+template <matrix_like W, executor E = const serial>
+void top_k_support(const W& reference, std::span<const std::int32_t> targets, index_t width, const support_output& out,
+                   const support_options& options = {}, E&& pool = serial{}) {
+  const char* function = "hone::policy::top_k_support";
+  const auto ws = as_matrix(reference);
+  loss::detail::check_rows(ws.rows(), ws.cols(), targets, {.temperature = options.temperature}, function);
+  detail::check_support({out.ids, out.probability, width}, ws.rows(), ws.cols(), function);
+  invalid_argument_unless(out.probability.size() == out.ids.size(), function, "probability", "has %zu numbers, ids %zu",
+                          out.probability.size(), out.ids.size());
+  detail::check_tokens(out.mass.size(), targets.size(), true, function, "mass");
+  detail::for_each_row(
+      ws.rows(), targets,
+      [&](std::size_t t, bool counts) {
+        const auto w = ws.row(static_cast<index_t>(t));
+        std::int32_t* ids = out.ids.data() + t * static_cast<std::size_t>(width);
+        double* q = out.probability.data() + t * static_cast<std::size_t>(width);
+        index_t n = 0;
+        double mass = 0;
+        if (counts) {
+          const auto normalizer = loss::summarize(w, options.temperature).normalizer;
+          const index_t found = detail::largest_logits(w, width, ids, q);
+          detail::sort_by_id(ids, q, found);
+          for (index_t i = 0; i < found; ++i) {
+            if (ids[i] == targets[t] && !options.keep_target) continue;
+            ids[n] = ids[i];
+            q[n] = std::exp(normalizer.log_probability(q[i] / options.temperature));
+            mass += q[n++];
+          }
+        }
+        for (; n < width; ++n) {
+          ids[n] = -1;
+          q[n] = 0;
+        }
+        if (!out.mass.empty()) out.mass[t] = mass;
+      },
+      pool);
+}
+
+/// What `measure` is to write: T numbers each, or none.
+struct row_measures {
+  std::span<double> log_probability = {};       ///< log pi(y)
+  std::span<double> entropy = {};               ///< H
+  std::span<double> top_mass = {};              ///< max pi
+  std::span<double> log_mass = {};              ///< log sum_S pi; -inf where S is empty
+  std::span<double> reference_likelihood = {};  ///< sum_S q / Z log pi; 0 where Z = 0
+  std::span<double> rare = {};                  ///< members of S with pi < `rare_probability`
+};
+
+inline constexpr double rare_probability = 1e-3;
+
+/// The measures of each row, 0 where it does not count.
+/// @param logits (T x V); @param targets (T) in [0, V), or negative; @param support of the reference, if a measure
+///        of S is wanted.
+/// @throws std::invalid_argument if a size does not fit, a target is V or larger, or temperature is not positive.
+/// @note One read of the logits; log M is a log-sum-exp of log pi, exact to rounding however small M is; allocates
+///       nothing; bitwise for any executor, and for any rows beside it.
+template <matrix_like Z, executor E = const serial>
+void measure(const Z& logits, std::span<const std::int32_t> targets, const support_view& support,
+             const row_measures& out, double temperature = 1, E&& pool = serial{}) {
+  const char* function = "hone::policy::measure";
+  const auto zs = as_matrix(logits);
+  loss::detail::check_rows(zs.rows(), zs.cols(), targets, {.temperature = temperature}, function);
+  const bool reads_support = !out.log_mass.empty() || !out.reference_likelihood.empty() || !out.rare.empty();
+  if (reads_support) detail::check_support(support, zs.rows(), zs.cols(), function);
+  invalid_argument_unless(out.reference_likelihood.empty() || support.probability.size() == support.ids.size(),
+                          function, "support", "has no probabilities");
+  const std::span<double> outputs[] = {out.log_probability,      out.entropy, out.top_mass, out.log_mass,
+                                       out.reference_likelihood, out.rare};
+  const char* names[] = {"log_probability", "entropy", "top_mass", "log_mass", "reference_likelihood", "rare"};
+  for (int i = 0; i < 6; ++i) detail::check_tokens(outputs[i].size(), targets.size(), true, function, names[i]);
+  detail::for_each_row(
+      zs.rows(), targets,
+      [&](std::size_t t, bool counts) {
+        double values[6] = {};
+        if (counts) {
+          const auto z = zs.row(static_cast<index_t>(t));
+          const auto summary =
+              out.entropy.empty() ? loss::summarize(z, temperature) : loss::summarize_entropy(z, temperature);
+          const auto log_pi = [&](index_t v) {
+            return summary.normalizer.log_probability(static_cast<double>(to_accumulator(z[v])) / temperature);
+          };
+          values[0] = log_pi(targets[t]);
+          values[1] = summary.entropy;
+          values[2] = std::exp(-summary.normalizer.log_sum);
+          if (reads_support) {
+            const auto members = support.of(t);
+            double top = -std::numeric_limits<double>::infinity(), sum = 0, mass = 0;
+            for (const std::int32_t v : members) top = (max)(top, log_pi(v));
+            for (std::size_t i = 0; i < members.size(); ++i) {
+              const double x = log_pi(members[i]);
+              if (x - top > -1e3) sum += std::exp(x - top);
+              if (!out.reference_likelihood.empty()) {
+                const double q = support.probability_of(t, i);
+                mass += q;
+                if (q > 0) values[4] += q * x;
+              }
+              values[5] += std::exp(x) < rare_probability;
+            }
+            values[3] = summary.normalizer.log_sum != summary.normalizer.log_sum ? summary.normalizer.log_sum
+                                                                                 : top + std::log(sum);
+            if (mass > 0) values[4] /= mass;
+          }
+        }
+        for (int i = 0; i < 6; ++i)
+          if (!outputs[i].empty()) outputs[i][t] = values[i];
+      },
+      pool);
+}
+
+/// Writes dL/dlogits over the logits: a (1_y - pi) + b (pi 1_S - M pi) + c pi (log pi + H) + d (pi - q / Z 1_S) from
+/// each row's terms (target, subset, entropy, forward_kl), zero where the row does not count.
+/// @param terms (T), of `policy_loss`; @param support with probabilities if a forward_kl is not 0.
+/// @throws std::invalid_argument as `measure`, or if a term needs a support that is not there.
+/// @note Two reads (the second from cache) and one write of each row; allocates nothing; bitwise for any executor.
+///       With d the members of S are rounded twice to a 16-bit type.
+template <mutable_matrix Z, executor E = const serial>
+void write_gradient(Z&& logits, std::span<const std::int32_t> targets, std::span<const loss::row_terms> terms,
+                    const support_view& support = {}, double temperature = 1, E&& pool = serial{}) {
+  const char* function = "hone::policy::write_gradient";
+  const auto zs = as_matrix(logits);
+  using T = element_t<Z>;
+  loss::detail::check_rows(zs.rows(), zs.cols(), targets, {.temperature = temperature}, function);
+  detail::check_tokens(terms.size(), targets.size(), false, function, "terms");
+  bool reads_support = false, reads_reference = false;
+  for (const auto& term : terms) {
+    reads_support = reads_support || term.subset != 0 || term.forward_kl != 0;
+    reads_reference = reads_reference || term.forward_kl != 0;
+  }
+  if (reads_support) detail::check_support(support, zs.rows(), zs.cols(), function);
+  invalid_argument_unless(!reads_support || support.width > 0, function, "support", "is empty, a term has a subset");
+  invalid_argument_unless(!reads_reference || support.probability.size() == support.ids.size(), function, "support",
+                          "has no probabilities");
+  detail::for_each_row(
+      zs.rows(), targets,
+      [&](std::size_t t, bool counts) {
+        const auto z = zs.row(static_cast<index_t>(t));
+        loss::row_terms row = terms[t];
+        if (!counts) return fill(z, accumulator_t<T>{0});
+        const auto summary =
+            row.entropy == 0 ? loss::summarize(z, temperature) : loss::summarize_entropy(z, temperature);
+        const auto members = row.subset != 0 || row.forward_kl != 0 ? support.of(t) : std::span<const std::int32_t>{};
+        // d pi - d q is -d (1_y - pi) less its part in y: the dense part is right, y and S are mended.
+        const double d = row.forward_kl;
+        row.forward_kl = 0;
+        row.target -= d;
+        loss::row_gradient(z, summary, row, temperature, targets[t], members);
+        if (d == 0) return;
+        double mass = 0;
+        for (std::size_t i = 0; i < members.size(); ++i) mass += support.probability_of(t, i);
+        const auto add = [&](index_t v, double x) {
+          z[v] = from_accumulator<T>(to_accumulator(z[v]) + static_cast<accumulator_t<T>>(x / temperature));
+        };
+        add(targets[t], d);
+        for (std::size_t i = 0; i < members.size(); ++i) add(members[i], -d * support.probability_of(t, i) / mass);
+      },
+      pool);
+}
+
+}  // namespace hone::policy

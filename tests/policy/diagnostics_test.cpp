@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "hone/policy/diagnostics.hpp"
+
+#include "hone/core/thread_pool.hpp"
+#include "support/catch.hpp"
+
+using namespace hone;
+using namespace hone::policy;
+
+TEST_CASE("pass@k gives the reference vectors (G7)") {
+  CHECK(pass_at_k(16, 3, 1) == Approx(.1875));
+  CHECK(pass_at_k(16, 3, 4) == Approx(.607142857).epsilon(1e-8));
+  CHECK(pass_at_k(16, 3, 8) == Approx(.9));
+  CHECK(pass_at_k(256, 5, 64) == Approx(0.765807531).epsilon(1e-8));
+}
+
+TEST_CASE("pass@k is the share of subsets with a correct response, and holds at its ends") {
+  for (index_t n = 1; n <= 9; ++n)
+    for (index_t c = 0; c <= n; ++c)
+      for (index_t k = 1; k <= n; ++k) {
+        index_t hits = 0, subsets = 0;
+        for (unsigned set = 0; set < 1u << n; ++set) {
+          if (__builtin_popcount(set) != k) continue;
+          ++subsets;
+          hits += (set & ((1u << c) - 1)) != 0;  // the first c are correct
+        }
+        REQUIRE(pass_at_k(n, c, k) ==
+                Approx(static_cast<double>(hits) / static_cast<double>(subsets)).epsilon(1e-12).margin(1e-15));
+      }
+  CHECK(pass_at_k(10, 0, 10) == 0);
+  CHECK(pass_at_k(10, 1, 10) == 1);
+  CHECK(pass_at_k(1000000, 1, 1000) == Approx(1e-3).epsilon(1e-12));
+  CHECK_THROWS_WITH(pass_at_k(4, 5, 1), Catch::Contains("correct"));
+  CHECK_THROWS_WITH(pass_at_k(4, 1, 5), Catch::Contains("k"));
+  CHECK_THROWS_WITH(pass_at_k(4, 1, 0), Catch::Contains("k"));
+}
+
+namespace {
+
+const std::vector<double> rewards = {1, 0, 0, 0, 1, 1, 0, 0, 0, 1};
+const std::vector<index_t> groups = {0, 4, 6, 8, 10};
+
+}  // namespace
+
+TEST_CASE("pass@k over prompts, coverage, and groups without variance") {
+  CHECK(mean_pass_at_k(rewards, groups, 1) == Approx((0.25 + 1 + 0 + 0.5) / 4));
+  CHECK(mean_pass_at_k(rewards, groups, 2) == Approx((0.5 + 1 + 0 + 1) / 4));
+  CHECK(mean_pass_at_k({}, std::vector<index_t>{0}, 2) == 0);
+  const auto shares = share_groups(rewards, groups);
+  CHECK(shares.solved == 0.75);
+  CHECK(shares.zero_variance == 0.5);
+  CHECK(shares.all_correct == 0.25);
+  CHECK_THROWS_WITH(mean_pass_at_k(rewards, groups, 3), Catch::Contains("k"));
+  CHECK_THROWS_WITH(share_groups(rewards, std::vector<index_t>{0, 4}), Catch::Contains("offsets"));
+}
+
+TEST_CASE("distinct solutions are counted among the correct responses") {
+  const std::vector<std::uint64_t> solution = {7, 8, 7, 7, 3, 3, 9, 9, 4, 5};
+  const std::vector<double> right = {1, 1, 1, 0, 1, 1, 0, 0, 1, 1};
+  std::vector<index_t> distinct(4);
+  CHECK(count_distinct(solution, right, groups, distinct) == 5);
+  CHECK(distinct == std::vector<index_t>{2, 1, 0, 2});
+  const std::vector<std::uint64_t> few(3);
+  CHECK_THROWS_WITH(count_distinct(few, right, groups, distinct), Catch::Contains("solution"));
+  CHECK_THROWS_WITH(count_distinct(solution, right, groups, std::span(distinct).first(3)), Catch::Contains("distinct"));
+}
+
+TEST_CASE("means over tokens, and over the punished ones") {
+  std::vector<double> log_mass, advantage;
+  std::vector<std::int32_t> targets;
+  double all = 0, negative = 0, n = 0, m = 0;
+  for (int t = 0; t < 9000; ++t) {
+    log_mass.push_back(-0.001 * (t % 100));
+    advantage.push_back(t % 3 - 1);
+    targets.push_back(t % 7 == 0 ? -1 : 0);
+    if (t % 7 == 0) continue;
+    all += std::exp(log_mass.back());
+    n += 1;
+    if (t % 3 == 0) negative += std::exp(log_mass.back());
+    if (t % 3 == 0) m += 1;
+  }
+  const auto exp = [](double x) { return std::exp(x); };
+  const auto means = mean_over_tokens(log_mass, advantage, targets, exp);
+  CHECK(means.all == Approx(all / n).epsilon(1e-12));
+  CHECK(means.negative == Approx(negative / m).epsilon(1e-12));
+  CHECK(means.tokens == static_cast<index_t>(n));
+  CHECK(means.negatives == static_cast<index_t>(m));
+  thread_pool pool(3);
+  CHECK(mean_over_tokens(log_mass, advantage, targets, exp, pool).all == means.all);
+  CHECK(mean_over_tokens(log_mass, {}, targets, exp).negative == 0);
+  CHECK(mean_over_tokens({}, {}, {}, exp).all == 0);
+  CHECK_THROWS_WITH(mean_over_tokens(log_mass, std::vector<double>(3), {}, exp), Catch::Contains("advantage"));
+}
