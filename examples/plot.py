@@ -23,7 +23,7 @@ import matplotlib.pyplot as plt
 def draw_experiment(result):
     groups = collections.defaultdict(lambda: collections.defaultdict(list))
     for run in result["runs"]:
-        groups[run["config"]["combine"]][run["config"]["forget_weight"]].append(run)
+        groups[run["way"]][run["config"]["forget_weight"]].append(run)
     figure, (way, kept) = plt.subplots(1, 2, figsize=(13, 5))
     for number, (method, by_weight) in enumerate(groups.items()):
         style = {"color": f"C{number}", "marker": "os^Dv<>PX"[number % 9], "label": method, "markersize": 4}

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 /// The experiment on made-up facts: a small model is taught 200 facts about 40 authors and forgets those about four of
-/// them, with every combination of gradients, each until they are as unlikely as facts that it was never taught.
+/// them, each way until they are as unlikely as facts that it was never taught.
 #pragma once
 #include "unlearn/authors.hpp"
 #include "unlearn/report_card.hpp"
@@ -70,7 +70,7 @@ inline std::vector<float> fresh_parameters(const transformer::config& shape, std
   return result;
 }
 
-/// The runs of one combination with one weight, over seeds.
+/// The runs of one way with one weight, over seeds.
 struct cell {
   statistics steps, retain, retain_match, forget_match, cosine, conflict, least_kept;
   bool finished = true;  ///< every run forgot in the steps that it had
@@ -94,19 +94,19 @@ struct cell {
   }
 };
 
-/// @p methods by @p weights.
+/// Ways by weights.
 using results = std::map<std::string, std::map<double, cell, std::greater<>>>;
 
-inline void print(const results& all, const std::vector<std::string>& methods, const std::vector<double>& weights,
+inline void print(const results& all, const std::vector<way>& ways, const std::vector<double>& weights,
                   long most_steps) {
   const auto table = [&](const char* title, auto&& text_of) {
     std::printf("\n%s\n%-18s", title, "forget weight");
     for (const double weight : weights) std::printf(" %14g", weight);
     std::printf("\n");
-    for (const std::string& method : methods) {
-      if (!all.contains(method)) continue;
-      std::printf("%-18s", method.c_str());
-      for (const auto& [weight, runs] : all.at(method)) std::printf(" %14s", text_of(runs).c_str());
+    for (const way& w : ways) {
+      if (!all.contains(w.name)) continue;
+      std::printf("%-18s", w.name.c_str());
+      for (const auto& [weight, runs] : all.at(w.name)) std::printf(" %14s", text_of(runs).c_str());
       std::printf("\n");
     }
   };
@@ -124,51 +124,57 @@ inline void print(const results& all, const std::vector<std::string>& methods, c
         [&](const cell& runs) { return program::text("%+.2f %+.2f", runs.cosine.mean(), runs.least_kept.mean()); });
 }
 
-inline int run_experiment(const settings& s, const std::vector<std::string>& methods,
-                          const std::vector<double>& weights, program::ranks& ranks) {
+inline int run_experiment(const settings& s, const std::vector<way>& ways, const std::vector<double>& weights,
+                          program::ranks& ranks) {
   results all;
   nlohmann::json runs = nlohmann::json::array();
   for (std::size_t i = 0; i < s.seeds && !program::interrupted(); ++i) {
-    settings own = s;
-    own.seed = s.seed + i;
-    const auto [c, shape] = make_classroom(own.seed);
-    own.settle_beta(c.answer_length());
-    student teacher(shape, fresh_parameters(shape, own.seed), own, ranks);
+    const std::uint64_t seed = s.seed + i;
+    const auto [c, shape] = make_classroom(seed);
+    settings teaching = s;
+    teaching.seed = seed;
+    student teacher(shape, fresh_parameters(shape, seed), teaching, ranks);
     std::vector<lesson> taught = c.forget;
     taught.insert(taught.end(), c.retain.begin(), c.retain.end());
     teacher.learn(taught);
     if (program::interrupted()) break;
     const report_card before = examine(teacher, c);
-    if (s.stop_at < 0) own.stop_at = before.holdout.answer_probability;
+    const double stop_at = s.stop_at < 0 ? before.holdout.answer_probability : s.stop_at;
     std::printf(
         "seed %llu: a model of %zu parameters knows %zu made-up facts (probability %.2f, exact match %.2f) and\n"
         "forgets %zu by %s until their probability is %.2f; that of facts never taught is %.2f\n",
-        static_cast<unsigned long long>(own.seed), teacher.parameters().size(), taught.size(),
-        before.retain.answer_probability, before.retain.exact_match, c.forget.size(), s.objective.c_str(), own.stop_at,
+        static_cast<unsigned long long>(seed), teacher.parameters().size(), taught.size(),
+        before.retain.answer_probability, before.retain.exact_match, c.forget.size(), s.objective.c_str(), stop_at,
         before.holdout.answer_probability);
     std::fflush(stdout);
-    for (const std::string& method : methods)
+    for (const way& w : ways)
       for (const double weight : weights) {
         if (program::interrupted()) break;
-        own.combine = method;
+        settings own = w.options;
+        own.seed = seed;
+        own.stop_at = stop_at;
         own.forget_weight = weight;
+        own.settle_beta(c.answer_length());
         student pupil(shape, teacher.parameters(), own, ranks);
-        const auto records =
-            pupil.unlearn(c, program::text("%s %g, seed %llu", method.c_str(), weight,
-                                           static_cast<unsigned long long>(own.seed)));
+        const auto records = pupil.unlearn(
+            c, program::text("%s %g, seed %llu", w.name.c_str(), weight, static_cast<unsigned long long>(seed)));
         if (program::interrupted()) break;
         const report_card after = examine(pupil, c);
-        all[method][weight].add(records, after, own.stop_at);
-        runs.push_back({{"config", describe(own)},
+        all[w.name][weight].add(records, after, stop_at);
+        runs.push_back({{"way", w.name},
+                        {"config", describe(own)},
+                        {"adapter", to_json(pupil)},
                         {"before", to_json(before)},
                         {"after", to_json(after)},
                         {"steps", to_json(records)}});
       }
   }
   nlohmann::json config = describe(s);
-  config.update({{"combine", methods}, {"forget_weight", weights}, {"seeds", s.seeds}});
+  std::vector<std::string> compared;
+  for (const way& w : ways) compared.push_back(w.name);
+  config.update({{"ways", compared}, {"forget_weight", weights}, {"seeds", s.seeds}});
   write_json(s.json, {{"config", config}, {"runs", runs}, {"interrupted", program::interrupted()}});
-  print(all, methods, weights, s.steps);
+  print(all, ways, weights, s.steps);
   std::printf("\nMeans and 95 %% intervals over %zu seeds.\n", s.seeds);
   return program::interrupted() ? 130 : 0;
 }

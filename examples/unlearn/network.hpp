@@ -1,14 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-/// A decoder with its parameters, those it had before unlearning (the reference), and what every loss needs of both.
+/// A decoder with its parameters, or with an adapter over them, those it had before unlearning (the reference), and what
+/// every loss needs of both.
 #pragma once
 #include "hone/core/thread_pool.hpp"
 #include "hone/gradient/adamw.hpp"
 #include "hone/gradient/clip.hpp"
 #include "hone/gradient/combine.hpp"
 #include "hone/loss/likelihood.hpp"
+#include "hone/transformer/adapted.hpp"
 #include "hone/transformer/schedule.hpp"
 #include "support/knowledge.hpp"
 #include "support/ranks.hpp"
+
+#include <optional>
 
 namespace unlearn {
 
@@ -22,25 +26,43 @@ class network {
       : ranks_(ranks),
         pool_(threads),
         model_(c),
-        lanes_(model_, (std::max)(c.max_seq, index_t{256}), lanes, ranks.rank(), ranks.size()),
+        lanes_(make_lanes(model_)),
         parameters_(std::move(parameters)),
         m_(parameters_.size()),
         v_(parameters_.size()) {}
 
   [[nodiscard]] const transformer::config& shape() const { return model_.shape(); }
+  [[nodiscard]] const transformer::decoder<float>& model() const { return model_; }
   [[nodiscard]] const std::vector<float>& parameters() const { return parameters_; }
   [[nodiscard]] thread_pool& pool() { return pool_; }
-  void assign(const std::vector<float>& parameters) { parameters_ = parameters; }
+  /// What is trained: the adapter's numbers where there is one, else the parameters.
+  [[nodiscard]] std::vector<float>& trained() { return adapted_ ? adapter_ : parameters_; }
+  /// The parameters of a plain model that says the same.
+  [[nodiscard]] std::vector<float> merged() const { return adapted_ ? adapted_->merged(adapter_) : parameters_; }
+
+  /// From here on the adapter is trained, over @p parameters as they are now.
+  void adapt(std::vector<float> parameters, const std::vector<lora::site>& sites, std::vector<float> adapter) {
+    parameters_ = std::move(parameters);
+    adapter_ = std::move(adapter);
+    adapted_.emplace(model_, parameters_, sites);
+    lanes_ = make_lanes(*adapted_);
+    m_.assign(adapter_.size(), 0);
+    v_.assign(adapter_.size(), 0);
+  }
   /// Whether Ctrl-C was pressed, on any rank.
   [[nodiscard]] bool interrupted() { return ranks_.any(program::interrupted()); }
 
   /// Adds the gradient of @p loss over @p rows to @p gradient.
   template <class Loss>
   loss::loss_sum accumulate(const lessons::rows& rows, std::vector<float>& gradient, Loss&& loss) {
-    if (ranks_.size() == 1)
-      return transformer::accumulate_gradient(model_, parameters_, rows.batch(), loss, lanes_, gradient, pool_);
+    const auto add_to = [&](std::vector<float>& sum) {
+      return with_model([&](const auto& model, std::span<const float> parameters) {
+        return transformer::accumulate_gradient(model, parameters, rows.batch(), loss, lanes_, sum, pool_);
+      });
+    };
+    if (ranks_.size() == 1) return add_to(gradient);
     std::vector<float> share(gradient.size());
-    const auto own = transformer::accumulate_gradient(model_, parameters_, rows.batch(), loss, lanes_, share, pool_);
+    const auto own = add_to(share);
     ranks_.sum(share);
     axpy(1.0f, share, gradient, pool_);
     std::vector<double> sums = {own.sum, static_cast<double>(own.count), static_cast<double>(own.nonfinite)};
@@ -63,22 +85,28 @@ class network {
     });
   }
 
-  [[nodiscard]] std::vector<double> sequence_nll(const lessons::rows& rows) { return nll_of(rows, parameters_); }
-  [[nodiscard]] std::vector<double> reference_nll(const lessons::rows& rows) { return nll_of(rows, reference_); }
+  [[nodiscard]] std::vector<double> sequence_nll(const lessons::rows& rows) {
+    return with_model([&](const auto& model, std::span<const float> parameters) {
+      return nll_of(rows, model, parameters);
+    });
+  }
+  [[nodiscard]] std::vector<double> reference_nll(const lessons::rows& rows) {
+    return nll_of(rows, model_, reference_);
+  }
 
   /// The mean probability of the answers.
   [[nodiscard]] double probability(const lessons::rows& rows) {
     return knowledge::mean(knowledge::answer_probabilities(rows, sequence_nll(rows)));
   }
   [[nodiscard]] knowledge::score examine(const std::vector<lesson>& lessons, const lessons::codec& codec) {
-    knowledge::score score = knowledge::recite(model_, parameters_, lessons, codec, pool_);
+    knowledge::score score = knowledge::recite(model_, merged(), lessons, codec, pool_);
     score.answer_probability = probability(lessons::all_rows(lessons));
     return score;
   }
 
   /// From here on the present parameters are the reference.
   void remember_reference() {
-    reference_ = parameters_;
+    reference_ = merged();
     reference_activations_.clear();
     for (index_t lane = 0; lane < lanes_.size(); ++lane) reference_activations_.emplace_back(shape(), lanes_.rows());
   }
@@ -96,14 +124,26 @@ class network {
   /// An AdamW step along @p g, cut to length @p clip; 0: any length.
   void update(const std::vector<float>& g, long step, double clip, const gradient::adamw_options& options) {
     const double factor = clip > 0 ? gradient::clip_factor(squared_norm(g, pool_), clip) : 1;
-    gradient::weighted_sum({factor}, gradient::tasks(g), gradient::adamw(parameters_, m_, v_, step, options), pool_);
+    gradient::weighted_sum({factor}, gradient::tasks(g), gradient::adamw(trained(), m_, v_, step, options), pool_);
   }
 
  private:
-  std::vector<double> nll_of(const lessons::rows& rows, std::span<const float> parameters) {
+  template <class M>
+  transformer::gradient_lanes<float> make_lanes(const M& model) const {
+    return {model, (std::max)(shape().max_seq, index_t{256}), lanes, ranks_.rank(), ranks_.size()};
+  }
+
+  /// f(what is trained, its numbers)
+  template <class F>
+  std::invoke_result_t<F&, const transformer::decoder<float>&, std::span<const float>> with_model(F&& f) {
+    return adapted_ ? f(*adapted_, std::span<const float>(adapter_)) : f(model_, std::span<const float>(parameters_));
+  }
+
+  template <class M>
+  std::vector<double> nll_of(const lessons::rows& rows, const M& model, std::span<const float> parameters) {
     std::vector<double> nll(rows.labels.size());
     transformer::evaluate(
-        model_, parameters, rows.batch(),
+        model, parameters, rows.batch(),
         [&](microbatch<float>& part) {
           const auto own = std::span(nll).subspan(static_cast<std::size_t>(part.first_sequence),
                                                   static_cast<std::size_t>(part.tokens.sequences()));
@@ -121,7 +161,8 @@ class network {
   thread_pool pool_;
   transformer::decoder<float> model_;
   transformer::gradient_lanes<float> lanes_;
-  std::vector<float> parameters_, m_, v_, reference_;
+  std::vector<float> parameters_, adapter_, m_, v_, reference_;
+  std::optional<transformer::adapted_decoder<float>> adapted_;
   std::vector<transformer::workspace<float>> reference_activations_;
 };
 

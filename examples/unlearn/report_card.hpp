@@ -25,6 +25,13 @@ inline nlohmann::json to_json(const report_card& r) {
           {"holdout", r.holds_out ? score(r.holdout) : nlohmann::json()}};
 }
 
+/// The adapter of @p pupil; null without one.
+inline nlohmann::json to_json(student& pupil) {
+  const adaptation& a = pupil.adapter();
+  if (a.sites.empty()) return {};
+  return {{"sites", a.sites.size()}, {"numbers", pupil.trained_count()}, {"deviation", a.deviation}};
+}
+
 inline void print(const char* when, const report_card& r) {
   const auto row = [&](const char* what, const knowledge::score& s) {
     std::printf("%-7s %-8s %18.3f %12.3f %8.3f\n", when, what, s.answer_probability, s.exact_match, s.rouge_l);

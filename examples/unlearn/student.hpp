@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 /// A model that is taught lessons and made to forget some.
 #pragma once
+#include "hone/interop/eigen.hpp"
+#include "hone/lora/convert.hpp"
+#include "hone/lora/orthogonal.hpp"
 #include "support/program.hpp"
 #include "unlearn/network.hpp"
 #include "unlearn/settings.hpp"
@@ -25,6 +28,7 @@ struct step_record {
   loss::loss_sum forget, retain;
   gradient::combine_report<2> report;
   double rate;
+  lora::orthogonal_loss orthogonal{};
   double forget_probability = -1, retain_probability = -1;  ///< only where the step was probed
 };
 
@@ -41,21 +45,39 @@ inline nlohmann::json to_json(const std::vector<step_record>& records) {
                                                           {"norm_retain", std::sqrt(r.report.gram(1, 1))},
                                                           {"rate", r.rate}});
     if (r.retain.count > 0) j["retain_loss"] = r.retain.mean();
+    if (r.orthogonal.energy > 0) j["retain_overlap"] = r.orthogonal.overlap / r.orthogonal.energy;
     if (r.forget_probability >= 0) j["forget_probability"] = r.forget_probability;
     if (r.retain_probability >= 0) j["retain_probability"] = r.retain_probability;
   }
   return steps;
 }
 
+/// The adapter of a student, and how it began.
+struct adaptation {
+  std::vector<lora::site> sites;
+  std::vector<float> initial;          ///< its numbers before the first step
+  std::vector<linalg::matrix> bases;   ///< of the orthogonal loss; empty without one
+  double deviation = 0;                ///< max |W + s B A - W0| at the beginning
+};
+
 class student {
  public:
   student(const transformer::config& c, std::vector<float> parameters, const settings& s, program::ranks& ranks)
       : settings_(s), net_(c, std::move(parameters), s.threads, ranks), f_(net_.parameters().size()), r_(f_.size()) {
-    for (const auto& t : transformer::tensor_table(c)) tensors_.push_back(t.offset);
+    for (const auto& t : net_.model().table()) tensors_.push_back(t.offset);
     tensors_.push_back(static_cast<index_t>(f_.size()));
   }
 
-  [[nodiscard]] const std::vector<float>& parameters() const { return net_.parameters(); }
+  /// Of a plain model: an adapter is merged.
+  [[nodiscard]] std::vector<float> parameters() const { return net_.merged(); }
+  [[nodiscard]] std::size_t trained_count() { return net_.trained().size(); }
+  [[nodiscard]] const adaptation& adapter() const { return adaptation_; }
+  /// The adapter for the model as it was: a base that was compensated takes twice the rank.
+  [[nodiscard]] lora::adapter<float> plain_adapter() {
+    if (!find(adapter_kinds, settings_.adapter).compensates) return {adaptation_.sites, net_.trained()};
+    return lora::plain(std::span<const lora::site>(adaptation_.sites), net_.trained(), adaptation_.initial);
+  }
+  [[nodiscard]] network& net() { return net_; }
   void stop_at(double probability) { settings_.stop_at = probability; }
   [[nodiscard]] knowledge::score examine(const std::vector<lesson>& lessons, const lessons::codec& codec) {
     return net_.examine(lessons, codec);
@@ -90,6 +112,7 @@ class student {
   std::vector<step_record> unlearn(const curriculum& c, const std::string& title) {
     net_.forget_moments();
     net_.remember_reference();
+    if (settings_.adapts()) start_adapter(c);
     const lessons::rows forget_rows = lessons::all_rows(c.forget);
     // As many of the kept answers are followed as of the forgotten: the full scores come at the end.
     const lessons::rows retain_rows = lessons::all_rows(
@@ -110,7 +133,7 @@ class student {
         .steps = settings_.steps,
         .warmup = static_cast<index_t>(settings_.warmup * static_cast<double>(settings_.steps))};
     const double share = 1 / static_cast<double>(settings_.accumulation);
-    std::vector<float> at_last_probe = parameters();
+    std::vector<float> at_last_probe = net_.trained();
     std::vector<step_record> records;
     program::progress bar(title, settings_.steps);
     for (long step = 1; step <= settings_.steps && !net_.interrupted(); ++step) {
@@ -136,8 +159,15 @@ class student {
       record.report = combine(f_, r_, tensors_, net_.pool());
       if (const index_t bad = record.report.nonfinite[0] + record.report.nonfinite[1]; bad > 0)
         throw std::runtime_error(program::text("the gradients of step %ld have %td non-finite elements", step, bad));
+      if (settings_.orthogonal > 0)
+        record.orthogonal = lora::add_orthogonal_loss(std::span<const lora::site>(adaptation_.sites), net_.trained(),
+                                                      adaptation_.bases, r_, {.lambda = settings_.orthogonal},
+                                                      net_.pool());
       record.rate = settings_.rate * transformer::rate_factor(schedule, step);
       update(r_, step, record.rate);
+      if (settings_.project)
+        lora::project_out(std::span<const lora::site>(adaptation_.sites), net_.trained(), adaptation_.bases,
+                          net_.pool());
       if (step % settings_.probe_every == 0 || step == settings_.steps) {
         record.forget_probability = net_.probability(forget_rows);
         record.retain_probability = net_.probability(retain_rows);
@@ -151,7 +181,7 @@ class student {
         go_back_towards(at_last_probe, forget_rows);
         break;
       }
-      at_last_probe = parameters();
+      at_last_probe = net_.trained();
     }
     return records;
   }
@@ -166,15 +196,55 @@ class student {
     net_.update(g, step, settings_.clip, {.learning_rate = rate, .weight_decay = settings_.weight_decay});
   }
 
+  /// Puts an adapter on every matrix of every layer, started on the lessons; what the model says stays as it is.
+  void start_adapter(const curriculum& c) {
+    using enum transformer::role;
+    const adapter_kind& kind = find(adapter_kinds, settings_.adapter);
+    const auto& model = net_.model();
+    std::vector<lora::site>& sites = adaptation_.sites;
+    sites = transformer::adapter_sites(net_.shape(), {wq, wk, wv, wo, w1, w2, w3}, settings_.rank,
+                                       lora::standard_scale(settings_.alpha, settings_.rank));
+    const activations forget = observe(model, net_.parameters(), sites, c.forget);
+    const activations retain = observe(model, net_.parameters(), sites, c.retain);
+    std::vector<float> gradient(net_.parameters().size());
+    if (settings_.adapter == "lora_ga") net_.likelihood(lessons::all_rows(c.forget), gradient, 1);
+    if (settings_.keeps_out()) adaptation_.bases = retain_bases(forget, retain, sites, settings_.basis);
+
+    const start_material material{forget, retain, gradient, settings_.seed};
+    std::vector<float> weights = net_.parameters();
+    std::vector<float> numbers(static_cast<std::size_t>(lora::lay_out(sites)));
+    const auto weight_of = [&](const lora::site& s) {
+      const auto& table = model.table();
+      const auto t = std::find_if(table.begin(), table.end(), [&](const auto& entry) { return entry.name == s.name; });
+      return std::pair(matrix_view<float>(weights.data() + t->offset, s.outputs, s.inputs), t->offset);
+    };
+    for (std::size_t i = 0; i < sites.size(); ++i) {
+      const auto [weight, offset] = weight_of(sites[i]);
+      adaptation_.deviation =
+          (std::max)(adaptation_.deviation, kind.start(material, i, weight, offset, sites[i], numbers));
+    }
+    if (settings_.project) {  // before the base gives up what the adapter begins with
+      lora::project_out(std::span<const lora::site>(sites), numbers, adaptation_.bases, net_.pool());
+      weights = net_.parameters();
+      if (kind.compensates)
+        for (const lora::site& s : sites) lora::unmerge(weight_of(s).first, s, numbers, net_.pool());
+    }
+    adaptation_.initial = numbers;
+    net_.adapt(std::move(weights), sites, std::move(numbers));
+    f_.assign(net_.trained().size(), 0);
+    r_.assign(f_.size(), 0);
+    tensors_.clear();
+    for (const lora::site& s : sites) tensors_.push_back(s.offset);
+    tensors_.push_back(static_cast<index_t>(f_.size()));
+  }
+
   /// Halves the way from @p start to here until the answers of @p rows are as likely as settings::stop_at, and no more.
   void go_back_towards(const std::vector<float>& start, const lessons::rows& rows) {
-    const std::vector<float> end = parameters();
-    std::vector<float> between(end.size());
+    const std::vector<float> end = net_.trained();
     double low = 0, high = 1;
     const auto go_to = [&](double way) {
       for (std::size_t i = 0; i < end.size(); ++i)
-        between[i] = start[i] + static_cast<float>(way) * (end[i] - start[i]);
-      net_.assign(between);
+        net_.trained()[i] = start[i] + static_cast<float>(way) * (end[i] - start[i]);
     };
     for (int halving = 0; halving < 10; ++halving) {
       const double middle = (low + high) / 2;
@@ -186,6 +256,7 @@ class student {
 
   settings settings_;
   network net_;
+  adaptation adaptation_;
   std::vector<float> f_, r_;
   std::vector<index_t> tensors_;
 };

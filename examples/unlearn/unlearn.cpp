@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 /// Makes a model forget some question-answer pairs and keep the others: of files, or, without any, of its own making.
-#include "hone/io/llama2c.hpp"
+#include "hone/io/lora_gguf.hpp"
+#include "hone/io/model.hpp"
+#include "hone/io/peft.hpp"
 #include "hone/io/read_tokenizer.hpp"
 #include "unlearn/experiment.hpp"
 
@@ -8,26 +10,44 @@ namespace {
 
 using namespace unlearn;
 
-int on_files(settings s, program::ranks& ranks) {
-  const auto checkpoint = io::read_llama2c(s.checkpoint);
+void save(const settings& s, const transformer::config& c, student& pupil) {
+  if (s.save.ends_with(".bin"))
+    io::write_llama2c(s.save, c, pupil.parameters());
+  else if (!s.save.empty())
+    io::write_hugging_face(s.save, c, pupil.parameters());
+  if (s.save_adapter.ends_with(".gguf"))
+    io::write_lora_gguf(s.save_adapter, c, pupil.plain_adapter());
+  else if (!s.save_adapter.empty())
+    io::write_peft(s.save_adapter, c, pupil.plain_adapter(), {.base_model = s.model});
+}
+
+/// Question-answer prompts around @p tokenizer.
+lessons::codec codec_of(const io::tokenizer& tokenizer, const std::string& name) {
+  if (!tokenizer.eos()) throw std::runtime_error(name + ": says nothing of an end of text");
+  const auto plain = [&tokenizer](const std::string& text) { return tokenizer.encode(text, {false, false}); };
+  // A SentencePiece vocabulary puts a space in front of the answer, a byte-level one does not.
+  const auto letter = plain("a");
+  const std::string gap = !letter.empty() && tokenizer.text(letter.front()).starts_with(' ') ? "" : " ";
+  lessons::codec codec{.question = [plain](const std::string& q) { return plain("Q: " + q + "\nA:"); },
+                       .answer = [plain, gap](const std::string& a) { return plain(gap + a); },
+                       .text = [&tokenizer](const std::vector<std::int32_t>& ids) { return tokenizer.decode(ids); },
+                       .begin = {},
+                       .end = *tokenizer.eos()};
+  if (tokenizer.bos()) codec.begin = {*tokenizer.bos()};
+  return codec;
+}
+
+int on_files(settings s, const std::vector<way>& ways, program::ranks& ranks) {
+  auto checkpoint = io::read_model(s.model);
   if (checkpoint.nonfinite > 0)
-    throw std::runtime_error(s.checkpoint + ": " + std::to_string(checkpoint.nonfinite) + " parameters are not finite");
+    throw std::runtime_error(s.model + ": " + std::to_string(checkpoint.nonfinite) + " parameters are not finite");
   if (s.layer > checkpoint.config.n_layers)
     throw std::runtime_error(
         program::text("--layer %td: the model has hidden states 0 to %td", s.layer, checkpoint.config.n_layers));
-  const auto tokenizer = io::read_tokenizer(s.tokenizer, checkpoint.config.vocab);
-  if (!tokenizer.eos()) throw std::runtime_error(s.tokenizer + ": says nothing of an end of text");
-  // A SentencePiece vocabulary puts a space in front of the answer, a byte-level one does not.
-  const auto plain = [&](const std::string& text) { return tokenizer.encode(text, {false, false}); };
-  const auto letter = plain("a");
-  const std::string gap = !letter.empty() && tokenizer.text(letter.front()).starts_with(' ') ? "" : " ";
+  const auto tokenizer = s.tokenizer.empty() ? io::read_model_tokenizer(s.model, checkpoint.config.vocab)
+                                             : io::read_tokenizer(s.tokenizer, checkpoint.config.vocab);
   curriculum c;
-  c.codec = {.question = [&](const std::string& q) { return plain("Q: " + q + "\nA:"); },
-             .answer = [&](const std::string& a) { return plain(gap + a); },
-             .text = [&](const std::vector<std::int32_t>& ids) { return tokenizer.decode(ids); },
-             .begin = {},
-             .end = *tokenizer.eos()};
-  if (tokenizer.bos()) c.codec.begin = {*tokenizer.bos()};
+  c.codec = codec_of(tokenizer, s.tokenizer.empty() ? s.model : s.tokenizer);
   const auto encode = [&](const std::vector<io::question_answer>& pairs) {
     return lessons::encode(pairs, c.codec, checkpoint.config.max_seq);
   };
@@ -42,29 +62,42 @@ int on_files(settings s, program::ranks& ranks) {
     c.refusals.back().push_back(c.codec.end);
   }
 
-  s.settle_beta(c.answer_length());
-  student pupil(checkpoint.config, checkpoint.parameters, s, ranks);
+  student teacher(checkpoint.config, std::move(checkpoint.parameters), s, ranks);
   if (s.learn_first) {
     std::vector<lesson> all = c.forget;
     all.insert(all.end(), c.retain.begin(), c.retain.end());
-    pupil.learn(all);
+    teacher.learn(all);
   }
-  const report_card before = examine(pupil, c);
+  const report_card before = examine(teacher, c);
   std::printf("%-7s %-8s %18s %12s %8s\n", "", "", "answer probability", "exact match", "ROUGE-L");
   print("before", before);
   std::fflush(stdout);
-  if (s.stop_at < 0) s.stop_at = before.holdout.answer_probability;
-  pupil.stop_at(s.stop_at);
-  const auto records = pupil.unlearn(c, s.combine);
-  if (!s.save.empty()) io::write_llama2c(s.save, checkpoint.config, pupil.parameters());
-  if (program::interrupted()) std::fputs("interrupted: scoring what was reached; again to end at once\n", stderr);
-  const report_card after = records.empty() ? before : examine(pupil, c);
-  write_json(s.json, {{"config", describe(s)},
-                      {"before", to_json(before)},
-                      {"after", to_json(after)},
-                      {"steps", to_json(records)},
-                      {"interrupted", program::interrupted()}});
-  print("after", after);
+  nlohmann::json runs = nlohmann::json::array();
+  for (const way& w : ways) {
+    if (program::interrupted() && !runs.empty()) break;
+    settings own = w.options;
+    own.settle_beta(c.answer_length());
+    if (own.stop_at < 0) own.stop_at = before.holdout.answer_probability;
+    student pupil(checkpoint.config, teacher.parameters(), own, ranks);
+    const auto records = pupil.unlearn(c, w.name);
+    if (ranks.rank() == 0) save(own, checkpoint.config, pupil);
+    if (program::interrupted()) std::fputs("interrupted: scoring what was reached; again to end at once\n", stderr);
+    const report_card after = records.empty() ? before : examine(pupil, c);
+    runs.push_back({{"way", w.name},
+                    {"config", describe(own)},
+                    {"adapter", to_json(pupil)},
+                    {"before", to_json(before)},
+                    {"after", to_json(after)},
+                    {"steps", to_json(records)},
+                    {"interrupted", program::interrupted()}});
+    if (ways.size() > 1) std::printf("%s, %zu steps\n", w.name.c_str(), records.size());
+    print("after", after);
+    std::fflush(stdout);
+  }
+  if (ways.size() == 1)
+    write_json(s.json, runs.front());
+  else
+    write_json(s.json, {{"config", describe(s)}, {"runs", runs}, {"interrupted", program::interrupted()}});
   return program::interrupted() ? 130 : 0;
 }
 
@@ -77,12 +110,15 @@ int main(int argc, char** argv) {
   CLI11_PARSE(app, argc, argv);
   return program::run("unlearn", [&] {
     program::ranks ranks(s.mpi);
-    if (ranks.rank() > 0) s.json = s.save = "";
+    if (ranks.rank() > 0) s.json = s.save = s.save_adapter = "";
     complete(app, s);
-    if (s.on_files()) return on_files(s, ranks);
-    const bool one_method = app.count("--combine") > 0 || !s.retains();
-    const bool one_weight = app.count("--forget-weight") > 0 || !s.retains();
-    return run_experiment(s, one_method ? std::vector{s.combine} : names(combinations),
-                          one_weight ? std::vector{s.forget_weight} : std::vector{1.0, 0.3, 0.1, 0.03}, ranks);
+    if (!s.compare_adapters) s.settle_adapter();
+    const bool one_method = s.on_files() || app.count("--combine") > 0 || !s.retains();
+    const auto ways = s.compare_adapters
+                          ? adapter_ways(s)
+                          : combination_ways(s, one_method ? std::vector{s.combine} : names(combinations));
+    if (s.on_files()) return on_files(s, ways, ranks);
+    const bool one_weight = s.compare_adapters || app.count("--forget-weight") > 0 || !s.retains();
+    return run_experiment(s, ways, one_weight ? std::vector{s.forget_weight} : std::vector{1.0, 0.3, 0.1, 0.03}, ranks);
   });
 }

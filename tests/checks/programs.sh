@@ -163,8 +163,8 @@ refused --objective "${long[@]}" --objective forgetfulness
 refused --combine "${long[@]}" --combine average
 refused --retain-loss "${long[@]}" --retain-loss none
 refused 'no retain gradient' "${long[@]}" --objective grad_ascent --combine sago
-refused 'requires --tokenizer' "$programs/unlearn" --checkpoint model.bin --forget forget.json --retain retain.json
-refused 'requires --checkpoint' "$programs/unlearn" --save out.bin
+refused 'brings none along' "$programs/unlearn" --checkpoint model.bin --forget forget.json --retain retain.json
+refused 'requires --model' "$programs/unlearn" --save out.bin
 with_forget() { refused "$1" "${long[@]/#forget.json/$2}" --json out.json --save out.bin; }
 with_forget 'absent.json: No such file' absent.json
 with_forget 'empty:1: no question-answer pair' empty
