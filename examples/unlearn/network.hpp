@@ -98,10 +98,12 @@ class network {
   [[nodiscard]] double probability(const lessons::rows& rows) {
     return knowledge::mean(knowledge::answer_probabilities(rows, sequence_nll(rows)));
   }
+  [[nodiscard]] knowledge::recital recite(const std::vector<lesson>& lessons, const lessons::codec& codec) {
+    return knowledge::recite(model_, merged(), lessons, codec, pool_);
+  }
   [[nodiscard]] knowledge::score examine(const std::vector<lesson>& lessons, const lessons::codec& codec) {
-    knowledge::score score = knowledge::recite(model_, merged(), lessons, codec, pool_);
-    score.answer_probability = probability(lessons::all_rows(lessons));
-    return score;
+    const knowledge::recital said = recite(lessons, codec);
+    return {probability(lessons::all_rows(lessons)), knowledge::mean(said.exact), knowledge::mean(said.rouge_l)};
   }
 
   /// From here on the present parameters are the reference.

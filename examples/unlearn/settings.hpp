@@ -28,6 +28,9 @@ std::vector<std::string> names(const Row (&table)[N]) {
 }
 
 struct settings {
+  /// TOFU's files with paraphrased and perturbed answers.
+  std::string forget_perturbed, retain_perturbed, real_authors, world_facts;
+  bool retrain = false;
   std::string model, tokenizer, forget, retain, save, save_adapter, json;
   std::size_t retain_limit = 400, holdout = 100;
   bool learn_first = false;
@@ -95,6 +98,15 @@ inline void declare(CLI::App& app, settings& s) {
   on_files(app.add_flag("--learn-first", s.learn_first, "teach the pairs to a model that does not know them"));
   on_files(app.add_option("--save", s.save, "where the model goes afterwards: a .bin of llama2.c, else a folder"));
   on_files(app.add_option("--save-adapter", s.save_adapter, "where the adapter goes: a .gguf, else a PEFT folder"));
+
+  const auto tofu = "TOFU's measures, where its perturbed files are given";
+  const auto measures = [&](CLI::Option* option) { return option->group(tofu)->needs(needed[0]); };
+  measures(app.add_option("--forget-perturbed", s.forget_perturbed, "of what is to be forgotten"));
+  measures(app.add_option("--retain-perturbed", s.retain_perturbed, "of what is to be kept"));
+  measures(app.add_option("--real-authors", s.real_authors, "questions about real people"));
+  measures(app.add_option("--world-facts", s.world_facts, "questions about the world"));
+  measures(app.add_flag("--retrain", s.retrain,
+                        "teach a second model only what is to be kept, and test forget quality against it"));
 
   const auto teaching = "Teaching";
   const auto taught = [&](CLI::Option* option) { option->group(teaching)->capture_default_str(); };
@@ -167,6 +179,8 @@ inline void complete(const CLI::App& app, settings& s) {
   if (!s.retains() && app.count("--combine") > 0 && s.combine != "sum")
     throw std::runtime_error("--objective grad_ascent has no retain gradient to combine with; use grad_diff");
   if (!s.retains()) s.combine = "sum";
+  if (s.retrain && (s.forget_perturbed.empty() || !s.learn_first))
+    throw std::runtime_error("--retrain needs --learn-first and --forget-perturbed");
   if (s.compare_adapters && (s.adapts() || s.project))
     throw std::runtime_error("--compare-adapters chooses the adapters itself");
   if (!s.adapts() && !s.compare_adapters)

@@ -5,6 +5,7 @@
 #include "hone/io/peft.hpp"
 #include "hone/io/read_tokenizer.hpp"
 #include "unlearn/experiment.hpp"
+#include "unlearn/tofu_exam.hpp"
 
 namespace {
 
@@ -62,6 +63,19 @@ int on_files(settings s, const std::vector<way>& ways, program::ranks& ranks) {
     c.refusals.back().push_back(c.codec.end);
   }
 
+  std::vector<tofu_set> exam;
+  for (const auto& [name, part, file] :
+       {std::tuple("forget", eval::tofu_part::forget, &s.forget_perturbed),
+        std::tuple("retain", eval::tofu_part::retain, &s.retain_perturbed),
+        std::tuple("real authors", eval::tofu_part::real_authors, &s.real_authors),
+        std::tuple("world facts", eval::tofu_part::world_facts, &s.world_facts)})
+    if (!file->empty()) exam.push_back(read_tofu_set(name, part, *file, c.codec, checkpoint.config.max_seq));
+
+  std::optional<student> retrained;
+  if (s.retrain) {
+    retrained.emplace(checkpoint.config, checkpoint.parameters, s, ranks);
+    retrained->learn(c.retain);
+  }
   student teacher(checkpoint.config, std::move(checkpoint.parameters), s, ranks);
   if (s.learn_first) {
     std::vector<lesson> all = c.forget;
@@ -71,6 +85,10 @@ int on_files(settings s, const std::vector<way>& ways, program::ranks& ranks) {
   const report_card before = examine(teacher, c);
   std::printf("%-7s %-8s %18s %12s %8s\n", "", "", "answer probability", "exact match", "ROUGE-L");
   print("before", before);
+  const auto examine_by_tofu = [&](student& pupil) {
+    return exam.empty() ? nlohmann::json() : examine_tofu(pupil, retrained ? &*retrained : nullptr, exam, c.codec);
+  };
+  const nlohmann::json tofu_before = examine_by_tofu(teacher);
   std::fflush(stdout);
   nlohmann::json runs = nlohmann::json::array();
   for (const way& w : ways) {
@@ -83,6 +101,8 @@ int on_files(settings s, const std::vector<way>& ways, program::ranks& ranks) {
     if (ranks.rank() == 0) save(own, checkpoint.config, pupil);
     if (program::interrupted()) std::fputs("interrupted: scoring what was reached; again to end at once\n", stderr);
     const report_card after = records.empty() ? before : examine(pupil, c);
+    if (ways.size() > 1) std::printf("%s, %zu steps\n", w.name.c_str(), records.size());
+    print("after", after);
     runs.push_back({{"way", w.name},
                     {"config", describe(own)},
                     {"adapter", to_json(pupil)},
@@ -90,8 +110,7 @@ int on_files(settings s, const std::vector<way>& ways, program::ranks& ranks) {
                     {"after", to_json(after)},
                     {"steps", to_json(records)},
                     {"interrupted", program::interrupted()}});
-    if (ways.size() > 1) std::printf("%s, %zu steps\n", w.name.c_str(), records.size());
-    print("after", after);
+    if (!exam.empty()) runs.back()["tofu"] = {{"before", tofu_before}, {"after", examine_by_tofu(pupil)}};
     std::fflush(stdout);
   }
   if (ways.size() == 1)
