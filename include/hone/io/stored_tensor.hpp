@@ -117,11 +117,20 @@ index_t count_nonfinite(const T* x, index_t count) {
 template <class Stored, class T>
 index_t copy_as(std::span<const std::byte> bytes, T* out) {
   index_t nonfinite = 0;
-  for_each_chunk<Stored>(bytes, [&](const Stored* values, index_t at, index_t count) {
-    T* to = out + numbers_in<Stored> * at;
-    convert(values, to, count);
-    nonfinite += count_nonfinite(to, numbers_in<Stored> * count);
-  });
+  if constexpr (std::is_same_v<Stored, T> && std::endian::native == std::endian::little) {
+    constexpr std::size_t chunk = 16 * number_chunk;
+    for (std::size_t at = 0; at < bytes.size(); at += chunk * sizeof(T), out += chunk) {
+      const std::size_t size = (std::min)(chunk * sizeof(T), bytes.size() - at);
+      std::memcpy(out, bytes.data() + at, size);
+      nonfinite += count_nonfinite(out, static_cast<index_t>(size / sizeof(T)));
+    }
+  } else {
+    for_each_chunk<Stored>(bytes, [&](const Stored* values, index_t at, index_t count) {
+      T* to = out + numbers_in<Stored> * at;
+      convert(values, to, count);
+      nonfinite += count_nonfinite(to, numbers_in<Stored> * count);
+    });
+  }
   return nonfinite;
 }
 
