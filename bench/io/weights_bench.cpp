@@ -23,7 +23,8 @@ class weights {
     for (std::size_t i = 0; i < numbers_.size(); ++i) numbers_[i] = static_cast<float>(i % 1000) - 500;
     std::vector<hone::io::tensor_source> tensors;
     for (std::size_t at = 0; at < numbers_.size(); at += 1000000)
-      tensors.push_back({"layers." + std::to_string(at), {1000, 1000}, std::span(numbers_).subspan(at, 1000000), stored});
+      tensors.push_back(
+          {"layers." + std::to_string(at), {1000, 1000}, std::span(numbers_).subspan(at, 1000000), stored});
     hone::io::write_safetensors(path_, tensors);
   }
   weights(const weights&) = delete;
@@ -63,7 +64,8 @@ void read_weights(benchmark::State& state) {
     return state.SkipWithError("runs with --benchmark_filter=MB:500");
   weights model(static_cast<std::size_t>(state.range(0)), Stored);
   std::vector<char> memory(model.bytes());
-  against_roof(state, static_cast<double>(model.bytes()), [&] { model.read(); }, [&] { model.read_plainly(memory); });
+  against_roof(
+      state, static_cast<double>(model.bytes()), [&] { model.read(); }, [&] { model.read_plainly(memory); });
 }
 
 /// bfloat16 in cache-missing memory to float: the roof is a copy of as many bytes, read and written.
@@ -72,8 +74,8 @@ void convert_weights(benchmark::State& state) {
   std::vector<hone::bfloat16> stored(count, hone::bfloat16(1.5f));
   std::vector<float> numbers(count), other(count);
   const hone::io::number_type type{"BF16", hone::io::number_kind::bfloat16, 1, 16};
-  const hone::io::stored_tensor t{
-      "t", &type, {static_cast<hone::index_t>(count)}, std::as_bytes(std::span(stored)), 0, nullptr};
+  const hone::io::stored_tensor t{"t", &type,  {static_cast<hone::index_t>(count)}, std::as_bytes(std::span(stored)),
+                                  0,   nullptr};
   const std::size_t bytes = 6 * count;
   const auto convert = [&] {
     hone::io::copy_numbers(t, std::span<float>(numbers));
@@ -86,8 +88,18 @@ void convert_weights(benchmark::State& state) {
   against_roof(state, static_cast<double>(bytes), convert, copy);
 }
 
-BENCHMARK(read_weights<hone::format::float32>)->Name("read_weights_f32")->ArgName("MB")->Arg(40)->Arg(500)->UseManualTime();
-BENCHMARK(read_weights<hone::format::bfloat16>)->Name("read_weights_bf16")->ArgName("MB")->Arg(40)->Arg(500)->UseManualTime();
+BENCHMARK(read_weights<hone::format::float32>)
+    ->Name("read_weights_f32")
+    ->ArgName("MB")
+    ->Arg(40)
+    ->Arg(500)
+    ->UseManualTime();
+BENCHMARK(read_weights<hone::format::bfloat16>)
+    ->Name("read_weights_bf16")
+    ->ArgName("MB")
+    ->Arg(40)
+    ->Arg(500)
+    ->UseManualTime();
 BENCHMARK(convert_weights)->Name("convert_weights_bf16")->ArgName("numbers")->Arg(1 << 24)->UseManualTime();
 
 }  // namespace
