@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-/// Reading weights into a parameter buffer, beside a plain read of the same bytes into memory. The files are made in the
-/// temporary folder, are in the page cache, and are removed; rows of 500 MB run where a filter asks for them:
+/// Reading weights into a parameter buffer, beside a plain read of the same bytes into memory. The files are made in
+/// the temporary folder, are in the page cache, and are removed; rows of 500 MB run where a filter asks for them:
 ///   bash bench/run.sh --benchmark_filter=MB:500
 #include "hone/io/safetensors.hpp"
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-/// JSON of files that may be hostile: nlohmann's parser, with the byte of every token, a limit on nesting, and keys that
-/// may stand once in an object.
+/// JSON of files that may be hostile: nlohmann's parser, with the byte of every token, a limit on nesting, and keys
+/// that may stand once in an object.
 #pragma once
 #include "hone/io/file.hpp"
 

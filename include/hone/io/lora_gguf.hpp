@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 /// Adapters of llama.cpp: a GGUF file of general.type "adapter", adapter.type "lora", general.architecture that of the
-/// model, adapter.lora.alpha (f32), and for each matrix its name with .lora_a [rank, inputs] and .lora_b [outputs, rank]:
+/// model, adapter.lora.alpha (f32), and for each matrix its name with .lora_a [rank, inputs], .lora_b [outputs, rank]:
 ///   y += alpha / rank B A x, and B A x where alpha is 0 or absent
 /// Rows of q and k are laid out as the architecture has them. [ggml-org/llama.cpp, src/llama-adapter.cpp,
 /// convert_lora_to_gguf.py]

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 /// Models in several safetensors files, and the index that says which tensor is where:
-///   {"metadata": {"total_size": BYTES}, "weight_map": {NAME: FILE, …}}      [Hugging Face, model.safetensors.index.json]
+///   {"metadata": {"total_size": BYTES}, "weight_map": {NAME: FILE, …}}   [Hugging Face, model.safetensors.index.json]
 #pragma once
 #include "hone/io/safetensors.hpp"
 
