@@ -31,8 +31,10 @@ int main(int argc, char** argv) {
   tokens ids;
   hone::transformer::generation_options options;
   CLI::App app("Text from a model.", "generate");
-  app.add_option("--model,--checkpoint", model_path, "Hugging Face folder, GGUF file, or llama2.c checkpoint")->required();
-  auto* tokenizer_option = app.add_option("--tokenizer", tokenizer_file, "its tokenizer.bin or tokenizer.json; else the one that the model brings along");
+  app.add_option("--model,--checkpoint", model_path, "Hugging Face folder, GGUF file, or llama2.c checkpoint")
+      ->required();
+  auto* tokenizer_option = app.add_option("--tokenizer", tokenizer_file,
+                                          "its tokenizer.bin or tokenizer.json; else the one that the model brings along");
   auto* prompt_option = app.add_option("--prompt", prompt, "what the text begins with");
   app.add_option("--ids", ids, "the prompt as token ids, 1,2,3; the text is then printed as ids")
       ->delimiter(',')

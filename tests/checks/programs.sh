@@ -90,7 +90,7 @@ for model in qwen3 qwen3.gguf; do
   run "$programs/generate" --model "$families/$model" --ids "$(list qwen3 prompt)" --tokens 16 --logits $model.json
   [ "$(tr ' ' , <"$work.out")" = "$(list qwen3 greedy)," ] || complain "$model: other tokens than Transformers'"
   difference=$(awk -v x="$(json $model.json logits 63)" -v y="$(json "$families/expected.json" qwen3 logits 13 63)" \
-    'BEGIN { print x - y > 1e-4 || y - x > 1e-4 }')
+    'BEGIN { print (x - y > 1e-4 || y - x > 1e-4) }')
   [ "$difference" = 0 ] || complain "$model: other logits than Transformers'"
 done
 refused 'tokenizer.json: No such file' "$programs/generate" --model "$families/qwen3"

@@ -92,9 +92,13 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       numbers *= static_cast<std::uint64_t>(sizes.back());
     }
     const auto type = input.PickValueInArray<std::uint32_t>({0, 1, 8, 30, 26, 27, 28, 2, 40});
-    file.tensor(std::string(1, static_cast<char>('a' + input.ConsumeIntegralInRange<int>(0, 9))), sizes, type, offset + off());
-    const std::uint64_t bytes = type == 8 ? numbers / 32 * 34 : type == 2 ? numbers / 32 * 18
-                                : numbers * (type == 0 || type == 26 ? 4u : type == 27 || type == 28 ? 8u : 2u);
+    file.tensor(std::string(1, static_cast<char>('a' + input.ConsumeIntegralInRange<int>(0, 9))), sizes, type,
+                offset + off());
+    const std::uint64_t bytes = type == 8   ? numbers / 32 * 34
+                                : type == 2 ? numbers / 32 * 18
+                                            : numbers * (type == 0 || type == 26    ? 4u
+                                                         : type == 27 || type == 28 ? 8u
+                                                                                    : 2u);
     offset = (offset + bytes + 31) / 32 * 32;
   }
   file.pad(32);

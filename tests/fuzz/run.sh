@@ -24,7 +24,8 @@ fuzz() {  # stem
   local log=$build/$1.log seeds=tests/fuzz/seeds/$1
   clang++ $flags "tests/fuzz/$1_fuzz.cpp" -o "$build/$1_fuzz" &&
     "$build/$1_fuzz" -max_total_time="$seconds" -max_len=4096 -timeout=10 -rss_limit_mb=1024 -verbosity=0 \
-      -print_final_stats=1 -artifact_prefix="$build/$1_" "$build/$1" $([ -d "$seeds" ] && echo "$seeds") >"$log" 2>&1 || {
+      -print_final_stats=1 -artifact_prefix="$build/$1_" "$build/$1" $([ -d "$seeds" ] && echo "$seeds") \
+      >"$log" 2>&1 || {
     cat "$log"
     echo "$1: failed"
     return 1

@@ -72,9 +72,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     }
     const std::uint64_t begin = offset + small.PickValueInArray<std::uint64_t>({0, 0, 0, 0, 0, 1, ~std::uint64_t{0}});
     offset += numbers * bits[type] / 8;
-    entries += std::string(entries.empty() ? "" : ",") + "\"" + std::string(1, static_cast<char>('a' + small.ConsumeIntegralInRange<int>(0, 9))) +
-               "\":{\"dtype\":\"" + types[type] + "\",\"shape\":[" + shape + "],\"data_offsets\":[" +
-               std::to_string(begin) + "," + std::to_string(offset) + "]}";
+    entries += std::string(entries.empty() ? "" : ",") + "\"" +
+               std::string(1, static_cast<char>('a' + small.ConsumeIntegralInRange<int>(0, 9))) + "\":{\"dtype\":\"" +
+               types[type] + "\",\"shape\":[" + shape + "],\"data_offsets\":[" + std::to_string(begin) + "," +
+               std::to_string(offset) + "]}";
   }
   entries = "{" + entries + "}";
   std::vector<std::byte> sound;

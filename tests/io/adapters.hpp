@@ -5,15 +5,23 @@
 #include "hone/transformer/config.hpp"
 
 /// The one of golden/make_*.py.
-inline constexpr hone::transformer::config small_model{.d_model = 8, .d_ff = 12, .n_layers = 2, .n_heads = 2,
-                                                       .n_kv_heads = 1, .vocab = 5, .max_seq = 8,
+inline constexpr hone::transformer::config small_model{.d_model = 8,
+                                                       .d_ff = 12,
+                                                       .n_layers = 2,
+                                                       .n_heads = 2,
+                                                       .n_kv_heads = 1,
+                                                       .vocab = 5,
+                                                       .max_seq = 8,
                                                        .tie_embeddings = false};
 
 /// Five sites in the table's order; ranks and scales differ, and every number is its own.
 inline hone::lora::adapter<float> made_adapter() {
   hone::lora::adapter<float> adapter;
-  adapter.sites = {{"wq.0", 8, 8, 2, 2.0}, {"wk.0", 4, 8, 3, 0.1}, {"wk.1", 4, 8, 2, 2.0},
-                   {"w2.1", 8, 12, 4, 1.0 / 3}, {"wcls", 5, 8, 1, 4.0}};
+  adapter.sites = {{"wq.0", 8, 8, 2, 2.0},
+                   {"wk.0", 4, 8, 3, 0.1},
+                   {"wk.1", 4, 8, 2, 2.0},
+                   {"w2.1", 8, 12, 4, 1.0 / 3},
+                   {"wcls", 5, 8, 1, 4.0}};
   adapter.parameters.resize(static_cast<std::size_t>(hone::lora::lay_out(adapter.sites)));
   for (std::size_t i = 0; i < adapter.parameters.size(); ++i) adapter.parameters[i] = static_cast<float>(i) - 40;
   return adapter;

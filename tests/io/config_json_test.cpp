@@ -107,8 +107,9 @@ TEST_CASE("the window of Qwen begins behind its first layers, in the words of ei
   for (int i = 0; i < 24; ++i) layers.push_back(i < 20 ? "full_attention" : "sliding_attention");
   CHECK(parse(with(on, "layer_types", layers)) == c);
   CHECK(parse(with(with(on, "layer_types", layers), "max_window_layers", 3)) == c);
-  CHECK(parse(with(with(on, "use_sliding_window", false), "layer_types", json(std::vector<std::string>(24, "full_attention")))).window == 0);
-  CHECK(parse(with(on, "layer_types", json(std::vector<std::string>(24, "full_attention")))).window == 0);
+  const json full(std::vector<std::string>(24, "full_attention"));
+  CHECK(parse(with(with(on, "use_sliding_window", false), "layer_types", full)).window == 0);
+  CHECK(parse(with(on, "layer_types", full)).window == 0);
   CHECK(parse(with(mistral_7b, "layer_types", {"full_attention"})) == parse(mistral_7b));
 }
 
@@ -136,12 +137,11 @@ TEST_CASE("what the decoder does not have is refused by its path") {
   CHECK(reason(with(llama_2_7b, "quantization_config", {{"bits", 4}})) ==
         "\"quantization_config\": quantized weights are not supported");
   for (const char* type : {"dynamic", "yarn", "longrope", "mrope"}) {
+    const std::string why = ": \"" + std::string(type) + "\" is not supported, only default, linear and llama3 are";
     CHECK(reason(with(llama_2_7b, "rope_scaling", {{"rope_type", type}, {"factor", 2}})) ==
-          "\"rope_scaling.rope_type\": \"" + std::string(type) + "\" is not supported, only default, linear and llama3 are");
-    CHECK(reason(with(llama_2_7b, "rope_parameters", {{"rope_type", type}})) ==
-          "\"rope_parameters.rope_type\": \"" + std::string(type) + "\" is not supported, only default, linear and llama3 are");
-    CHECK(reason(with(llama_2_7b, "rope_scaling", {{"type", type}})) ==
-          "\"rope_scaling.type\": \"" + std::string(type) + "\" is not supported, only default, linear and llama3 are");
+          "\"rope_scaling.rope_type\"" + why);
+    CHECK(reason(with(llama_2_7b, "rope_parameters", {{"rope_type", type}})) == "\"rope_parameters.rope_type\"" + why);
+    CHECK(reason(with(llama_2_7b, "rope_scaling", {{"type", type}})) == "\"rope_scaling.type\"" + why);
   }
   CHECK(reason(with(llama_2_7b, "partial_rotary_factor", 0.5)) ==
         "\"partial_rotary_factor\": RoPE on a part of the head is not supported");

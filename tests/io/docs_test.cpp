@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 // What docs/io.md shows, in a folder with small files of the names that it uses.
 #include "hone/io/json_lines.hpp"
+#include "hone/io/lora_gguf.hpp"
 #include "hone/io/model.hpp"
+#include "hone/io/peft.hpp"
 #include "hone/io/read_tokenizer.hpp"
+#include "hone/io/safetensors_shards.hpp"
 
+#include "io/adapters.hpp"
 #include "io/support.hpp"
 
 namespace {
@@ -85,4 +89,46 @@ TEST_CASE("docs: a model from whatever holds it") {
   hone::io::checkpoint qwen = hone::io::read_model("Qwen3-0.6B");  // or model.gguf, or stories260K.bin
   hone::io::write_hugging_face("tuned", qwen.config, qwen.parameters, hone::format::bfloat16);
   CHECK(hone::io::read_model("tuned").parameters == qwen.parameters);
+}
+
+TEST_CASE("docs: tensors of safetensors and GGUF") {
+  const current_folder here;
+  std::filesystem::create_directory("model");
+  {
+    const std::vector<float> gains = {1, 2, 3, 4}, head(8, 0.5f);
+    hone::io::write_safetensors("model/model.safetensors",
+                                std::vector<hone::io::tensor_source>{
+                                    {"model.norm.weight", {4}, gains},
+                                    {"lm_head.weight", {2, 4}, head, hone::format::bfloat16}},
+                                {{"format", "pt"}});
+  }
+  const hone::io::safetensors weights = hone::io::read_safetensors_folder("model");  // or an index and its files
+  for (const hone::io::stored_tensor& t : weights.tensors)
+    std::printf("%s %s %td\n", t.name.c_str(), t.type->name, t.size());
+  const hone::io::stored_tensor* norm = hone::io::find_tensor(weights.tensors, "model.norm.weight");
+  std::vector<float> gains(static_cast<std::size_t>(norm->size()));
+  const hone::index_t nonfinite = hone::io::copy_numbers(*norm, std::span<float>(gains));
+  CHECK(nonfinite == 0);
+  CHECK(gains == std::vector<float>{1, 2, 3, 4});
+
+  hone::io::write_gguf("model.gguf",
+                       {{"general.architecture", std::string("llama")}, {"llama.block_count", std::uint32_t{2}}},
+                       std::vector<hone::io::tensor_source>{{"output_norm.weight", {4}, gains}});
+  const hone::io::gguf model = hone::io::read_gguf("model.gguf");
+  const std::optional<std::int64_t> layers = model.whole("llama.block_count");  // nothing where it is absent
+  const std::string* architecture = model.text("general.architecture");         // nullptr where it is absent
+  CHECK(layers == 2);
+  CHECK(*architecture == "llama");
+  CHECK(hone::io::numbers_of(model.tensors.at(0)) == gains);
+}
+
+TEST_CASE("docs: adapters") {
+  const current_folder here;
+  const hone::transformer::config config = small_model;
+  hone::io::write_peft("adapter", config, made_adapter());
+  const hone::io::stored_adapter tuned = hone::io::read_peft("adapter", config);
+  hone::io::write_lora_gguf("adapter.gguf", config, tuned.adapter, "llama");
+  hone::io::write_peft("again", config, tuned.adapter, {.base_model = "some/model"});
+  CHECK(hone::io::read_peft("again", config).adapter.parameters == made_adapter().parameters);
+  CHECK(hone::io::read_lora_gguf("adapter.gguf", config).adapter.sites.size() == 5);
 }

@@ -35,8 +35,8 @@ byte_vector little_endian(T value) {
 }
 
 /// A file of one tensor "t" and @p data bytes behind it.
-byte_vector tensor_of(const std::vector<std::int64_t>& sizes, std::uint32_t type, std::uint64_t offset, std::size_t data,
-                      const std::string& name = "t") {
+byte_vector tensor_of(const std::vector<std::int64_t>& sizes, std::uint32_t type, std::uint64_t offset,
+                      std::size_t data, const std::string& name = "t") {
   gguf_bytes file;
   return file.header(1, 0).tensor(name, sizes, type, offset).pad(32).zeros(data).bytes;
 }
@@ -136,11 +136,20 @@ TEST_CASE("gguf: hostile headers") {
 }
 
 TEST_CASE("gguf: hostile keys") {
-  for (const std::uint64_t length : {~std::uint64_t{0}, std::uint64_t{1} << 63, std::uint64_t{1} << 30, std::uint64_t{29}})
+  for (const std::uint64_t length :
+       {~std::uint64_t{0}, std::uint64_t{1} << 63, std::uint64_t{1} << 30, std::uint64_t{29}})
     refused(gguf_bytes().header(0, 1).number(length).zeros(28).bytes, pair_at,
             "a key of length " + std::to_string(length) + ", the file has 28 more bytes");
   refused(gguf_bytes().header(0, 1).text("").number(std::int32_t{0}).zeros(9).bytes, pair_at, "an empty key");
-  refused(gguf_bytes().header(0, 2).text("k").number(std::int32_t{0}).zeros(1).text("k").number(std::int32_t{0}).zeros(9).bytes,
+  refused(gguf_bytes()
+              .header(0, 2)
+              .text("k")
+              .number(std::int32_t{0})
+              .zeros(1)
+              .text("k")
+              .number(std::int32_t{0})
+              .zeros(9)
+              .bytes,
           pair_at + 14, "the key \"k\" stands there twice");
   for (const std::int32_t type : {-1, 13, 1000, (std::numeric_limits<std::int32_t>::min)()})
     refused(pair_of(type, byte_vector(8)), value_at, "\"k\" is of the unknown type " + std::to_string(type));
@@ -158,7 +167,8 @@ TEST_CASE("gguf: hostile values") {
   refused(array(9, 1, 100), value_at + 4, "\"k\" is an array of arrays");
   refused(array(13, 1, 100), value_at + 4, "\"k\" is of the unknown type 13");
   refused(array(-1, 1, 100), value_at + 4, "\"k\" is of the unknown type -1");
-  for (const std::uint64_t count : {~std::uint64_t{0}, std::uint64_t{1} << 61, (std::uint64_t{1} << 30) + 1, std::uint64_t{26}})
+  for (const std::uint64_t count :
+       {~std::uint64_t{0}, std::uint64_t{1} << 61, (std::uint64_t{1} << 30) + 1, std::uint64_t{26}})
     refused(array(4, count, 100), value_at + 8,
             "an array of length " + std::to_string(count) + ", the file has 100 more bytes");
   refused(array(8, 13, 100), value_at + 8, "an array of length 13, the file has 100 more bytes");
@@ -203,7 +213,8 @@ TEST_CASE("gguf: hostile tensors") {
   refused(tensor_of({std::int64_t{1} << 40}, 0, 0, 7), sizes + 12,
           "tensor \"t\": its 4398046511104 bytes end behind the file");  // declared larger than the file
   for (const std::uint64_t offset : {std::uint64_t{1}, std::uint64_t{32}, ~std::uint64_t{0}, ~std::uint64_t{31}})
-    refused(tensor_of({1}, 0, offset, 64), sizes + 12, "tensor \"t\": offset " + std::to_string(offset) + ", 0 is next");
+    refused(tensor_of({1}, 0, offset, 64), sizes + 12,
+            "tensor \"t\": offset " + std::to_string(offset) + ", 0 is next");
 }
 
 TEST_CASE("gguf: hostile pairs of tensors") {

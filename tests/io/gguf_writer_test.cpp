@@ -10,13 +10,17 @@ using hone::index_t;
 TEST_CASE("gguf: what was written has the bytes of the format's description") {
   const scratch_folder folder;
   const std::vector<float> x = {1, -2, 3};
-  write_gguf(folder.path / "file", {{"a", std::uint32_t{7}}, {"b", std::string("text")},
-                                    {"c", gguf_array(std::vector<bool>{true, false})}},
+  write_gguf(folder.path / "file",
+             {{"a", std::uint32_t{7}}, {"b", std::string("text")}, {"c", gguf_array(std::vector<bool>{true, false})}},
              std::vector<tensor_source>{{"t", {1, 3}, x}, {"u", {3}, x, hone::format::float16}});
   gguf_bytes expected;
   expected.header(2, 3).text("a").number(std::int32_t{4}).number(std::uint32_t{7});
   expected.text("b").number(std::int32_t{8}).text("text");
-  expected.text("c").number(std::int32_t{9}).number(std::int32_t{7}).number(std::uint64_t{2}).raw(to_bytes(std::string("\1\0", 2)));
+  expected.text("c")
+      .number(std::int32_t{9})
+      .number(std::int32_t{7})
+      .number(std::uint64_t{2})
+      .raw(to_bytes(std::string("\1\0", 2)));
   expected.tensor("t", {3, 1}, 0, 0).tensor("u", {3}, 1, 32).pad(32);
   for (const float value : x) expected.number(value);
   expected.pad(32);
@@ -27,24 +31,23 @@ TEST_CASE("gguf: what was written has the bytes of the format's description") {
 
 TEST_CASE("gguf: metadata of every type and tensors of every format are read back") {
   const scratch_folder folder;
-  const gguf_metadata metadata = {
-      {"general.alignment", std::uint32_t{8}},
-      {"u8", std::uint8_t{255}},
-      {"i8", std::int8_t{-128}},
-      {"u16", std::uint16_t{65535}},
-      {"i16", std::int16_t{-32768}},
-      {"i32", std::int32_t{-7}},
-      {"f32", 0.1f},
-      {"yes", true},
-      {"text", std::string("\0 Größe", 8)},
-      {"u64", ~std::uint64_t{0}},
-      {"i64", std::int64_t{-1}},
-      {"f64", 0.1},
-      {"texts", gguf_array(std::vector<std::string>{"", "a"})},
-      {"empty", gguf_array(std::vector<std::uint64_t>{})},
-      {"bytes", gguf_array(std::vector<std::uint8_t>{1, 2})},
-      {"truths", gguf_array(std::vector<bool>{false, true, true})},
-      {"reals", gguf_array(std::vector<double>{0.1, -2})}};
+  const gguf_metadata metadata = {{"general.alignment", std::uint32_t{8}},
+                                  {"u8", std::uint8_t{255}},
+                                  {"i8", std::int8_t{-128}},
+                                  {"u16", std::uint16_t{65535}},
+                                  {"i16", std::int16_t{-32768}},
+                                  {"i32", std::int32_t{-7}},
+                                  {"f32", 0.1f},
+                                  {"yes", true},
+                                  {"text", std::string("\0 Größe", 8)},
+                                  {"u64", ~std::uint64_t{0}},
+                                  {"i64", std::int64_t{-1}},
+                                  {"f64", 0.1},
+                                  {"texts", gguf_array(std::vector<std::string>{"", "a"})},
+                                  {"empty", gguf_array(std::vector<std::uint64_t>{})},
+                                  {"bytes", gguf_array(std::vector<std::uint8_t>{1, 2})},
+                                  {"truths", gguf_array(std::vector<bool>{false, true, true})},
+                                  {"reals", gguf_array(std::vector<double>{0.1, -2})}};
   const std::vector<float> x = {1.5f, -2, 3, 4, 5, 1e30f};
   const std::vector<tensor_source> tensors = {{"z", {3, 2}, x},
                                               {"a", {6}, x, hone::format::bfloat16},

@@ -25,7 +25,8 @@ TEST_CASE("a folder that is written is read as it was, in one file or several, i
     const checkpoint m = read_hugging_face(golden_file("families") / name);  // whose numbers are bfloat16
     for (const std::uint64_t most : {std::uint64_t{1} << 40, std::uint64_t{20000}}) {
       const scratch_folder folder;
-      write_hugging_face(folder.path / "new", m.config, m.parameters, most > 20000 ? format::float32 : format::bfloat16, most);
+      write_hugging_face(folder.path / "new", m.config, m.parameters,
+                         most > 20000 ? format::float32 : format::bfloat16, most);
       const checkpoint again = read_hugging_face(folder.path / "new");
       CHECK(again.config == m.config);
       CHECK(again.parameters == m.parameters);
@@ -55,7 +56,8 @@ TEST_CASE("a tied classifier that is stored too, and tables of RoPE, are passed 
   rewrite("model.layers.0.self_attn.rotary_emb.inv_freq", {1});
   CHECK(read_hugging_face(folder.path).parameters == numbers);
   rewrite("model.layers.0.mlp.up_proj.bias", {3});
-  CHECK_THROWS_WITH(read_hugging_face(folder.path), Catch::Contains("\"model.layers.0.mlp.up_proj.bias\": the model has no such part"));
+  CHECK_THROWS_WITH(read_hugging_face(folder.path),
+                    Catch::Contains("\"model.layers.0.mlp.up_proj.bias\": the model has no such part"));
 }
 
 TEST_CASE("a folder that lacks something, or whose parts do not fit, is refused by name") {

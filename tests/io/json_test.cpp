@@ -34,8 +34,9 @@ TEST_CASE("every token comes with its first byte and its depth") {
   CHECK(outline("{}") == "{0/0 }1/0 ");
   CHECK(outline(" [1,-2, 3.5 ,\"a\\u0041\",true,null]\n") ==
         "[1/0 whole2/1 negative4/1 real8/1 string13/1 bool23/1 null28/1 ]32/0 ");
-  CHECK(outline("{\"a\" : {\"b\":[12]}, \"c\":7}") == "{0/0 key1/1 {7/1 key8/2 [12/2 whole13/3 ]15/2 }16/1 key19/1 "
-                                                      "whole23/1 }24/0 ");
+  CHECK(outline("{\"a\" : {\"b\":[12]}, \"c\":7}") ==
+        "{0/0 key1/1 {7/1 key8/2 [12/2 whole13/3 ]15/2 }16/1 key19/1 "
+        "whole23/1 }24/0 ");
   CHECK(outline("12") == "whole0/0 ");
   CHECK(outline("[18446744073709551615,18446744073709551616,1e2,-0]") ==
         "[0/0 whole1/1 real22/1 real43/1 negative47/1 ]49/0 ");

@@ -68,7 +68,8 @@ TEST_CASE("lora gguf: an adapter that llama.cpp's converter laid out") {
       const auto b = s.b(read.adapter.parameters.data());
       for (index_t i = 0; i < s.rank; ++i)
         for (index_t j = 0; j < s.inputs; ++j) CHECK(a(i, j) == static_cast<float>(i * s.inputs + j));
-      const bool turned = rope == rope_layout::interleaved && s.name[0] == 'w' && (s.name[1] == 'q' || s.name[1] == 'k');
+      const bool turned =
+          rope == rope_layout::interleaved && s.name[0] == 'w' && (s.name[1] == 'q' || s.name[1] == 'k');
       for (index_t i = 0; i < s.outputs; ++i)
         for (index_t j = 0; j < s.rank; ++j) {
           const index_t from = turned ? i / 4 * 4 + i % 2 * 2 + i / 2 % 2 : i;  // the half-split row, heads of 4
@@ -93,8 +94,7 @@ TEST_CASE("lora gguf: what was written changes the weights as before, whatever t
         CHECK(read.adapter.sites[i].rank == adapter.sites[i].rank);
         const auto before = delta_of(adapter.sites[i], adapter.parameters);
         const auto after = delta_of(read.adapter.sites[i], read.adapter.parameters);
-        for (std::size_t k = 0; k < before.size(); ++k)
-          CHECK(after[k] == Approx(before[k]).epsilon(1e-6).margin(1e-4));
+        for (std::size_t k = 0; k < before.size(); ++k) CHECK(after[k] == Approx(before[k]).epsilon(1e-6).margin(1e-4));
       }
     }
 }
@@ -187,8 +187,9 @@ TEST_CASE("lora gguf: tensors that do not fit are refused with their names") {
         "rank 5 of a matrix of 4 x 8");
   hone::transformer::config tied = small_model;
   tied.tie_embeddings = true;
-  CHECK(error_of({{"output.weight.lora_a", {2, 8}}, {"output.weight.lora_b", {5, 2}}}, sound, "llama", tied)->reason() ==
-        "tensor \"output.weight.lora_a\": the model has no matrix \"wcls\" of its own");
+  CHECK(
+      error_of({{"output.weight.lora_a", {2, 8}}, {"output.weight.lora_b", {5, 2}}}, sound, "llama", tied)->reason() ==
+      "tensor \"output.weight.lora_a\": the model has no matrix \"wcls\" of its own");
 }
 
 TEST_CASE("lora gguf: an adapter that is not of the model is refused before there is a file") {

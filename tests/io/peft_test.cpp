@@ -28,8 +28,12 @@ void refused(std::string_view text, std::uint64_t at, const std::string& reason)
 
 /// A folder of one adapter of wq.0, rank 2, whose configuration and tensors are given.
 struct peft_folder {
-  peft_folder() { tensor("model.layers.0.self_attn.q_proj.lora_A", {2, 8}); tensor("model.layers.0.self_attn.q_proj.lora_B", {8, 2}); }
-  void tensor(const std::string& name, const std::vector<index_t>& shape, const std::string& before = "base_model.model.") {
+  peft_folder() {
+    tensor("model.layers.0.self_attn.q_proj.lora_A", {2, 8});
+    tensor("model.layers.0.self_attn.q_proj.lora_B", {8, 2});
+  }
+  void tensor(const std::string& name, const std::vector<index_t>& shape,
+              const std::string& before = "base_model.model.") {
     names.push_back({before + name + ".weight", shape});
   }
   void refused(const std::string& name, const std::string& reason,
@@ -162,7 +166,8 @@ TEST_CASE("peft: an adapter that is not of the model is refused before there is 
   CHECK_THROWS_WITH(write([](auto& a) { a.parameters.pop_back(); }), Catch::Contains("lies outside"));
   CHECK_THROWS_AS(write([](auto& a) { a.sites[0].scale = 0; }), std::invalid_argument);
   CHECK_THROWS_AS(write([](auto& a) { a.sites.clear(); }), std::invalid_argument);
-  CHECK_THROWS_AS(write_peft(folder.path / "a", small_model, made_adapter(), {.base_model = "\xff"}), std::invalid_argument);
+  CHECK_THROWS_AS(write_peft(folder.path / "a", small_model, made_adapter(), {.base_model = "\xff"}),
+                  std::invalid_argument);
   CHECK(folder.entries() == 0);
 }
 
@@ -170,7 +175,8 @@ TEST_CASE("peft: a configuration is parsed with its defaults, and what only trai
   const peft_config config = parse_peft_config(
       R"({"peft_type":"LORA","r":4,"lora_alpha":1.5,"bias":"none","lora_dropout":0.1,"modules_to_save":null,
           "use_dora":false,"rank_pattern":{},"target_modules":"all-linear","init_lora_weights":"gaussian","x":[1,{}],
-          "layer_replication":[],"base_model_name_or_path":null})", "f");
+          "layer_replication":[],"base_model_name_or_path":null})",
+      "f");
   CHECK(config.rank == 4);
   CHECK(config.alpha == 1.5);
   CHECK(!config.use_rslora);
@@ -207,7 +213,8 @@ TEST_CASE("peft: a configuration that is not one") {
   refused(R"({"peft_type":"LORA"})", 0, "no field \"r\"");
   refused(R"({"peft_type":"LORA","r":8})", 0, "no field \"lora_alpha\"");
   for (const char* r : {"0", "-1", "1.5", "\"8\"", "[]", "18446744073709551615", "true"})
-    refused(R"({"peft_type":"LORA","lora_alpha":1,"r":)" + std::string(r) + "}", 35, "\"r\" is not a positive whole number");
+    refused(R"({"peft_type":"LORA","lora_alpha":1,"r":)" + std::string(r) + "}", 35,
+            "\"r\" is not a positive whole number");
   for (const char* alpha : {"0", "-1", "1e300", "\"8\"", "[]"})
     refused(R"({"peft_type":"LORA","r":1,"lora_alpha":)" + std::string(alpha) + "}", 26,
             "\"lora_alpha\" is not a positive number");
@@ -218,7 +225,8 @@ TEST_CASE("peft: a configuration that is not one") {
   refused(with(R"("alpha_pattern":{"a":"b"})"), 58, "\"alpha_pattern\": \"a\" is not a positive number");
   for (const char* key : {".*q_proj", "(a|b)", "a$", "a^b", "[ab]", "a\\\\d", "a+", "a?", "a{2}"})
     refused(with(R"("rank_pattern":{)" + in_quotes(key) + ":1}"), 57,
-            "\"rank_pattern\": " + in_quotes(nlohmann::json::parse(in_quotes(key)).get<std::string>()) + " is more than a name");
+            "\"rank_pattern\": " + in_quotes(nlohmann::json::parse(in_quotes(key)).get<std::string>()) +
+                " is more than a name");
   refused(with(R"("target_modules":7)"), 41, "\"target_modules\" is neither an array nor a string");
   refused(with(R"("target_modules":[7])"), 41, "\"target_modules\" holds something other than strings");
 }
@@ -243,7 +251,7 @@ TEST_CASE("peft: tensors that do not fit are refused with their names") {
     CHECK(!f.error_of(small_model));
   }
   const auto with_tensor = [](const std::string& name, const std::vector<index_t>& shape, const std::string& reason,
-                       const hone::transformer::config& c = small_model) {
+                              const hone::transformer::config& c = small_model) {
     peft_folder f;
     f.tensor(name, shape);
     f.refused(name, reason, c);
@@ -256,8 +264,9 @@ TEST_CASE("peft: tensors that do not fit are refused with their names") {
   with_tensor("model.embed_tokens.lora_embedding_A", {2, 5}, called);
   with_tensor("model.layers.0.self_attn.k_proj", {4, 8}, called);
   with_tensor("model.layers.2.self_attn.k_proj.lora_A", {2, 8},
-       "the model has no module \"model.layers.2.self_attn.k_proj\" of its own");
-  with_tensor("layers.0.self_attn.k_proj.lora_A", {2, 8}, "the model has no module \"layers.0.self_attn.k_proj\" of its own");
+              "the model has no module \"model.layers.2.self_attn.k_proj\" of its own");
+  with_tensor("layers.0.self_attn.k_proj.lora_A", {2, 8},
+              "the model has no module \"layers.0.self_attn.k_proj\" of its own");
   with_tensor("model.layers.0.input_layernorm.lora_A", {1, 8}, "is 1 x 8, its configured rank is 2");
   with_tensor(k + "A", {3, 8}, "is 3 x 8, its configured rank is 2");
   with_tensor(k + "A", {2}, "is 2, its configured rank is 2");

@@ -8,8 +8,8 @@
 #include <vector>
 
 using hone::index_t;
-using hone::io::copy_rope_rows;
 using hone::matrix_view;
+using hone::io::copy_rope_rows;
 using enum hone::transformer::rope_layout;
 
 namespace {

@@ -65,8 +65,8 @@ TEST_CASE("shards: what was written is read back, in as many files as are asked 
   std::vector<tensor_source> tensors;
   for (const char* name : {"e", "a", "d", "b", "c"}) tensors.push_back({name, {2, 3}, x});
   tensors.back().stored = hone::format::bfloat16;  // 108 bytes in all
-  for (const auto& [most, files] : {std::pair<std::uint64_t, std::size_t>{108, 1}, {107, 2}, {60, 2}, {48, 3}, {24, 5},
-                                    {1, 5}}) {
+  for (const auto& [most, files] :
+       {std::pair<std::uint64_t, std::size_t>{108, 1}, {107, 2}, {60, 2}, {48, 3}, {24, 5}, {1, 5}}) {
     const scratch_folder folder;
     write_safetensors_folder(folder.path, tensors, {{"format", "pt"}}, most);
     CHECK(folder.entries() == (files == 1 ? 1 : files + 1));
@@ -129,8 +129,8 @@ TEST_CASE("shards: an index may say more than is read") {
 }
 
 TEST_CASE("shards: a file outside of the folder is refused before it is looked for") {
-  for (const char* file : {"", "/etc/passwd", "../f", "a/../f", "a/..", "..", ".", "./f", "a//f", "a/", "C:f", "C:\\\\f",
-                           "..\\\\f", "a\\\\f", "a\\u0000f", "f\\n"}) {
+  for (const char* file : {"", "/etc/passwd", "../f", "a/../f", "a/..", "..", ".", "./f", "a//f", "a/", "C:f",
+                           "C:\\\\f", "..\\\\f", "a\\\\f", "a\\u0000f", "f\\n"}) {
     const std::string text = std::string("{\"weight_map\":{\"a\":\"").append(file).append("\"}}");
     const std::string name = nlohmann::json::parse(text)["weight_map"]["a"];
     refused(text, 19, "\"weight_map\": \"" + name + "\" is not a file inside the folder");
@@ -147,13 +147,15 @@ TEST_CASE("shards: an index that its files do not bear out is refused, with the 
   {
     model_folder f;
     f.replace("\"w.0\": \"model-00001", "\"w.0\": \"model-00002");
-    f.refused("\"w.0\"", "tensor \"w.0\" is in \"model-00001-of-00002.safetensors\", not in "
-                         "\"model-00002-of-00002.safetensors\"");
+    f.refused("\"w.0\"",
+              "tensor \"w.0\" is in \"model-00001-of-00002.safetensors\", not in "
+              "\"model-00002-of-00002.safetensors\"");
   }
   {
     model_folder f;
     f.replace("\"w.1\"", "\"w.9\"");
-    f.refused("\"w.2\"", "\"model-00002-of-00002.safetensors\" has a tensor \"w.1\", which \"weight_map\" does not list");
+    f.refused("\"w.2\"",
+              "\"model-00002-of-00002.safetensors\" has a tensor \"w.1\", which \"weight_map\" does not list");
   }
   {
     model_folder f;

@@ -22,8 +22,8 @@ byte_vector file_of(std::string_view header, std::size_t data, std::optional<std
 }
 
 // Not inlined, where g++ warns of lengths that no text has.
-[[gnu::noinline]] std::string entry(const std::string& name, const std::string& dtype, const std::string& shape, std::uint64_t begin,
-                  std::uint64_t end) {
+[[gnu::noinline]] std::string entry(const std::string& name, const std::string& dtype, const std::string& shape,
+                                    std::uint64_t begin, std::uint64_t end) {
   return "\"" + name + "\":{\"dtype\":\"" + dtype + "\",\"shape\":" + shape + ",\"data_offsets\":[" +
          std::to_string(begin) + "," + std::to_string(end) + "]}";
 }
@@ -91,9 +91,10 @@ TEST_CASE("safetensors: a type that is not converted is listed, and refused by n
 
 TEST_CASE("safetensors: every type of the format's list has its size, in bits below a byte too") {
   const std::pair<const char*, int> bits[] = {
-      {"BOOL", 8}, {"F4", 4}, {"F6_E2M3", 6}, {"F6_E3M2", 6}, {"U8", 8}, {"I8", 8}, {"F8_E5M2", 8}, {"F8_E4M3", 8},
-      {"F8_E8M0", 8}, {"F8_E4M3FNUZ", 8}, {"F8_E5M2FNUZ", 8}, {"I16", 16}, {"U16", 16}, {"F16", 16}, {"BF16", 16},
-      {"I32", 32}, {"U32", 32}, {"F32", 32}, {"C64", 64}, {"F64", 64}, {"I64", 64}, {"U64", 64}};
+      {"BOOL", 8},    {"F4", 4},      {"F6_E2M3", 6}, {"F6_E3M2", 6},     {"U8", 8},          {"I8", 8},
+      {"F8_E5M2", 8}, {"F8_E4M3", 8}, {"F8_E8M0", 8}, {"F8_E4M3FNUZ", 8}, {"F8_E5M2FNUZ", 8}, {"I16", 16},
+      {"U16", 16},    {"F16", 16},    {"BF16", 16},   {"I32", 32},        {"U32", 32},        {"F32", 32},
+      {"C64", 64},    {"F64", 64},    {"I64", 64},    {"U64", 64}};
   for (const auto& [name, size] : bits) {
     const auto bytes = static_cast<std::size_t>(8 * size / 8);
     const byte_vector file = file_of(braced(entry("a", name, "[4,2]", 0, bytes)), bytes);
@@ -119,13 +120,14 @@ TEST_CASE("safetensors: what was written is read back, in the order and padding 
   CHECK(length % 8 == 0);
   std::string header = to_text(std::span(bytes).subspan(8, length));
   header.erase(header.find_last_not_of(' ') + 1);
-  CHECK(header == "{\"__metadata__\":{\"k\":\"v\\\"\"},"
-                  "\"Größe \\\"\\\\\\n\":{\"dtype\":\"F32\",\"shape\":[],\"data_offsets\":[0,4]},"
-                  "\"a\":{\"dtype\":\"F32\",\"shape\":[3,1],\"data_offsets\":[4,16]},"
-                  "\"b\":{\"dtype\":\"F32\",\"shape\":[1,3],\"data_offsets\":[16,28]},"
-                  "\"empty\":{\"dtype\":\"BF16\",\"shape\":[0,7],\"data_offsets\":[28,28]},"
-                  "\"y\":{\"dtype\":\"BF16\",\"shape\":[3],\"data_offsets\":[28,34]},"
-                  "\"z\":{\"dtype\":\"F16\",\"shape\":[3],\"data_offsets\":[34,40]}}");
+  CHECK(header ==
+        "{\"__metadata__\":{\"k\":\"v\\\"\"},"
+        "\"Größe \\\"\\\\\\n\":{\"dtype\":\"F32\",\"shape\":[],\"data_offsets\":[0,4]},"
+        "\"a\":{\"dtype\":\"F32\",\"shape\":[3,1],\"data_offsets\":[4,16]},"
+        "\"b\":{\"dtype\":\"F32\",\"shape\":[1,3],\"data_offsets\":[16,28]},"
+        "\"empty\":{\"dtype\":\"BF16\",\"shape\":[0,7],\"data_offsets\":[28,28]},"
+        "\"y\":{\"dtype\":\"BF16\",\"shape\":[3],\"data_offsets\":[28,34]},"
+        "\"z\":{\"dtype\":\"F16\",\"shape\":[3],\"data_offsets\":[34,40]}}");
   const safetensors file = read_safetensors(path);
   CHECK(file.metadata.at("k") == "v\"");
   CHECK(numbers_of(*find_tensor(file.tensors, "a")) == x);
@@ -215,12 +217,14 @@ TEST_CASE("safetensors: hostile entries") {
   refused(alone("{\"dtype\":1}"), 9, "tensor \"a\": \"dtype\" is not a string");
   refused(alone("{\"dtype\":[\"F32\"]}"), 9, "tensor \"a\": \"dtype\" is not a string");
   for (const char* name : {"F31", "f32", "", "F32 "})
-    refused(alone("{\"dtype\":\"" + std::string(name) + "\"}"), 9, "tensor \"a\": unknown dtype \"" + std::string(name) + "\"");
+    refused(alone("{\"dtype\":\"" + std::string(name) + "\"}"), 9,
+            "tensor \"a\": unknown dtype \"" + std::string(name) + "\"");
   refused(alone("{\"shape\":4}"), 9, "tensor \"a\": \"shape\" is not an array");
   refused(alone("{\"shape\":{}}"), 9, "tensor \"a\": \"shape\" is not an array");
   refused(alone("{\"data_offsets\":\"0\"}"), 9, "tensor \"a\": \"data_offsets\" is not an array");
   for (const char* offsets : {"[]", "[0]", "[0,4,4]"})
-    refused(alone("{\"data_offsets\":" + std::string(offsets) + "}"), 9, "tensor \"a\": \"data_offsets\" are not two numbers");
+    refused(alone("{\"data_offsets\":" + std::string(offsets) + "}"), 9,
+            "tensor \"a\": \"data_offsets\" are not two numbers");
   for (const char* number : {"1.0", "-1", "1e0", "-0", "\"1\"", "true", "null", "18446744073709551616", "[]", "{}"})
     for (const char* field : {"shape", "data_offsets"})
       refused(alone("{\"" + std::string(field) + "\":[" + number + "]}"), 18 + std::string(field).size(),
@@ -244,7 +248,8 @@ TEST_CASE("safetensors: hostile offsets") {
           "tensor \"a\": its data have 4 bytes, its shape asks for 0");
   refused(two(f4, entry("b", "F32", "[1]", 0, 4), 4), 9 + f4.size() + 1, "tensor \"b\": its data overlap those before");
   refused(two(f4, entry("b", "F32", "[1]", 3, 7), 8), 9 + f4.size() + 1, "tensor \"b\": its data overlap those before");
-  refused(two(f4, entry("b", "F32", "[1]", 5, 9), 9), 9 + f4.size() + 1, "tensor \"b\": a hole of 1 byte before its data");
+  refused(two(f4, entry("b", "F32", "[1]", 5, 9), 9), 9 + f4.size() + 1,
+          "tensor \"b\": a hole of 1 byte before its data");
   refused(file_of(braced(entry("a", "F32", "[1]", 4, 8)), 8), 9, "tensor \"a\": a hole of 4 bytes before its data");
   refused(file_of(braced(f4), 6), 8 + f4.size() + 2 + 4, "2 bytes behind the last tensor");
   refused(file_of("{}", 1), 10, "1 byte behind the last tensor");

@@ -55,30 +55,36 @@ void compare(number_kind kind, auto&& bits_of, auto&& expected) {
 }  // namespace
 
 TEST_CASE("stored numbers are converted, at every size and alignment") {
-  compare<std::uint16_t>(number_kind::float16, [](std::size_t i) { return static_cast<std::uint16_t>(i * 2654435761u >> 8); },
-                         [](std::uint16_t bits) {  // IEEE 754 binary16, from its definition
-                           const int exponent = bits >> 10 & 31, mantissa = bits & 1023;
-                           const double sign = bits >> 15 ? -1 : 1;
-                           if (exponent == 31) return mantissa ? std::nan("") : sign * INFINITY;
-                           return sign * (exponent == 0 ? std::ldexp(mantissa, -24) : std::ldexp(mantissa + 1024, exponent - 25));
-                         });
-  compare<std::uint16_t>(number_kind::bfloat16, [](std::size_t i) { return static_cast<std::uint16_t>(i * 2654435761u >> 8); },
-                         [](std::uint16_t bits) {
-                           const int exponent = bits >> 7 & 255, mantissa = bits & 127;
-                           const double sign = bits >> 15 ? -1 : 1;
-                           if (exponent == 255) return mantissa ? std::nan("") : sign * INFINITY;
-                           return sign * (exponent == 0 ? std::ldexp(mantissa, -133) : std::ldexp(mantissa + 128, exponent - 134));
-                         });
-  compare<float>(number_kind::float32, [](std::size_t i) { return static_cast<float>(i) * 0.1f - 3; },
-                 [](float x) { return static_cast<double>(x); });
-  compare<double>(number_kind::float64, [](std::size_t i) { return static_cast<double>(i) * 0.1 - 3; },
-                  [](double x) { return x; });
-  compare<std::int32_t>(number_kind::int32, [](std::size_t i) { return static_cast<std::int32_t>(i * 2654435761u); },
-                        [](std::int32_t x) { return static_cast<double>(x); });
-  compare<std::int64_t>(number_kind::int64, [](std::size_t i) { return static_cast<std::int64_t>(i) * 1234567 - 5; },
-                        [](std::int64_t x) { return static_cast<double>(x); });
-  compare<std::uint8_t>(number_kind::uint8, [](std::size_t i) { return static_cast<std::uint8_t>(i); },
-                        [](std::uint8_t x) { return static_cast<double>(x); });
+  compare<std::uint16_t>(
+      number_kind::float16, [](std::size_t i) { return static_cast<std::uint16_t>(i * 2654435761u >> 8); },
+      [](std::uint16_t bits) {  // IEEE 754 binary16, from its definition
+        const int exponent = bits >> 10 & 31, mantissa = bits & 1023;
+        const double sign = bits >> 15 ? -1 : 1;
+        if (exponent == 31) return mantissa ? std::nan("") : sign * INFINITY;
+        return sign * (exponent == 0 ? std::ldexp(mantissa, -24) : std::ldexp(mantissa + 1024, exponent - 25));
+      });
+  compare<std::uint16_t>(
+      number_kind::bfloat16, [](std::size_t i) { return static_cast<std::uint16_t>(i * 2654435761u >> 8); },
+      [](std::uint16_t bits) {
+        const int exponent = bits >> 7 & 255, mantissa = bits & 127;
+        const double sign = bits >> 15 ? -1 : 1;
+        if (exponent == 255) return mantissa ? std::nan("") : sign * INFINITY;
+        return sign * (exponent == 0 ? std::ldexp(mantissa, -133) : std::ldexp(mantissa + 128, exponent - 134));
+      });
+  compare<float>(
+      number_kind::float32, [](std::size_t i) { return static_cast<float>(i) * 0.1f - 3; },
+      [](float x) { return static_cast<double>(x); });
+  compare<double>(
+      number_kind::float64, [](std::size_t i) { return static_cast<double>(i) * 0.1 - 3; }, [](double x) { return x; });
+  compare<std::int32_t>(
+      number_kind::int32, [](std::size_t i) { return static_cast<std::int32_t>(i * 2654435761u); },
+      [](std::int32_t x) { return static_cast<double>(x); });
+  compare<std::int64_t>(
+      number_kind::int64, [](std::size_t i) { return static_cast<std::int64_t>(i) * 1234567 - 5; },
+      [](std::int64_t x) { return static_cast<double>(x); });
+  compare<std::uint8_t>(
+      number_kind::uint8, [](std::size_t i) { return static_cast<std::uint8_t>(i); },
+      [](std::uint8_t x) { return static_cast<double>(x); });
 }
 
 TEST_CASE("blocks of Q8_0 are a float16 times 32 int8") {

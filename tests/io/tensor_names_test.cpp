@@ -50,9 +50,10 @@ TEST_CASE("a name that is in no table has no other") {
     CHECK(hugging_face_name(name).empty());
     CHECK(gguf_name(name).empty());
   }
-  for (const char* name : {"", "model.layers.", "model.layers.0", "model.layers.x.self_attn.q_proj",
-                           "model.layers..self_attn.q_proj", "model.layers.-1.self_attn.q_proj",
-                           "model.layers.0.self_attn", "layers.0.self_attn.q_proj", "model.layers.0.self_attn.q_proj.x"})
+  for (const char* name :
+       {"", "model.layers.", "model.layers.0", "model.layers.x.self_attn.q_proj", "model.layers..self_attn.q_proj",
+        "model.layers.-1.self_attn.q_proj", "model.layers.0.self_attn", "layers.0.self_attn.q_proj",
+        "model.layers.0.self_attn.q_proj.x"})
     CHECK(from_hugging_face_name(name).empty());
   for (const char* name : {"", "blk.", "blk.0", "blk.0.", "blk.0.attn_x", "blk.+1.attn_q", "attn_q"})
     CHECK(from_gguf_name(name).empty());

@@ -22,19 +22,6 @@ std::vector<lora::site> everywhere(const config& c, index_t rank, double scale) 
   return adapter_sites(c, {wcls, w3, wq, wk, wv, wo, w1, w2}, rank, scale);
 }
 
-struct text {
-  explicit text(const config& c) {
-    for (index_t i = 0; i < offsets.back(); ++i) {
-      tokens.push_back(static_cast<std::int32_t>((i * 7 + 3) % c.vocab));
-      targets.push_back(i % 6 == 0 ? loss::ignored : static_cast<std::int32_t>((i * 5 + 1) % c.vocab));
-    }
-  }
-  std::vector<index_t> offsets = {0, 14, 15, 15, 24};
-  std::vector<std::int32_t> tokens, targets;
-
-  [[nodiscard]] batch all() const { return {tokens, offsets}; }
-};
-
 /// Random A; B too, or zero.
 template <class T>
 std::vector<T> numbers(const std::vector<lora::site>& sites, bool b) {
@@ -68,7 +55,7 @@ TEMPLATE_TEST_CASE("with B = 0 logits and hidden states are the base's to the bi
     const auto adapter = numbers<T>(sites, false);
     CHECK(adapted.parameters() == static_cast<index_t>(adapter.size()));
     CHECK(adapted.merged(adapter) == parameters);
-    const text t(c);
+    const sequences t(c);
     workspace<T> plain(c, 24), under(c, 24);
     model.forward(parameters, t.all(), plain);
     adapted.forward(adapter, t.all(), under);
@@ -99,7 +86,7 @@ TEMPLATE_TEST_CASE("unmerged logits are the naive decoder's of W + scale B A", "
     const auto library = adapted.merged(adapter);
     for (std::size_t i = 0; i < merged.size(); ++i)
       REQUIRE(static_cast<double>(library[i]) == Approx(merged[i]).margin(tolerance));
-    const text t(c);
+    const sequences t(c);
     workspace<T> w(c, 24);
     adapted.forward(adapter, t.all(), w);
     for (index_t s = 0; s < 4; ++s) {
@@ -120,26 +107,7 @@ TEST_CASE("the adapter passes the gradient check, with gradients on logits and o
     const auto parameters = normals<double>(model.parameters(), 2, 0.3);
     const auto sites = everywhere(c, 2, 0.7);
     const adapted_decoder<double> adapted(model, parameters, sites);
-    const auto adapter = numbers<double>(sites, true);
-    const text t(c);
-    workspace<double> w(c, 24);
-    const auto slope = normals<double>((c.n_layers + 1) * 24 * c.d_model, 3, 0.1);
-    const auto tap = [&](index_t layer) {
-      return matrix_view<const double>(slope.data() + layer * 24 * c.d_model, 24, c.d_model);
-    };
-    const auto loss = [&](const std::vector<double>& a) {
-      adapted.forward(a, t.all(), w);
-      double sum = loss::likelihood(w.logits(), t.targets).sum;
-      for (index_t layer = 0; layer <= c.n_layers; ++layer)
-        for (index_t row = 0; row < 24; ++row) sum += dot(w.hidden(layer).row(row), tap(layer).row(row));
-      return sum;
-    };
-    loss(adapter);
-    std::vector<tap_gradient<double>> taps;
-    for (index_t layer = 0; layer <= c.n_layers; ++layer) taps.push_back({layer, tap(layer)});
-    std::vector<double> gradient(adapter.size(), 0.0);
-    adapted.backward(adapter, t.all(), w, w.logits(), taps, gradient);
-    CHECK(gradient_error(adapter, gradient, loss) < 1e-6);
+    CHECK(tapped_gradient_error(adapted, numbers<double>(sites, true)) < 1e-6);
   }
 }
 
@@ -150,7 +118,7 @@ TEST_CASE("the gradient is the chain rule on that of the merged model: dA = s B^
     const auto sites = everywhere(c, 2, 0.7);
     const adapted_decoder<double> adapted(model, parameters, sites);
     const auto adapter = numbers<double>(sites, true);
-    const text t(c);
+    const sequences t(c);
     workspace<double> w(c, 24);
     adapted.forward(adapter, t.all(), w);
     loss::likelihood(w.logits(), t.targets);
@@ -197,7 +165,7 @@ TEST_CASE("an adapter of upper layers alone has the gradient that it has among o
   for (const lora::site& to : few.sites())
     for (const lora::site& from : all)
       if (from.name == to.name) copy_site(from, adapter.data(), to, own.data());
-  const text t(c);
+  const sequences t(c);
   const auto gradient = [&](const adapted_decoder<double>& m, const std::vector<double>& a) {
     workspace<double> w(c, 24);
     m.forward(a, t.all(), w);
@@ -222,7 +190,7 @@ TEST_CASE("the trainer takes the adapter for the model: one batch's gradient, th
   const auto sites = everywhere(c, 2, 2.0);
   const adapted_decoder<float> adapted(model, parameters, sites);
   const auto adapter = numbers<float>(sites, true);
-  const text t(c);
+  const sequences t(c);
   const auto loss = [&](microbatch<float>& part) {
     return loss::likelihood(part.activations.logits(), part.rows_of<std::int32_t>(t.targets));
   };
@@ -250,7 +218,7 @@ TEST_CASE("generation under an adapter has the logits of the unmerged forward pa
     const auto parameters = normals<double>(model.parameters(), 1, 0.4);
     const auto sites = everywhere(c, 3, 0.7);
     const adapted_decoder<double> adapted(model, parameters, sites);
-    const text t(c);
+    const sequences t(c);
     const std::vector<index_t> offsets = {0, 24};
     const auto logits = [&](const generator<double>& generate) {
       std::vector<double> z(static_cast<std::size_t>(24 * c.vocab));
@@ -276,7 +244,7 @@ TEST_CASE("an observer sees inputs and outputs of every product, in order") {
     const auto sites = everywhere(c, 2, 0.7);
     const adapted_decoder<double> adapted(model, parameters, sites);
     const auto adapter = numbers<double>(sites, true);
-    const text t(c);
+    const sequences t(c);
     workspace<double> w(c, 24);
     const auto seen = [&](bool under_adapter) {
       std::string order;
@@ -344,7 +312,7 @@ TEST_CASE("docs: a model under an adapter, and an observer of it") {
   const config c = small_models()[0];
   const decoder<float> model(c);
   const auto parameters = normals<float>(model.parameters(), 1, 0.4);
-  const text t(c);
+  const sequences t(c);
   const auto& [offsets, tokens, targets] = t;
   const auto loss = [&](microbatch<float>& part) {
     return loss::likelihood(part.activations.logits(), part.rows_of<std::int32_t>(t.targets));

@@ -52,7 +52,8 @@ TEST_CASE("a shape that cannot be is refused by the name of its field") {
   CHECK_THROWS_WITH(validate({.scaling = {.how = llama3, .original_max_seq = 0}}), Catch::Contains("original_max_seq"));
   CHECK_NOTHROW(validate({.d_model = 50, .n_heads = 8, .head_width = 6}));
   constexpr index_t most = 2147483647;
-  CHECK_THROWS_WITH(tensor_table({.d_model = 2147483644, .d_ff = most, .n_layers = most, .vocab = most}),
+  CHECK_THROWS_WITH(tensor_table({.d_model = 2147483644, .d_ff = most, .n_layers = most, .n_heads = 1, .n_kv_heads = 1,
+                                  .vocab = most}),
                     Catch::Contains("c: has about"));
 }
 

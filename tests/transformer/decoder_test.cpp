@@ -8,24 +8,6 @@
 using namespace hone;
 using namespace hone::transformer;
 
-namespace {
-
-/// Three sequences, one of them of one token and one empty.
-struct sequences {
-  explicit sequences(const config& c) {
-    for (index_t i = 0; i < offsets.back(); ++i) {
-      tokens.push_back(static_cast<std::int32_t>((i * 7 + 3) % c.vocab));
-      targets.push_back(i % 6 == 0 ? loss::ignored : static_cast<std::int32_t>((i * 5 + 1) % c.vocab));
-    }
-  }
-  std::vector<index_t> offsets = {0, 14, 15, 15, 24};
-  std::vector<std::int32_t> tokens, targets;
-
-  [[nodiscard]] batch all() const { return {tokens, offsets}; }
-};
-
-}  // namespace
-
 TEMPLATE_TEST_CASE("logits and hidden states are those of the naive decoder", "", double, float) {
   using T = TestType;
   for (const config& c : small_models()) {
@@ -58,26 +40,7 @@ TEMPLATE_TEST_CASE("logits and hidden states are those of the naive decoder", ""
 TEST_CASE("the whole model passes the gradient check, with gradients on logits and on every tap") {
   for (const config& c : small_models()) {
     const decoder<double> model(c);
-    auto parameters = normals<double>(model.parameters(), 2, 0.3);
-    const sequences s(c);
-    workspace<double> w(c, 24);
-    const auto slope = normals<double>((c.n_layers + 1) * 24 * c.d_model, 3, 0.1);
-    const auto tap = [&](index_t layer) {
-      return matrix_view<const double>(slope.data() + layer * 24 * c.d_model, 24, c.d_model);
-    };
-    const auto loss = [&](const std::vector<double>& p) {
-      model.forward(p, s.all(), w);
-      double sum = loss::likelihood(w.logits(), s.targets).sum;
-      for (index_t layer = 0; layer <= c.n_layers; ++layer)
-        for (index_t t = 0; t < 24; ++t) sum += dot(w.hidden(layer).row(t), tap(layer).row(t));
-      return sum;
-    };
-    loss(parameters);
-    std::vector<tap_gradient<double>> taps;
-    for (index_t layer = 0; layer <= c.n_layers; ++layer) taps.push_back({layer, tap(layer)});
-    std::vector<double> gradient(parameters.size(), 0.0);
-    model.backward(parameters, s.all(), w, w.logits(), taps, gradient);
-    CHECK(gradient_error(parameters, gradient, loss) < 1e-6);
+    CHECK(tapped_gradient_error(model, normals<double>(model.parameters(), 2, 0.3)) < 1e-6);
   }
 }
 

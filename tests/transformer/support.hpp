@@ -2,6 +2,7 @@
 /// Small models, random numbers, and the decoder written down naively, position by position, in double.
 #pragma once
 #include "hone/core/random.hpp"
+#include "hone/loss/likelihood.hpp"
 #include "hone/transformer/decoder.hpp"
 
 #include <cmath>
@@ -61,6 +62,45 @@ inline std::vector<hone::transformer::config> small_models() {
            .output_bias = true},
           {.d_model = 10, .d_ff = 6, .n_layers = 2, .n_heads = 3, .n_kv_heads = 3, .vocab = 11, .max_seq = 60,
            .tie_embeddings = false, .head_width = 4, .qk_norm = true, .window = 7}};
+}
+
+/// Four sequences, one of them of one token and one empty.
+struct sequences {
+  explicit sequences(const hone::transformer::config& c) {
+    for (hone::index_t i = 0; i < offsets.back(); ++i) {
+      tokens.push_back(static_cast<std::int32_t>((i * 7 + 3) % c.vocab));
+      targets.push_back(i % 6 == 0 ? hone::loss::ignored : static_cast<std::int32_t>((i * 5 + 1) % c.vocab));
+    }
+  }
+  std::vector<hone::index_t> offsets = {0, 14, 15, 15, 24};
+  std::vector<std::int32_t> tokens, targets;
+
+  [[nodiscard]] hone::transformer::batch all() const { return {tokens, offsets}; }
+};
+
+/// The gradient error of a model's @p parameters under a likelihood and gradients on every hidden state.
+template <class Model>
+double tapped_gradient_error(const Model& model, const std::vector<double>& parameters) {
+  const hone::transformer::config& c = model.shape();
+  const sequences s(c);
+  hone::transformer::workspace<double> w(c, 24);
+  const auto slope = normals<double>((c.n_layers + 1) * 24 * c.d_model, 3, 0.1);
+  const auto tap = [&](hone::index_t layer) {
+    return hone::matrix_view<const double>(slope.data() + layer * 24 * c.d_model, 24, c.d_model);
+  };
+  const auto loss = [&](const std::vector<double>& p) {
+    model.forward(p, s.all(), w);
+    double sum = hone::loss::likelihood(w.logits(), s.targets).sum;
+    for (hone::index_t layer = 0; layer <= c.n_layers; ++layer)
+      for (hone::index_t t = 0; t < 24; ++t) sum += hone::dot(w.hidden(layer).row(t), tap(layer).row(t));
+    return sum;
+  };
+  loss(parameters);
+  std::vector<hone::transformer::tap_gradient<double>> taps;
+  for (hone::index_t layer = 0; layer <= c.n_layers; ++layer) taps.push_back({layer, tap(layer)});
+  std::vector<double> gradient(parameters.size(), 0.0);
+  model.backward(parameters, s.all(), w, w.logits(), taps, gradient);
+  return gradient_error(parameters, gradient, loss);
 }
 
 /// Logits and residual streams of one sequence, from the definition.

@@ -175,7 +175,8 @@ inline std::string format_config_json(const transformer::config& c) {
   invalid_argument_unless(qwen2 || c.qkv_bias == c.output_bias, function, "c",
                           "no family has a bias on the output alone, or with norms of heads on queries alone");
   invalid_argument_unless(c.window == 0 || qwen2 || c.qk_norm || (mistral && c.full_layers == 0), function, "c",
-                          mistral ? "Mistral's window is that of every layer" : "no family has biases like these, and a window");
+                          mistral ? "Mistral's window is that of every layer"
+                                  : "no family has biases like these, and a window");
   const std::string type = c.qk_norm ? "qwen3" : qwen2 ? "qwen2" : mistral ? "mistral" : "llama";
   std::string model = type + "ForCausalLM";
   model[0] = static_cast<char>(model[0] - 'a' + 'A');

@@ -44,21 +44,28 @@ struct gguf {
   /// The value of @p key if it is there and a whole number of any type that an int64 holds.
   [[nodiscard]] std::optional<std::int64_t> whole(std::string_view key) const {
     const gguf_value* value = find(key);
-    return value == nullptr ? std::nullopt : std::visit([](const auto& x) -> std::optional<std::int64_t> {
-      using T = std::remove_cvref_t<decltype(x)>;
-      if constexpr (std::is_integral_v<T> && !std::is_same_v<T, bool>)
-        if (std::in_range<std::int64_t>(x)) return static_cast<std::int64_t>(x);
-      return std::nullopt;
-    }, *value);
+    return value == nullptr ? std::nullopt
+                            : std::visit(
+                                  [](const auto& x) -> std::optional<std::int64_t> {
+                                    using T = std::remove_cvref_t<decltype(x)>;
+                                    if constexpr (std::is_integral_v<T> && !std::is_same_v<T, bool>)
+                                      if (std::in_range<std::int64_t>(x)) return static_cast<std::int64_t>(x);
+                                    return std::nullopt;
+                                  },
+                                  *value);
   }
   /// The value of @p key if it is there and a number of any type.
   [[nodiscard]] std::optional<double> real(std::string_view key) const {
     const gguf_value* value = find(key);
-    return value == nullptr ? std::nullopt : std::visit([](const auto& x) -> std::optional<double> {
-      using T = std::remove_cvref_t<decltype(x)>;
-      if constexpr (std::is_arithmetic_v<T> && !std::is_same_v<T, bool>) return static_cast<double>(x);
-      return std::nullopt;
-    }, *value);
+    return value == nullptr ? std::nullopt
+                            : std::visit(
+                                  [](const auto& x) -> std::optional<double> {
+                                    using T = std::remove_cvref_t<decltype(x)>;
+                                    if constexpr (std::is_arithmetic_v<T> && !std::is_same_v<T, bool>)
+                                      return static_cast<double>(x);
+                                    return std::nullopt;
+                                  },
+                                  *value);
   }
   /// The value of @p key if it is there and a text, or nullptr.
   [[nodiscard]] const std::string* text(std::string_view key) const {
@@ -73,23 +80,38 @@ struct gguf_type {
   std::uint32_t number;
   number_type type;
 };
-inline constexpr gguf_type gguf_types[] = {
-    {0, {"F32", number_kind::float32, 1, 32}},           {1, {"F16", number_kind::float16, 1, 16}},
-    {2, {"Q4_0", number_kind::listed_only, 32, 144}},    {3, {"Q4_1", number_kind::listed_only, 32, 160}},
-    {6, {"Q5_0", number_kind::listed_only, 32, 176}},    {7, {"Q5_1", number_kind::listed_only, 32, 192}},
-    {8, {"Q8_0", number_kind::q8_0, 32, 272}},           {9, {"Q8_1", number_kind::listed_only, 32, 288}},
-    {10, {"Q2_K", number_kind::listed_only, 256, 672}},  {11, {"Q3_K", number_kind::listed_only, 256, 880}},
-    {12, {"Q4_K", number_kind::listed_only, 256, 1152}}, {13, {"Q5_K", number_kind::listed_only, 256, 1408}},
-    {14, {"Q6_K", number_kind::listed_only, 256, 1680}}, {15, {"Q8_K", number_kind::listed_only, 256, 2336}},
-    {16, {"IQ2_XXS", number_kind::listed_only, 256, 528}}, {17, {"IQ2_XS", number_kind::listed_only, 256, 592}},
-    {18, {"IQ3_XXS", number_kind::listed_only, 256, 784}}, {19, {"IQ1_S", number_kind::listed_only, 256, 400}},
-    {20, {"IQ4_NL", number_kind::listed_only, 32, 144}}, {21, {"IQ3_S", number_kind::listed_only, 256, 880}},
-    {22, {"IQ2_S", number_kind::listed_only, 256, 656}}, {23, {"IQ4_XS", number_kind::listed_only, 256, 1088}},
-    {24, {"I8", number_kind::listed_only, 1, 8}},        {25, {"I16", number_kind::listed_only, 1, 16}},
-    {26, {"I32", number_kind::int32, 1, 32}},            {27, {"I64", number_kind::int64, 1, 64}},
-    {28, {"F64", number_kind::float64, 1, 64}},          {29, {"IQ1_M", number_kind::listed_only, 256, 448}},
-    {30, {"BF16", number_kind::bfloat16, 1, 16}},        {34, {"TQ1_0", number_kind::listed_only, 256, 432}},
-    {35, {"TQ2_0", number_kind::listed_only, 256, 528}}, {39, {"MXFP4", number_kind::listed_only, 32, 136}}};
+inline constexpr gguf_type gguf_types[] = {{0, {"F32", number_kind::float32, 1, 32}},
+                                           {1, {"F16", number_kind::float16, 1, 16}},
+                                           {2, {"Q4_0", number_kind::listed_only, 32, 144}},
+                                           {3, {"Q4_1", number_kind::listed_only, 32, 160}},
+                                           {6, {"Q5_0", number_kind::listed_only, 32, 176}},
+                                           {7, {"Q5_1", number_kind::listed_only, 32, 192}},
+                                           {8, {"Q8_0", number_kind::q8_0, 32, 272}},
+                                           {9, {"Q8_1", number_kind::listed_only, 32, 288}},
+                                           {10, {"Q2_K", number_kind::listed_only, 256, 672}},
+                                           {11, {"Q3_K", number_kind::listed_only, 256, 880}},
+                                           {12, {"Q4_K", number_kind::listed_only, 256, 1152}},
+                                           {13, {"Q5_K", number_kind::listed_only, 256, 1408}},
+                                           {14, {"Q6_K", number_kind::listed_only, 256, 1680}},
+                                           {15, {"Q8_K", number_kind::listed_only, 256, 2336}},
+                                           {16, {"IQ2_XXS", number_kind::listed_only, 256, 528}},
+                                           {17, {"IQ2_XS", number_kind::listed_only, 256, 592}},
+                                           {18, {"IQ3_XXS", number_kind::listed_only, 256, 784}},
+                                           {19, {"IQ1_S", number_kind::listed_only, 256, 400}},
+                                           {20, {"IQ4_NL", number_kind::listed_only, 32, 144}},
+                                           {21, {"IQ3_S", number_kind::listed_only, 256, 880}},
+                                           {22, {"IQ2_S", number_kind::listed_only, 256, 656}},
+                                           {23, {"IQ4_XS", number_kind::listed_only, 256, 1088}},
+                                           {24, {"I8", number_kind::listed_only, 1, 8}},
+                                           {25, {"I16", number_kind::listed_only, 1, 16}},
+                                           {26, {"I32", number_kind::int32, 1, 32}},
+                                           {27, {"I64", number_kind::int64, 1, 64}},
+                                           {28, {"F64", number_kind::float64, 1, 64}},
+                                           {29, {"IQ1_M", number_kind::listed_only, 256, 448}},
+                                           {30, {"BF16", number_kind::bfloat16, 1, 16}},
+                                           {34, {"TQ1_0", number_kind::listed_only, 256, 432}},
+                                           {35, {"TQ2_0", number_kind::listed_only, 256, 528}},
+                                           {39, {"MXFP4", number_kind::listed_only, 32, 136}}};
 
 /// Takes numbers and texts from the front of a file, never more than there is.
 class gguf_cursor {
@@ -139,7 +161,8 @@ template <class F>
 void with_gguf_type(std::size_t type, F&& f) {
   [&]<std::size_t... I>(std::index_sequence<I...>) {
     (void)((type == I && (f(std::integral_constant<std::size_t, I>()), true)) || ...);
-  }(std::make_index_sequence<std::variant_size_v<gguf_value>>());
+  }
+  (std::make_index_sequence<std::variant_size_v<gguf_value>>());
 }
 
 inline std::size_t take_gguf_type(gguf_cursor& in, const std::string& key, bool nested) {
@@ -224,7 +247,9 @@ inline gguf_entry take_gguf_tensor(gguf_cursor& in) {
 }
 
 /// @p n up to the next multiple of @p alignment, a power of two. @pre n < 2^63.
-inline std::uint64_t padded(std::uint64_t n, std::uint64_t alignment) { return (n + alignment - 1) / alignment * alignment; }
+inline std::uint64_t padded(std::uint64_t n, std::uint64_t alignment) {
+  return (n + alignment - 1) / alignment * alignment;
+}
 
 }  // namespace detail
 
@@ -239,7 +264,8 @@ inline gguf parse_gguf(std::span<const std::byte> bytes, const std::string& file
   gguf result;
   result.version = in.take<std::uint32_t>("its version");
   if (result.version != 0 && (result.version & 0xffff) == 0) in.fail(4, "a big-endian file is not read");
-  if (result.version < 2 || result.version > 3) in.fail(4, "version " + std::to_string(result.version) + " is not read");
+  if (result.version < 2 || result.version > 3)
+    in.fail(4, "version " + std::to_string(result.version) + " is not read");
   const std::size_t tensors = in.take_count<std::int64_t>("a number of tensors of", 25);
   const std::size_t pairs = in.take_count<std::int64_t>("a number of pairs of", 14);
 
@@ -270,7 +296,8 @@ inline gguf parse_gguf(std::span<const std::byte> bytes, const std::string& file
       in.fail(at, "tensor \"" + e.tensor.name + "\": " + reason);
     };
     if (e.tensor.offset != filled - start)
-      fail(e.offset_at, "offset " + std::to_string(e.tensor.offset) + ", " + std::to_string(filled - start) + " is next");
+      fail(e.offset_at,
+           "offset " + std::to_string(e.tensor.offset) + ", " + std::to_string(filled - start) + " is next");
     if (filled > bytes.size() || e.bytes > bytes.size() - filled)
       fail(e.offset_at, "its " + std::to_string(e.bytes) + " bytes end behind the file");
     e.tensor.offset = filled;

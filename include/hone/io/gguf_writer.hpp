@@ -25,21 +25,25 @@ void append_gguf(std::vector<std::byte>& out, const T& value) {
 
 inline void append_gguf_value(std::vector<std::byte>& out, const gguf_value& value) {
   append_little_endian(out, static_cast<std::int32_t>(value.index()));
-  std::visit([&](const auto& x) {
-    using T = std::remove_cvref_t<decltype(x)>;
-    if constexpr (!std::is_same_v<T, gguf_array>) {
-      append_gguf(out, x);
-    } else {
-      append_little_endian(out, static_cast<std::int32_t>(x.index()));
-      std::visit([&](const auto& elements) {
-        if constexpr (!std::is_same_v<std::remove_cvref_t<decltype(elements)>, std::monostate>) {
-          append_little_endian(out, std::uint64_t{elements.size()});
-          for (std::size_t i = 0; i < elements.size(); ++i)
-            append_gguf<typename std::remove_cvref_t<decltype(elements)>::value_type>(out, elements[i]);
+  std::visit(
+      [&](const auto& x) {
+        using T = std::remove_cvref_t<decltype(x)>;
+        if constexpr (!std::is_same_v<T, gguf_array>) {
+          append_gguf(out, x);
+        } else {
+          append_little_endian(out, static_cast<std::int32_t>(x.index()));
+          std::visit(
+              [&](const auto& elements) {
+                if constexpr (!std::is_same_v<std::remove_cvref_t<decltype(elements)>, std::monostate>) {
+                  append_little_endian(out, std::uint64_t{elements.size()});
+                  for (std::size_t i = 0; i < elements.size(); ++i)
+                    append_gguf<typename std::remove_cvref_t<decltype(elements)>::value_type>(out, elements[i]);
+                }
+              },
+              x);
         }
-      }, x);
-    }
-  }, value);
+      },
+      value);
 }
 
 /// Every text has at least one byte, none stands there twice, and none is longer than @p most.

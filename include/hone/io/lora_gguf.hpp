@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 /// Adapters of llama.cpp: a GGUF file of general.type "adapter", adapter.type "lora", general.architecture that of the
-/// model, adapter.lora.alpha (f32), and for each matrix its name with .lora_a [rank, inputs] and .lora_b [outputs, rank]:
+/// model, adapter.lora.alpha (f32), and for each matrix its name with .lora_a [rank, inputs], .lora_b [outputs, rank]:
 ///   y += alpha / rank B A x, and B A x where alpha is 0 or absent
 /// Rows of q and k are laid out as the architecture has them. [ggml-org/llama.cpp, src/llama-adapter.cpp,
 /// convert_lora_to_gguf.py]
@@ -58,8 +58,8 @@ inline stored_adapter lora_of(const gguf& file, const std::string& name, const t
 
 }  // namespace detail
 
-/// Reads an adapter for a model of configuration @p c, whose architecture llama.cpp calls @p architecture. Where RoPE is
-/// laid out otherwise in @p c, rows of B are moved.
+/// Reads an adapter for a model of configuration @p c, whose architecture llama.cpp calls @p architecture. Where RoPE
+/// is laid out otherwise in @p c, rows of B are moved.
 /// @throws std::system_error; std::invalid_argument as `gguf_rope_layout`; format_error as `read_gguf`, if the metadata
 ///         are not those of such an adapter, and naming the tensor, if it is called otherwise, of no linear map of the
 ///         model (an embedding, say), its other half is missing, or a shape does not fit. Tensors of norms are passed
@@ -72,8 +72,8 @@ inline stored_adapter read_lora_gguf(const std::filesystem::path& path, const tr
 /// Writes an adapter of a model of configuration @p c as llama.cpp reads it. The file has one alpha, the largest scale
 /// times rank of a site; the B of other sites are multiplied by theirs over it.
 /// @param stored float32, float16 or bfloat16.
-/// @throws std::invalid_argument, before anything is written, as `gguf_rope_layout`, and if a site is not a linear map of
-///         the model with its shape, or its numbers are not there; std::system_error.
+/// @throws std::invalid_argument, before anything is written, as `gguf_rope_layout`, and if a site is not a linear map
+///         of the model with its shape, or its numbers are not there; std::system_error.
 inline void write_lora_gguf(const std::filesystem::path& path, const transformer::config& c,
                             const lora::adapter<float>& adapter, std::string_view architecture = "llama",
                             format stored = format::float32) {

@@ -78,8 +78,9 @@ inline tokenizer read_model_tokenizer(const std::filesystem::path& path, index_t
   tokenizer t = [&] {
     if (std::filesystem::is_directory(path)) return read_tokenizer_json(path / "tokenizer.json");
     const mapped_file file(path);
-    if (!detail::is_gguf(file.bytes())) throw format_error(path.string(), {}, "a checkpoint of llama2.c has no tokenizer");
-    return tokenizer(parse_tokenizer_gguf(vocabulary_of(parse_gguf(file.bytes(), path.string()), path.string()), path.string()));
+    const std::string name = path.string();
+    if (!detail::is_gguf(file.bytes())) throw format_error(name, {}, "a checkpoint of llama2.c has no tokenizer");
+    return tokenizer(parse_tokenizer_gguf(vocabulary_of(parse_gguf(file.bytes(), name), name), name));
   }();
   if (t.vocab() > vocab)
     throw format_error(path.string(), {}, "a tokenizer of " + std::to_string(t.vocab()) + " tokens, the model has " +

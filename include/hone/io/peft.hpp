@@ -49,8 +49,7 @@ struct peft_config {
   }
 };
 
-/// Parses adapter_config.json; @p file is what errors call it. Fields that say how the adapter was trained are passed
-/// over.
+/// Parses adapter_config.json; @p file is what errors call it. Fields that only training needs are passed over.
 /// @throws format_error with the byte, if the text is not of that form; and naming the field, if it asks for what an
 ///         adapter of linear maps cannot be: another type than LORA, biases, DoRA, trained modules or tokens beside it,
 ///         matrices that are stored transposed, layers that repeat, initial values that changed the base model, a
@@ -67,7 +66,8 @@ inline peft_config parse_peft_config(std::string_view text, const std::string& f
     return found == root.end() || found->is_null() ? nullptr : &*found;
   };
   const auto quoted = [](std::string_view key) { return "\"" + std::string(key) + "\""; };
-  const auto positive = [&](const std::string& where, const std::string& name, const nlohmann::json& value, bool whole) {
+  const auto positive = [&](const std::string& where, const std::string& name, const nlohmann::json& value,
+                            bool whole) {
     const double number = value.is_number() ? value.template get<double>() : 0;
     if (!(number > 0 && number <= 1e9) || (whole && !value.is_number_unsigned()))
       fail(where, name + (whole ? " is not a positive whole number" : " is not a positive number"));
@@ -140,9 +140,9 @@ inline constexpr const char* peft_tensors_name = "adapter_model.safetensors";
 
 /// Reads a folder's adapter for a model of configuration @p c. Where its RoPE is interleaved, rows of B are moved.
 /// @throws std::system_error; format_error as `parse_peft_config`, `read_safetensors`, and naming the tensor, if it is
-///         none of the kind above, of no linear map of the model or one that target_modules leaves out, its other half is
-///         missing, or its shape is not the one that rank and model ask for. The copy of the base model's classifier that
-///         PEFT saves beside an adapter of it is passed over.
+///         none of the kind above, of no linear map of the model or one that target_modules leaves out, its other half
+///         is missing, or its shape is not the one that rank and model ask for. The copy of the base model's classifier
+///         that PEFT saves beside an adapter of it is passed over.
 inline stored_adapter read_peft(const std::filesystem::path& folder, const transformer::config& c) {
   constexpr std::uint64_t most = std::uint64_t{1} << 20;
   const std::filesystem::path config_path = folder / peft_config_name;
@@ -191,7 +191,8 @@ struct peft_options {
 /// adapter_config.json in @p folder, which is made where it is not there. Rank and alpha of the first site stand in
 /// the configuration, those of sites that differ in its patterns; alpha = scale * rank is rounded, so that a scale may
 /// come back with another last bit.
-/// @throws std::invalid_argument, before anything is written, if a site is not a linear map of the model with its shape,
+/// @throws std::invalid_argument, before anything is written, if a site is not a linear map of the model with its
+/// shape,
 ///         its numbers are not there, or base_model is not UTF-8; std::system_error.
 inline void write_peft(const std::filesystem::path& folder, const transformer::config& c,
                        const lora::adapter<float>& adapter, const peft_options& options = {}) {
@@ -217,8 +218,10 @@ inline void write_peft(const std::filesystem::path& folder, const transformer::c
     modules[module.substr(module.rfind('.') + 1)].push_back(module);
     if (s.rank != first.rank) ranks[pattern] = s.rank;
     if (alpha_of(s) != alpha_of(first)) alphas[pattern] = number(alpha_of(s));
-    tensors.push_back({"base_model.model." + module + ".lora_A.weight", {s.rank, s.inputs}, numbers.a(i), options.stored});
-    tensors.push_back({"base_model.model." + module + ".lora_B.weight", {s.outputs, s.rank}, numbers.b(i), options.stored});
+    tensors.push_back(
+        {"base_model.model." + module + ".lora_A.weight", {s.rank, s.inputs}, numbers.a(i), options.stored});
+    tensors.push_back(
+        {"base_model.model." + module + ".lora_B.weight", {s.outputs, s.rank}, numbers.b(i), options.stored});
   }
   std::vector<std::string> targets;
   for (const auto& [end, names] : modules)  // PEFT adapts every module of such an end: so only where that is meant

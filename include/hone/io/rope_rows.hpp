@@ -16,16 +16,15 @@ template <class T>
 void copy_rope_rows(matrix_view<const T> in, matrix_view<T> out, index_t head_size, transformer::rope_layout from,
                     transformer::rope_layout to) {
   const char* function = "hone::io::copy_rope_rows";
-  invalid_argument_unless(in.rows() == out.rows() && in.cols() == out.cols(), function, "out", "is %td x %td, in %td x %td",
-                          out.rows(), out.cols(), in.rows(), in.cols());
+  invalid_argument_unless(in.rows() == out.rows() && in.cols() == out.cols(), function, "out",
+                          "is %td x %td, in %td x %td", out.rows(), out.cols(), in.rows(), in.cols());
   invalid_argument_unless(head_size > 0 && head_size % 2 == 0 && in.rows() % head_size == 0, function, "head_size",
                           "%td is odd or does not divide %td", head_size, in.rows());
   const index_t half = head_size / 2;
   for (index_t row = 0; row < in.rows(); ++row) {
     const index_t r = row % head_size;
     index_t target = r;
-    if (from != to)
-      target = from == transformer::rope_layout::half ? 2 * (r % half) + r / half : r / 2 + r % 2 * half;
+    if (from != to) target = from == transformer::rope_layout::half ? 2 * (r % half) + r / half : r / 2 + r % 2 * half;
     for (index_t col = 0; col < in.cols(); ++col) out(row - r + target, col) = in(row, col);
   }
 }

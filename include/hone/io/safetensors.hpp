@@ -21,18 +21,28 @@ namespace detail {
 inline constexpr std::uint64_t safetensors_header_limit = 100'000'000;
 
 /// In the order of the format's own list, which is that of alignment.
-inline constexpr number_type safetensors_types[] = {
-    {"BOOL", number_kind::listed_only, 1, 8},        {"F4", number_kind::listed_only, 1, 4},
-    {"F6_E2M3", number_kind::listed_only, 1, 6},     {"F6_E3M2", number_kind::listed_only, 1, 6},
-    {"U8", number_kind::uint8, 1, 8},                {"I8", number_kind::listed_only, 1, 8},
-    {"F8_E5M2", number_kind::listed_only, 1, 8},     {"F8_E4M3", number_kind::listed_only, 1, 8},
-    {"F8_E8M0", number_kind::listed_only, 1, 8},     {"F8_E4M3FNUZ", number_kind::listed_only, 1, 8},
-    {"F8_E5M2FNUZ", number_kind::listed_only, 1, 8}, {"I16", number_kind::listed_only, 1, 16},
-    {"U16", number_kind::listed_only, 1, 16},        {"F16", number_kind::float16, 1, 16},
-    {"BF16", number_kind::bfloat16, 1, 16},          {"I32", number_kind::int32, 1, 32},
-    {"U32", number_kind::listed_only, 1, 32},        {"F32", number_kind::float32, 1, 32},
-    {"C64", number_kind::listed_only, 1, 64},        {"F64", number_kind::float64, 1, 64},
-    {"I64", number_kind::int64, 1, 64},              {"U64", number_kind::listed_only, 1, 64}};
+inline constexpr number_type safetensors_types[] = {{"BOOL", number_kind::listed_only, 1, 8},
+                                                    {"F4", number_kind::listed_only, 1, 4},
+                                                    {"F6_E2M3", number_kind::listed_only, 1, 6},
+                                                    {"F6_E3M2", number_kind::listed_only, 1, 6},
+                                                    {"U8", number_kind::uint8, 1, 8},
+                                                    {"I8", number_kind::listed_only, 1, 8},
+                                                    {"F8_E5M2", number_kind::listed_only, 1, 8},
+                                                    {"F8_E4M3", number_kind::listed_only, 1, 8},
+                                                    {"F8_E8M0", number_kind::listed_only, 1, 8},
+                                                    {"F8_E4M3FNUZ", number_kind::listed_only, 1, 8},
+                                                    {"F8_E5M2FNUZ", number_kind::listed_only, 1, 8},
+                                                    {"I16", number_kind::listed_only, 1, 16},
+                                                    {"U16", number_kind::listed_only, 1, 16},
+                                                    {"F16", number_kind::float16, 1, 16},
+                                                    {"BF16", number_kind::bfloat16, 1, 16},
+                                                    {"I32", number_kind::int32, 1, 32},
+                                                    {"U32", number_kind::listed_only, 1, 32},
+                                                    {"F32", number_kind::float32, 1, 32},
+                                                    {"C64", number_kind::listed_only, 1, 64},
+                                                    {"F64", number_kind::float64, 1, 64},
+                                                    {"I64", number_kind::int64, 1, 64},
+                                                    {"U64", number_kind::listed_only, 1, 64}};
 
 /// Takes the header's tokens.
 class safetensors_header {
@@ -57,10 +67,14 @@ class safetensors_header {
 
   void operator()(const json_event& e) {
     switch (e.depth) {
-      case 0: return;  // the object, which its first byte shows it to be
-      case 1: return in_header(e);
-      case 2: return in_metadata_ ? in_metadata(e) : in_entry(e);
-      default: return in_numbers(e);
+      case 0:
+        return;  // the object, which its first byte shows it to be
+      case 1:
+        return in_header(e);
+      case 2:
+        return in_metadata_ ? in_metadata(e) : in_entry(e);
+      default:
+        return in_numbers(e);
     }
   }
 
@@ -109,7 +123,8 @@ class safetensors_header {
   void in_numbers(const json_event& e) {
     entry& now = entries.back();
     if (e.is != kind::whole)
-      fail(e.at, "tensor \"" + now.tensor.name + "\": \"" + fields[field_] + "\" holds something other than whole numbers");
+      fail(e.at,
+           "tensor \"" + now.tensor.name + "\": \"" + fields[field_] + "\" holds something other than whole numbers");
     (field_ == 1 ? now.shape : now.offsets).push_back(e.whole);
   }
 
@@ -148,24 +163,24 @@ inline safetensors parse_safetensors(std::span<const std::byte> bytes, const std
       if (!detail::multiply(bits, n)) header.fail(e, "the product of its shape overflows");
     if (!detail::multiply(bits, e.tensor.type->bits)) header.fail(e, "its size in bits overflows");
     const std::uint64_t begin = e.offsets[0], end = e.offsets[1];
-    if (begin > end) header.fail(e, "its data begin at " + std::to_string(begin) + " and end at " + std::to_string(end));
+    if (begin > end)
+      header.fail(e, "its data begin at " + std::to_string(begin) + " and end at " + std::to_string(end));
     if (end > data.size())
-      header.fail(e, "its data end at " + std::to_string(end) + ", those of the file at " + std::to_string(data.size()));
+      header.fail(e,
+                  "its data end at " + std::to_string(end) + ", those of the file at " + std::to_string(data.size()));
     if (bits % 8 != 0 || bits / 8 != end - begin)
       header.fail(e, "its data have " + count(end - begin) + ", its shape asks for " +
                          (bits % 8 != 0 ? std::to_string(bits) + " bits" : std::to_string(bits / 8)));
   }
-  std::sort(entries.begin(), entries.end(), [](const auto& x, const auto& y) {
-    return x.offsets != y.offsets ? x.offsets < y.offsets : x.at < y.at;
-  });
+  std::sort(entries.begin(), entries.end(),
+            [](const auto& x, const auto& y) { return x.offsets != y.offsets ? x.offsets < y.offsets : x.at < y.at; });
   std::uint64_t filled = 0;
   for (const auto& e : entries) {
     if (e.offsets[0] < filled) header.fail(e, "its data overlap those before");
     if (e.offsets[0] > filled) header.fail(e, "a hole of " + count(e.offsets[0] - filled) + " before its data");
     filled = e.offsets[1];
   }
-  if (filled != data.size())
-    header.fail(8 + length + filled, count(data.size() - filled) + " behind the last tensor");
+  if (filled != data.size()) header.fail(8 + length + filled, count(data.size() - filled) + " behind the last tensor");
 
   std::sort(entries.begin(), entries.end(), [](const auto& x, const auto& y) {
     return x.tensor.name != y.tensor.name ? x.tensor.name < y.tensor.name : x.at < y.at;
@@ -177,8 +192,8 @@ inline safetensors parse_safetensors(std::span<const std::byte> bytes, const std
   for (auto& e : entries) {
     if (!result.tensors.empty() && result.tensors.back().name == e.tensor.name) header.fail(e, "stands there twice");
     e.tensor.shape.assign(e.shape.begin(), e.shape.end());
-    e.tensor.bytes = data.subspan(static_cast<std::size_t>(e.offsets[0]),
-                                  static_cast<std::size_t>(e.offsets[1] - e.offsets[0]));
+    e.tensor.bytes =
+        data.subspan(static_cast<std::size_t>(e.offsets[0]), static_cast<std::size_t>(e.offsets[1] - e.offsets[0]));
     e.tensor.offset = 8 + length + e.offsets[0];
     e.tensor.file = name;
     result.tensors.push_back(std::move(e.tensor));
@@ -208,10 +223,10 @@ inline std::string json_string(const std::string& text, const char* function) {
 
 }  // namespace detail
 
-/// Writes @p tensors, float32 before bfloat16 before float16 and then by name, as the format's own writer does; the file
-/// appears whole or not at all.
-/// @throws std::invalid_argument, before anything is written, if a name comes twice, is "__metadata__", or a text is not
-///         UTF-8, a shape is not filled, or the header grows too long; std::system_error.
+/// Writes @p tensors, float32 before bfloat16 before float16 and then by name, as the format's own writer does; the
+/// file appears whole or not at all.
+/// @throws std::invalid_argument, before anything is written, if a name comes twice, is "__metadata__", or a text is
+///         not UTF-8, a shape is not filled, or the header grows too long; std::system_error.
 /// @note Besides the header, holds 64 KiB.
 inline void write_safetensors(const std::filesystem::path& path, std::span<const tensor_source> tensors,
                               const std::map<std::string, std::string>& metadata = {}) {

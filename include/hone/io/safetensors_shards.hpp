@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 /// Models in several safetensors files, and the index that says which tensor is where:
-///   {"metadata": {"total_size": BYTES}, "weight_map": {NAME: FILE, …}}      [Hugging Face, model.safetensors.index.json]
+///   {"metadata": {"total_size": BYTES}, "weight_map": {NAME: FILE, …}}   [Hugging Face, model.safetensors.index.json]
 #pragma once
 #include "hone/io/safetensors.hpp"
 
@@ -15,7 +15,7 @@ struct safetensors_index {
     std::string file;  ///< relative to the index, inside its folder
     std::uint64_t at;  ///< of the tensor's name in the index
   };
-  std::vector<place> places;  ///< sorted by tensor
+  std::vector<place> places;                ///< sorted by tensor
   std::optional<std::uint64_t> total_size;  ///< bytes of all tensors
   std::uint64_t total_size_at = 0;
 };
@@ -123,8 +123,7 @@ inline safetensors read_safetensors_index(const std::filesystem::path& path) {
     if (result.files.empty()) result.metadata = std::move(shard.metadata);
     result.files.push_back(std::move(shard.files.front()));
   }
-  std::sort(result.tensors.begin(), result.tensors.end(),
-            [](const auto& x, const auto& y) { return x.name < y.name; });
+  std::sort(result.tensors.begin(), result.tensors.end(), [](const auto& x, const auto& y) { return x.name < y.name; });
   for (std::size_t i = 0; i < index.places.size(); ++i) {
     const auto& place = index.places[i];
     if (i == result.tensors.size() || result.tensors[i].name != place.tensor)

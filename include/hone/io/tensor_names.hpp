@@ -67,9 +67,7 @@ inline std::string from_hugging_face_name(std::string_view name) {
   return detail::to_own(name, &detail::tensor_name::hugging_face, "model.layers.");
 }
 /// "blk.3.attn_q" of "wq.3"; empty for a name that no table has.
-inline std::string gguf_name(std::string_view own) {
-  return detail::from_own(own, &detail::tensor_name::gguf, "blk.");
-}
+inline std::string gguf_name(std::string_view own) { return detail::from_own(own, &detail::tensor_name::gguf, "blk."); }
 /// "wq.3" of "blk.3.attn_q"; empty for a name that no table has.
 inline std::string from_gguf_name(std::string_view name) {
   return detail::to_own(name, &detail::tensor_name::gguf, "blk.");

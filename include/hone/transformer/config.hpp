@@ -129,7 +129,8 @@ struct tensor {
 inline std::vector<tensor> tensor_table(const config& c) {
   validate(c);
   const auto f = [](index_t x) { return static_cast<double>(x); };  // products of sizes overflow an index
-  const double numbers = f(c.d_model) * (2 * f(c.vocab) + f(c.n_layers) * (2 * f(c.q_width() + c.kv_width()) + 3 * f(c.d_ff)));
+  const double a_layer = 2 * f(c.q_width() + c.kv_width()) + 3 * f(c.d_ff);
+  const double numbers = f(c.d_model) * (2 * f(c.vocab) + f(c.n_layers) * a_layer);
   invalid_argument_unless(numbers < 1e18, "hone::transformer::tensor_table", "c", "has about %g parameters", numbers);
   std::vector<tensor> table;
   index_t offset = 0;

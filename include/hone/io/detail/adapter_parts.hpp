@@ -40,7 +40,7 @@ inline std::string shape_of(const stored_tensor& t) {
 }
 
 /// The adapter of the pairs, by their own names, whose rows of q and k are laid out as @p stored.
-/// @throws format_error if half of a pair is missing, a matrix is not one that the model adapts, or a shape does not fit.
+/// @throws format_error if half of a pair is missing, a matrix is not one that the model adapts, or a shape is wrong.
 inline stored_adapter assemble(const transformer::config& c, const std::map<std::string, adapter_pair>& pairs,
                                transformer::rope_layout stored) {
   stored_adapter result;
@@ -88,8 +88,8 @@ inline stored_adapter assemble(const transformer::config& c, const std::map<std:
 /// The numbers of an adapter as a file wants them: B's rows of q and k laid out as @p stored.
 class disassembled {
  public:
-  /// @throws std::invalid_argument, naming the site, if it is not a matrix of the model, comes twice, or its numbers are
-  ///         not there.
+  /// @throws std::invalid_argument, naming the site, if it is not a matrix of the model, comes twice, or its numbers
+  ///         are not there.
   disassembled(const transformer::config& c, const lora::adapter<float>& adapter, transformer::rope_layout stored,
                const char* function)
       : adapter_(adapter) {
