@@ -59,13 +59,6 @@ class added_token_matcher {
     if (done < text.size()) part(text.substr(done), nullptr, done);
   }
 
-  /// The token whose content is @p content, or null.
-  [[nodiscard]] const added_token* find(std::string_view content) const {
-    const auto found = std::lower_bound(tokens_.begin(), tokens_.end(), content,
-                                        [](const added_token& t, std::string_view text) { return t.content < text; });
-    return found != tokens_.end() && found->content == content ? &*found : nullptr;
-  }
-
  private:
   /// Narrows the sorted tokens to those that begin as the text does, a byte at a time.
   [[nodiscard]] const added_token* longest_at(std::string_view text, std::size_t at) const {

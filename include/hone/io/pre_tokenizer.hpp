@@ -148,7 +148,7 @@ void split_words(std::string_view text, std::span<const split_rule> rules, bool 
   const auto rest = rules.subspan(1);
   if (rule.is == split_rule::kind::prefix_space) {
     if (text.front() == ' ') return split_words(text, rest, begins, word);
-    return split_words(' ' + std::string(text), rest, begins, word);
+    return split_words(std::string(1, ' ').append(text), rest, begins, word);
   }
   if (rule.is == split_rule::kind::metaspace) {
     std::string marked = detail::replaced(text, " ", rule.mark);

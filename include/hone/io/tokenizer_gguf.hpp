@@ -22,7 +22,7 @@ struct gguf_vocabulary {
   std::optional<bool> add_bos_token = {}, add_eos_token = {}, add_space_prefix = {};
 };
 
-/// The parts of the tokenizer of @p v. Control tokens are special; they and user-defined ones are found in texts. Where
+/// The parts of the tokenizer of @p v. Control and unknown tokens are special; they and user-defined ones are found in texts. Where
 /// add_bos_token is not there, "llama" and Llama 3 begin with the begin of text. Qwen2 normalizes to form C, as the models
 /// were trained, which llama.cpp does not.
 /// @throws format_error, with the key, at byte 0 of @p file, if the model or `pre` is not known, lists differ in length, an
@@ -47,8 +47,8 @@ inline tokenizer_parts parse_tokenizer_gguf(const gguf_vocabulary& v, const std:
     if (type < normal || type > byte) fail("token_type", "token " + std::to_string(id) + " has type " + std::to_string(type));
     parts.pieces.push_back({text, type == normal});
     if (type == normal) ids.try_emplace(text, id);
-    if (type == control || type == user_defined)
-      parts.added.push_back({.content = text, .id = id, .special = type == control});
+    if (type == unknown || type == control || type == user_defined)
+      parts.added.push_back({.content = text, .id = id, .special = type != user_defined});
   }
   const auto checked = [&](const char* key, std::optional<token_id> id) {
     if (id && (*id < 0 || *id >= count)) fail(key, std::to_string(*id) + " is no token");
