@@ -5,7 +5,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . cmake/install_packages.sh
-install_packages g++ cmake ninja-build libeigen3-dev libbenchmark-dev
+install_packages g++ cmake ninja-build libeigen3-dev libbenchmark-dev nlohmann-json3-dev
 build=${BUILD_DIR:-build-bench}
 cmake --preset bench -B "$build" >/dev/null
 cmake --build "$build" >/dev/null

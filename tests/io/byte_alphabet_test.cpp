@@ -30,3 +30,11 @@ TEST_CASE("every byte comes back from its letter, and nothing else is one") {
   for (const char* other : {" ", "\n", "\xc5\x84", "\xe2\x96\x81", "\xff", "a\x80", "\xc2\xad"})
     CHECK_FALSE(bytes_of_alphabet(other));
 }
+
+TEST_CASE("byte tokens are named by two upper-case hexadecimal digits") {
+  CHECK(byte_of_piece("<0x00>") == 0);
+  CHECK(byte_of_piece("<0x0A>") == 10);
+  CHECK(byte_of_piece("<0xFF>") == 255);
+  for (const char* other : {"", "<0x>", "<0x0>", "<0x0a>", "<0xG0>", "<0x000>", "0x00", "<0x00) ", "<1x00>"})
+    CHECK(byte_of_piece(other) == -1);
+}

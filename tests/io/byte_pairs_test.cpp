@@ -52,8 +52,8 @@ TEST_CASE("merging equals its definition on random rules, with one memory for al
     rules merges;  // pairs of anything made before, so that later merges feed on earlier ones and against their order
     for (std::uint64_t i = 0; i < 20; ++i) {
       const token_id left = pick(3 * i, 3 + static_cast<token_id>(i)), right = pick(3 * i + 1, 3);
-      const bool known = std::any_of(merges.begin(), merges.end(),
-                                     [&](const auto& m) { return m.left == left && m.right == right; });
+      const bool known =
+          std::any_of(merges.begin(), merges.end(), [&](const auto& m) { return m.left == left && m.right == right; });
       if (!known) merges.push_back({left, right, 3 + static_cast<token_id>(i)});
     }
     std::reverse(merges.begin(), merges.begin() + static_cast<std::ptrdiff_t>(merges.size() / 2));

@@ -20,8 +20,8 @@ words split(std::string_view text, const std::vector<split_rule>& rules, bool be
 }
 words split(std::string_view text, kind rule) { return split(text, std::vector<split_rule>{{rule}}); }
 
-/// A part of a regular expression: @p least to @p most characters that @p is accepts, or, with `most` 0, a look ahead at
-/// one that it does not.
+/// A part of a regular expression: @p least to @p most characters that @p is accepts, or, with `most` 0, a look ahead
+/// at one that it does not.
 struct atom {
   std::function<bool(const character&)> is;
   std::size_t least, most;
@@ -84,7 +84,8 @@ void add_contractions(pattern& p, bool any_case) {
 }
 
 void add_spaces(pattern& p) {
-  p.push_back({{in(unicode::space), 1, many}, {[](const character& c) { return (c.classes & unicode::space) == 0; }, 0, 0}});
+  p.push_back(
+      {{in(unicode::space), 1, many}, {[](const character& c) { return (c.classes & unicode::space) == 0; }, 0, 0}});
   p.push_back({{in(unicode::space), 1, many}});
 }
 
@@ -101,8 +102,9 @@ pattern gpt2() {
 pattern llama3(std::size_t digits) {
   pattern p;
   add_contractions(p, true);
-  p.push_back({{[](const character& c) { return !newline(c) && (c.classes & (unicode::letter | unicode::number)) == 0; }, 0, 1},
-               {in(unicode::letter), 1, many}});
+  p.push_back(
+      {{[](const character& c) { return !newline(c) && (c.classes & (unicode::letter | unicode::number)) == 0; }, 0, 1},
+       {in(unicode::letter), 1, many}});
   p.push_back({{in(unicode::number), 1, digits}});
   p.push_back({{one_of(U" "), 0, 1}, {other, 1, many}, {newline, 0, many}});
   p.push_back({{in(unicode::space), 0, many}, {newline, 1, many}});
@@ -135,9 +137,42 @@ TEST_CASE("the words of Llama 3 and Qwen2") {
 
 TEST_CASE("the scanners are their regular expressions, on random texts") {
   const hone::philox random{11};
-  const std::vector<std::string> pool = {" ", " ", " ", "\n", "\r", "\t", "'", "'", "s", "S", "t", "l", "L", "r", "e", "v", "m", "d", "D",
-                                         "1", "2", "\xc2\xbd", "\xd9\xa3", ",", "!", "_", "\xc2\xa0", "\xe3\x80\x80", "\xc5\xbf",
-                                         "\xc3\xa9", "\xcc\x81", "\xe4\xb8\xad", "\xf0\x9f\x98\x80", "\xff", "\xe2\x82", std::string(1, '\0')};
+  const std::vector<std::string> pool = {" ",
+                                         " ",
+                                         " ",
+                                         "\n",
+                                         "\r",
+                                         "\t",
+                                         "'",
+                                         "'",
+                                         "s",
+                                         "S",
+                                         "t",
+                                         "l",
+                                         "L",
+                                         "r",
+                                         "e",
+                                         "v",
+                                         "m",
+                                         "d",
+                                         "D",
+                                         "1",
+                                         "2",
+                                         "\xc2\xbd",
+                                         "\xd9\xa3",
+                                         ",",
+                                         "!",
+                                         "_",
+                                         "\xc2\xa0",
+                                         "\xe3\x80\x80",
+                                         "\xc5\xbf",
+                                         "\xc3\xa9",
+                                         "\xcc\x81",
+                                         "\xe4\xb8\xad",
+                                         "\xf0\x9f\x98\x80",
+                                         "\xff",
+                                         "\xe2\x82",
+                                         std::string(1, '\0')};
   const pattern patterns[] = {gpt2(), llama3(3), llama3(1)};
   const kind kinds[] = {kind::gpt2, kind::llama3, kind::qwen2};
   for (std::uint64_t i = 0; i < 3000; ++i) {
@@ -149,8 +184,14 @@ TEST_CASE("the scanners are their regular expressions, on random texts") {
 }
 
 TEST_CASE("digits apart, one by one or run by run, and what follows cuts each piece") {
-  CHECK(split("a12b \xc2\xb2" "3", kind::digits) == words{"a", "1", "2", "b ", "\xc2\xb2", "3"});
-  CHECK(split("a12b \xc2\xb2" "3", kind::digit_runs) == words{"a", "12", "b ", "\xc2\xb2" "3"});
+  CHECK(split("a12b \xc2\xb2"
+              "3",
+              kind::digits) == words{"a", "1", "2", "b ", "\xc2\xb2", "3"});
+  CHECK(split("a12b \xc2\xb2"
+              "3",
+              kind::digit_runs) == words{"a", "12", "b ",
+                                         "\xc2\xb2"
+                                         "3"});
   CHECK(split("no digit", kind::digits) == words{"no digit"});
   CHECK(split("at 12  x", {{kind::digits}, {kind::gpt2}}) == words{"at", " ", "1", "2", " ", " x"});
 }
@@ -180,7 +221,8 @@ TEST_CASE("a megabyte of one character, or of spaces, is split in one pass") {
   for (const char c : {'a', ' ', '1', '!', '\n', '\''})
     for (const kind rule : {kind::gpt2, kind::llama3, kind::qwen2, kind::digits}) {
       std::size_t total = 0;
-      split_words(std::string(1 << 20, c), std::vector<split_rule>{{rule}}, true, [&](std::string_view w) { total += w.size(); });
+      split_words(std::string(1 << 20, c), std::vector<split_rule>{{rule}}, true,
+                  [&](std::string_view w) { total += w.size(); });
       CHECK(total == 1 << 20);
     }
 }

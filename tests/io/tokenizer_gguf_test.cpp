@@ -33,7 +33,8 @@ gguf_vocabulary converted(const std::string& family, const std::string& model, c
   v.scores.assign(model == "llama" ? v.tokens.size() : 0, -1e9f);
   float score = 0;
   for (const auto& merge : file["model"]["merges"]) {
-    const std::string pair = merge.is_string() ? merge.get<std::string>() : merge[0].get<std::string>() + " " + merge[1].get<std::string>();
+    const std::string pair =
+        merge.is_string() ? merge.get<std::string>() : merge[0].get<std::string>() + " " + merge[1].get<std::string>();
     v.merges.push_back(pair);
     std::string joined = pair;
     joined.erase(joined.find(' '), 1);
@@ -104,8 +105,10 @@ TEST_CASE("GGUF metadata that do not fit together are refused with their key") {
     change(v);
     return reason_of(v);
   };
-  CHECK(changed(letters, [](auto& v) { v.model = "bert"; }) == "tokenizer.ggml.model: \"bert\" is neither gpt2 nor llama");
-  CHECK(changed(letters, [](auto& v) { v.pre = "deepseek-llm"; }) == "tokenizer.ggml.pre: \"deepseek-llm\" is not known");
+  CHECK(changed(letters, [](auto& v) { v.model = "bert"; }) ==
+        "tokenizer.ggml.model: \"bert\" is neither gpt2 nor llama");
+  CHECK(changed(letters, [](auto& v) { v.pre = "deepseek-llm"; }) ==
+        "tokenizer.ggml.pre: \"deepseek-llm\" is not known");
   CHECK(changed(letters, [](auto& v) { v.tokens.clear(); }) == "tokenizer.ggml.tokens: no token");
   CHECK(changed(letters, [](auto& v) { v.token_type = {1}; }) == "tokenizer.ggml.token_type: not one a token");
   CHECK(changed(letters, [](auto& v) { v.token_type = {1, 1, 7}; }) == "tokenizer.ggml.token_type: token 2 has type 7");

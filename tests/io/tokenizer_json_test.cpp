@@ -49,7 +49,9 @@ std::string reason_of(const std::string& text) {
   CHECK(error->where().at <= text.size());
   return error->reason();
 }
-std::string reason_with(const std::string& pointer, json value) { return reason_of(with(small(), pointer, std::move(value)).dump()); }
+std::string reason_with(const std::string& pointer, json value) {
+  return reason_of(with(small(), pointer, std::move(value)).dump());
+}
 
 using ids = std::vector<token_id>;
 
@@ -65,7 +67,8 @@ TEST_CASE("the ids and texts of every family are those of Hugging Face's tokeniz
     REQUIRE(expected["ids"].size() == lines.size());
     const auto otherwise = [&](const char* key, std::size_t i, const auto& usual) {
       const json& others = expected[key];
-      return others.contains(std::to_string(i)) ? others[std::to_string(i)].get<std::decay_t<decltype(usual)>>() : usual;
+      return others.contains(std::to_string(i)) ? others[std::to_string(i)].get<std::decay_t<decltype(usual)>>()
+                                                : usual;
     };
     for (std::size_t i = 0; i < lines.size(); ++i) {
       INFO("line " << i + 1);
@@ -138,9 +141,11 @@ TEST_CASE("prefix and suffix of one and of several templates") {
   CHECK(one.eos() == 2);
   const json two = {{"type", "Sequence"}, {"processors", {around("x", "y"), around("y", "x")}}};
   CHECK(of(with(small(), "/post_processor", two)).encode("b") == ids{1, 2, 0, 1, 1, 2, 0});
-  for (const auto& [pointer, value] : std::vector<std::pair<std::string, json>>{
-           {"/single", json::array()}, {"/single/0/SpecialToken/id", "z"}, {"/single/1/Sequence/id", "B"},
-           {"/special_tokens/x/ids/0", 4}, {"/single/0", 1}})
+  for (const auto& [pointer, value] : std::vector<std::pair<std::string, json>>{{"/single", json::array()},
+                                                                                {"/single/0/SpecialToken/id", "z"},
+                                                                                {"/single/1/Sequence/id", "B"},
+                                                                                {"/special_tokens/x/ids/0", 4},
+                                                                                {"/single/0", 1}})
     CHECK_FALSE(reason_with("/post_processor", with(around("x", "y"), pointer, value)).empty());
 }
 
@@ -244,26 +249,38 @@ TEST_CASE("what is not read is refused by its name") {
            {"/model/continuing_subword_prefix", "##", "model/continuing_subword_prefix"},
            {"/model/unk_token", "<unk>", "\"<unk>\" is not in model/vocab"},
            {"/normalizer", {{"type", "Lowercase"}}, "the normalizer Lowercase"},
-           {"/normalizer", {{"type", "Sequence"}, {"normalizers", {{{"type", "NFKC"}}}}}, "normalizers/0: the normalizer NFKC"},
+           {"/normalizer",
+            {{"type", "Sequence"}, {"normalizers", {{{"type", "NFKC"}}}}},
+            "normalizers/0: the normalizer NFKC"},
            {"/normalizer", {{"type", "Replace"}, {"pattern", {{"Regex", "a"}}}, {"content", ""}}, "not a String"},
            {"/normalizer", {{"type", "Replace"}, {"pattern", {{"String", ""}}}, {"content", ""}}, "pattern: empty"},
            {"/normalizer", {{"typ", "NFC"}}, "normalizer/type: missing"},
            {"/pre_tokenizer", {{"type", "Whitespace"}}, "the pre-tokenizer Whitespace"},
-           {"/pre_tokenizer", {{"type", "Split"}, {"pattern", {{"Regex", "\\d+"}}}, {"behavior", "Isolated"}, {"invert", false}},
+           {"/pre_tokenizer",
+            {{"type", "Split"}, {"pattern", {{"Regex", "\\d+"}}}, {"behavior", "Isolated"}, {"invert", false}},
             "the regular expression \\d+ is not known"},
-           {"/pre_tokenizer", {{"type", "Split"}, {"pattern", {{"String", " "}}}, {"behavior", "Isolated"}, {"invert", false}},
+           {"/pre_tokenizer",
+            {{"type", "Split"}, {"pattern", {{"String", " "}}}, {"behavior", "Isolated"}, {"invert", false}},
             "not a Regex"},
-           {"/pre_tokenizer", {{"type", "Split"}, {"pattern", {{"Regex", "a"}}}, {"behavior", "Removed"}, {"invert", false}},
+           {"/pre_tokenizer",
+            {{"type", "Split"}, {"pattern", {{"Regex", "a"}}}, {"behavior", "Removed"}, {"invert", false}},
             "Split with Removed"},
-           {"/pre_tokenizer", {{"type", "Metaspace"}, {"replacement", "_"}, {"prepend_scheme", "last"}}, "\"last\" is neither"},
+           {"/pre_tokenizer",
+            {{"type", "Metaspace"}, {"replacement", "_"}, {"prepend_scheme", "last"}},
+            "\"last\" is neither"},
            {"/pre_tokenizer", {{"type", "Metaspace"}, {"replacement", ""}}, "replacement: empty"},
-           {"/pre_tokenizer", {{"type", "Sequence"}, {"pretokenizers", {{{"type", "ByteLevel"}}, {{"type", "Digits"}}}}},
+           {"/pre_tokenizer",
+            {{"type", "Sequence"}, {"pretokenizers", {{{"type", "ByteLevel"}}, {{"type", "Digits"}}}}},
             "Digits behind ByteLevel"},
            {"/post_processor", {{"type", "BertProcessing"}}, "the post-processor BertProcessing"},
            {"/decoder", {{"type", "WordPiece"}}, "the decoder WordPiece"},
-           {"/decoder", {{"type", "Sequence"}, {"decoders", {{{"type", "Fuse"}}, {{"type", "ByteFallback"}}}}}, "ByteFallback"},
+           {"/decoder",
+            {{"type", "Sequence"}, {"decoders", {{{"type", "Fuse"}}, {{"type", "ByteFallback"}}}}},
+            "ByteFallback"},
            {"/decoder", {{"type", "Strip"}, {"content", " "}, {"start", 1}, {"stop", 0}}, "Strip"},
-           {"/decoder", {{"type", "Sequence"}, {"decoders", {{{"type", "Fuse"}}, {{"type", "Strip"}, {"content", " "}, {"start", 1}, {"stop", 1}}}}},
+           {"/decoder",
+            {{"type", "Sequence"},
+             {"decoders", {{{"type", "Fuse"}}, {{"type", "Strip"}, {"content", " "}, {"start", 1}, {"stop", 1}}}}},
             "stop: must be 0"}}) {
     INFO(pointer);
     CHECK_THAT(reason_with(pointer, value), Catch::Contains(name));
@@ -273,8 +290,10 @@ TEST_CASE("what is not read is refused by its name") {
 TEST_CASE("patterns of the published files are known, isolated or with what lies between removed") {
   for (const known_pattern& known : known_patterns)
     for (const bool invert : {false, true}) {
-      const json split = {{"type", "Split"}, {"pattern", {{"Regex", known.text}}},
-                          {"behavior", invert ? "Removed" : "Isolated"}, {"invert", invert}};
+      const json split = {{"type", "Split"},
+                          {"pattern", {{"Regex", known.text}}},
+                          {"behavior", invert ? "Removed" : "Isolated"},
+                          {"invert", invert}};
       CHECK(of(with(small(), "/pre_tokenizer", split)).encode("ab ab") == ids{2, 2});
     }
 }

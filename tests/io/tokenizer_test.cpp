@@ -14,7 +14,8 @@ tokenizer_parts byte_level(const std::vector<std::pair<std::string, std::string>
   tokenizer_parts parts;
   parts.byte_level = parts.decoding.byte_alphabet = true;
   const auto id_of = [&](const std::string& text) {
-    const auto found = std::find_if(parts.pieces.begin(), parts.pieces.end(), [&](const auto& p) { return p.text == text; });
+    const auto found =
+        std::find_if(parts.pieces.begin(), parts.pieces.end(), [&](const auto& p) { return p.text == text; });
     return static_cast<token_id>(found - parts.pieces.begin());
   };
   for (const char16_t letter : byte_alphabet) {
@@ -43,7 +44,8 @@ TEST_CASE("text that is decoded token by token never ends inside a character, an
     if (!part.empty()) parts.push_back(part);
     shown += part;
   }
-  CHECK(parts == std::vector<std::string>{"a", "\xc3\xa9", "\xe2\x82\xac", "\xf0\x9f\x98\x80", "z", "\xff", "\xe2\x82q"});
+  CHECK(parts ==
+        std::vector<std::string>{"a", "\xc3\xa9", "\xe2\x82\xac", "\xf0\x9f\x98\x80", "z", "\xff", "\xe2\x82q"});
   CHECK(stream.rest() == "\xf0\x9f");
   CHECK(stream.rest().empty());
   CHECK(shown + "\xf0\x9f" == text);
@@ -79,7 +81,7 @@ TEST_CASE("added tokens are cut out before and after normalization") {
   tokenizer_parts parts = byte_level();
   parts.pieces.resize(260);
   parts.normalizer = {{.is = normalizer_step::kind::form_c}};
-  parts.added = {{.content = "e\xcc\x81", .id = 256, .normalized = true},   // é, in two characters
+  parts.added = {{.content = "e\xcc\x81", .id = 256, .normalized = true},  // é, in two characters
                  {.content = "o\xcc\x81", .id = 257, .normalized = false},
                  {.content = "<x>", .id = 258, .special = true}};
   const tokenizer t(parts);
@@ -106,7 +108,8 @@ TEST_CASE("the vocabulary as its own cache gives what merging gives") {
 TEST_CASE("words are merged apart only where no merge crosses their begin") {
   const auto with = [](std::vector<std::string> pieces, const std::string& text) {
     tokenizer_parts parts;
-    for (const auto& p : pieces) parts.pieces.push_back({p, true}), parts.scores.push_back(static_cast<float>(p.size()));
+    for (const auto& p : pieces)
+      parts.pieces.push_back({p, true}), parts.scores.push_back(static_cast<float>(p.size()));
     parts.word_begin = "_";
     return tokenizer(parts).encode(text);
   };
@@ -122,7 +125,8 @@ TEST_CASE("nothing, and unknown bytes without a token for them") {
   tokenizer_parts parts;
   parts.pieces = {{"a", true}};
   parts.byte_level = true;
-  CHECK(tokenizer(parts).encode("ab\xff" "a") == ids{0, 0});
+  CHECK(tokenizer(parts).encode("ab\xff"
+                                "a") == ids{0, 0});
   parts.unknown = 0;
   CHECK(tokenizer(parts).encode("bb") == ids{0, 0});
 }

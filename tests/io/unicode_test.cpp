@@ -68,7 +68,8 @@ TEST_CASE("what may still become a character is held back, and nothing else") {
   for (const std::string dead : {"\x80", "\xff", "\xc0", "\xc1", "\xf5", "\xe0\x80", "\xe0\x9f", "\xed\xa0", "\xf0\x8f",
                                  "\xf4\x90", "a\x80", "\x80\x80\x80\x80", "\xe2\x82\xac\x80"})
     CHECK(whole_characters(dead) == dead.size());
-  for (const std::string open : {"\xc2", "\xe0", "\xe0\xa0", "\xed", "\xed\x9f", "\xf0", "\xf0\x90", "\xf4\x8f", "\xf4\x8f\xbf"})
+  for (const std::string open :
+       {"\xc2", "\xe0", "\xe0\xa0", "\xed", "\xed\x9f", "\xf0", "\xf0\x90", "\xf4\x8f", "\xf4\x8f\xbf"})
     CHECK(whole_characters(open) == 0);
 }
 
@@ -89,7 +90,7 @@ TEST_CASE("classes: Unicode 16's numbers of letters, numbers and spaces, and som
   CHECK(classes_of('_') == word);
   CHECK(classes_of('7') == (number | word));
   CHECK(classes_of(' ') == space);
-  CHECK(classes_of(0x1c) == 0);       // a separator to Python, no white space
+  CHECK(classes_of(0x1c) == 0);  // a separator to Python, no white space
   CHECK(classes_of(0x85) == space);
   CHECK(classes_of(0x200b) == 0);     // zero-width space
   CHECK(classes_of(0xbd) == number);  // one half
@@ -119,9 +120,9 @@ TEST_CASE("form C: composition, order of marks, exclusions, Hangul") {
   CHECK(form_c(U"\uac00\u11a7") == utf8(U"\uac00\u11a7"));
   CHECK(form_c(U"\u1100\uac00\u1161") == utf8(U"\u1100\uac00\u1161"));
   CHECK(form_c(U"\u0301a") == utf8(U"\u0301a"));
-  CHECK(form_c(U"a\u0327\u0301") == utf8(U"\u00e1\u0327"));       // the cedilla does not stand in the way
+  CHECK(form_c(U"a\u0327\u0301") == utf8(U"\u00e1\u0327"));  // the cedilla does not stand in the way
   CHECK(form_c(U"a\u0302\u0301") == utf8(U"\u1ea5"));
-  CHECK(form_c(U"a\u0305\u0301") == utf8(U"a\u0305\u0301"));      // a mark of the same class does
+  CHECK(form_c(U"a\u0305\u0301") == utf8(U"a\u0305\u0301"));  // a mark of the same class does
   CHECK(form_c(U"\u0b47\u0300\u0b3e") == utf8(U"\u0b47\u0300\u0b3e"));
   CHECK(form_c(U"\U0001611e\U0001611e") == utf8(U"\U00016121"));  // Gurung Khema, new in 16
   CHECK(form_c(std::string()).empty());
@@ -140,12 +141,16 @@ TEST_CASE("form C of bytes that are no UTF-8 keeps them, and composes nothing ac
   const std::string_view letter_then_mark = "e\xff\xcc\x81", marks_between = "\x80\xcc\xa3\xcc\x81\x80";
   CHECK(form_c(std::string(letter_then_mark)) == letter_then_mark);
   CHECK(form_c(std::string(marks_between)) == marks_between);
-  CHECK(form_c(std::string("\xff" "e\xcc\x81\xc3")) == "\xff\xc3\xa9\xc3");
+  CHECK(form_c(std::string("\xff"
+                           "e\xcc\x81\xc3")) == "\xff\xc3\xa9\xc3");
 }
 
 TEST_CASE("form C is what it makes of itself, and of its parts' decompositions") {
   const hone::philox random{5};
-  const std::u32string pool = U"aeoqz \u00e9\u1ec7\u0301\u0302\u0323\u0327\u0345\u05b0\u0915\u093c\u1100\u1161\u11a8\uac00\u304b\u3099\u212b\u0f71\u0f72";
+  const std::u32string pool =
+      U"aeoqz "
+      U"\u00e9\u1ec7\u0301\u0302\u0323\u0327\u0345\u05b0\u0915\u093c\u1100\u1161\u11a8\uac00\u304b\u3099\u212b\u0f71"
+      U"\u0f72";
   for (std::uint64_t i = 0; i < 2000; ++i) {
     std::u32string text;
     for (std::uint64_t k = 0; k < 12; ++k)
