@@ -161,6 +161,13 @@ TEST_CASE("unknown characters vanish, are one token each, or one in a row; some 
   CHECK(of(bytes).encode("xyx") == ids{5, 4, 4});
 }
 
+TEST_CASE("spaces that become several characters are merged like others") {
+  const json replace = {{"type", "Replace"}, {"pattern", {{"String", " "}}}, {"content", "ab"}};
+  CHECK(of(with(small(), "/normalizer", replace)).encode("a b") == ids{0, 2, 1});
+  const json apart = with(with(small(), "/model/merges", json::array()), "/normalizer", replace);
+  CHECK(of(apart).encode(" ") == ids{0, 1});
+}
+
 TEST_CASE("a word that is a piece is that token where merges are ignored, else only if merges lead there") {
   json file = with(small(), "/model/vocab/ba", 4);
   CHECK(of(file).encode("ba") == ids{1, 0});
@@ -268,7 +275,7 @@ TEST_CASE("what is not read is refused by its name") {
            {"/pre_tokenizer",
             {{"type", "Metaspace"}, {"replacement", "_"}, {"prepend_scheme", "last"}},
             "\"last\" is neither"},
-           {"/pre_tokenizer", {{"type", "Metaspace"}, {"replacement", ""}}, "replacement: empty"},
+           {"/pre_tokenizer", {{"type", "Metaspace"}, {"replacement", ""}}, "replacement: not one character"},
            {"/pre_tokenizer",
             {{"type", "Sequence"}, {"pretokenizers", {{{"type", "ByteLevel"}}, {{"type", "Digits"}}}}},
             "Digits behind ByteLevel"},

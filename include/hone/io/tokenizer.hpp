@@ -49,7 +49,7 @@ struct tokenizer_parts {
   bool fuse_unknown = false;                   ///< one for several in a row
   std::vector<normalizer_step> normalizer = {};
   std::vector<split_rule> splits = {};
-  std::string word_begin = {};  ///< what words begin with, where no split separates them
+  std::string word_begin = {};  ///< the character that words begin with, where no split separates them
   std::vector<added_token> added = {};
   std::vector<token_id> prefix = {}, suffix = {};  ///< around every text
   std::optional<token_id> bos = {}, eos = {};

@@ -197,7 +197,7 @@ class tokenizer_json {
         parts_.normalizer.push_back({.is = normalizer_step::kind::prepend, .to = step.field("prepend").string()});
       } else if (type == "Replace") {
         auto [from, to] = replacement_of(step);
-        if (from == " ") parts_.word_begin = to;
+        if (from == " " && one_character(to)) parts_.word_begin = to;
         parts_.normalizer.push_back({normalizer_step::kind::replace, std::move(from), std::move(to)});
       } else {
         step.fail("the normalizer " + type + " is not read");
@@ -245,7 +245,7 @@ class tokenizer_json {
 
   static split_rule metaspace_of(const json_place& step) {
     split_rule rule{.is = split_rule::kind::metaspace, .mark = step.field("replacement").string()};
-    if (rule.mark.empty()) step.field("replacement").fail("empty");
+    if (!one_character(rule.mark)) step.field("replacement").fail("not one character");
     const json_place scheme = step.field("prepend_scheme");
     const std::string prepend = !scheme.null()                              ? scheme.string()
                                 : step.field("add_prefix_space").flag(true) ? "always"
@@ -329,6 +329,10 @@ class tokenizer_json {
     const std::string& from = pattern.field("String").string();
     if (from.empty()) pattern.fail("empty");
     return {from, step.field("content").string()};
+  }
+
+  static bool one_character(std::string_view text) {
+    return !text.empty() && character_at(text, 0).size == text.size();
   }
 
   [[nodiscard]] std::optional<token_id> find(std::string_view piece) const {
