@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-/// JSON of files that may be hostile: nlohmann's parser, with the byte of every token, a limit on nesting, and keys that
-/// may stand once in an object.
+/// JSON of files that may be hostile: nlohmann's parser, with the byte of every token, a limit on nesting, and keys
+/// that may stand once in an object.
 #pragma once
 #include "hone/io/file.hpp"
 
@@ -13,13 +13,25 @@ namespace hone::io {
 
 /// One token of a JSON text.
 struct json_event {
-  enum class kind { null, boolean, negative, whole, real, string, key, begin_object, end_object, begin_array, end_array };
+  enum class kind {
+    null,
+    boolean,
+    negative,
+    whole,
+    real,
+    string,
+    key,
+    begin_object,
+    end_object,
+    begin_array,
+    end_array
+  };
   kind is;
   std::uint64_t at = 0;     ///< its first byte
   std::size_t depth = 0;    ///< objects and arrays around it
   std::uint64_t whole = 0;  ///< of a number that is written without sign, fraction and exponent; 1 of true
   std::int64_t negative = 0;
-  double real = 0;  ///< of every number
+  double real = 0;              ///< of every number
   std::string* text = nullptr;  ///< of a string or key, which may be moved from
 };
 
@@ -76,7 +88,9 @@ struct json_adapter {
   bool number_integer(std::int64_t x) {
     return emit({.is = kind::negative, .negative = x, .real = static_cast<double>(x)});
   }
-  bool number_unsigned(std::uint64_t x) { return emit({.is = kind::whole, .whole = x, .real = static_cast<double>(x)}); }
+  bool number_unsigned(std::uint64_t x) {
+    return emit({.is = kind::whole, .whole = x, .real = static_cast<double>(x)});
+  }
   bool number_float(double x, const std::string&) { return emit({.is = kind::real, .real = x}); }
   bool string(std::string& x) { return emit({.is = kind::string, .text = &x}); }
   bool key(std::string& x) { return emit({.is = kind::key, .text = &x}); }
@@ -144,16 +158,34 @@ inline json_document parse_json(std::string_view text, const std::string& file) 
       text.substr(mark), file,
       [&](const json_event& e) {
         switch (e.is) {
-          case kind::null: add(nullptr); break;
-          case kind::boolean: add(e.whole != 0); break;
-          case kind::negative: add(e.negative); break;
-          case kind::whole: add(e.whole); break;
-          case kind::real: add(e.real); break;
-          case kind::string: add(std::move(*e.text)); break;
-          case kind::begin_object: open.push_back(&add(nlohmann::json::object())); break;
-          case kind::begin_array: open.push_back(&add(nlohmann::json::array())); break;
+          case kind::null:
+            add(nullptr);
+            break;
+          case kind::boolean:
+            add(e.whole != 0);
+            break;
+          case kind::negative:
+            add(e.negative);
+            break;
+          case kind::whole:
+            add(e.whole);
+            break;
+          case kind::real:
+            add(e.real);
+            break;
+          case kind::string:
+            add(std::move(*e.text));
+            break;
+          case kind::begin_object:
+            open.push_back(&add(nlohmann::json::object()));
+            break;
+          case kind::begin_array:
+            open.push_back(&add(nlohmann::json::array()));
+            break;
           case kind::end_object:
-          case kind::end_array: open.pop_back(); break;
+          case kind::end_array:
+            open.pop_back();
+            break;
           case kind::key:
             key = std::move(*e.text);
             if (open.back()->contains(key))
