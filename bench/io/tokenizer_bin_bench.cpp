@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-/// Encoding texts of growing length, beside the rescan of the whole text for every merge that run.c does. The
+/// tokenizer.bin: encoding texts of growing length, beside the rescan of the text for every merge that run.c does. The
 /// vocabulary is made here: letters, syllables, and words of one to three of them, as many as a small model has.
 #include "hone/core/random.hpp"
 #include "hone/io/tokenizer_bin.hpp"
@@ -56,7 +56,7 @@ void encode_with(benchmark::State& state, const Tokenizer& t) {
 
 void tokenizer_encode(benchmark::State& state) {
   const auto tokens = vocabulary();
-  encode_with(state, hone::io::tokenizer(tokenizer_bytes(tokens), static_cast<hone::index_t>(tokens.size()), "made here"));
+  encode_with(state, hone::io::parse_tokenizer_bin(tokenizer_bytes(tokens), std::ssize(tokens), "made here"));
 }
 
 void tokenizer_encode_by_rescan(benchmark::State& state) { encode_with(state, reference_tokenizer(vocabulary())); }

@@ -108,7 +108,8 @@ int main(int argc, char** argv) {
       }
       std::string shown;
       if (!json)
-        for (const auto& item : out) shown += (shown.empty() ? "" : " ") + (pieces ? item.get<std::string>() : item.dump());
+        for (const auto& item : out)
+          shown += (shown.empty() ? "" : " ") + (pieces ? item.get<std::string>() : item.dump());
       put(json ? dump(out) : shown);
     }
     return program::interrupted() ? 130 : 0;

@@ -6,6 +6,7 @@
 #include "hone/io/peft.hpp"
 #include "hone/io/read_tokenizer.hpp"
 #include "hone/io/safetensors_shards.hpp"
+#include "hone/io/tokenizer_gguf.hpp"
 
 #include "io/adapters.hpp"
 #include "io/support.hpp"
@@ -61,6 +62,20 @@ TEST_CASE("docs: a model and its tokenizer") {
   std::string text = tokenizer.decode(ids);                                    // "Once upon a time"
   CHECK(ids.front() == 1);
   CHECK(text == "Once upon a time");
+
+  const std::vector<hone::io::token_id> prompt = {1}, generated = {ids.begin() + 1, ids.end()};
+  std::string shown;
+  const auto show = [&](const std::string& part) { shown += part; };
+  hone::io::text_stream stream(tokenizer, prompt);  // the ids before the first that is shown
+  for (const hone::io::token_id id : generated) show(stream(id));
+  show(stream.rest());
+  CHECK(shown == text);
+}
+
+TEST_CASE("docs: a tokenizer from GGUF metadata") {
+  hone::io::gguf_vocabulary v{.model = "gpt2", .pre = "gpt-2", .tokens = {"a", "b", "ab"}, .merges = {"a b"}};
+  const hone::io::tokenizer t(hone::io::parse_tokenizer_gguf(v, "model.gguf"));
+  CHECK(t.encode("aba") == std::vector<hone::io::token_id>{2, 0});
 }
 
 TEST_CASE("docs: question-answer lines, and a file that appears whole") {

@@ -33,8 +33,8 @@ class added_token_matcher {
       if (!t.content.empty()) begins_[static_cast<std::uint8_t>(t.content.front())] = true;
   }
 
-  /// Cuts @p text and hands each part to @p part(std::string_view, const added_token*, std::size_t begin), in order: what
-  /// lies between tokens with a null pointer and never empty. Without @p special, special tokens are plain text.
+  /// Cuts @p text and hands each part to @p part(std::string_view, const added_token*, std::size_t begin), in order:
+  /// what lies between tokens with a null pointer and never empty. Without @p special, special tokens are plain text.
   template <class Part>
   void cut(std::string_view text, bool special, Part&& part) const {
     std::size_t done = 0;
@@ -59,13 +59,6 @@ class added_token_matcher {
     if (done < text.size()) part(text.substr(done), nullptr, done);
   }
 
-  /// The token whose content is @p content, or null.
-  [[nodiscard]] const added_token* find(std::string_view content) const {
-    const auto found = std::lower_bound(tokens_.begin(), tokens_.end(), content,
-                                        [](const added_token& t, std::string_view text) { return t.content < text; });
-    return found != tokens_.end() && found->content == content ? &*found : nullptr;
-  }
-
  private:
   /// Narrows the sorted tokens to those that begin as the text does, a byte at a time.
   [[nodiscard]] const added_token* longest_at(std::string_view text, std::size_t at) const {
@@ -88,7 +81,8 @@ class added_token_matcher {
 
   static character last_character(std::string_view text) {
     for (std::size_t back = 1; back <= 4 && back <= text.size(); ++back)
-      if (const character c = character_at(text, text.size() - back); c.size == back && c.value != no_character) return c;
+      if (const character c = character_at(text, text.size() - back); c.size == back && c.value != no_character)
+        return c;
     return {no_character, 1, 0};
   }
   static bool word_ends(std::string_view before) {

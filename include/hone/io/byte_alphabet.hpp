@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-/// The alphabet in which byte-level vocabularies write bytes: the 188 printable ones of Latin-1 as themselves, the others
-/// as U+0100 and on, in order; a space is U+0120. [Radford et al. 2019, GPT-2; openai/gpt-2, encoder.py]
+/// How vocabularies write bytes. Byte-level ones have an alphabet: the 188 printable ones of Latin-1 as themselves, the
+/// others as U+0100 and on, in order; a space is U+0120. [Radford et al. 2019, GPT-2; openai/gpt-2, encoder.py]
 #pragma once
 #include "hone/io/unicode.hpp"
 
@@ -36,6 +36,17 @@ inline std::optional<std::string> bytes_of_alphabet(std::string_view piece) {
     at += c.size;
   }
   return bytes;
+}
+
+/// The byte that a piece such as <0x41> names, -1 for any other piece.
+inline int byte_of_piece(std::string_view piece) {
+  const auto digit = [&](std::size_t i) {
+    const char c = piece[i];
+    return c >= '0' && c <= '9' ? c - '0' : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+  };
+  if (piece.size() != 6 || !piece.starts_with("<0x") || !piece.ends_with('>') || digit(3) < 0 || digit(4) < 0)
+    return -1;
+  return 16 * digit(3) + digit(4);
 }
 
 }  // namespace hone::io

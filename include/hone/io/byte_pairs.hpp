@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-/// The merges of byte-pair encoding: of all adjacent pairs that may be merged the one of the least rank is, the leftmost
-/// of equals, until none is left. [Gage 1994; Sennrich et al. 2016, arXiv 1508.07909]
+/// The merges of byte-pair encoding: of all adjacent pairs that may be merged the one of the least rank is, the
+/// leftmost of equals, until none is left. [Gage 1994; Sennrich et al. 2016, arXiv 1508.07909]
 #pragma once
 #include <algorithm>
 #include <bit>

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 /// Text to ids and back by byte-pair encoding, whichever file the vocabulary comes from: tokenizer_json.hpp,
-/// tokenizer_bin.hpp and tokenizer_gguf.hpp read it into `tokenizer_parts`. In order: added tokens are cut out, what lies
-/// between is normalized, cut into words, and each word's characters or bytes are merged.
-/// [Sennrich et al. 2016, arXiv 1508.07909; Kudo and Richardson 2018, SentencePiece, arXiv 1808.06226]
+/// tokenizer_bin.hpp and tokenizer_gguf.hpp read it into `tokenizer_parts`. In order: added tokens are cut out, what
+/// lies between is normalized, cut into words, and each word's characters or bytes are merged. [Sennrich et al. 2016,
+/// arXiv 1508.07909; Kudo and Richardson 2018, SentencePiece, arXiv 1808.06226]
 #pragma once
 #include "hone/core/contract.hpp"
 #include "hone/io/added_tokens.hpp"
@@ -23,12 +23,12 @@ struct normalizer_step {
 
 /// What a token stands for in a text.
 struct decoding_rules {
-  bool byte_alphabet = false;                                    ///< pieces are written in the alphabet of bytes
+  bool byte_alphabet = false;                                     ///< pieces are written in the alphabet of bytes
   std::vector<std::pair<std::string, std::string>> replace = {};  ///< in pieces, in turn
-  bool byte_pieces = false;                                      ///< <0x41> is the byte 0x41
-  std::string separator = {};                                    ///< between tokens
-  std::string not_in_first = {};                                 ///< vanishes, replaced as it is, from the first token
-  std::string strip = {};        ///< is taken from the front of the text, at most `strip_most` times
+  bool byte_pieces = false;                                       ///< <0x41> is the byte 0x41
+  std::string separator = {};                                     ///< between tokens
+  std::string not_in_first = {};                                  ///< vanishes, replaced as it is, from the first token
+  std::string strip = {};  ///< is taken from the front of the text, at most `strip_most` times
   std::size_t strip_most = 0;
   bool strip_behind_begin = false;  ///< only where the first token follows the begin of text
 };
@@ -39,17 +39,17 @@ struct tokenizer_parts {
     std::string text = {};  ///< as it is stored; empty where an id has no token
     bool merges = false;    ///< whether merging can lead to it
   };
-  std::vector<piece> pieces = {};                ///< by id
-  std::vector<merge_table::rule> merges = {};    ///< in order; or
-  std::vector<float> scores = {};                ///< by id: pairs that are a piece merge, that of the highest score first
-  bool ignore_merges = false;                    ///< a word that is a piece is that token, whatever the merges
-  bool byte_level = false;                       ///< merging begins with bytes, and pieces are in the alphabet of bytes
-  std::vector<token_id> byte_ids = {};           ///< of the bytes of characters that are no piece; -1: none; or empty
-  std::optional<token_id> unknown = {};          ///< for other characters, which else stand for nothing
-  bool fuse_unknown = false;                     ///< one for several in a row
+  std::vector<piece> pieces = {};              ///< by id
+  std::vector<merge_table::rule> merges = {};  ///< in order; or
+  std::vector<float> scores = {};              ///< by id: pairs that are a piece merge, that of the highest score first
+  bool ignore_merges = false;                  ///< a word that is a piece is that token, whatever the merges
+  bool byte_level = false;                     ///< merging begins with bytes, and pieces are in the alphabet of bytes
+  std::vector<token_id> byte_ids = {};         ///< of the bytes of characters that are no piece; -1: none; or empty
+  std::optional<token_id> unknown = {};        ///< for other characters, which else stand for nothing
+  bool fuse_unknown = false;                   ///< one for several in a row
   std::vector<normalizer_step> normalizer = {};
   std::vector<split_rule> splits = {};
-  std::string word_begin = {};                   ///< what words begin with, where no split separates them
+  std::string word_begin = {};  ///< the character that words begin with, where no split separates them
   std::vector<added_token> added = {};
   std::vector<token_id> prefix = {}, suffix = {};  ///< around every text
   std::optional<token_id> bos = {}, eos = {};
@@ -60,16 +60,6 @@ struct encode_options {
   bool add_special = true;    ///< put around the text what the file says: the begin of text, most often
   bool parse_special = true;  ///< special tokens that the text spells out are tokens; else they are plain text
 };
-
-/// The byte that a piece such as <0x41> names, -1 for any other piece.
-inline int byte_of_piece(std::string_view piece) {
-  const auto digit = [&](std::size_t i) {
-    const char c = piece[i];
-    return c >= '0' && c <= '9' ? c - '0' : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-  };
-  if (piece.size() != 6 || !piece.starts_with("<0x") || !piece.ends_with('>') || digit(3) < 0 || digit(4) < 0) return -1;
-  return 16 * digit(3) + digit(4);
-}
 
 /// Immutable: may be used from several threads at a time.
 class tokenizer {
@@ -98,8 +88,8 @@ class tokenizer {
   [[nodiscard]] std::optional<token_id> bos() const { return parts_.bos; }
   [[nodiscard]] std::optional<token_id> eos() const { return parts_.eos; }
 
-  /// The ids of @p text, which may hold any bytes: those that are no UTF-8 count as characters of their own, of no class.
-  /// O(n log n).
+  /// The ids of @p text, which may hold any bytes: those that are no UTF-8 count as characters of their own, of no
+  /// class. O(n log n).
   [[nodiscard]] std::vector<token_id> encode(std::string_view text, encode_options options = {}) const {
     std::vector<token_id> ids;
     if (options.add_special) ids = parts_.prefix;
@@ -145,8 +135,8 @@ class tokenizer {
   /// Where a text that is decoded token by token has got to.
   struct decoder_state {
     token_id previous = -1;
-    bool begun = false;        ///< a token has been decoded
-    bool stripped = false;     ///< what there was to strip is past
+    bool begun = false;     ///< a token has been decoded
+    bool stripped = false;  ///< what there was to strip is past
     std::size_t stripped_count = 0;
   };
 
@@ -205,15 +195,17 @@ class tokenizer {
           next = step.to;
           next += text;
           break;
-        case normalizer_step::kind::replace: next = detail::replaced(text, step.from, step.to); break;
+        case normalizer_step::kind::replace:
+          next = detail::replaced(text, step.from, step.to);
+          break;
       }
       text = storage = std::move(next);
     }
     return text;
   }
 
-  /// Fills the table of words. The vocabulary is its own cache: a word that is a piece and whose merges end in that piece
-  /// need not be merged again.
+  /// Fills the table of words. The vocabulary is its own cache: a word that is a piece and whose merges end in that
+  /// piece need not be merged again.
   void learn_words() {
     for (std::size_t id = 0; id < parts_.pieces.size(); ++id) {
       const auto& [text, merges] = parts_.pieces[id];
@@ -236,17 +228,14 @@ class tokenizer {
     words_apart_ = words_begin_safely();
   }
 
-  /// Whether no merge crosses the begin of a word: what words begin with is a piece, and stands inside no piece behind
-  /// anything else.
+  /// Whether words may be merged one by one: no merge crosses their begin, which is a piece, and stands inside no piece
+  /// behind anything else.
   [[nodiscard]] bool words_begin_safely() const {
     const std::string& mark = parts_.word_begin;
-    if (mark.empty() || !words_.contains(mark)) return false;
-    for (const auto& piece : parts_.pieces)
-      for (std::size_t at = piece.merges ? 0 : std::string::npos; at < piece.text.size(); at += mark.size()) {
-        at = piece.text.find(mark, at);
-        if (at != std::string::npos && at > 0 && !std::string_view(piece.text).substr(0, at).ends_with(mark)) return false;
-        if (at == std::string::npos) break;
-      }
+    if (parts_.byte_level || parts_.ignore_merges || mark.empty() || !words_.contains(mark)) return false;
+    for (const auto& [text, merges] : parts_.pieces)
+      for (std::size_t at = text.find(mark, 1); merges && at != std::string::npos; at = text.find(mark, at + 1))
+        if (!std::string_view(text).substr(0, at).ends_with(mark)) return false;
     const auto touches = [&](token_id id) {
       const std::string& text = parts_.pieces[static_cast<std::size_t>(id)].text;
       return text.starts_with(mark) || text.ends_with(mark);
@@ -284,13 +273,15 @@ class tokenizer {
       s.joined += parts_.pieces[static_cast<std::size_t>(right)].text;
       const auto found = s.joined.size() <= longest_ ? words_.find(s.joined) : words_.end();
       if (found == words_.end()) return std::nullopt;
-      return pair_merge{-static_cast<double>(parts_.scores[static_cast<std::size_t>(found->second.id)]), found->second.id};
+      return pair_merge{-static_cast<double>(parts_.scores[static_cast<std::size_t>(found->second.id)]),
+                        found->second.id};
     };
     merge_pairs(s.symbols, by_score, s.merging);
   }
 
-  /// What merging begins with: the ids of the bytes, or of the characters, which are what words begin with, or a byte and
-  /// up to three continuation bytes behind it. As in Hugging Face's BPE, an unknown token waits for the next known or unknown character.
+  /// What merging begins with: the ids of the bytes, or of the characters, which are what words begin with, or a byte
+  /// and up to three continuation bytes behind it. As in Hugging Face's BPE, an unknown token waits for the next known
+  /// or unknown character.
   void symbols_of(std::string_view word, std::vector<token_id>& symbols) const {
     symbols.clear();
     bool pending = false;

@@ -11,12 +11,14 @@
 namespace hone::io {
 
 /// As run.c: a space is put in front of the text; every UTF-8 character that is a token stands for itself,
-/// every other one for its bytes, or the unknown token where a byte has none; then the adjacent pair whose concatenation
-/// is the token of the highest score is merged, the leftmost of equals first, until none is left. run.c rescans the text
-/// for every merge, O(n^2); this does not. Two things differ from run.c: it looks at no scores below -1e10, and takes a
-/// space and stray continuation bytes behind it for one character. Decoding drops a space behind the begin of text.
+/// every other one for its bytes, or the unknown token where a byte has none; then the adjacent pair whose
+/// concatenation is the token of the highest score is merged, the leftmost of equals first, until none is left. run.c
+/// rescans the text for every merge, O(n^2); this does not. Two things differ from run.c: it looks at no scores below
+/// -1e10, and takes a space and stray continuation bytes behind it for one character. Decoding drops a space behind the
+/// begin of text.
 /// @param vocab the model's number of tokens; without it, as many as there are. @param file what errors call the bytes.
-/// @throws format_error unless @p bytes hold exactly that many tokens, at least the 3 special ones, none longer than the
+/// @throws format_error unless @p bytes hold exactly that many tokens, at least the 3 special ones, none longer than
+/// the
 ///         header says, with scores that are numbers.
 inline tokenizer parse_tokenizer_bin(std::span<const std::byte> bytes, std::optional<index_t> vocab,
                                      const std::string& file) {
@@ -25,8 +27,7 @@ inline tokenizer parse_tokenizer_bin(std::span<const std::byte> bytes, std::opti
   const auto fail = [&](std::size_t at, const std::string& reason) {
     throw format_error(file, {position::unit::byte, at}, reason);
   };
-  if (vocab && *vocab < 3)
-    fail(0, "a model of " + std::to_string(*vocab) + " tokens has no unknown, begin and end");
+  if (vocab && *vocab < 3) fail(0, "a model of " + std::to_string(*vocab) + " tokens has no unknown, begin and end");
   if (bytes.size() < 4) fail(bytes.size(), "too short for a tokenizer");
   const auto longest = load_little_endian<std::int32_t>(bytes, 0);
   if (longest < 1 || longest > longest_token)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-/// A tokenizer from the metadata of a GGUF file, handed over as plain values. Ids are those of the tokenizer.json that the
-/// file was made from, of which the metadata keep less. [ggml-org/ggml, docs/gguf.md; ggml-org/llama.cpp]
+/// A tokenizer from the metadata of a GGUF file, handed over as plain values. Ids are those of the tokenizer.json that
+/// the file was made from, of which the metadata keep less. [ggml-org/ggml, docs/gguf.md; ggml-org/llama.cpp]
 #pragma once
 #include "hone/io/format_error.hpp"
 #include "hone/io/tokenizer.hpp"
@@ -12,20 +12,21 @@ namespace hone::io {
 
 /// The keys below tokenizer.ggml.
 struct gguf_vocabulary {
-  std::string model = {};                      ///< "gpt2" (byte-level) or "llama" (SentencePiece)
-  std::string pre = {};                        ///< of gpt2: which regular expressions cut a text into words
+  std::string model = {};  ///< "gpt2" (byte-level) or "llama" (SentencePiece)
+  std::string pre = {};    ///< of gpt2: which regular expressions cut a text into words
   std::vector<std::string> tokens = {};
-  std::vector<std::string> merges = {};        ///< of gpt2: "left right"
-  std::vector<float> scores = {};              ///< of llama: one a token
-  std::vector<std::int32_t> token_type = {};   ///< one a token: 1 normal, 2 unknown, 3 control, 4 user-defined, 6 byte
+  std::vector<std::string> merges = {};       ///< of gpt2: "left right"
+  std::vector<float> scores = {};             ///< of llama: one a token
+  std::vector<std::int32_t> token_type = {};  ///< one a token: 1 normal, 2 unknown, 3 control, 4 user-defined, 6 byte
   std::optional<token_id> bos_token_id = {}, eos_token_id = {}, unknown_token_id = {};
   std::optional<bool> add_bos_token = {}, add_eos_token = {}, add_space_prefix = {};
 };
 
-/// The parts of the tokenizer of @p v. Control tokens are special; they and user-defined ones are found in texts. Where
-/// add_bos_token is not there, "llama" and Llama 3 begin with the begin of text. Qwen2 normalizes to form C, as the models
-/// were trained, which llama.cpp does not.
-/// @throws format_error, with the key, at byte 0 of @p file, if the model or `pre` is not known, lists differ in length, an
+/// The parts of the tokenizer of @p v. Control and unknown tokens are special; they and user-defined ones are found in
+/// texts. Where add_bos_token is not there, "llama" and Llama 3 begin with the begin of text. Qwen2 normalizes to form
+/// C, as the models were trained, which llama.cpp does not.
+/// @throws format_error, with the key, at byte 0 of @p file, if the model or `pre` is not known, lists differ in
+/// length, an
 ///         id is out of range, a score is not a number, or a merge names no token.
 inline tokenizer_parts parse_tokenizer_gguf(const gguf_vocabulary& v, const std::string& file) {
   const auto fail = [&](const std::string& key, const std::string& reason) {
@@ -44,11 +45,12 @@ inline tokenizer_parts parse_tokenizer_gguf(const gguf_vocabulary& v, const std:
     const auto at = static_cast<std::size_t>(id);
     const std::string& text = v.tokens[at];
     const std::int32_t type = v.token_type.empty() ? normal : v.token_type[at];
-    if (type < normal || type > byte) fail("token_type", "token " + std::to_string(id) + " has type " + std::to_string(type));
+    if (type < normal || type > byte)
+      fail("token_type", "token " + std::to_string(id) + " has type " + std::to_string(type));
     parts.pieces.push_back({text, type == normal});
     if (type == normal) ids.try_emplace(text, id);
-    if (type == control || type == user_defined)
-      parts.added.push_back({.content = text, .id = id, .special = type == control});
+    if (type == unknown || type == control || type == user_defined)
+      parts.added.push_back({.content = text, .id = id, .special = type != user_defined});
   }
   const auto checked = [&](const char* key, std::optional<token_id> id) {
     if (id && (*id < 0 || *id >= count)) fail(key, std::to_string(*id) + " is no token");
@@ -66,7 +68,7 @@ inline tokenizer_parts parse_tokenizer_gguf(const gguf_vocabulary& v, const std:
       parts.splits = {{split_rule::kind::gpt2}};
     } else if (v.pre == "smollm") {
       parts.splits = {{split_rule::kind::digits}, {split_rule::kind::gpt2}};
-    } else if (v.pre == "llama-bpe") {
+    } else if (v.pre == "llama-bpe" || v.pre == "llama3" || v.pre == "llama-v3") {
       parts.splits = {{split_rule::kind::llama3}};
       parts.ignore_merges = begins = true;
     } else if (v.pre == "qwen2") {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 /// Hugging Face's tokenizer.json with a BPE model: byte-level (GPT-2, Llama 3, Qwen2, 2.5 and 3, SmolLM) and in the
-/// manner of SentencePiece (Llama 2, Mistral). Ids and texts are those of the tokenizers package, but that bytes which are
-/// no UTF-8 are kept where it puts U+FFFD. What a file asks for and this does not do is refused by its name; truncation
-/// and padding, which a file may ask for too, are left to the caller. [huggingface/tokenizers 0.23]
+/// manner of SentencePiece (Llama 2, Mistral). Ids and texts are those of the tokenizers package, but that bytes which
+/// are no UTF-8 are kept where it puts U+FFFD. What a file asks for and this does not do is refused by its name;
+/// truncation and padding, which a file may ask for too, are left to the caller. [huggingface/tokenizers 0.23]
 #pragma once
 #include "hone/io/json.hpp"
 #include "hone/io/tokenizer.hpp"
@@ -197,7 +197,7 @@ class tokenizer_json {
         parts_.normalizer.push_back({.is = normalizer_step::kind::prepend, .to = step.field("prepend").string()});
       } else if (type == "Replace") {
         auto [from, to] = replacement_of(step);
-        if (from == " ") parts_.word_begin = to;
+        if (from == " " && one_character(to)) parts_.word_begin = to;
         parts_.normalizer.push_back({normalizer_step::kind::replace, std::move(from), std::move(to)});
       } else {
         step.fail("the normalizer " + type + " is not read");
@@ -214,8 +214,8 @@ class tokenizer_json {
         if (step.field("add_prefix_space").flag(true)) parts_.splits.push_back({split_rule::kind::prefix_space});
         if (step.field("use_regex").flag(true)) parts_.splits.push_back({split_rule::kind::gpt2});
       } else if (type == "Digits") {
-        parts_.splits.push_back({step.field("individual_digits").flag(false) ? split_rule::kind::digits
-                                                                             : split_rule::kind::digit_runs});
+        parts_.splits.push_back(
+            {step.field("individual_digits").flag(false) ? split_rule::kind::digits : split_rule::kind::digit_runs});
       } else if (type == "Split") {
         parts_.splits.push_back({pattern_of(step)});
       } else if (type == "Metaspace") {
@@ -245,11 +245,11 @@ class tokenizer_json {
 
   static split_rule metaspace_of(const json_place& step) {
     split_rule rule{.is = split_rule::kind::metaspace, .mark = step.field("replacement").string()};
-    if (rule.mark.empty()) step.field("replacement").fail("empty");
+    if (!one_character(rule.mark)) step.field("replacement").fail("not one character");
     const json_place scheme = step.field("prepend_scheme");
-    const std::string prepend = !scheme.null()                                ? scheme.string()
+    const std::string prepend = !scheme.null()                              ? scheme.string()
                                 : step.field("add_prefix_space").flag(true) ? "always"
-                                                                              : "never";
+                                                                            : "never";
     if (prepend == "always")
       rule.where = split_rule::prefix::always;
     else if (prepend == "first")
@@ -331,6 +331,10 @@ class tokenizer_json {
     return {from, step.field("content").string()};
   }
 
+  static bool one_character(std::string_view text) {
+    return !text.empty() && character_at(text, 0).size == text.size();
+  }
+
   [[nodiscard]] std::optional<token_id> find(std::string_view piece) const {
     const auto found = ids_.find(piece);
     return found == ids_.end() ? std::nullopt : std::optional(found->second);
@@ -346,7 +350,8 @@ class tokenizer_json {
 
 /// The parts of a tokenizer.json; @p file is what errors call it. The begin and end of text are what its post-processor
 /// puts around a text, if it does.
-/// @throws format_error, with the byte and the path in the JSON, for what is not JSON, not a BPE tokenizer, not sound (an
+/// @throws format_error, with the byte and the path in the JSON, for what is not JSON, not a BPE tokenizer, not sound
+/// (an
 ///         id twice, or above 2 n + 65535 for n tokens; a merge that names no token; a key twice) or not read here.
 inline tokenizer_parts parse_tokenizer_json(std::string_view text, const std::string& file) {
   const json_document document = parse_json(text, file);

@@ -17,10 +17,10 @@ namespace hone::io {
 
 /// Bits of a character's classes.
 struct unicode {
-  static constexpr std::uint8_t letter = 1;       ///< \p{L}
-  static constexpr std::uint8_t number = 2;       ///< \p{N}
-  static constexpr std::uint8_t space = 4;        ///< \s, the property White_Space
-  static constexpr std::uint8_t word = 8;         ///< \w: alphabetic, marks, decimal digits, connectors, joiners
+  static constexpr std::uint8_t letter = 1;        ///< \p{L}
+  static constexpr std::uint8_t number = 2;        ///< \p{N}
+  static constexpr std::uint8_t space = 4;         ///< \s, the property White_Space
+  static constexpr std::uint8_t word = 8;          ///< \w: alphabetic, marks, decimal digits, connectors, joiners
   static constexpr std::uint8_t may_compose = 16;  ///< form C may change it, or move or join it to what stands before
 };
 
@@ -191,8 +191,8 @@ inline void normalize_run(const std::vector<char32_t>& characters, std::string& 
 
 }  // namespace detail
 
-/// Normalization form C of @p text: @p text itself where nothing can change, else what @p storage then holds. Bytes that
-/// are no UTF-8 are kept; nothing moves or composes across them. O(n log n) in the longest run of combining marks.
+/// Normalization form C of @p text: @p text itself where nothing can change, else what @p storage then holds. Bytes
+/// that are no UTF-8 are kept; nothing moves or composes across them. O(n log n) in the longest run of combining marks.
 inline std::string_view normalize_form_c(std::string_view text, std::string& storage) {
   std::size_t copied = 0, starter = 0;
   bool changed = false;

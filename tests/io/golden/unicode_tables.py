@@ -10,9 +10,10 @@ import unicodedata2 as ucd
 
 FOLDER = os.path.join(os.path.dirname(__file__), "../../../include/hone/io/detail")
 POINTS = [chr(c) for c in range(0x110000) if not 0xD800 <= c < 0xE000]
-SPACES = {0x9, 0xA, 0xB, 0xC, 0xD, 0x20, 0x85, 0xA0, 0x1680, *range(0x2000, 0x200B), 0x2028, 0x2029, 0x202F, 0x205F, 0x3000}
+SPACES = {*range(0x9, 0xE), 0x20, 0x85, 0xA0, 0x1680, *range(0x2000, 0x200B), 0x2028, 0x2029, 0x202F, 0x205F, 0x3000}
 # Alphabetic beyond the categories L, M and Nl (Other_Alphabetic of PropList.txt); zero-width (non-)joiners.
-WORDS = {*range(0x24B6, 0x24EA), *range(0x1F130, 0x1F14A), *range(0x1F150, 0x1F16A), *range(0x1F170, 0x1F18A), 0x200C, 0x200D}
+WORDS = {0x200C, 0x200D, *range(0x24B6, 0x24EA), *range(0x1F130, 0x1F14A), *range(0x1F150, 0x1F16A),
+         *range(0x1F170, 0x1F18A)}
 HANGUL = {*range(0x1161, 0x1176), *range(0x11A8, 0x11C3)}  # composed by arithmetic
 
 
@@ -74,7 +75,8 @@ write("classes", "Letters, numbers, white space, word characters",
 write("canonical", "Canonical decompositions",
       table("composites", "char32_t", "Character and the two that it is composed of.",
             [f"{ord(c)}, {ord(p[0])}, {ord(p[1])}" for c, p in sorted(COMPOSED.items())]),
-      table("one_way", "char32_t", "Character and the one or two (else 0) that it becomes and is not composed from again.",
+      table("one_way", "char32_t",
+            "Character and the one or two (else 0) that it becomes and is not composed from again.",
             [f"{ord(c)}, {ord(p[0])}, {ord(p[1]) if len(p) > 1 else 0}" for c, p in sorted(ONE_WAY.items())]),
       table("combining_runs", "char32_t", "First, last and combining class of runs of characters whose class is not 0.",
             [f"{a}, {b}, {v}" for a, b, v in runs(ucd.combining) if v]))

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+// The vocabulary of a tokenizer.json, written as GGUF metadata, gives the same ids.
+#include "hone/io/tokenizer_gguf.hpp"
+
+#include "hone/io/tokenizer_json.hpp"
+#include "io/support.hpp"
+
+#include <limits>
+
+using namespace hone::io;
+using nlohmann::json;
+
+namespace {
+
+const std::filesystem::path golden = std::filesystem::path(__FILE__).parent_path() / "golden";
+
+json golden_json(const std::string& name) { return json::parse(to_text(read_file(golden / name))); }
+
+/// The keys of a GGUF file made from the golden tokenizer of @p family.
+gguf_vocabulary converted(const std::string& family, const std::string& model, const std::string& pre) {
+  const json file = golden_json(family + ".json");
+  gguf_vocabulary v{.model = model, .pre = pre};
+  const auto put = [&](const std::string& text, std::size_t id, std::int32_t type) {
+    v.tokens.resize((std::max)(v.tokens.size(), id + 1));
+    v.token_type.resize(v.tokens.size(), 5);
+    v.tokens[id] = text;
+    v.token_type[id] = type;
+  };
+  for (const auto& [text, id] : file["model"]["vocab"].items())
+    put(text, id, model == "llama" && byte_of_piece(text) >= 0 ? 6 : 1);
+  for (const auto& added : file["added_tokens"])
+    put(added["content"], added["id"], added["content"] == "<unk>" ? 2 : added["special"] ? 3 : 4);
+  v.scores.assign(model == "llama" ? v.tokens.size() : 0, -1e9f);
+  float score = 0;
+  for (const auto& merge : file["model"]["merges"]) {
+    const std::string pair =
+        merge.is_string() ? merge.get<std::string>() : merge[0].get<std::string>() + " " + merge[1].get<std::string>();
+    v.merges.push_back(pair);
+    std::string joined = pair;
+    joined.erase(joined.find(' '), 1);
+    if (model == "llama") v.scores[file["model"]["vocab"][joined].get<std::size_t>()] = --score;
+  }
+  if (model == "llama") v.unknown_token_id = 0, v.bos_token_id = 1, v.eos_token_id = 2;
+  return v;
+}
+
+void compare(const gguf_vocabulary& v, const std::string& family, const std::string& skipped) {
+  INFO(family);
+  const tokenizer t(parse_tokenizer_gguf(v, "model.gguf"));
+  const tokenizer reference = read_tokenizer_json(golden / (family + ".json"));
+  CHECK(t.vocab() == reference.vocab());
+  const std::string lines = to_text(read_file(golden / "texts.jsonl"));
+  int compared = 0;
+  for (std::size_t at = 0; at < lines.size(); at = lines.find('\n', at) + 1) {
+    const std::string line = json::parse(lines.substr(at, lines.find('\n', at) - at));
+    if (!skipped.empty() && line.find(skipped) != std::string::npos) continue;
+    REQUIRE(t.encode(line) == reference.encode(line));
+    REQUIRE(t.decode(t.encode(line)) == reference.decode(reference.encode(line)));
+    ++compared;
+  }
+  CHECK(compared >= 200);
+}
+
+std::string reason_of(const gguf_vocabulary& v) {
+  const auto error = format_error_of([&] { (void)parse_tokenizer_gguf(v, "model.gguf"); });
+  REQUIRE(error);
+  CHECK(error->file() == "model.gguf");
+  return error->reason();
+}
+
+const gguf_vocabulary letters{.model = "gpt2", .pre = "gpt-2", .tokens = {"a", "b", "ab"}, .merges = {"a b"}};
+const gguf_vocabulary scored{.model = "llama", .tokens = {"a", "b"}, .scores = {0, 0}};
+
+}  // namespace
+
+TEST_CASE("GGUF metadata give the ids of the tokenizer.json that they were made from") {
+  compare(converted("gpt2", "gpt2", "gpt-2"), "gpt2", "");
+  compare(converted("smollm2", "gpt2", "smollm"), "smollm2", "");
+  // Metadata do not say that an added token is looked for in normalized text.
+  compare(converted("qwen2", "gpt2", "qwen2"), "qwen2", "\xe1\xbb\x87");
+  gguf_vocabulary llama3 = converted("llama3", "gpt2", "llama-bpe");
+  llama3.bos_token_id = golden_json("llama3.json")["added_tokens"][0]["id"].get<token_id>();
+  compare(llama3, "llama3", "");
+  compare(converted("llama2", "llama", ""), "llama2", "[INST]");
+}
+
+TEST_CASE("GGUF: what is put around a text is what the keys say, or the model's custom") {
+  gguf_vocabulary v = converted("llama2", "llama", "");
+  const auto encoded = [&] { return tokenizer(parse_tokenizer_gguf(v, "model.gguf")).encode("a"); };
+  CHECK(encoded().front() == 1);
+  v.add_eos_token = true;
+  CHECK(encoded().back() == 2);
+  v.add_bos_token = false;
+  CHECK(encoded().front() != 1);
+  const auto with_prefix = encoded();
+  v.add_space_prefix = false;
+  CHECK(encoded() != with_prefix);
+  CHECK(tokenizer(parse_tokenizer_gguf(v, "model.gguf")).decode(encoded()) == "a");
+}
+
+TEST_CASE("GGUF metadata that do not fit together are refused with their key") {
+  CHECK_NOTHROW(parse_tokenizer_gguf(letters, "model.gguf"));
+  CHECK_NOTHROW(parse_tokenizer_gguf(scored, "model.gguf"));
+  const auto changed = [](gguf_vocabulary v, auto&& change) {
+    change(v);
+    return reason_of(v);
+  };
+  CHECK(changed(letters, [](auto& v) { v.model = "bert"; }) ==
+        "tokenizer.ggml.model: \"bert\" is neither gpt2 nor llama");
+  CHECK(changed(letters, [](auto& v) { v.pre = "deepseek-llm"; }) ==
+        "tokenizer.ggml.pre: \"deepseek-llm\" is not known");
+  CHECK(changed(letters, [](auto& v) { v.tokens.clear(); }) == "tokenizer.ggml.tokens: no token");
+  CHECK(changed(letters, [](auto& v) { v.token_type = {1}; }) == "tokenizer.ggml.token_type: not one a token");
+  CHECK(changed(letters, [](auto& v) { v.token_type = {1, 1, 7}; }) == "tokenizer.ggml.token_type: token 2 has type 7");
+  CHECK(changed(letters, [](auto& v) { v.token_type = {1, 1, 0}; }) == "tokenizer.ggml.token_type: token 2 has type 0");
+  CHECK(changed(letters, [](auto& v) { v.merges = {"a x"}; }) == "tokenizer.ggml.merges: 0: \"x\" is no token");
+  CHECK(changed(letters, [](auto& v) { v.merges = {"a b", "b"}; }) == "tokenizer.ggml.merges: 1: \"\" is no token");
+  CHECK(changed(letters, [](auto& v) { v.merges = {"b a"}; }) == "tokenizer.ggml.merges: 0: \"ba\" is no token");
+  CHECK(changed(letters, [](auto& v) { v.merges = {""}; }) == "tokenizer.ggml.merges: 0: \"\" is no token");
+  CHECK(changed(letters, [](auto& v) { v.bos_token_id = 3; }) == "tokenizer.ggml.bos_token_id: 3 is no token");
+  CHECK(changed(letters, [](auto& v) { v.eos_token_id = -1; }) == "tokenizer.ggml.eos_token_id: -1 is no token");
+  CHECK(changed(scored, [](auto& v) { v.unknown_token_id = 2; }) == "tokenizer.ggml.unknown_token_id: 2 is no token");
+  CHECK(changed(scored, [](auto& v) { v.scores.pop_back(); }) == "tokenizer.ggml.scores: not one a token");
+  CHECK(changed(scored, [](auto& v) { v.scores[1] = std::numeric_limits<float>::quiet_NaN(); }) ==
+        "tokenizer.ggml.scores: not a number");
+}
