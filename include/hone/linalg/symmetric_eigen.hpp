@@ -165,9 +165,9 @@ symmetric_eigen<K> decompose(const square<K>& a) {
     const double value = result.values[i];
     result.values[i] = result.values[top];
     result.values[top] = value;
-    const std::array<double, K> vector = result.vectors[i];
+    const std::array<double, K> row = result.vectors[i];
     result.vectors[i] = result.vectors[top];
-    result.vectors[top] = vector;
+    result.vectors[top] = row;
   }
   for (std::size_t k = 0; k < K; ++k) {
     for (std::size_t i = 0; i < K; ++i) {

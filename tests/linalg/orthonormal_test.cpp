@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "hone/linalg/orthonormal.hpp"
+
+#include "linalg/dense_support.hpp"
+#include "support/catch.hpp"
+
+using namespace hone;
+using namespace hone::linalg;
+
+TEST_CASE("signs: the largest entry positive, the first of equal ones, whatever the signs before") {
+  matrix v(3, 3);
+  v << 1, -1, 0, -3, 1, 0, 2, 1 + 1e-12, 0;
+  matrix turned = -v;
+  canonical_signs(v);
+  canonical_signs(turned);
+  CHECK(v == turned);
+  CHECK(v(1, 0) == 3);
+  CHECK(v(0, 1) == 1);  // 1 and 1 + 1e-12 count as equal
+  CHECK(v.col(2).isZero());
+}
+
+TEST_CASE("an orthonormal part spans what columns add, drops what depends, and stands on the basis") {
+  const index_t d = 40;
+  const matrix basis = random_frame(d, 7, 1);
+  matrix x = normal_matrix(d, 6, 2);
+  x.col(2) = x.col(0) - 3 * x.col(1);                   // depends on the others
+  x.col(3) = basis * normal_matrix(7, 1, 3);            // in the span
+  x.col(4) = x.col(3) + 1e-9 * normal_matrix(d, 1, 4);  // almost
+  x.col(5) *= 1e-100;
+  const matrix q = orthonormal_part(basis, x);
+  CHECK(q.cols() == 4);
+  CHECK(skew(q) <= 1e-14);
+  CHECK(largest(basis.transpose() * q) <= 1e-14);
+  const matrix rest = x - basis * (basis.transpose() * x) - q * (q.transpose() * x);
+  for (const index_t j : {0, 1, 2, 4}) CHECK(rest.col(j).norm() <= 1e-13);
+  CHECK(orthonormal_part(basis, matrix::Zero(d, 3)).cols() == 0);
+  CHECK(orthonormal_part(basis, normal_matrix(d, 3, 2) * 1e-200).cols() == 0);
+  CHECK(orthonormal_part(matrix(3, 0), normal_matrix(3, 5, 5)).cols() == 3);  // no more than there are dimensions
+}
+
+TEST_CASE("completion keeps what is given, is orthonormal, and repeats itself") {
+  for (const index_t k : {0, 1, 5, 11, 12}) {
+    const matrix given = random_frame(12, k, 6);
+    matrix q = given, again = given;
+    complete_orthonormal(q, 12);
+    complete_orthonormal(again, 12);
+    CHECK(q.leftCols(k) == given);
+    CHECK(q == again);
+    CHECK(skew(q) <= 1e-13);
+    CHECK(q.cols() == 12);
+  }
+  matrix units = matrix::Identity(5, 2);
+  complete_orthonormal(units, 4);
+  CHECK(units == matrix::Identity(5, 4));
+}
