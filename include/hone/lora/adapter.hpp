@@ -5,6 +5,7 @@
 #pragma once
 #include "hone/core/view.hpp"
 
+#include <cmath>
 #include <string>
 #include <vector>
 
@@ -30,17 +31,40 @@ struct site {
   }
 };
 
+namespace detail {
+
+inline void check_site(const site& s, const char* function) {
+  invalid_argument_unless(s.outputs > 0 && s.inputs > 0, function, s.name.c_str(), "is %td x %td", s.outputs, s.inputs);
+  invalid_argument_unless(s.rank > 0 && s.rank <= s.outputs && s.rank <= s.inputs, function, s.name.c_str(),
+                          "rank %td of a %td x %td matrix", s.rank, s.outputs, s.inputs);
+  invalid_argument_unless(s.scale > 0 && s.scale < 1e300, function, s.name.c_str(), "scale must be positive, is %g",
+                          s.scale);
+}
+
+/// The numbers of a buffer that must be contiguous and hold the site.
+template <class P>
+auto* buffer_of(P&& parameters, const site& s, const char* function) {
+  const auto numbers = as_vector(parameters);
+  invalid_argument_unless(numbers.contiguous(), function, "parameters", "has a stride of %td", numbers.stride());
+  invalid_argument_unless(s.offset >= 0 && numbers.size() >= s.offset + s.size(), function, "parameters",
+                          "has %td numbers, %s ends at %td", numbers.size(), s.name.c_str(), s.offset + s.size());
+  return numbers.data();
+}
+
+}  // namespace detail
+
+/// alpha / rank.
+inline double standard_scale(double alpha, index_t rank) { return alpha / static_cast<double>(rank); }
+/// alpha / sqrt(rank): the size of the update does not fall with the rank (rsLoRA).
+inline double rank_stabilised_scale(double alpha, index_t rank) { return alpha / std::sqrt(static_cast<double>(rank)); }
+
 /// Lays the sites one behind the other and returns the numbers of the whole buffer.
 /// @throws std::invalid_argument unless every size and scale is positive and rank is at most the smaller side.
 inline index_t lay_out(std::vector<site>& sites) {
   const char* function = "hone::lora::lay_out";
   index_t size = 0;
+  for (const site& s : sites) detail::check_site(s, function);
   for (site& s : sites) {
-    invalid_argument_unless(s.outputs > 0 && s.inputs > 0, function, s.name.c_str(), "is %td x %td", s.outputs, s.inputs);
-    invalid_argument_unless(s.rank > 0 && s.rank <= s.outputs && s.rank <= s.inputs, function, s.name.c_str(),
-                            "rank %td of a %td x %td matrix", s.rank, s.outputs, s.inputs);
-    invalid_argument_unless(s.scale > 0 && s.scale < 1e300, function, s.name.c_str(), "scale must be positive, is %g",
-                            s.scale);
     s.offset = size;
     size += s.size();
   }
