@@ -26,7 +26,7 @@ TEST_CASE("an orthonormal part spans what columns add, drops what depends, and s
   x.col(2) = x.col(0) - 3 * x.col(1);                   // depends on the others
   x.col(3) = basis * normal_matrix(7, 1, 3);            // in the span
   x.col(4) = x.col(3) + 1e-9 * normal_matrix(d, 1, 4);  // almost
-  x.col(5) *= 1e-200;
+  x.col(5) *= 1e-100;
   const matrix q = orthonormal_part(basis, x);
   CHECK(q.cols() == 4);
   CHECK(skew(q) <= 1e-14);
@@ -34,6 +34,7 @@ TEST_CASE("an orthonormal part spans what columns add, drops what depends, and s
   const matrix rest = x - basis * (basis.transpose() * x) - q * (q.transpose() * x);
   for (const index_t j : {0, 1, 2, 4}) CHECK(rest.col(j).norm() <= 1e-13);
   CHECK(orthonormal_part(basis, matrix::Zero(d, 3)).cols() == 0);
+  CHECK(orthonormal_part(basis, normal_matrix(d, 3, 2) * 1e-200).cols() == 0);
   CHECK(orthonormal_part(matrix(3, 0), normal_matrix(3, 5, 5)).cols() == 3);  // no more than there are dimensions
 }
 

@@ -24,7 +24,7 @@ inline void remove_span(const matrix& basis, matrix& x) {
 }
 
 /// An orthonormal basis of what the columns of @p x add to the span of @p basis, orthonormal columns. A column that
-/// adds less than @p tolerance of its length adds nothing.
+/// adds less than @p tolerance of its length adds nothing, nor does one whose squared length underflows.
 inline matrix orthonormal_part(const matrix& basis, matrix x, double tolerance = 1e-12) {
   const vector length = x.colwise().norm();
   remove_span(basis, x);

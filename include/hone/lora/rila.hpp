@@ -203,7 +203,7 @@ inline rila_solver choose_solver(rila_solver asked, bool fewer_samples, index_t 
 /// @throws std::invalid_argument if a set has no sample, widths differ, rank is not in [1, outputs], a number is not
 /// finite, an
 ///         option is out of range, or nothing is left to shrink to.
-/// @note Holds the samples in double, and the factors of the solver. Deterministic; in double throughout.
+/// @note Holds the samples in double, the low-rank solver three times. Deterministic; in double throughout.
 template <matrix_like F, matrix_like R>
 rila_subspace find_rila_subspace(const F& forget, const R& retain, index_t rank, rila_options options = {}) {
   const char* function = "hone::lora::find_rila_subspace";
