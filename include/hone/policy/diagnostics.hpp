@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-/// What tells collapse from learning: pass@k, coverage and distinct solutions of drawn responses; means of the measures
-/// of tokens (rows.hpp: support mass, entropy, top-1 mass, rare members of the support), over all tokens and over the
-/// punished ones.
-///   pass@k   1 - C(n - c, k) / C(n, k) = 1 - prod_{i = n-c+1}^{n} (1 - k / i), 1 if n - c < k
+/// What tells collapse from learning: pass at k, coverage and distinct solutions of drawn responses; means of the
+/// measures of tokens (rows.hpp: support mass, entropy, top-1 mass, rare members of the support), over all tokens and
+/// over the punished ones.
+///   pass at k   1 - C(n - c, k) / C(n, k) = 1 - prod_{i = n-c+1}^{n} (1 - k / i), 1 if n - c < k
 ///                                                         [Chen et al. 2021, Codex, arXiv 2107.03374, Eq. 1]
-/// pass@k of one prompt is a function of its success rate: coverage is lost between prompts, and shows in their mean.
+/// pass at k of one prompt is a function of its success rate: coverage is lost between prompts, and shows in their
+/// mean.
 #pragma once
 #include <cmath>
 
@@ -12,7 +13,8 @@
 
 namespace hone::policy {
 
-/// The unbiased estimate of pass@k from @p correct of @p samples responses, by a sum of logarithms; n >= 2 k is better.
+/// The unbiased estimate of pass at k from @p correct of @p samples responses, by a sum of logarithms; n >= 2 k is
+/// better.
 /// @throws std::invalid_argument unless 0 <= correct <= samples and 1 <= k <= samples.
 inline double pass_at_k(index_t samples, index_t correct, index_t k) {
   const char* function = "hone::policy::pass_at_k";
@@ -25,7 +27,7 @@ inline double pass_at_k(index_t samples, index_t correct, index_t k) {
   return -std::expm1(log_miss);
 }
 
-/// The mean over prompts of pass@k of their @p rewards, of which those above @p threshold are correct.
+/// The mean over prompts of pass at k of their @p rewards, of which those above @p threshold are correct.
 /// @param groups G + 1 offsets.
 /// @throws std::invalid_argument if sizes do not fit, or a group has fewer than k responses.
 inline double mean_pass_at_k(std::span<const double> rewards, std::span<const index_t> groups, index_t k,
