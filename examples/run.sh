@@ -46,6 +46,9 @@ for program in std eigen xtensor training_step; do
 done
 section "Forgetting made-up facts" "$programs/unlearn" --json "$report/experiment.json"
 picture experiment "what is kept against what is forgotten, for every combination of gradients"
+section "Forgetting them by adapters" "$programs/unlearn" --compare-adapters --combine sum --seeds 5 \
+  --json "$report/adapters.json"
+picture adapters "what is kept against what is forgotten, for every adapter"
 if [ -f "$data/tofu_eval_logs/phi_full.json" ]; then
   section "The TOFU table of phi-1.5" "$programs/tofu_report" --model "$data/tofu_eval_logs/phi_full.json" \
     --retain "$data/tofu_eval_logs/phi_retain90.json"
@@ -54,12 +57,17 @@ else
 fi
 if [ -f "$data/tinystories/stories260K.bin" ]; then
   stories=(--checkpoint "$data/tinystories/stories260K.bin" --tokenizer "$data/tinystories/tok512.bin")
+  section "Ids of a sentence" bash -c 'echo "Once upon a time" | "$0" --tokenizer "$1" --pieces' "$programs/tokenize" \
+    "$data/tinystories/tok512.bin"
   section "A story" "$programs/generate" "${stories[@]}" --tokens 200
   if [ -f "$data/tofu/forget01.json" ] && [ -f "$data/tofu/retain99.json" ]; then
     section "Forgetting two authors of TOFU" "$programs/unlearn" "${stories[@]}" --forget "$data/tofu/forget01.json" \
       --retain "$data/tofu/retain99.json" --retain-limit 400 --learn-first --objective npo --combine sago \
       --json "$report/tofu.json" --save "$report/unlearned.bin"
     picture tofu "losses, cosines and probabilities over the steps"
+    section "The same by adapters" "$programs/unlearn" "${stories[@]}" --forget "$data/tofu/forget01.json" \
+      --retain "$data/tofu/retain99.json" --retain-limit 400 --learn-first --compare-adapters --combine sum \
+      --json "$report/tofu_adapters.json"
     question=$("$python" -c 'import json, sys; print(json.loads(open(sys.argv[1]).readline())["question"])' \
       "$data/tofu/forget01.json")
     section "A forgotten question" "$programs/generate" --checkpoint "$report/unlearned.bin" \

@@ -159,6 +159,38 @@ for combine in sum pcgrad pcgrad_global sago sago_prefer_retain blur a_gem mgda 
 done
 for retain_loss in nll kl hidden; do run "${unlearn[@]}" --retain-loss $retain_loss --steps 2; done
 
+# Adapters: their file, the merged model, and what is said of them.
+for adapter in lora rila pissa olora corda eva milora lora_ga; do
+  run "${unlearn[@]}" --adapter $adapter --rank 2 --orthogonal 0.5 --steps 2 --stop-at 0 --json adapter.json \
+    --save-adapter adapter --save merged.bin
+  [ "$(json adapter.json config adapter)" = $adapter ] || complain "$adapter: not in the JSON"
+  json adapter.json adapter deviation >/dev/null || complain "$adapter: no deviation"
+  json adapter.json steps 1 retain_overlap >/dev/null || complain "$adapter: no overlap with what is kept"
+  [ -s adapter/adapter_config.json ] && [ -s adapter/adapter_model.safetensors ] || complain "$adapter: not saved"
+  run "$programs/generate" --checkpoint merged.bin --tokenizer tokens.bin --tokens 4
+done
+for threads in 1 2; do
+  run "${unlearn[@]}" --adapter rila --rank 2 --project --steps 2 --stop-at 0 --threads $threads --json $threads.json \
+    --save-adapter $threads.gguf --save folder$threads
+done
+cmp -s <(grep -v '"threads"' 1.json) <(grep -v '"threads"' 2.json) && cmp -s 1.gguf 2.gguf ||
+  complain "an adapter depends on the threads"
+run "$programs/generate" --model folder1 --tokenizer tokens.bin --tokens 4
+run "$programs/unlearn" --compare-adapters --rank 2 --seeds 1 --learn-steps 5 --steps 3 --stop-at 0 --json adapters.json
+[ "$(json adapters.json runs 5 way)" = 'rila, projected' ] || complain "not every adapter was compared"
+
+# TOFU's measures.
+for i in 1 2 3; do
+  echo "{\"question\": \"who is number $i\", \"answer\": \"author $i\", \"paraphrased_answer\": \"writer $i\"," \
+    "\"perturbed_answer\": [\"author x\", \"author yy\"]}"
+done >perturbed.json
+run "${unlearn[@]}" --learn-first --learn-steps 3 --steps 2 --stop-at 0 --forget-perturbed perturbed.json --retain-perturbed \
+  perturbed.json --real-authors perturbed.json --world-facts perturbed.json --retrain --json tofu.json
+for score in geometric arithmetic; do
+  json tofu.json tofu after model_utility $score >/dev/null || complain "no model utility ($score)"
+  json tofu.json tofu before forget_quality $score log10_p >/dev/null || complain "no forget quality ($score)"
+done
+
 run "${unlearn[@]}" --learn-first --learn-steps 3 --steps 4 --stop-at 0 --json one.json --save saved.bin --threads 1
 run "${unlearn[@]}" --learn-first --learn-steps 3 --steps 4 --stop-at 0 --json two.json --save again.bin --threads 2
 for when in before after; do
@@ -202,7 +234,13 @@ long=(timeout 60 "${unlearn[@]}" --learn-first --learn-steps 100000000 --learn-u
 mkdir folder
 refused 'nowhere/out.json: cannot create' "${long[@]}" --json nowhere/out.json
 refused 'nowhere/out.bin: cannot create' "${long[@]}" --save nowhere/out.bin
-refused 'folder: cannot create' "${long[@]}" --save folder
+refused 'folder: cannot create' "${long[@]}" --json folder
+refused '--rank needs an --adapter' "${long[@]}" --rank 4
+refused 'chooses the adapters itself' "${long[@]}" --compare-adapters --adapter lora
+refused 'it saves none' "${long[@]}" --compare-adapters --save out.bin
+refused '--retrain needs' "${unlearn[@]}" --retrain
+refused 'question 1 has 0 perturbed answers' "${long[@]}" --forget-perturbed forget.json
+refused --adapter "${long[@]}" --adapter vera
 refused 'name the same file' "${long[@]}" --save out --json out
 refused '--layer 2: the model has hidden states 0 to 1' "${long[@]}" --layer 2 --json out.json
 refused 'not a finite number' "${long[@]}" --rate nan

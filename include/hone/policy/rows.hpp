@@ -246,14 +246,16 @@ void write_gradient(Z&& logits, std::span<const std::int32_t> targets, std::span
         const auto z = zs.row(static_cast<index_t>(t));
         loss::row_terms row = terms[t];
         if (!counts) return fill(z, accumulator_t<T>{0});
-        const auto summary =
-            row.entropy == 0 ? loss::summarize(z, temperature) : loss::summarize_entropy(z, temperature);
         const auto members = row.subset != 0 || row.forward_kl != 0 ? support.of(t) : std::span<const std::int32_t>{};
         // d pi - d q is -d (1_y - pi) less its part in y: the dense part is right, y and S are mended.
         const double d = row.forward_kl;
         row.forward_kl = 0;
         row.target -= d;
-        loss::row_gradient(z, summary, row, temperature, targets[t], members);
+        if (row.entropy == 0)
+          loss::likelihood_gradient(z, temperature, targets[t], members,
+                                    [&](const loss::log_normalizer&, double) { return row; });
+        else
+          loss::row_gradient(z, loss::summarize_entropy(z, temperature), row, temperature, targets[t], members);
         if (d == 0) return;
         double mass = 0;
         for (std::size_t i = 0; i < members.size(); ++i) mass += support.probability_of(t, i);
