@@ -6,19 +6,14 @@ times a pair or a test, of the same machine and sizes, and their ratio; the text
   pip install rouge-score==0.1.2 rouge==1.0.1 scipy==1.10.1 numpy==1.24.2
   bash bench/run.sh --benchmark_filter=NONE; python3 bench/peers/eval_python.py [build-bench/bench/hone_bench]
 """
-import json
-import os
 import random
-import statistics
-import subprocess
-import sys
-import tempfile
-import time
 
 import numpy as np
 from rouge import Rouge
 from rouge_score import rouge_scorer
 from scipy.stats import ks_2samp
+
+import hone_bench
 
 ROOTS = """author novel award relation happy write celebrate famous child live city influence explore career inspire
 theme""".split()
@@ -39,24 +34,15 @@ def texts(words, count=100):
     return pairs
 
 
-def median_seconds(f, repeats=5):
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        f()
-        times.append(time.perf_counter() - start)
-    return statistics.median(times)
-
-
 def rouge_score_seconds(words):
     scorer = rouge_scorer.RougeScorer(["rougeL"], use_stemmer=True)
     pairs = texts(words)
-    return median_seconds(lambda: [scorer.score(a, b) for a, b in pairs]) / len(pairs)
+    return hone_bench.median_seconds(lambda: [scorer.score(a, b) for a, b in pairs]) / len(pairs)
 
 
 def rouge_seconds(words):
     scorer, pairs = Rouge(metrics=["rouge-l"]), texts(words)
-    return median_seconds(lambda: [scorer.get_scores(b, a) for a, b in pairs]) / len(pairs)
+    return hone_bench.median_seconds(lambda: [scorer.get_scores(b, a) for a, b in pairs]) / len(pairs)
 
 
 def ks_seconds(n, m, percent):
@@ -64,7 +50,7 @@ def ks_seconds(n, m, percent):
     x = np.arange(n) / n
     y = (np.arange(m) + 0.5) / m
     y = np.where(y < percent / 100, 2 + y, y)
-    return median_seconds(lambda: ks_2samp(x, y, method="exact"))
+    return hone_bench.median_seconds(lambda: ks_2samp(x, y, method="exact"))
 
 
 PEERS = {  # row of hone_bench: the same in Python
@@ -77,22 +63,10 @@ PEERS = {  # row of hone_bench: the same in Python
 }
 
 
-def hone_seconds(program, row):
-    with tempfile.TemporaryDirectory() as folder:
-        out = os.path.join(folder, "out.json")
-        subprocess.run([program, f"--benchmark_filter=^{row}/", f"--benchmark_out={out}"], check=True,
-                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        with open(out) as file:
-            return 1 / json.load(file)["benchmarks"][0]["per_second"]
-
-
 def main():
-    program = sys.argv[1] if len(sys.argv) > 1 else "build-bench/bench/hone_bench"
-    if not os.path.exists(program):
-        sys.exit(f"{program} is not there: bash bench/run.sh builds it")
     print(f"{'':42} {'Python us':>12} {'hone us':>10} {'ratio':>8}")
     for row, peer in PEERS.items():
-        theirs, ours = 1e6 * peer(), 1e6 * hone_seconds(program, row)
+        theirs, ours = 1e6 * peer(), 1e6 / hone_bench.row(f"^{row}/")["per_second"]
         print(f"{row:42} {theirs:12.1f} {ours:10.2f} {theirs / ours:7.0f}x")
 
 

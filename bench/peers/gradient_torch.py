@@ -6,15 +6,11 @@ times, of the same machine, size and number of threads, and their ratio.
 
   bash bench/run.sh --benchmark_filter=NONE; python3 bench/peers/gradient_torch.py [build-bench/bench/hone_bench]
 """
-import json
 import os
-import statistics
-import subprocess
-import sys
-import tempfile
-import time
 
 import torch
+
+import hone_bench
 
 MEBI = 1 << 20
 TENSORS = 16  # of 1 Mi floats each
@@ -56,33 +52,16 @@ PEERS = {  # row of hone_bench: the same in PyTorch
 def eager_milliseconds(combine, repeats=9):
     forget = [torch.randn(MEBI) for _ in range(TENSORS)]
     retain = [torch.randn(MEBI) - 0.5 * f for f in forget]  # every tensor conflicts
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        combine(forget, retain)
-        times.append(1e3 * (time.perf_counter() - start))
-    return statistics.median(times)
-
-
-def hone_milliseconds(program, row):
-    with tempfile.TemporaryDirectory() as folder:
-        out = os.path.join(folder, "out.json")
-        subprocess.run([program, f"--benchmark_filter=^{row}/Mi:{TENSORS}/", f"--benchmark_out={out}"], check=True,
-                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        with open(out) as file:
-            return json.load(file)["benchmarks"][0]["ms"]
+    return 1e3 * hone_bench.median_seconds(lambda: combine(forget, retain), repeats)
 
 
 def main():
-    program = sys.argv[1] if len(sys.argv) > 1 else "build-bench/bench/hone_bench"
-    if not os.path.exists(program):
-        sys.exit(f"{program} is not there: bash bench/run.sh builds it")
     torch.manual_seed(1)
     torch.set_num_threads(os.cpu_count())
     print(f"PyTorch {torch.__version__}, {torch.get_num_threads()} threads, {TENSORS} tensors of 1 Mi floats; medians")
     print(f"{'':28} {'PyTorch ms':>10} {'hone ms':>10} {'ratio':>8}")
     for row, combine in PEERS.items():
-        eager, fused = eager_milliseconds(combine), hone_milliseconds(program, row)
+        eager, fused = eager_milliseconds(combine), hone_bench.row(f"^{row}/Mi:{TENSORS}/")["ms"]
         print(f"{row:28} {eager:10.1f} {fused:10.2f} {eager / fused:7.1f}x")
 
 

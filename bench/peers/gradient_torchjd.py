@@ -8,55 +8,29 @@ number of threads, and their ratio.
 
 Needs pip's torchjd[quadprog_projector].
 """
-import json
 import os
-import statistics
-import subprocess
-import sys
-import tempfile
-import time
 
 import torch
 from torchjd import aggregation
+
+import hone_bench
 
 MEBI = 1 << 20
 ELEMENTS = 256  # Mi, of all gradients together
 METHODS = ("UPGrad", "DualProj", "MGDA", "IMTLG", "AlignedMTL", "ConFIG", "PCGrad")
 
 
-def torchjd_milliseconds(method, gradients, repeats=5):
-    aggregate = getattr(aggregation, method)()
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        aggregate(gradients)
-        times.append(1e3 * (time.perf_counter() - start))
-    return statistics.median(times)
-
-
-def hone_milliseconds(program, tasks):
-    with tempfile.TemporaryDirectory() as folder:
-        out = os.path.join(folder, "out.json")
-        row = f"^gram_and_combine<float, {tasks}>/Mi:{ELEMENTS}/"
-        subprocess.run([program, f"--benchmark_filter={row}", f"--benchmark_out={out}"], check=True,
-                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        with open(out) as file:
-            return json.load(file)["benchmarks"][0]["ms"]
-
-
 def main():
-    program = sys.argv[1] if len(sys.argv) > 1 else "build-bench/bench/hone_bench"
-    if not os.path.exists(program):
-        sys.exit(f"{program} is not there: bash bench/run.sh builds it")
     torch.manual_seed(1)
     torch.set_num_threads(os.cpu_count())
     print(f"PyTorch {torch.__version__}, {torch.get_num_threads()} threads, {ELEMENTS} Mi floats in all; medians")
     print(f"{'':12} {'K':>3} {'TorchJD ms':>11} {'hone ms':>9} {'ratio':>7}")
     for tasks in (2, 4, 8):
         gradients = torch.randn(tasks, ELEMENTS * MEBI // tasks)
-        ours = hone_milliseconds(program, tasks)
+        ours = hone_bench.row(f"^gram_and_combine<float, {tasks}>/Mi:{ELEMENTS}/")["ms"]
         for method in METHODS:
-            theirs = torchjd_milliseconds(method, gradients)
+            aggregate = getattr(aggregation, method)()
+            theirs = 1e3 * hone_bench.median_seconds(lambda: aggregate(gradients))
             print(f"{method:12} {tasks:3d} {theirs:11.1f} {ours:9.1f} {theirs / ours:6.1f}x")
 
 

@@ -6,15 +6,12 @@ the same machine and number of threads, and their ratio. Exits with 1 if a value
 
   bash bench/run.sh --benchmark_filter=NONE; python3 bench/peers/policy_torch.py [build-bench/bench/hone_bench]
 """
-import json
 import os
-import statistics
-import subprocess
 import sys
-import tempfile
-import time
 
 import torch
+
+import hone_bench
 
 TOKENS, LENGTH, GROUP = 1 << 20, 512, 8
 torch.set_default_dtype(torch.float64)
@@ -126,36 +123,15 @@ PEERS = {  # row of hone_bench: the same in PyTorch, and the number to compare
 }
 
 
-def eager(body, repeats=7):
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        result = body()
-        times.append(1e3 * (time.perf_counter() - start))
-    return statistics.median(times), result
-
-
-def hone(program, row):
-    with tempfile.TemporaryDirectory() as folder:
-        out = os.path.join(folder, "out.json")
-        subprocess.run([program, f"--benchmark_filter=^{row}/", f"--benchmark_out={out}"], check=True,
-                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        with open(out) as file:
-            result = json.load(file)["benchmarks"][0]
-    return result["ms"], result["value"]
-
-
 def main():
-    program = sys.argv[1] if len(sys.argv) > 1 else "build-bench/bench/hone_bench"
-    if not os.path.exists(program):
-        sys.exit(f"{program} is not there: bash bench/run.sh builds it")
     torch.set_num_threads(os.cpu_count())
     print(f"PyTorch {torch.__version__}, {torch.get_num_threads()} threads, 1 Mi tokens in double; medians")
     print(f"{'':24} {'PyTorch':>18} {'hone':>18} {'PyTorch ms':>11} {'hone ms':>9} {'ratio':>8}")
     differs = False
     for row, (body, number) in PEERS.items():
-        (theirs, result), (ours, value) = eager(body), hone(program, row)
-        expected = number(result)
+        theirs, expected = 1e3 * hone_bench.median_seconds(body, 7), number(body())
+        counters = hone_bench.row(f"^{row}/")
+        ours, value = counters["ms"], counters["value"]
         print(f"{row:24} {expected:18.12g} {value:18.12g} {theirs:11.1f} {ours:9.2f} {theirs / ours:7.1f}x")
         differs |= abs(expected - value) > 1e-9 * max(1.0, abs(expected))
     sys.exit(int(differs))

@@ -8,14 +8,11 @@ text, as one string and line by line (which is faster there). Prints MB/s of bot
 """
 import json
 import os
-import statistics
-import subprocess
-import sys
-import tempfile
-import time
 
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 import tokenizers  # noqa: E402
+
+import hone_bench
 
 GOLDEN = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../tests/io/golden")
 FAMILIES = "gpt2", "llama3", "qwen2", "smollm2", "llama2"
@@ -28,27 +25,10 @@ def text_of(english):
 
 
 def rate(encode, size, repeats=5):
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        encode()
-        times.append(time.perf_counter() - start)
-    return size / statistics.median(times) / 1e6
-
-
-def hone_rate(program, row):
-    with tempfile.TemporaryDirectory() as folder:
-        out = os.path.join(folder, "out.json")
-        subprocess.run([program, f"--benchmark_filter=^{row}/manual_time$", f"--benchmark_out={out}"], check=True,
-                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        with open(out) as file:
-            return 1e3 * json.load(file)["benchmarks"][0]["rate"]
+    return size / hone_bench.median_seconds(encode, repeats) / 1e6
 
 
 def main():
-    program = sys.argv[1] if len(sys.argv) > 1 else "build-bench/bench/hone_bench"
-    if not os.path.exists(program):
-        sys.exit(f"{program} is not there: bash bench/run.sh builds it")
     print(f"tokenizers {tokenizers.__version__}; MB/s, medians; ratio: to the faster of the two")
     print(f"{'':28} {'one string':>10} {'lines':>8} {'hone':>8} {'ratio':>8}")
     for family in FAMILIES:
@@ -59,7 +39,7 @@ def main():
             whole = rate(lambda: t.encode(text), size)
             by_line = rate(lambda: [t.encode(line) for line in lines], size)
             row = f"encode_{family}/{'english' if english else 'languages'}"
-            here = hone_rate(program, row)
+            here = 1e3 * hone_bench.row(f"^{row}/manual_time$")["rate"]
             print(f"{row:28} {whole:10.2f} {by_line:8.2f} {here:8.1f} {here / max(whole, by_line):7.1f}x")
 
 
