@@ -45,7 +45,7 @@ struct settings {
   index_t rank = 8, basis = 128;
   double alpha = 0, orthogonal = 0;
   bool project = false, compare_adapters = false;
-  double rate = 0, weight_decay = 0, clip = 1, warmup = 0.1, stop_at = -1;
+  double rate = 5e-4, weight_decay = 0, clip = 1, warmup = 0.1, stop_at = -1;
   std::uint64_t seed = 1;
   std::size_t seeds = 3;
   bool mpi = false;
@@ -57,11 +57,6 @@ struct settings {
   [[nodiscard]] bool keeps_out() const { return orthogonal > 0 || project; }
   /// Gradient ascent is the one loss that has nothing beside it.
   [[nodiscard]] bool retains() const { return objective != "grad_ascent"; }
-  /// What depends on whether there is an adapter.
-  void settle_adapter() {
-    if (alpha == 0) alpha = 2 * static_cast<double>(rank);
-    if (rate == 0) rate = adapts() ? 2e-3 : 5e-4;
-  }
   /// The beta of the objective for answers of @p tokens on average, where the command line says none.
   void settle_beta(double tokens) {
     const auto& o = find(objectives, objective);
@@ -135,8 +130,7 @@ inline void declare(CLI::App& app, settings& s) {
   forgets(app.add_option("--steps", s.steps, "most steps")->check(positive));
   forgets(app.add_option("--batch", s.batch, "pairs of each kind a batch")->check(positive));
   forgets(app.add_option("--accumulation", s.accumulation, "batches a step")->check(positive));
-  forgets(app.add_option("--rate", s.rate, "learning rate of AdamW")->check(positive))
-      ->default_str("5e-4; of an adapter 2e-3");
+  forgets(app.add_option("--rate", s.rate, "learning rate of AdamW")->check(positive));
   forgets(app.add_option("--warmup", s.warmup, "share of the steps in which the rate rises")->check(share));
   forgets(app.add_option("--weight-decay", s.weight_decay, "of AdamW")->check(non_negative));
   forgets(app.add_option("--clip", s.clip, "longest combined gradient; 0: any")->check(non_negative));
@@ -179,6 +173,7 @@ inline void complete(const CLI::App& app, settings& s) {
   if (!s.retains() && app.count("--combine") > 0 && s.combine != "sum")
     throw std::runtime_error("--objective grad_ascent has no retain gradient to combine with; use grad_diff");
   if (!s.retains()) s.combine = "sum";
+  if (s.alpha == 0) s.alpha = 2 * static_cast<double>(s.rank);
   if (s.retrain && (s.forget_perturbed.empty() || !s.learn_first))
     throw std::runtime_error("--retrain needs --learn-first and --forget-perturbed");
   if (s.compare_adapters && (s.adapts() || s.project))
@@ -224,7 +219,6 @@ inline std::vector<way> adapter_ways(const settings& s) {
     w.options.adapter = r.adapter;
     w.options.orthogonal = r.orthogonal;
     w.options.project = r.project;
-    w.options.settle_adapter();
   }
   return ways;
 }
@@ -235,7 +229,6 @@ inline std::vector<way> combination_ways(const settings& s, const std::vector<st
   for (const std::string& combination : chosen) {
     ways.push_back({combination, s});
     ways.back().options.combine = combination;
-    ways.back().options.settle_adapter();
   }
   return ways;
 }

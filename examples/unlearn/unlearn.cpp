@@ -131,7 +131,6 @@ int main(int argc, char** argv) {
     program::ranks ranks(s.mpi);
     if (ranks.rank() > 0) s.json = s.save = s.save_adapter = "";
     complete(app, s);
-    if (!s.compare_adapters) s.settle_adapter();
     const bool one_method = s.on_files() || app.count("--combine") > 0 || !s.retains();
     const auto ways = s.compare_adapters
                           ? adapter_ways(s)
