@@ -39,8 +39,8 @@ TEST_CASE("orthogonal halves: neither factor is zero, their product is; odd rank
   CHECK(largest(l.b() * l.a()) <= 1e-16);
   CHECK(l.now() == l.original());
   // Rows of the halves are orthonormal: A^T A of 1/100 X X^T, which has rank 3.
-  CHECK(linalg::orthonormal_part({}, l.a().transpose(), 1e-9).cols() == 3);
-  CHECK(linalg::orthonormal_part({}, l.b(), 1e-9).cols() == 3);
+  CHECK(linalg::orthonormal_part(linalg::matrix(), l.a().transpose(), 1e-9).cols() == 3);
+  CHECK(linalg::orthonormal_part(linalg::matrix(), l.b(), 1e-9).cols() == 3);
   CHECK(l.a().squaredNorm() == Approx(3 * 30 / 100.0).epsilon(0.3));
   layer<double> odd(20, 30, 5, 2);
   CHECK_THROWS_WITH(initialise(orthogonal_halves{}, odd.w(), odd.site, odd.parameters),

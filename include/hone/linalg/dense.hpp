@@ -1,14 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-/// The dense matrices in which larger problems are solved and answered: Eigen's, in double, columns together.
+/// The dense matrices in which larger problems are solved and answered: Eigen's, in double, columns together. What
+/// decomposes them is a template, though there is one type, so that only units that call it compile Eigen's solvers.
 #pragma once
 #include "hone/core/blas.hpp"
 
 #include <Eigen/Core>
 
+#include <concepts>
+
 namespace hone::linalg {
 
 using matrix = Eigen::MatrixXd;
 using vector = Eigen::VectorXd;
+
+/// A matrix, or an expression of one.
+template <class M>
+concept dense_matrix = std::convertible_to<const M&, matrix>;
 
 /// @p m as hone sees it; nothing is copied.
 inline matrix_view<const double> view(const matrix& m) { return {m.data(), m.rows(), m.cols(), 1, m.rows()}; }

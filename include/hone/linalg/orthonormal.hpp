@@ -8,7 +8,8 @@ namespace hone::linalg {
 
 /// Turns every column of @p v so that its entry of largest magnitude is positive; among entries equal to 1e-9 the first
 /// counts, so that rounding decides nothing.
-inline void canonical_signs(matrix& v) {
+template <dense_matrix V>
+void canonical_signs(V& v) {
   for (index_t j = 0; j < v.cols(); ++j) {
     const double largest = v.col(j).cwiseAbs().maxCoeff();
     index_t i = 0;
@@ -19,13 +20,15 @@ inline void canonical_signs(matrix& v) {
 
 /// Takes the span of @p basis, orthonormal columns, out of the columns of @p x, twice, so that nothing of it is left
 /// but rounding.
-inline void remove_span(const matrix& basis, matrix& x) {
+template <dense_matrix B>
+void remove_span(const B& basis, matrix& x) {
   for (int pass = 0; pass < 2 && basis.cols() > 0; ++pass) x.noalias() -= basis * (basis.transpose() * x).eval();
 }
 
 /// An orthonormal basis of what the columns of @p x add to the span of @p basis, orthonormal columns. A column that
 /// adds less than @p tolerance of its length adds nothing, nor does one whose squared length underflows.
-inline matrix orthonormal_part(const matrix& basis, matrix x, double tolerance = 1e-12) {
+template <dense_matrix B>
+matrix orthonormal_part(const B& basis, matrix x, double tolerance = 1e-12) {
   const vector length = x.colwise().norm();
   remove_span(basis, x);
   index_t kept = 0;
@@ -51,7 +54,8 @@ inline matrix orthonormal_part(const matrix& basis, matrix x, double tolerance =
 /// Appends to @p q (d x k, orthonormal columns) until it has @p columns <= d of them: each time what lies outside the
 /// span of the unit vector that lies farthest outside, the first of those equal to 1e-9.
 /// @note O(d k) a column; deterministic.
-inline void complete_orthonormal(matrix& q, index_t columns) {
+template <dense_matrix Q>
+void complete_orthonormal(Q& q, index_t columns) {
   const index_t given = q.cols();
   q.conservativeResize(Eigen::NoChange, (max)(given, columns));
   vector outside = vector::Ones(q.rows());

@@ -11,7 +11,8 @@ namespace hone::linalg {
 /// The angles between the spans of @p u and @p v (d x k and d x l, orthonormal columns), ascending, min(k, l) of them,
 /// in [0, pi / 2]: by sines below pi / 4 and by cosines above, so that small angles keep their digits.
 /// @throws std::invalid_argument if the columns differ in length.
-inline vector principal_angles(const matrix& u, const matrix& v) {
+template <dense_matrix U, dense_matrix V>
+vector principal_angles(const U& u, const V& v) {
   invalid_argument_unless(u.rows() == v.rows(), "hone::linalg::principal_angles", "v", "has %td rows, u has %td",
                           v.rows(), u.rows());
   if (u.cols() < v.cols()) return principal_angles(v, u);

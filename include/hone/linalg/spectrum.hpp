@@ -19,13 +19,15 @@ struct eigenpairs {
 };
 
 /// All eigenpairs of the symmetric @p a, of which finite numbers are asked and the lower triangle is read.
-inline eigenpairs dense_eigen(const matrix& a) {
+template <dense_matrix M>
+eigenpairs dense_eigen(const M& a) {
   if (a.size() == 0) return {};
   const Eigen::SelfAdjointEigenSolver<matrix> solver(a);
   return {solver.eigenvalues().reverse(), solver.eigenvectors().rowwise().reverse()};
 }
 
 /// The eigenpairs of K S K^T other than those of its null space outside the span of K.
+template <std::same_as<double> A = double>
 class low_rank_eigen {
  public:
   /// @param k d x m; finite numbers are asked for.

@@ -31,9 +31,11 @@ inline void canonical_signs(singular_triplets& x) {
     if (x.v.col(j).dot(before.col(j)) < 0) x.u.col(j) = -x.u.col(j);
 }
 
-/// The @p count largest triplets of @p a, of which finite numbers are asked.
+/// The @p count largest triplets of a matrix, of which finite numbers are asked.
 /// @throws std::invalid_argument unless 0 <= count <= min(rows, cols) and the options are not negative.
-inline singular_triplets truncated_svd(const matrix& a, index_t count, const svd_options& options = {}) {
+template <dense_matrix M>
+singular_triplets truncated_svd(const M& expression, index_t count, const svd_options& options = {}) {
+  const Eigen::Ref<const matrix> a = expression;
   const char* function = "hone::linalg::truncated_svd";
   const index_t least = (min)(index_t{a.rows()}, index_t{a.cols()});
   invalid_argument_unless(count >= 0 && count <= least, function, "count", "is %td of a %td x %td matrix", count,
@@ -41,7 +43,7 @@ inline singular_triplets truncated_svd(const matrix& a, index_t count, const svd
   invalid_argument_unless(options.iterations >= 0 && options.oversampling >= 0, function, "options",
                           "%td iterations, %td columns more", options.iterations, options.oversampling);
   singular_triplets result;
-  const auto take = [&](const matrix& m, const matrix* basis) {
+  const auto take = [&](const auto& m, const matrix* basis) {
     const Eigen::BDCSVD<matrix> svd(m, Eigen::ComputeThinU | Eigen::ComputeThinV);
     result.u =
         basis == nullptr ? matrix(svd.matrixU().leftCols(count)) : matrix(*basis * svd.matrixU().leftCols(count));
@@ -64,7 +66,7 @@ inline singular_triplets truncated_svd(const matrix& a, index_t count, const svd
   for (index_t i = 0; i < start.size(); ++i) start.data()[i] = options.random.normal(static_cast<std::uint64_t>(i));
   matrix range = orthonormal(a * start);
   for (index_t i = 0; i < options.iterations; ++i) range = orthonormal(a * orthonormal(a.transpose() * range));
-  take(range.transpose() * a, &range);
+  take(matrix(range.transpose() * a), &range);
   return result;
 }
 

@@ -236,14 +236,14 @@ rila_subspace find_rila_subspace(const F& forget, const R& retain, index_t rank,
     linalg::matrix weighted = k;
     weighted.leftCols(f.rows()) *= std::sqrt(1 - options.beta);
     weighted.rightCols(r.rows()) *= std::sqrt(options.beta);
-    const auto vectors_of = [](const linalg::low_rank_eigen& e) {
+    const auto vectors_of = [](const auto& e) {
       return [&e](index_t first, index_t count) { return e.vectors(first, count); };
     };
-    const linalg::low_rank_eigen e(std::move(weighted), signs);
+    const linalg::low_rank_eigen<> e(std::move(weighted), signs);
     detail::finish_rila(result, detail::best_directions(e.values(), vectors_of(e), d, rank), apply,
                         linalg::rank_tolerance, options, function);
     if (options.basis_rank > 0) {
-      const linalg::low_rank_eigen retained(kr, linalg::vector::Ones(r.rows()));
+      const linalg::low_rank_eigen<> retained(kr, linalg::vector::Ones(r.rows()));
       detail::take_basis(result, retained.values(), vectors_of(retained), retain_trace, options,
                          linalg::rank_tolerance);
     }

@@ -24,7 +24,8 @@ inline proposal split_evenly(const linalg::singular_triplets& t, double scale) {
 }
 
 /// The last @p count triplets of the exact decomposition.
-inline linalg::singular_triplets smallest_triplets(const linalg::matrix& w, index_t count) {
+template <linalg::dense_matrix M>
+linalg::singular_triplets smallest_triplets(const M& w, index_t count) {
   const linalg::singular_triplets all = linalg::truncated_svd(w, (min)(index_t{w.rows()}, index_t{w.cols()}));
   return {all.u.rightCols(count), all.values.tail(count), all.v.rightCols(count)};
 }

@@ -57,7 +57,7 @@ struct orthogonal_halves {
     invalid_argument_unless(s.rank % 2 == 0, "hone::lora::orthogonal_halves", s.name.c_str(),
                             "the rank must be even, is %td", s.rank);
     const index_t half = s.rank / 2;
-    const linalg::matrix q = linalg::orthonormal_part({}, detail::normals(s.rank, s.rank, random));
+    const linalg::matrix q = linalg::orthonormal_part(linalg::matrix(), detail::normals(s.rank, s.rank, random));
     linalg::matrix odd(half, s.rank), even(half, s.rank);
     for (index_t i = 0; i < half; ++i) {
       odd.row(i) = q.row(2 * i);
