@@ -122,6 +122,13 @@ HONE_INLINE pack<A> load(const T* p, index_t count, A fill = A{0}) {
   return load<A>(values);
 }
 
+/// Asks for the line that @p p lies in to be brought to the second-level cache.
+HONE_INLINE void prefetch([[maybe_unused]] const void* p) {
+#if defined(__GNUC__)
+  __builtin_prefetch(p, 0, 2);
+#endif
+}
+
 template <scalar T, class A>
 HONE_INLINE void store(T* p, const pack<A>& x) {
   static_assert(std::is_same_v<A, accumulator_t<T>>, "a pack holds the accumulator type of what it stores");

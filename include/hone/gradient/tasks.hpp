@@ -111,6 +111,10 @@ HONE_INLINE void for_each_part(const simd::pack<A> (&x)[N], F&& f) {
 /// Tasks whose products with as many others are summed in one go: what vector registers hold.
 inline constexpr std::size_t gram_tile = 4;
 
+/// How far behind the elements being multiplied lie those asked for meanwhile: the processor's own prefetching, which ends
+/// with a page, leaves memory idle while the later tiles read from cache.
+inline constexpr index_t gram_ahead = 2048;
+
 /// Adds the products of tasks A … with tasks B … to @p sums, a tile of the triangle.
 template <std::size_t A, std::size_t B, class Sum, scalar T, std::size_t K>
 HONE_INLINE void add_gram_tile(const std::array<vector_view<const T>, K>& g, index_t begin, index_t end,
@@ -120,7 +124,13 @@ HONE_INLINE void add_gram_tile(const std::array<vector_view<const T>, K>& g, ind
   simd::pack<Sum> own[rows][rows + columns];
   for (std::size_t a = 0; a < rows; ++a)
     for (std::size_t b = A == B ? a : rows; b < rows + columns; ++b) own[a][b] = sums[pair_index<K>(A + a, B + b - first)];
+  // Each of several tiles asks for its share of the tasks.
+  constexpr std::size_t side = (K + gram_tile - 1) / gram_tile, tiles = side * (side + 1) / 2;
+  constexpr std::size_t number = pair_index<side>(A / gram_tile, B / gram_tile);
+  constexpr std::size_t share = number * K / tiles, share_end = tiles > 1 ? (number + 1) * K / tiles : 0;
   for_each_task_pack(g, begin, end, [&](index_t i, auto bound) HONE_INLINE_LAMBDA {
+    for (std::size_t a = share; a < share_end; ++a)
+      simd::prefetch(&g[a][(min)(i + gram_ahead, g[a].size() - 1)]);
     pack_of<T> x[rows + columns];
     for (std::size_t a = 0; a < rows; ++a) x[a] = load_pack(g[A + a], i, bound);
     for (std::size_t b = 0; b < columns; ++b) x[rows + b] = load_pack(g[B + b], i, bound);
