@@ -99,14 +99,17 @@ class generator {
   /// Goes on from every prompt. @param on_token on_token(sequence, token) as each is chosen, from the worker's thread.
   /// @throws std::invalid_argument, before anything runs, if a prompt is empty, longer than max_seq or has a token that
   ///         is not in the vocabulary, or an option is out of range; if the model is bidirectional.
-  /// @note Bitwise for any executor and any grouping of the prompts. 2 flops a parameter and token.
+  /// @note Bitwise for any executor and any grouping of the prompts. 2 flops a parameter and token; one sequence alone
+  ///       reads all weights for each token.
   template <executor E = const serial, class F = no_listener>
   [[nodiscard]] std::vector<generated> operator()(const batch& prompts, const generation_options& options = {},
                                                   E&& pool = serial{}, F&& on_token = {}) const {
     check(prompts, options);
     const index_t count = prompts.sequences();
     std::vector<generated> results(static_cast<std::size_t>(count));
-    constexpr index_t together = 12;
+    if (count == 0) return results;
+    const index_t workers = pool.concurrency();
+    const index_t together = (min)((count + workers - 1) / workers, sequences_together(prompts, options));
     pool.parallel_for((count + together - 1) / together, index_t{1}, [&](index_t first, index_t last) {
       for (index_t i = first; i < last; ++i)
         run(prompts, i * together, (min)(count, (i + 1) * together), options, results, on_token);
@@ -229,12 +232,23 @@ class generator {
         for (index_t j = 0; j < size; j += packs::lanes) {
           tile<T, Rows> sums;
           for (auto& sum : sums) sum = packs(0);
-          multiply_tile(&scores(h, first), stride, 1, value_panels.at(first, j), keys - first, sums);
+          multiply_tile<Rows <= 2 ? 4 : Rows == 3 ? 2 : 1>(&scores(h, first), stride, 1, value_panels.at(first, j),
+                                                           keys - first, sums);
           for (int i = 0; i < Rows; ++i)
             store_pack(vector_view<T>(out + (kv_head * group + h + i) * size, size), j, size, sums[i]);
         }
       });
     }
+  }
+
+  /// As many sequences as read about as much of their caches as of the weights they share: more would drive each other's
+  /// cache out of the processor's.
+  [[nodiscard]] index_t sequences_together(const batch& prompts, const generation_options& options) const {
+    const config& c = model_->shape();
+    index_t longest = 1;
+    for (index_t s = 0; s < prompts.sequences(); ++s) longest = (max)(longest, prompts.end(s) - prompts.begin(s));
+    longest = (min)(longest + options.max_tokens, c.max_seq);
+    return std::clamp(model_->parameters() / (c.n_layers * c.kv_width() * longest), index_t{tile_rows}, 8 * tile_rows);
   }
 
   void classify(matrix_view<const T> hidden, matrix_view<T> logits) const {

@@ -71,40 +71,57 @@ HONE_INLINE void for_each_tile_of_rows(index_t begin, index_t end, F&& f) {
     if (begin < end) for_each_tile_of_rows<Rows - 1>(begin, end, f);
 }
 
-/// c[i] += sum_p a[i * row_stride + p * step] * panel[p], i < Rows, p < depth; sums in ascending p.
-template <class T, std::size_t Rows>
+/// c[i] += sum_p a[i * row_stride + p * step] * panel[p], i < Rows, p < depth; sums in ascending p. With several @c Parts,
+/// for tiles too low to hide the latency of an addition, every Parts-th p has a sum of its own.
+template <int Parts = 1, class T, std::size_t Rows>
 HONE_INLINE void multiply_tile(const T* a, index_t row_stride, index_t step, const T* panel, index_t depth,
                                simd::pack<T> (&c)[Rows]) {
-  for (index_t p = 0; p < depth; ++p) {
+  const auto add = [&](index_t p, simd::pack<T>(&sums)[Rows]) HONE_INLINE_LAMBDA {
     const auto b = simd::load<T>(panel + p * panels<T>::width);
     for (std::size_t i = 0; i < Rows; ++i)
-      c[i] += simd::pack<T>(a[static_cast<index_t>(i) * row_stride + p * step]) * b;
+      sums[i] += simd::pack<T>(a[static_cast<index_t>(i) * row_stride + p * step]) * b;
+  };
+  index_t p = 0;
+  if constexpr (Parts > 1) {
+    tile<T, static_cast<int>(Rows)> sums[std::size_t{Parts}];
+    for (auto& part : sums)
+      for (auto& sum : part) sum = simd::pack<T>(0);
+    for (; p + Parts <= depth; p += Parts)
+      for (int k = 0; k < Parts; ++k) add(p + k, sums[k]);
+    for (const auto& part : sums)
+      for (std::size_t i = 0; i < Rows; ++i) c[i] += part[i];
   }
+  for (; p < depth; ++p) add(p, c);
 }
 
 /// y = x w for rows @p x (n x in), @p w (in x out) in panels, @p y (n x out). A row's bits do not depend on the others.
+/// @note Four panels at a time pass all rows, from the second-level cache: @p w is read from memory once.
 template <class T>
 void multiply_rows(matrix_view<const std::type_identity_t<T>> x, const panels<T>& w, matrix_view<T> y) {
-  for_each_tile_of_rows(0, x.rows(), [&]<int Rows>(index_t t, std::integral_constant<int, Rows>) HONE_INLINE_LAMBDA {
-    // A few rows alone would wait for their own sums: they take several panels at a time.
-    constexpr int group = Rows >= 4 ? 1 : Rows >= 2 ? 2 : 4;
-    index_t j = 0;
-    const auto run = [&]<int Panels>(std::integral_constant<int, Panels>) HONE_INLINE_LAMBDA {
-      tile<T, Rows> c[std::size_t{Panels}];
-      for (auto& panel : c)
-        for (auto& sum : panel) sum = simd::pack<T>(0);
-      for (index_t p = 0; p < w.rows(); ++p)
-        for (int k = 0; k < Panels; ++k) {
-          const auto b = simd::load<T>(w.at(p, j + k * panels<T>::width));
-          for (int i = 0; i < Rows; ++i) c[k][i] += simd::pack<T>(x(t + i, p)) * b;
-        }
-      for (int k = 0; k < Panels; ++k)
-        for (int i = 0; i < Rows; ++i) store_pack(y.row(t + i), j + k * panels<T>::width, w.columns(), c[k][i]);
-      j += Panels * panels<T>::width;
-    };
-    while (w.columns() - j > (group - 1) * panels<T>::width) run(std::integral_constant<int, group>{});
-    while (j < w.columns()) run(std::integral_constant<int, 1>{});
-  });
+  constexpr index_t width = panels<T>::width, together = 4 * width;
+  for (index_t first = 0; first < w.columns(); first += together) {
+    const index_t last = (min)(first + together, w.columns());
+    for_each_tile_of_rows(0, x.rows(), [&]<int Rows>(index_t t, std::integral_constant<int, Rows>) HONE_INLINE_LAMBDA {
+      // A few rows alone would wait for their own sums: they take several panels at a time.
+      constexpr int group = Rows >= 4 ? 1 : Rows >= 2 ? 2 : 4;
+      index_t j = first;
+      const auto run = [&]<int Panels>(std::integral_constant<int, Panels>) HONE_INLINE_LAMBDA {
+        tile<T, Rows> c[std::size_t{Panels}];
+        for (auto& panel : c)
+          for (auto& sum : panel) sum = simd::pack<T>(0);
+        for (index_t p = 0; p < w.rows(); ++p)
+          for (int k = 0; k < Panels; ++k) {
+            const auto b = simd::load<T>(w.at(p, j + k * width));
+            for (int i = 0; i < Rows; ++i) c[k][i] += simd::pack<T>(x(t + i, p)) * b;
+          }
+        for (int k = 0; k < Panels; ++k)
+          for (int i = 0; i < Rows; ++i) store_pack(y.row(t + i), j + k * width, w.columns(), c[k][i]);
+        j += Panels * width;
+      };
+      while (last - j > (group - 1) * width) run(std::integral_constant<int, group>{});
+      while (j < last) run(std::integral_constant<int, 1>{});
+    });
+  }
 }
 
 }  // namespace hone::transformer
