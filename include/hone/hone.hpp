@@ -86,6 +86,7 @@
 #include "hone/policy/anchor.hpp"
 #include "hone/policy/batch.hpp"
 #include "hone/policy/correction.hpp"
+#include "hone/policy/covariance.hpp"
 #include "hone/policy/critic.hpp"
 #include "hone/policy/diagnostics.hpp"
 #include "hone/policy/gae.hpp"

@@ -11,6 +11,7 @@
 ///   cispo       -sg(clip(rho, lower, upper)) A log p             [MiniMax-M1 2025, CISPO, arXiv 2506.13585]
 ///   vespo       -sg(phi(rho)) A log p, phi(w) = e^l w^k e^(-l w), k and l by the sign of A; with `sequence_ratio`
 ///                                                                (VESPO, as in TRL)
+///   log_ratio_distance  c |log rho|, no matter A; with the weights of `kl_cov` (covariance.hpp)
 /// LUSPO is `ppo_clip` on `geometric_ratio` under `sequence_token_sum`.
 #pragma once
 #include <cmath>
@@ -142,6 +143,20 @@ struct vespo {
     const double k = positive ? positive_k : negative_k, lambda = positive ? positive_lambda : negative_lambda;
     const double slope = -std::exp(lambda + k * std::log(ratio) - lambda * ratio) * token.advantage;
     return {.loss = slope * token.log_probability, .by_log_probability = slope};
+  }
+};
+
+struct log_ratio_distance {
+  double coefficient = 1;
+
+  static constexpr bool of_ratio = true;
+  void check() const {
+    invalid_argument_unless(coefficient >= 0 && coefficient < 1e300, "hone::policy::log_ratio_distance", "coefficient",
+                            "must be finite and at least 0, is %g", coefficient);
+  }
+  [[nodiscard]] surrogate_value operator()(const token_state& /*token*/, double ratio) const {
+    const double sign = ratio > 1 ? 1 : ratio < 1 ? -1 : ratio - 1;  // 0 at 1, a NaN kept
+    return {.loss = coefficient * std::abs(std::log(ratio)), .by_ratio = coefficient * sign / ratio};
   }
 };
 

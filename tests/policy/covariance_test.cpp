@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "hone/policy/covariance.hpp"
+
+#include <numeric>
+
+#include "hone/core/thread_pool.hpp"
+#include "hone/policy/objective.hpp"
+#include "support/catch.hpp"
+
+using namespace hone;
+using namespace hone::policy;
+
+namespace {
+
+struct tokens_of_a_batch {
+  std::vector<double> log_probability, advantage, covariance;
+  std::vector<std::int32_t> targets;
+
+  explicit tokens_of_a_batch(std::size_t n) : covariance(n) {
+    for (std::size_t t = 0; t < n; ++t) {
+      log_probability.push_back(-1 + 0.7 * philox{3}.normal(t, 0));
+      advantage.push_back(2 * philox{3}.normal(t, 1));
+      targets.push_back(t % 7 == 3 ? -100 : 1);
+    }
+    token_covariance(log_probability, advantage, targets, covariance);
+  }
+  /// The tokens that count, the largest covariance first.
+  [[nodiscard]] std::vector<std::size_t> ranked() const {
+    std::vector<std::size_t> order;
+    for (std::size_t t = 0; t < targets.size(); ++t)
+      if (targets[t] >= 0) order.push_back(t);
+    std::stable_sort(order.begin(), order.end(), [&](auto a, auto b) { return covariance[a] > covariance[b]; });
+    return order;
+  }
+};
+
+}  // namespace
+
+TEST_CASE("the covariances of tokens sum to that of the batch, for any executor") {
+  const tokens_of_a_batch b(10007);
+  double log_p = 0, advantage = 0, both = 0, n = 0;
+  for (std::size_t t = 0; t < b.targets.size(); ++t) {
+    if (b.targets[t] < 0) {
+      CHECK(b.covariance[t] == 0);
+      continue;
+    }
+    log_p += b.log_probability[t];
+    advantage += b.advantage[t];
+    both += b.log_probability[t] * b.advantage[t];
+    n += 1;
+  }
+  CHECK(std::accumulate(b.covariance.begin(), b.covariance.end(), 0.0) ==
+        Approx(both - log_p * advantage / n).epsilon(1e-11));
+  for (const index_t workers : {2, 3}) {
+    thread_pool pool(workers);
+    std::vector<double> out(b.targets.size());
+    token_covariance(b.log_probability, b.advantage, b.targets, out, pool);
+    CHECK(out == b.covariance);
+  }
+  const std::vector<double> log_three = {-1, -2, -3}, a_three = {1, 0, -1};
+  std::vector<double> out(3);
+  token_covariance(log_three, a_three, {}, out);
+  CHECK(out == std::vector<double>{1, 0, 1});
+}
+
+TEST_CASE("clip_cov takes the weight of the share that it may, of tokens in range, and of each as often") {
+  const tokens_of_a_batch b(2000);
+  const auto n = static_cast<double>(b.ranked().size());
+  std::vector<int> hits(2000);
+  for (std::uint64_t seed = 0; seed < 400; ++seed) {
+    std::vector<double> weight(2000, 0.5);
+    const clip_cov method{.share = 0.01, .low = 1, .high = 5, .seed = seed};
+    const index_t drawn = method(b.covariance, b.targets, {}, weight);
+    CHECK(drawn == static_cast<index_t>(0.01 * n));
+    index_t zeros = 0;
+    for (std::size_t t = 0; t < 2000; ++t) {
+      CHECK((weight[t] == 0 || weight[t] == 0.5));
+      if (weight[t] != 0) continue;
+      ++zeros;
+      ++hits[t];
+      CHECK(b.targets[t] >= 0);
+      CHECK((b.covariance[t] > 1 && b.covariance[t] < 5));
+    }
+    CHECK(zeros == drawn);
+  }
+  double candidates = 0, squares = 0;
+  for (std::size_t t = 0; t < 2000; ++t)
+    candidates += b.targets[t] >= 0 && b.covariance[t] > 1 && b.covariance[t] < 5;
+  const double expected = 400 * std::floor(0.01 * n) / candidates;
+  for (std::size_t t = 0; t < 2000; ++t)
+    if (b.targets[t] >= 0 && b.covariance[t] > 1 && b.covariance[t] < 5)
+      squares += (hits[t] - expected) * (hits[t] - expected) / expected;
+  CHECK(std::abs(squares - candidates) < 5 * std::sqrt(2 * candidates));  // chi squared
+
+  std::vector<double> weight(2000, 1.0);
+  CHECK(clip_cov{.share = 0}(b.covariance, b.targets, {}, weight) == 1);
+  CHECK(clip_cov{.low = 1e6, .high = 1e7}(b.covariance, b.targets, {}, weight) == 0);
+  CHECK(clip_cov{.share = 1}(b.covariance, b.targets, {}, weight) == static_cast<index_t>(candidates));
+  std::vector<loss::row_terms> clipped(2000);
+  clipped[7].target = clipped[8].target = -0.1;
+  weight.assign(2000, 1.0);
+  CHECK(clip_cov{.share = 1, .low = -100, .high = 100}(b.covariance, b.targets, clipped, weight) == 2);
+  CHECK(weight[7] == 0);
+  CHECK(weight[8] == 0);
+}
+
+TEST_CASE("kl_cov selects the largest covariances, of equals the first") {
+  const tokens_of_a_batch b(501);
+  const auto order = b.ranked();
+  std::vector<double> selected(501, 9.0);
+  for (const double share : {0.0, 0.002, 0.01, 0.5, 1.0}) {
+    const index_t n = kl_cov{share}(b.covariance, b.targets, selected);
+    CHECK(n == static_cast<index_t>(share * static_cast<double>(order.size())));
+    std::vector<double> expected(501, 0.0);
+    for (std::size_t i = 0; i < static_cast<std::size_t>(n); ++i) expected[order[i]] = 1;
+    CHECK(selected == expected);
+  }
+  const std::vector<double> equal = {1, 2, 2, NAN, 2, 0};
+  std::vector<double> few(6);
+  CHECK(kl_cov{0.34}(equal, {}, few) == 2);
+  CHECK(few == std::vector<double>{0, 1, 1, 0, 0, 0});
+  CHECK(kl_cov{1}(equal, {}, few) == 5);
+  CHECK(few == std::vector<double>{1, 1, 1, 0, 1, 1});
+}
+
+TEST_CASE("KL-Cov: an unclipped loss, and |log rho| on the selected tokens") {
+  const tokens_of_a_batch b(60);
+  std::vector<double> old = b.log_probability, selected(60);
+  for (std::size_t t = 0; t < 60; ++t) old[t] += 0.3 * philox{5}.normal(t);
+  kl_cov{0.1}(b.covariance, b.targets, selected);
+  const std::vector<index_t> offsets = {0, 20, 60};
+  token_batch batch{.offsets = offsets,
+                    .targets = b.targets,
+                    .log_probability = b.log_probability,
+                    .old = old,
+                    .advantage = b.advantage};
+  const auto mode = token_mean(count(offsets, b.targets));
+  std::vector<loss::row_terms> terms(60);
+  double sum = policy_loss(objective{token_ratio{}, unclipped{}}, batch, mode, {terms}).sum;
+  batch.weight = selected;
+  sum += policy_loss(objective{token_ratio{}, log_ratio_distance{0.8}}, batch, mode, {terms, {}, true}).sum;
+  double expected = 0;
+  for (std::size_t t = 0; t < 60; ++t) {
+    if (b.targets[t] < 0) continue;
+    const double x = b.log_probability[t] - old[t], a = b.advantage[t], rho = std::exp(x);
+    expected += -a * rho + selected[t] * 0.8 * std::abs(x);
+    const double slope = -a * rho + selected[t] * 0.8 * (x > 0 ? 1 : -1);
+    CHECK(terms[t].target == Approx(slope / mode.denominator).epsilon(1e-12));
+  }
+  CHECK(sum == Approx(expected).epsilon(1e-12));
+  CHECK(log_ratio_distance{}({}, 1).by_ratio == 0);
+  CHECK(std::isnan(log_ratio_distance{}({}, NAN).by_ratio));
+}
+
+TEST_CASE("misuse of covariances throws; nothing that counts is no error") {
+  std::vector<double> three(3), two(2);
+  CHECK_THROWS_AS(token_covariance(three, two, {}, three), std::invalid_argument);
+  CHECK_THROWS_AS(token_covariance(three, three, {}, two), std::invalid_argument);
+  CHECK_THROWS_AS(clip_cov{.share = 2}(three, {}, {}, three), std::invalid_argument);
+  CHECK_THROWS_AS((clip_cov{.low = 2, .high = 1}(three, {}, {}, three)), std::invalid_argument);
+  CHECK_THROWS_AS(clip_cov{}(three, {}, {}, two), std::invalid_argument);
+  CHECK_THROWS_AS(kl_cov{-1}(three, {}, three), std::invalid_argument);
+  CHECK_THROWS_AS(kl_cov{}(three, {}, two), std::invalid_argument);
+  CHECK_THROWS_AS(log_ratio_distance{-1}.check(), std::invalid_argument);
+  const std::vector<std::int32_t> masked = {-1, -1, -1};
+  std::vector<double> weight(3, 1.0), covariance(3);
+  token_covariance(three, three, masked, covariance);
+  CHECK(covariance == std::vector<double>(3, 0.0));
+  CHECK(clip_cov{.low = -1, .high = 1}(covariance, masked, {}, weight) == 0);
+  CHECK(weight == std::vector<double>(3, 1.0));
+  CHECK(kl_cov{1}(covariance, masked, weight) == 0);
+  token_covariance({}, {}, {}, {});
+}
