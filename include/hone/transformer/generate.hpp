@@ -9,38 +9,37 @@
 
 namespace hone::transformer {
 
-/// The keys and values of one sequence so far.
+/// The keys and values of one sequence so far: keys by head and dimension, values by position, the heads side by side.
 template <class T>
 class kv_cache {
  public:
   kv_cache(const config& c, index_t capacity)
       : head_size_(c.head_size()), kv_heads_(c.n_kv_heads), capacity_(panels<T>::size(1, capacity)),
-        memory_(static_cast<std::size_t>(c.n_layers * kv_heads_ * (key_size() + value_size()))) {}
+        memory_(static_cast<std::size_t>(c.n_layers * (kv_heads_ * key_size() + value_size()))) {}
 
-  [[nodiscard]] panels<T> keys(index_t layer, index_t kv_head) { return {slot(layer, kv_head), head_size_, capacity_}; }
-  [[nodiscard]] panels<T> values(index_t layer, index_t kv_head) {
-    return {slot(layer, kv_head) + key_size(), capacity_, head_size_};
+  /// head_size x capacity
+  [[nodiscard]] panels<T> keys(index_t layer, index_t kv_head) {
+    return {layer_memory(layer) + kv_head * key_size(), head_size_, capacity_};
+  }
+  /// capacity x (kv_heads head_size)
+  [[nodiscard]] panels<T> values(index_t layer) {
+    return {layer_memory(layer) + kv_heads_ * key_size(), capacity_, kv_heads_ * head_size_};
   }
   /// Puts the key and value of @p position there.
   void put(index_t layer, index_t position, vector_view<const T> k, vector_view<const T> v) {
     constexpr index_t width = panels<T>::width;
-    for (index_t head = 0; head < kv_heads_; ++head) {
-      const auto ks = keys(layer, head), vs = values(layer, head);
-      for (index_t i = 0; i < head_size_; ++i) {
-        ks.at(i, position / width * width)[position % width] = k[head * head_size_ + i];
-        vs.at(position, i / width * width)[i % width] = v[head * head_size_ + i];
-      }
-    }
+    for (index_t head = 0; head < kv_heads_; ++head)
+      for (index_t i = 0; i < head_size_; ++i)
+        keys(layer, head).at(i, position / width * width)[position % width] = k[head * head_size_ + i];
+    for (index_t i = 0; i < v.size(); ++i) values(layer).at(position, i / width * width)[i % width] = v[i];
   }
 
   index_t length = 0;
 
  private:
   [[nodiscard]] index_t key_size() const { return panels<T>::size(head_size_, capacity_); }
-  [[nodiscard]] index_t value_size() const { return panels<T>::size(capacity_, head_size_); }
-  T* slot(index_t layer, index_t kv_head) {
-    return memory_.data() + (layer * kv_heads_ + kv_head) * (key_size() + value_size());
-  }
+  [[nodiscard]] index_t value_size() const { return panels<T>::size(capacity_, kv_heads_ * head_size_); }
+  T* layer_memory(index_t layer) { return memory_.data() + layer * (kv_heads_ * key_size() + value_size()); }
 
   index_t head_size_, kv_heads_, capacity_;
   std::vector<T> memory_;
@@ -213,7 +212,8 @@ class generator {
     const packs scale(static_cast<T>(1 / std::sqrt(static_cast<double>(size))));
     for (index_t kv_head = 0; kv_head < c.n_kv_heads; ++kv_head) {
       const T* const heads = q + kv_head * group * size;
-      const auto key_panels = r.cache->keys(layer, kv_head), value_panels = r.cache->values(layer, kv_head);
+      const auto key_panels = r.cache->keys(layer, kv_head), value_panels = r.cache->values(layer);
+      const index_t column = kv_head * size;
       for_each_tile_of_rows(0, group, [&]<int Rows>(index_t h, std::integral_constant<int, Rows>) HONE_INLINE_LAMBDA {
         for (index_t j = begin; j < keys; j += packs::lanes) {
           tile<T, Rows> sums;
@@ -229,13 +229,17 @@ class generator {
         detail::softmax_row(s.subvector(begin, stride - begin), scale);
       }
       for_each_tile_of_rows(0, group, [&]<int Rows>(index_t h, std::integral_constant<int, Rows>) HONE_INLINE_LAMBDA {
-        for (index_t j = 0; j < size; j += packs::lanes) {
+        for (index_t j = detail::pack_begin<T>(column); j < column + size; j += packs::lanes) {
           tile<T, Rows> sums;
           for (auto& sum : sums) sum = packs(0);
           multiply_tile<Rows <= 2 ? 4 : Rows == 3 ? 2 : 1>(&scores(h, first), stride, 1, value_panels.at(first, j),
                                                            keys - first, sums);
-          for (int i = 0; i < Rows; ++i)
-            store_pack(vector_view<T>(out + (kv_head * group + h + i) * size, size), j, size, sums[i]);
+          const index_t from = (max)(j, column), to = (min)(j + packs::lanes, column + size);
+          for (int i = 0; i < Rows; ++i) {
+            T lanes[packs::lanes];  // those of a neighbouring head are left out
+            simd::store(lanes, sums[i]);
+            std::copy_n(lanes + (from - j), to - from, out + (kv_head * group + h + i) * size + (from - column));
+          }
         }
       });
     }
@@ -248,7 +252,8 @@ class generator {
     index_t longest = 1;
     for (index_t s = 0; s < prompts.sequences(); ++s) longest = (max)(longest, prompts.end(s) - prompts.begin(s));
     longest = (min)(longest + options.max_tokens, c.max_seq);
-    return std::clamp(model_->parameters() / (c.n_layers * c.kv_width() * longest), index_t{tile_rows}, 8 * tile_rows);
+    return std::clamp(model_->parameters() / (c.n_layers * c.kv_width() * longest), index_t{2 * tile_rows},
+                      index_t{8 * tile_rows});
   }
 
   void classify(matrix_view<const T> hidden, matrix_view<T> logits) const {
