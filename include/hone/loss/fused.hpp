@@ -67,25 +67,29 @@ double fused_gradient(Z&& z, double temperature, index_t target, std::span<const
   const auto scaled_logit = [&](index_t v) { return static_cast<double>(to_accumulator(zs[v])) / temperature; };
   const double logit = scaled_logit(target);
 
-  const auto write = [&](const row_summary& summary, double log_p, double rest, const auto& probability,
+  // p = unit exponential: of the mass of S the sum can be made while that of the whole row is not known yet.
+  const auto write = [&](const row_summary& summary, double log_p, double rest, double unit, const auto& exponential,
                          const auto& dense) {
-    const row_terms terms = f(summary, log_p);
     double mass = 0, weight = 0;
-    for (const std::int32_t v : subset) mass += probability(v);
+    for (const std::int32_t v : subset) mass += exponential(v);
+    mass *= unit;
+    const row_terms terms = f(summary, log_p);
     for (const double q : weights) weight += q;
     // A division each would be a good part of a short row's time.
-    const double inverse = 1 / temperature, slope = terms.forward_kl / weight;
+    const double inverse = 1 / temperature;
+    const double slope = terms.forward_kl == 0 ? 0 : terms.forward_kl / weight * inverse;
     double k = terms.forward_kl - terms.target - terms.subset * mass;
     if constexpr (Entropy) k += terms.entropy * summary.entropy;
+    const double scale = unit * inverse, of_member = (k + terms.subset) * scale;
     const auto value = [&](index_t v, index_t member) {
-      const double p = probability(v);
-      double gradient = p * (k + (v == target ? terms.target : 0) + (member >= 0 ? terms.subset : 0));
-      if (v == target) gradient += terms.target * rest;
-      if (member >= 0 && terms.forward_kl != 0)
-        gradient -= slope * weights[static_cast<std::size_t>(member)];
+      const double e = exponential(v);
+      double gradient = e * of_member;
+      if (v == target)
+        gradient = e * ((k + terms.target + (member >= 0 ? terms.subset : 0)) * scale) + terms.target * rest * inverse;
+      if (member >= 0 && slope != 0) gradient -= slope * weights[static_cast<std::size_t>(member)];
       if constexpr (Entropy)
-        if (p > 0) gradient += p * terms.entropy * summary.normalizer.log_probability(scaled_logit(v));
-      return gradient * inverse;
+        if (e > 0) gradient += e * scale * terms.entropy * summary.normalizer.log_probability(scaled_logit(v));
+      return gradient;
     };
     detail::walk_row(
         zs.size(), target, subset, value,
@@ -119,7 +123,7 @@ double fused_gradient(Z&& z, double temperature, index_t target, std::span<const
     };
     return write(
         summary, summary.normalizer.log_probability(logit), (sums.sum - static_cast<double>(kept[target])) * inverse_sum,
-        [&](index_t v) { return static_cast<double>(kept[v]) * inverse_sum; }, dense);
+        inverse_sum, [&](index_t v) { return static_cast<double>(kept[v]); }, dense);
   };
 
   if constexpr (std::is_same_v<T, A> && !Entropy) {
@@ -135,7 +139,7 @@ double fused_gradient(Z&& z, double temperature, index_t target, std::span<const
       detail::dense_gradient<Entropy, false>(zs, zs, begin, end, temperature, summary, {k0, k1, 0, 0});
     };
     return write(
-        summary, log_p, -std::expm1(log_p),
+        summary, log_p, -std::expm1(log_p), 1.0,
         [&](index_t v) { return std::exp(summary.normalizer.log_probability(scaled_logit(v))); }, dense);
   }
 }

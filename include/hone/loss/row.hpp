@@ -93,26 +93,20 @@ HONE_INLINE void walk_row(index_t n, index_t target, std::span<const std::int32_
   index_t ids[most];
   double values[most];
   std::size_t next = 0;
-  bool pending = target >= 0;
   for (index_t done = 0; done < n;) {
     std::size_t count = 0;
     const auto take = [&](index_t v, index_t member) {
       ids[count] = v;
       values[count++] = value(v, member);
     };
-    for (; next < subset.size() && count + 2 <= most; ++next) {
-      const index_t v = subset[next];
-      if (pending && target <= v) {
-        pending = false;
-        if (target < v) take(target, -1);
-      }
-      take(v, static_cast<index_t>(next));
-    }
-    if (next == subset.size() && pending) {
-      pending = false;
-      take(target, -1);
+    bool is_member = false;
+    for (; next < subset.size() && count + 1 < most; ++next) {
+      is_member |= subset[next] == target;
+      take(subset[next], static_cast<index_t>(next));
     }
     const index_t end = next == subset.size() ? n : ids[count - 1] + 1;
+    // Where the target lies among the members nothing asks: a branch on that is guessed wrong.
+    if (done <= target && target < end && !is_member) take(target, -1);
     dense(done, end);
     for (std::size_t i = 0; i < count; ++i) write(ids[i], values[i]);
     done = end;
