@@ -5,6 +5,7 @@
 #include "hone/policy/anchor.hpp"
 #include "hone/policy/objective.hpp"
 #include "hone/policy/rows.hpp"
+#include "hone/transformer/adapted.hpp"
 #include "support/catch.hpp"
 #include "transformer/support.hpp"
 
@@ -240,4 +241,19 @@ TEST_CASE("a decoder without logits, its head in chunks, has the gradient of one
     }
     CHECK(error <= 1e-12 * scale);
   }
+}
+
+TEST_CASE("an adapter on the classifier asks for logits") {
+  const config c = small_models()[1];
+  const sequences s(c);
+  const decoder<double> model(c);
+  const auto parameters = normals<double>(model.parameters(), 5, 0.3);
+  const adapted_decoder<double> adapted(model, parameters, adapter_sites(c, {role::wcls}, 2, 1.0)),
+      inside(model, parameters, adapter_sites(c, {role::wq}, 2, 1.0));
+  workspace<double> features(c, 24, false);
+  const std::vector<double> adapter(static_cast<std::size_t>(adapted.parameters())),
+      other(static_cast<std::size_t>(inside.parameters()));
+  CHECK_THROWS_WITH(adapted.forward(adapter, s.all(), features), Catch::Contains("has no logits"));
+  inside.forward(other, s.all(), features);
+  CHECK(features.features()(23, 0) != 0);
 }
