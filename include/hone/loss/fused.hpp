@@ -10,8 +10,9 @@ namespace hone::loss {
 
 namespace detail {
 
-/// Exponentials that are kept beside a row, on the stack: 128 KiB of float.
-inline constexpr index_t kept_exponentials = 32768;
+/// Exponentials that are kept beside a row, on the stack: 128 KiB.
+template <class A>
+inline constexpr index_t kept_exponentials = (index_t{1} << 17) / index_t{sizeof(A)};
 
 /// A row's exponentials: e^(z / temperature - maximum), their sum and, with Entropy, the sum of each times its exponent.
 struct exponential_sums {
@@ -54,9 +55,10 @@ exponential_sums exponentials(const vector_view<T>& z, double temperature, const
 /// @param f       whose summary has the entropy only with @p Entropy; of its terms, entropy may be other than 0 only with
 ///                it, reverse_kl never.
 /// @note Two reads, the second from a cache, and one write of z. One exponential an element: float and double keep them
-///       in place, 16-bit rows and those with Entropy beside, up to 32,768 ids (128 KiB of the thread's stack); longer
-///       ones compute a second, as `row_gradient`. Each element is rounded once. Allocates nothing. The target and the
-///       members of S are computed in double from exponentials in the accumulator type, 1 - p_y without cancellation.
+///       in place, 16-bit rows and those with Entropy beside, up to 32,768 ids (double: 16,384; 128 KiB of the thread's
+///       stack); longer ones compute a second, as `row_gradient`. Each element is rounded once. Allocates nothing. The
+///       target and the members of S are computed in double from exponentials in the accumulator type, 1 - p_y without
+///       cancellation.
 template <bool Entropy = false, mutable_vector Z, class F>
 double fused_gradient(Z&& z, double temperature, index_t target, std::span<const std::int32_t> subset, F&& f,
                       std::span<const double> weights = {}) {
@@ -102,7 +104,7 @@ double fused_gradient(Z&& z, double temperature, index_t target, std::span<const
     const detail::exponential_sums sums = detail::exponentials<Entropy>(zs, temperature, kept);
     row_summary summary;
     summary.normalizer = {sums.maximum, std::log(sums.sum)};
-    summary.entropy = summary.normalizer.log_sum - sums.weighted / sums.sum;
+    if constexpr (Entropy) summary.entropy = summary.normalizer.log_sum - sums.weighted / sums.sum;
     const double inverse_sum = 1 / sums.sum;
     const auto dense = [&](index_t begin, index_t end, double k0, double k1) {
       const packs factor(static_cast<A>(k0 * inverse_sum)), slope(static_cast<A>(k1 * inverse_sum));
@@ -129,8 +131,8 @@ double fused_gradient(Z&& z, double temperature, index_t target, std::span<const
   if constexpr (std::is_same_v<T, A> && !Entropy) {
     return by_exponentials(zs);
   } else {
-    if (zs.size() <= detail::kept_exponentials) {
-      alignas(64) A kept[detail::kept_exponentials];
+    if (zs.size() <= detail::kept_exponentials<A>) {
+      alignas(64) A kept[detail::kept_exponentials<A>];
       return by_exponentials({kept, zs.size()});
     }
     const row_summary summary = detail::summarize_row<Entropy>(zs, temperature);

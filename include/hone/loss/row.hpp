@@ -121,7 +121,8 @@ HONE_INLINE void walk_row(index_t n, index_t target, std::span<const std::int32_
 /// @param subset    S in ascending order, each id once
 /// @param reference w (V), or any view if neither divergence has weight; its logit of y counts @p reference_shift more
 /// @note One read and one write of z, one read of w if it is used, one exponential for each: for bfloat16 to 8e-5
-///       of itself, for float16 to 3e-6, where rounding to them takes 2e-3 and 2e-4. The target and the members of S are computed in double, 1 - p_y without cancellation.
+///       of itself, for float16 to 3e-6, where rounding to them takes 2e-3 and 2e-4. The target and the members of S
+///       are computed in double, 1 - p_y without cancellation.
 template <mutable_vector Z, vector_like W>
 void row_gradient(Z&& z, const row_summary& summary, const row_terms& terms, double temperature, index_t target,
                   std::span<const std::int32_t> subset, const W& reference, double reference_shift = 0) {

@@ -18,13 +18,13 @@ namespace detail {
 
 /// Columns [0, c.cols()) of one panel's width: c = a b or c += a b, with a(i, p) = a[i * row_stride + p * step].
 template <class T>
-void multiply_panel(const T* a, index_t row_stride, index_t step, const T* panel, index_t panel_stride, index_t depth,
+void multiply_panel(const T* a, index_t row_stride, index_t step, const T* panel, index_t depth,
                     const matrix_view<T>& c, into how) {
   for_each_tile_of_rows(0, c.rows(), [&]<int Rows>(index_t t, std::integral_constant<int, Rows>) HONE_INLINE_LAMBDA {
     tile<T, Rows> sums;
     for (int i = 0; i < Rows; ++i)
       sums[i] = how == into::overwrite ? simd::pack<T>(0) : load_pack(c.row(t + i), 0, c.cols());
-    multiply_tile(a + t * row_stride, row_stride, step, panel, depth, sums, panel_stride);
+    multiply_tile(a + t * row_stride, row_stride, step, panel, depth, sums);
     for (int i = 0; i < Rows; ++i) store_pack(c.row(t + i), 0, c.cols(), sums[i]);
   });
 }
@@ -110,7 +110,7 @@ class linear_loss {
         const auto columns = columns_of(y, j, width);
         const panels<T> panel(turned.data(), inputs_, columns.cols());
         panel.pack({w.data() + j * w.row_stride(), inputs_, columns.cols(), index_t{1}, w.row_stride()});
-        detail::multiply_panel(x.data(), x.row_stride(), 1, turned.data(), width, inputs_, columns, into::overwrite);
+        detail::multiply_panel(x.data(), x.row_stride(), 1, turned.data(), inputs_, columns, into::overwrite);
       }
     });
   }
@@ -131,7 +131,7 @@ class linear_loss {
           for (index_t i = 0; i < dw_rows.rows(); ++i)
             slopes[static_cast<std::size_t>(t * block + i)] = dy(t, v + i);
         for (index_t j = 0; j < inputs_; j += width)
-          detail::multiply_panel<T>(slopes.data(), 1, block, packed.at(0, j), width, n, columns_of(dw_rows, j, width),
+          detail::multiply_panel<T>(slopes.data(), 1, block, packed.at(0, j), n, columns_of(dw_rows, j, width),
                                     into::accumulate);
       }
     });
@@ -152,7 +152,7 @@ class linear_loss {
           const panels<T> packed(block.data(), n, out.cols());
           packed.pack({w.data() + v * w.row_stride() + j, n, out.cols(), w.row_stride(), index_t{1}});
           for (index_t k = 0; k < out.cols(); k += width)
-            detail::multiply_panel<T>(dy.data() + t * dy.row_stride() + v, dy.row_stride(), 1, packed.at(0, k), width, n,
+            detail::multiply_panel<T>(dy.data() + t * dy.row_stride() + v, dy.row_stride(), 1, packed.at(0, k), n,
                                       columns_of(out, k, width), v == 0 ? into::overwrite : into::accumulate);
         }
       }

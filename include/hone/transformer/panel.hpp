@@ -71,13 +71,12 @@ HONE_INLINE void for_each_tile_of_rows(index_t begin, index_t end, F&& f) {
     if (begin < end) for_each_tile_of_rows<Rows - 1>(begin, end, f);
 }
 
-/// c[i] += sum_p a[i * row_stride + p * step] * panel[p], i < Rows, p < depth; sums in ascending p. Rows of the panel are
-/// @p panel_stride apart.
+/// c[i] += sum_p a[i * row_stride + p * step] * panel[p], i < Rows, p < depth; sums in ascending p.
 template <class T, std::size_t Rows>
 HONE_INLINE void multiply_tile(const T* a, index_t row_stride, index_t step, const T* panel, index_t depth,
-                               simd::pack<T> (&c)[Rows], index_t panel_stride = panels<T>::width) {
+                               simd::pack<T> (&c)[Rows]) {
   for (index_t p = 0; p < depth; ++p) {
-    const auto b = simd::load<T>(panel + p * panel_stride);
+    const auto b = simd::load<T>(panel + p * panels<T>::width);
     for (std::size_t i = 0; i < Rows; ++i)
       c[i] += simd::pack<T>(a[static_cast<index_t>(i) * row_stride + p * step]) * b;
   }
