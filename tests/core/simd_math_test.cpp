@@ -65,6 +65,35 @@ TEMPLATE_TEST_CASE("exp_nonpositive is exp, without its subnormal results", "", 
   CHECK(std::isnan(exp(std::numeric_limits<A>::quiet_NaN())));
 }
 
+TEMPLATE_TEST_CASE("exp_softmax keeps the error it names", "", float, double) {
+  using A = TestType;
+  const A normal = std::is_same_v<A, float> ? A(-87) : A(-708);
+  const auto check = [&](auto exp, double error, A zero) {
+    double worst = 0;
+    for (A x = 0; x >= normal; x -= A(0.00173)) {
+      const double expected = std::exp(static_cast<double>(x));
+      const double allowed = error + 1e-7 + 8e-8 * std::abs(static_cast<double>(x));
+      worst = (std::max)(worst, std::abs(static_cast<double>(exp(x)) / expected - 1) / allowed);
+    }
+    CHECK(worst <= 1);
+    CHECK(exp(0) == zero);
+    CHECK(exp(std::nextafter(normal, A(-1e9))) == 0);
+    CHECK(exp(A(-1e30)) == 0);
+    CHECK(exp(-std::numeric_limits<A>::infinity()) == 0);
+    CHECK(std::isnan(exp(std::numeric_limits<A>::quiet_NaN())));
+  };
+  const bool narrow = std::is_same_v<A, float>;
+  check([](A x) { return simd::exp_softmax(simd::pack<A>(x)).lane(2); }, 9.2e-8, A(1));
+  check([](A x) { return simd::exp_softmax<4>(simd::pack<A>(x)).lane(2); }, 2.6e-6, narrow ? A(0.9999992614f) : A(1));
+  check([](A x) { return simd::exp_softmax<3>(simd::pack<A>(x)).lane(2); }, 7.5e-5, narrow ? A(0.9999280735f) : A(1));
+}
+
+TEST_CASE("exp_softmax keeps NaNs of every payload") {
+  for (std::uint32_t payload = 1; payload < 0x400000u; payload += 4093)
+    for (const std::uint32_t top : {0x7f800000u, 0x7fc00000u, 0xff800000u, 0xffc00000u})
+      REQUIRE(std::isnan(simd::exp_softmax(simd::pack<float>(std::bit_cast<float>(top | payload))).lane(1)));
+}
+
 TEMPLATE_TEST_CASE("sqrt is correctly rounded, subnormal numbers too", "", float, double) {
   using A = TestType;
   const auto root = [](A x) { return simd::sqrt(simd::pack<A>(x)).lane(3); };

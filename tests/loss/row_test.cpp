@@ -9,35 +9,6 @@
 using namespace hone;
 using namespace hone::loss;
 
-TEMPLATE_TEST_CASE("a row's normalizer, entropy and divergences are those of the naive sums", "", double, float,
-                   bfloat16) {
-  using T = TestType;
-  for (const index_t vocab : {1, 2, 15, 16, 17, 1023, 1024, 1025, 5000}) {
-    for (const double temperature : {1.0, 0.7, 3.0}) {
-      const auto z = random_logits<T>(1, vocab, 1), w = random_logits<T>(1, vocab, 2);
-      const auto p = naive_softmax(widened(z), temperature), q = naive_softmax(widened(w), temperature);
-      double entropy = 0, forward = 0, reverse = 0, cross = 0;
-      for (std::size_t v = 0; v < p.size(); ++v) {
-        entropy -= p[v] * std::log(p[v]);
-        forward += q[v] * std::log(q[v] / p[v]);
-        reverse += p[v] * std::log(p[v] / q[v]);
-        cross -= q[v] * std::log(p[v]);
-      }
-      const double tolerance = std::is_same_v<T, double> ? 1e-12 : 2e-5;
-      const auto one = summarize_entropy(z, temperature);
-      CHECK(from(z[0]) / temperature - one.normalizer.value() ==
-            Approx(std::log(p[0])).epsilon(tolerance).margin(tolerance));
-      CHECK(summarize(z, temperature).normalizer.value() == one.normalizer.value());
-      CHECK(one.entropy == Approx(entropy).epsilon(tolerance).margin(tolerance));
-      const auto two = summarize(z, w, temperature);
-      CHECK(two.normalizer.value() == Approx(one.normalizer.value()).epsilon(tolerance));
-      CHECK(two.forward_kl == Approx(forward).epsilon(tolerance).margin(tolerance));
-      CHECK(two.reverse_kl == Approx(reverse).epsilon(tolerance).margin(tolerance));
-      CHECK(two.cross_entropy == Approx(cross).epsilon(tolerance).margin(tolerance));
-    }
-  }
-}
-
 TEMPLATE_TEST_CASE("the row gradient is the formula for every mix of terms", "", double, float, bfloat16) {
   using T = TestType;
   const std::vector<row_terms> mixes = {
@@ -63,39 +34,6 @@ TEMPLATE_TEST_CASE("the row gradient is the formula for every mix of terms", "",
           CHECK(error <= 4 * rounding<T> * scale);
         }
   }
-}
-
-TEMPLATE_TEST_CASE("the kernel of one exponential writes the row gradient too", "", double, float, bfloat16) {
-  using T = TestType;
-  const double temperature = 1.3;
-  for (const index_t vocab : {1, 17, 1500, 9000})  // the last: 16-bit rows too long to keep their exponentials
-    for (const auto& subset : {std::vector<std::int32_t>{}, {0}, {0, static_cast<std::int32_t>(vocab) - 1}})
-      for (const row_terms& terms : {row_terms{.target = 1}, {.target = -0.5, .subset = 2}, {.subset = 1}})
-        for (const index_t target : {index_t{0}, vocab / 2}) {
-          if (vocab == 1 && subset.size() > 1) continue;
-          auto z = random_logits<T>(1, vocab, 3), strided = std::vector<T>(2 * z.size());
-          for (std::size_t v = 0; v < z.size(); ++v) strided[2 * v] = z[v];
-          const auto expected = naive_row_gradient(widened(z), widened(z), terms, temperature, target, subset);
-          const auto normalizer = summarize(z, temperature).normalizer;
-          const double log_p = normalizer.log_probability(from(z[static_cast<std::size_t>(target)]) / temperature);
-          const auto write = [&](auto&& row) {
-            return likelihood_gradient(row, temperature, target, subset, [&](const log_normalizer& n, double log_py) {
-              CHECK(n.value() == Approx(normalizer.value()).epsilon(1e-6));
-              CHECK(log_py == Approx(log_p).epsilon(1e-6).margin(1e-6));
-              return terms;
-            });
-          };
-          CHECK(write(z) == Approx(log_p).epsilon(1e-6).margin(1e-6));
-          write(vector_view<T>(strided.data(), vocab, 2));
-          double scale = 1e-2, error = 0;
-          for (const double x : expected) scale = std::fmax(scale, std::abs(x));
-          for (std::size_t v = 0; v < z.size(); ++v) {
-            error = std::fmax(error, std::abs(from(z[v]) - expected[v]));
-            CHECK(from(strided[2 * v]) == from(z[v]));
-            CHECK(from(strided[2 * v + 1]) == 0);
-          }
-          CHECK(error <= 4 * rounding<T> * scale);
-        }
 }
 
 TEST_CASE("without a target no element is special") {

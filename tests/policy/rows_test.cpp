@@ -192,6 +192,32 @@ TEMPLATE_TEST_CASE("coefficients become the gradient", "", double, float, bfloat
   }
 }
 
+TEMPLATE_TEST_CASE("a NaN stays in its row; no rows and rows that do not count write zeros or nothing", "", double, float,
+                   bfloat16) {
+  using T = TestType;
+  const index_t rows = 4, vocab = 60;
+  const auto clean = random_logits<T>(rows, vocab, 12);
+  const std::vector<std::int32_t> targets = {3, 7, 9, 11}, nobody(4, -1);
+  const auto e = extract(random_logits<double>(rows, vocab, 13), rows, targets, 5);
+  for (const auto& term : {loss::row_terms{.target = 1}, {.target = 1, .subset = -0.3},
+                           {.target = 1, .subset = 0.2, .entropy = 0.1, .forward_kl = 0.4}}) {
+    const std::vector<loss::row_terms> terms(4, term);
+    auto expected = clean, z = clean;
+    z[static_cast<std::size_t>(vocab) + 20] = to<T>(NAN);
+    write_gradient(matrix_view<T>(expected.data(), rows, vocab), targets, terms, e.view);
+    write_gradient(matrix_view<T>(z.data(), rows, vocab), targets, terms, e.view);
+    for (std::size_t i = 0; i < z.size(); ++i) {
+      if (i / static_cast<std::size_t>(vocab) == 1)
+        REQUIRE(std::isnan(from(z[i])));
+      else
+        REQUIRE(from(z[i]) == from(expected[i]));
+    }
+    write_gradient(matrix_view<T>(z.data(), rows, vocab), nobody, terms, e.view);
+    for (const T x : z) REQUIRE(from(x) == 0);
+    write_gradient(matrix_view<T>(z.data(), 0, vocab), {}, {}, {{}, {}, 5});
+  }
+}
+
 TEST_CASE("logits in columns give what logits in rows do") {
   const index_t rows = 5, vocab = 77;
   auto z = random_logits<float>(rows, vocab, 9);

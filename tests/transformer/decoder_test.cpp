@@ -103,7 +103,7 @@ TEST_CASE("what does not fit the model is refused") {
   CHECK_THROWS_WITH(workspace<float>(c, 0), Catch::Contains("rows"));
   model.forward(parameters, {tokens, two}, w);
   CHECK_THROWS_WITH(model.backward(parameters, {tokens, two}, w, few), Catch::Contains("gradient: has 10"));
-  const tap_gradient<float> tap{3, w.hidden(0)}, short_tap{0, matrix_view<float>(few.data(), 1, 10)};
+  const tap_gradient<float> tap{4, w.hidden(0)}, short_tap{0, matrix_view<float>(few.data(), 1, 10)};
   CHECK_THROWS_WITH(model.backward(parameters, {tokens, two}, w, w.logits(), std::span(&tap, 1), parameters),
                     Catch::Contains("taps"));
   CHECK_THROWS_WITH(model.backward(parameters, {tokens, two}, w, w.logits(), std::span(&short_tap, 1), parameters),

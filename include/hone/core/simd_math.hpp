@@ -118,6 +118,48 @@ HONE_INLINE pack<A> exp_nonpositive(const pack<A>& x) {
   return select(x < pack<A>(detail::exp_constants<A>::normal), pack<A>(0), parts.mantissa);
 }
 
+namespace detail {
+
+/// 2^f, |f| <= 1/2, of least relative error: 7.5e-5, 2.6e-6, and 9.2e-8 with 2^0 = 1.
+template <int Degree>
+inline constexpr float two_to[6] = {};
+template <>
+inline constexpr float two_to<3>[6] = {0.9999280735f, 0.6932609855f, 0.2426111222f, 0.05517166898f};
+template <>
+inline constexpr float two_to<4>[6] = {0.9999992614f, 0.6931218147f, 0.2402474483f, 0.05591786032f, 0.009570101903f};
+template <>
+inline constexpr float two_to<5>[6] = {1.0f,           0.6931469776f,   0.2402224209f,
+                                      0.05550733743f, 0.009671512640f, 0.001326472719f};
+
+}  // namespace detail
+
+/// e^x for x <= 0 where e^0 is the largest of many, in four fifths of `exp_nonpositive`'s time for float and the
+/// same for double: relative error at most @c error + 1e-7 + 8e-8 |x|, where the polynomial's own @c error is 9.2e-8,
+/// of Degree 4 2.6e-6, of 3 7.5e-5 (half a unit of float16 is 2.4e-4 or more, of bfloat16 2e-3); 0 for x below -87 (in
+/// double -708); NaN for NaN.
+template <int Degree = 5, class A>
+HONE_INLINE pack<A> exp_softmax(const pack<A>& x) {
+#if defined(__GNUC__)
+  if constexpr (sizeof(A) == 4) {
+    constexpr A log2_e = 1.4426950408889634074f, round = detail::exp_constants<A>::round;
+    // 0 for NaN, whose own low bits must not get into the exponent.
+    const pack<A> shifted = (min)(x, pack<A>(0)) * pack<A>(log2_e) + pack<A>(round);
+    const pack<A> f = x * pack<A>(log2_e) - (shifted - pack<A>(round));
+    pack<A> value(detail::two_to<Degree>[Degree]), result;
+    for (int k = Degree - 1; k >= 0; --k) value = value * f + pack<A>(detail::two_to<Degree>[k]);
+    for (std::size_t i = 0; i < pack<A>::parts; ++i) {
+      typename detail::block<std::int32_t>::part_type bits, n;
+      std::memcpy(&bits, &value.part[i], sizeof bits);
+      std::memcpy(&n, &shifted.part[i], sizeof n);
+      bits += n << 23;
+      std::memcpy(&result.part[i], &bits, sizeof bits);
+    }
+    return select(x < pack<A>(detail::exp_constants<A>::normal), pack<A>(0), result);
+  }
+#endif
+  return exp_nonpositive(x);
+}
+
 /// The square root, correctly rounded; NaN for negative numbers. By the machine's instruction where one is known here,
 /// since compilers keep std::sqrt scalar for the sake of errno.
 template <class A>

@@ -2,7 +2,7 @@
 /// What the losses over a batch of rows share: sums with their counts, options, and the loop over rows.
 #pragma once
 #include "hone/core/blas.hpp"
-#include "hone/loss/row.hpp"
+#include "hone/loss/fused.hpp"
 
 namespace hone::loss {
 

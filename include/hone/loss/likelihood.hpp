@@ -51,8 +51,8 @@ loss_sum weighted_likelihood(Z&& logits, std::span<const std::int32_t> targets, 
       zs, targets,
       [&](index_t row, index_t target) {
         double weight = 0;
-        const double log_p = likelihood_gradient(
-            zs.row(row), options.temperature, target, {}, [&](const log_normalizer&, double log_py) {
+        const double log_p = fused_gradient(
+            zs.row(row), options.temperature, target, {}, [&](const row_summary&, double log_py) {
               weight = detail::weight_of(options, row) * f(log_py);
               return row_terms{.target = -options.scale * weight};
             });

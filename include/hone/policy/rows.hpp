@@ -6,6 +6,7 @@
 /// Logits are rows x vocabulary, row t the distribution that token t was drawn from; pi = softmax(logits /
 /// temperature).
 #pragma once
+#include "hone/loss/largest.hpp"
 #include "hone/policy/batch.hpp"
 
 namespace hone::policy {
@@ -22,6 +23,10 @@ struct support_view {
     std::size_t n = 0;
     while (n < row.size() && row[n] >= 0) ++n;
     return row.first(n);
+  }
+  /// The reference's probabilities of its first @p count members.
+  [[nodiscard]] std::span<const double> weights_of(std::size_t t, std::size_t count) const {
+    return probability.subspan(t * static_cast<std::size_t>(width), count);
   }
   [[nodiscard]] double probability_of(std::size_t t, std::size_t member) const {
     return probability[t * static_cast<std::size_t>(width) + member];
@@ -66,26 +71,6 @@ void for_each_row(index_t rows, std::span<const std::int32_t> targets, F&& f, E&
   });
 }
 
-/// The @p width ids of the largest logits of a row into @p ids, largest first, of equals the lowest id first, and their
-/// logits into @p logits; NaNs are passed over. Returns how many there are.
-template <scalar T>
-index_t largest_logits(const vector_view<T>& w, index_t width, std::int32_t* ids, double* logits) {
-  index_t n = 0;
-  if (width == 0) return n;
-  for (index_t v = 0; v < w.size(); ++v) {
-    const auto z = static_cast<double>(to_accumulator(w[v]));
-    if (z != z || (n == width && !(z > logits[n - 1]))) continue;
-    index_t at = n < width ? n++ : n - 1;
-    for (; at > 0 && logits[at - 1] < z; --at) {
-      logits[at] = logits[at - 1];
-      ids[at] = ids[at - 1];
-    }
-    logits[at] = z;
-    ids[at] = static_cast<std::int32_t>(v);
-  }
-  return n;
-}
-
 inline void sort_by_id(std::int32_t* ids, double* values, index_t n) {
   for (index_t i = 1; i < n; ++i) {
     const std::int32_t id = ids[i];
@@ -106,8 +91,8 @@ inline void sort_by_id(std::int32_t* ids, double* values, index_t n) {
 /// it, and Z. Of equal logits the lowest id is taken first. A row that does not count has no members.
 /// @param reference (T x V); @param targets (T) in [0, V), or negative; @param width K in [0, V].
 /// @throws std::invalid_argument if a size does not fit, K > V, a target is V or larger, or temperature not positive.
-/// @note Two reads of each row; O(V + K) comparisons for most rows, O(V K) at worst; allocates nothing; bitwise for any
-///       executor.
+/// @note One read of each row, as `loss::summarize_largest`; O(V K) comparisons at worst; allocates nothing; bitwise for
+///       any executor.
 template <matrix_like W, executor E = const serial>
 void top_k_support(const W& reference, std::span<const std::int32_t> targets, index_t width, const support_output& out,
                    const support_options& options = {}, E&& pool = serial{}) {
@@ -127,8 +112,8 @@ void top_k_support(const W& reference, std::span<const std::int32_t> targets, in
         index_t n = 0;
         double mass = 0;
         if (counts) {
-          const auto normalizer = loss::summarize(w, options.temperature).normalizer;
-          const index_t found = detail::largest_logits(w, width, ids, q);
+          const auto k = static_cast<std::size_t>(width);
+          const auto [normalizer, found] = loss::summarize_largest(w, options.temperature, {ids, k}, {q, k});
           detail::sort_by_id(ids, q, found);
           for (index_t i = 0; i < found; ++i) {
             if (ids[i] == targets[t] && !options.keep_target) continue;
@@ -221,8 +206,8 @@ void measure(const Z& logits, std::span<const std::int32_t> targets, const suppo
 /// each row's terms (target, subset, entropy, forward_kl), zero where the row does not count.
 /// @param terms (T), of `policy_loss`; @param support with probabilities if a forward_kl is not 0.
 /// @throws std::invalid_argument as `measure`, or if a term needs a support that is not there.
-/// @note Two reads (the second from cache) and one write of each row; allocates nothing; bitwise for any executor.
-///       With d the members of S are rounded twice to a 16-bit type.
+/// @note Two reads (the second from cache) and one write of each row, as `loss::fused_gradient`; allocates nothing;
+///       bitwise for any executor.
 template <mutable_matrix Z, executor E = const serial>
 void write_gradient(Z&& logits, std::span<const std::int32_t> targets, std::span<const loss::row_terms> terms,
                     const support_view& support = {}, double temperature = 1, E&& pool = serial{}) {
@@ -244,26 +229,15 @@ void write_gradient(Z&& logits, std::span<const std::int32_t> targets, std::span
       zs.rows(), targets,
       [&](std::size_t t, bool counts) {
         const auto z = zs.row(static_cast<index_t>(t));
-        loss::row_terms row = terms[t];
+        const loss::row_terms& row = terms[t];
         if (!counts) return fill(z, accumulator_t<T>{0});
         const auto members = row.subset != 0 || row.forward_kl != 0 ? support.of(t) : std::span<const std::int32_t>{};
-        // d pi - d q is -d (1_y - pi) less its part in y: the dense part is right, y and S are mended.
-        const double d = row.forward_kl;
-        row.forward_kl = 0;
-        row.target -= d;
+        const auto weights = row.forward_kl != 0 ? support.weights_of(t, members.size()) : std::span<const double>{};
+        const auto terms_of_row = [&](const loss::row_summary&, double) { return row; };
         if (row.entropy == 0)
-          loss::likelihood_gradient(z, temperature, targets[t], members,
-                                    [&](const loss::log_normalizer&, double) { return row; });
+          loss::fused_gradient(z, temperature, targets[t], members, terms_of_row, weights);
         else
-          loss::row_gradient(z, loss::summarize_entropy(z, temperature), row, temperature, targets[t], members);
-        if (d == 0) return;
-        double mass = 0;
-        for (std::size_t i = 0; i < members.size(); ++i) mass += support.probability_of(t, i);
-        const auto add = [&](index_t v, double x) {
-          z[v] = from_accumulator<T>(to_accumulator(z[v]) + static_cast<accumulator_t<T>>(x / temperature));
-        };
-        add(targets[t], d);
-        for (std::size_t i = 0; i < members.size(); ++i) add(members[i], -d * support.probability_of(t, i) / mass);
+          loss::fused_gradient<true>(z, temperature, targets[t], members, terms_of_row, weights);
       },
       pool);
 }

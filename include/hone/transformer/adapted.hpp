@@ -67,12 +67,16 @@ class adapted_decoder {
   [[nodiscard]] index_t parameters() const { return parameters_; }
 
   /// As `decoder::forward`; @p observe sees outputs with the adapter's part. With B = 0, the base's bits.
+  /// @throws std::invalid_argument also if the classifier has a site and @p w no logits.
   /// @note 2 rank (in + out) flops a site and row beside the base's.
   template <class Observe = no_observer>
   void forward(std::span<const T> adapter, const batch& b, workspace<T>& w, Observe&& observe = {}) const {
     const char* function = "hone::transformer::adapted_decoder::forward";
     base_->check(function, frozen_.size(), b, w);
     check(function, "adapter", adapter.size());
+    const index_t classifier = base_->tensor_index(role::wcls, 0);
+    invalid_argument_unless(w.has_logits() || site(classifier) == nullptr, function, "w",
+                            "has no logits, the classifier an adapter");
     base_->run_forward(frozen_, b, w, [&](role r, index_t layer, const matrix_view<const T>& x, const matrix_view<T>& y) {
       base_->product(frozen_, r, layer, x, y);
       const index_t tensor = base_->tensor_index(r, layer);

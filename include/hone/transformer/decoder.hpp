@@ -12,7 +12,8 @@
 
 namespace hone::transformer {
 
-/// A gradient of the caller's on the hidden states `workspace::hidden(layer)` (rows x d_model).
+/// A gradient of the caller's on the hidden states `workspace::hidden(layer)` (rows x d_model); on `features` where
+/// layer = n_layers + 1.
 template <class T>
 struct tap_gradient {
   index_t layer;
@@ -73,7 +74,7 @@ class decoder {
     return {*this, buffer.data()};
   }
 
-  /// Fills @p w: logits, hidden states, and what `backward` needs.
+  /// Fills @p w: logits (if it has any), hidden states, and what `backward` needs.
   /// @param observe observe(index into the table, inputs (rows x in), outputs (rows x out)) after every product W x +
   ///        bias, in the order of the pass: the statistics that initialisers of adapters collect.
   /// @throws std::invalid_argument, before anything is written, if the parameters or the workspace do not fit, a
@@ -91,7 +92,8 @@ class decoder {
 
   /// Adds dL/dparameters to @p gradient, for the batch that @p w holds from `forward` with the same parameters.
   /// @param dlogits (rows x vocab), usually w.logits() after a loss; may be empty (0 rows) where only taps have one.
-  /// @param taps gradients on hidden states, added to the residual stream where that state entered its layer.
+  /// @param taps gradients on hidden states, added to the residual stream where that state entered its layer, and on
+  ///        features (layer n_layers + 1), where a `linear_loss` has done the classifier.
   /// @throws std::invalid_argument, before anything is written, if something does not fit.
   /// @note About 4 flops a parameter and row. Leaves hidden states and logits as they are: a second backward of the same
   ///       forward is allowed. Deterministic. Single-threaded.
@@ -173,7 +175,7 @@ class decoder {
       axpy(T{1}, flat(middle), flat(next));
     }
     rmsnorm_forward<T>(w.hidden(c.n_layers), p.vector(final_norm, 0), c.norm_eps, w.final_rms_, w.features());
-    linear(wcls, 0, w.features(), w.logits());
+    if (w.has_logits()) linear(wcls, 0, w.features(), w.logits());
   }
 
   /// Where the backward pass leaves the gradient of every parameter.
@@ -208,22 +210,29 @@ class decoder {
     const auto dx = w.view(w.narrow_[0], c.d_model), normed = w.view(w.narrow_[1], c.d_model);
     const auto dnormed = w.view(w.narrow_[2], c.d_model);
     fill(flat(dx), T{0});
-    const auto inject = [&](index_t layer) {
+    const auto inject = [&](index_t layer, const matrix_view<T>& at) {
       for (const auto& tap : taps)
         if (tap.layer == layer)
-          for (index_t t = 0; t < b.rows(); ++t) axpy(T{1}, tap.gradient.row(t), dx.row(t));
+          for (index_t t = 0; t < b.rows(); ++t) axpy(T{1}, tap.gradient.row(t), at.row(t));
     };
     const auto linear = [&](role r, index_t layer, const matrix_view<const T>& dy, const matrix_view<const T>& input,
                             const matrix_view<T>& dinput, into how) {
       to.input(r, layer, dy, dinput, how);
       to.weight(r, layer, dy, input);
     };
-    if (dlogits.rows() > 0) {
-      linear(wcls, 0, dlogits, w.features(), dnormed, into::overwrite);
+    const index_t features = c.n_layers + 1;
+    bool has_features = dlogits.rows() > 0;
+    for (const auto& tap : taps) has_features = has_features || tap.layer == features;
+    if (has_features) {
+      if (dlogits.rows() > 0)
+        linear(wcls, 0, dlogits, w.features(), dnormed, into::overwrite);
+      else
+        fill(flat(dnormed), T{0});
+      inject(features, dnormed);
       rmsnorm_backward<T>(w.hidden(c.n_layers), p.vector(final_norm, 0), w.final_rms_, dnormed, dx,
                           to.norm(final_norm, 0));
     }
-    inject(c.n_layers);
+    inject(c.n_layers, dx);
 
     for (index_t layer = c.n_layers; layer-- > to.first_layer();) {
       const auto& a = w.layers_[static_cast<std::size_t>(layer)];
@@ -268,7 +277,7 @@ class decoder {
       linear(wk, layer, dk, normed, dnormed, into::accumulate);
       linear(wv, layer, dv, normed, dnormed, into::accumulate);
       rmsnorm_backward<T>(x, p.vector(att_norm, layer), a.att_rms, dnormed, dx, to.norm(att_norm, layer));
-      inject(layer);
+      inject(layer, dx);
     }
     to.embedding(b, dx);
   }
@@ -310,11 +319,11 @@ class decoder {
                             function, "dlogits", "is %td x %td, must be %td x %td with adjacent columns", rows,
                             dlogits.cols(), b.rows(), config_.vocab);
     for (const auto& tap : taps)
-      invalid_argument_unless(tap.layer >= 0 && tap.layer <= config_.n_layers && tap.gradient.rows() == b.rows() &&
+      invalid_argument_unless(tap.layer >= 0 && tap.layer <= config_.n_layers + 1 && tap.gradient.rows() == b.rows() &&
                                   tap.gradient.cols() == config_.d_model,
                               function, "taps", "layer %td: is %td x %td, must be %td x %td of a layer in [0, %td]",
                               tap.layer, tap.gradient.rows(), tap.gradient.cols(), b.rows(), config_.d_model,
-                              config_.n_layers);
+                              config_.n_layers + 1);
   }
 
   config config_;

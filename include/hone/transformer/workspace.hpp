@@ -22,12 +22,14 @@ struct batch {
 };
 
 /// Every activation of one batch, in one allocation: what `forward` leaves for `backward` and for the caller to read.
-/// About n_layers (4 d + 2 kv + 2 d_ff) + vocab numbers a row, d = d_model.
+/// About n_layers (4 d + 2 kv + 2 d_ff) + vocab numbers a row, d = d_model; the vocab is for the logits.
 template <class T>
 class workspace {
  public:
   /// @param rows the most rows of a batch.
-  workspace(const config& c, index_t rows) : config_((validate(c), c)), capacity_(rows) {
+  /// @param has_logits without, the forward pass stops at `features`, for a `linear_loss` to go on from there.
+  workspace(const config& c, index_t rows, bool has_logits = true)
+      : config_((validate(c), c)), capacity_(rows), has_logits_(has_logits) {
     invalid_argument_unless(rows > 0, "hone::transformer::workspace", "rows", "must be positive, is %td", rows);
     storage_.resize(carve(nullptr));
     carve(storage_.data());
@@ -39,8 +41,10 @@ class workspace {
   [[nodiscard]] index_t rows() const { return rows_; }
   [[nodiscard]] const config& shape() const { return config_; }
 
-  /// Logits of the last batch (rows x vocab). A loss may leave its gradient here: `backward` takes it as it is.
-  [[nodiscard]] matrix_view<T> logits() { return view(logits_, config_.vocab); }
+  /// Logits of the last batch (rows x vocab; 0 x vocab where there are none). A loss may leave its gradient here:
+  /// `backward` takes it as it is.
+  [[nodiscard]] matrix_view<T> logits() { return {logits_, has_logits_ ? rows_ : 0, config_.vocab}; }
+  [[nodiscard]] bool has_logits() const { return has_logits_; }
   /// The residual stream that enters layer @p layer (rows x d_model); layer = n_layers is what the final norm reads.
   [[nodiscard]] matrix_view<T> hidden(index_t layer) {
     invalid_argument_unless(layer >= 0 && layer <= config_.n_layers, "hone::transformer::workspace::hidden", "layer",
@@ -84,7 +88,7 @@ class workspace {
     hidden_.push_back(take(c.d_model));
     final_rms_ = take(1);
     features_ = take(c.d_model);
-    logits_ = take(c.vocab);
+    logits_ = take_if(has_logits_, c.vocab);
     for (T*& slice : wide_) slice = take((max)(c.d_ff, c.q_width()));
     for (T*& slice : narrow_) slice = take((max)(c.d_model, c.q_width()));
     for (T*& slice : kv_) slice = take(c.kv_width());
@@ -98,6 +102,7 @@ class workspace {
 
   config config_;
   index_t capacity_;
+  bool has_logits_;
   index_t rows_ = 0;
   Eigen::Matrix<T, Eigen::Dynamic, 1> storage_;
   std::vector<T*> hidden_;

@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+/// `summarize` and `row_gradient` in one visit of a row, for losses of p_y, the mass of a set S, the entropy, and a
+/// distribution q that lives on S:
+///   dL/dz = [ a (1_y - p) + b (p 1_S - M p) + c p (log p + H) + d (p - q) ] / temperature
+/// The exponentials of the normalizer are kept, so that each element has one, not two.
+#pragma once
+#include "hone/loss/row.hpp"
+
+namespace hone::loss {
+
+namespace detail {
+
+/// Exponentials that are kept beside a row, on the stack: 128 KiB.
+template <class A>
+inline constexpr index_t kept_exponentials = (index_t{1} << 17) / index_t{sizeof(A)};
+
+/// A row's exponentials: e^(z / temperature - maximum), their sum and, with Entropy, the sum of each times its exponent.
+struct exponential_sums {
+  double maximum = 0, sum = 0, weighted = 0;
+};
+
+/// Writes the exponentials to @p out, which may be z.
+template <bool Entropy, scalar T>
+exponential_sums exponentials(const vector_view<T>& z, double temperature, const vector_view<accumulator_t<T>>& out) {
+  using A = accumulator_t<T>;
+  using packs = simd::pack<A>;
+  constexpr A none = -std::numeric_limits<A>::infinity();
+  const A inverse = static_cast<A>(1 / temperature);
+  const packs scale(inverse), top(tile_max(z, 0, z.size()) * inverse);
+  exponential_sums result{static_cast<double>(top.lane(0))};
+  for_each_tile(z.size(), [&](index_t begin, index_t end) HONE_INLINE_LAMBDA {
+    packs sums(0), moments(0);
+    for_each_pack<packs::lanes>(
+        begin, end,
+        [&](index_t i, auto bound) HONE_INLINE_LAMBDA {
+          const packs x = load_pack(z, i, bound, none) * scale - top;
+          const packs e = simd::exp_softmax(x);
+          sums += e;
+          if constexpr (Entropy) moments += select(e == packs(0), packs(0), x * e);
+          store_pack(out, i, bound, e);
+        },
+        z, out);
+    result.sum += static_cast<double>(simd::horizontal_sum(sums));
+    if constexpr (Entropy) result.weighted += static_cast<double>(simd::horizontal_sum(moments));
+  });
+  return result;
+}
+
+}  // namespace detail
+
+/// Reads the row @p z (V) and writes dL/dz over it: f(row_summary, log p_y) gives the terms in between. Returns log p_y.
+/// @param target  y, an id.
+/// @param subset  S in ascending order, each id once; @param weights q on its members, of any sum, if there is a
+///                forward_kl.
+/// @param f       whose summary has the entropy only with @p Entropy; of its terms, entropy may be other than 0 only with
+///                it, reverse_kl never.
+/// @note Two reads, the second from a cache, and one write of z. One exponential an element: float and double keep them
+///       in place, 16-bit rows and those with Entropy beside, up to 32,768 ids (double: 16,384; 128 KiB of the thread's
+///       stack); longer ones compute a second, as `row_gradient`. Each element is rounded once. Allocates nothing. The
+///       target and the members of S are computed in double from exponentials in the accumulator type, 1 - p_y without
+///       cancellation.
+template <bool Entropy = false, mutable_vector Z, class F>
+double fused_gradient(Z&& z, double temperature, index_t target, std::span<const std::int32_t> subset, F&& f,
+                      std::span<const double> weights = {}) {
+  using T = element_t<Z>;
+  using A = accumulator_t<T>;
+  using packs = simd::pack<A>;
+  const auto zs = as_vector(z);
+  const auto scaled_logit = [&](index_t v) { return static_cast<double>(to_accumulator(zs[v])) / temperature; };
+  const double logit = scaled_logit(target);
+
+  // p = unit exponential: of the mass of S the sum can be made while that of the whole row is not known yet.
+  const auto write = [&](const row_summary& summary, double log_p, double rest, double unit, const auto& exponential,
+                         const auto& dense) {
+    double mass = 0, weight = 0;
+    for (const std::int32_t v : subset) mass += exponential(v);
+    mass *= unit;
+    const row_terms terms = f(summary, log_p);
+    for (const double q : weights) weight += q;
+    // A division each would be a good part of a short row's time.
+    const double inverse = 1 / temperature;
+    const double slope = terms.forward_kl == 0 ? 0 : terms.forward_kl / weight * inverse;
+    double k = terms.forward_kl - terms.target - terms.subset * mass;
+    if constexpr (Entropy) k += terms.entropy * summary.entropy;
+    const double scale = unit * inverse, of_member = (k + terms.subset) * scale;
+    const auto value = [&](index_t v, index_t member) {
+      const double e = exponential(v);
+      double gradient = e * of_member;
+      if (v == target)
+        gradient = e * ((k + terms.target + (member >= 0 ? terms.subset : 0)) * scale) + terms.target * rest * inverse;
+      if (member >= 0 && slope != 0) gradient -= slope * weights[static_cast<std::size_t>(member)];
+      if constexpr (Entropy)
+        if (e > 0) gradient += e * scale * terms.entropy * summary.normalizer.log_probability(scaled_logit(v));
+      return gradient;
+    };
+    detail::walk_row(
+        zs.size(), target, subset, value,
+        [&](index_t begin, index_t end) { dense(begin, end, k * inverse, terms.entropy * inverse); },
+        [&](index_t v, double x) { zs[v] = from_accumulator<T>(static_cast<A>(x)); });
+    return log_p;
+  };
+
+  const auto by_exponentials = [&](const vector_view<A>& kept) {
+    const detail::exponential_sums sums = detail::exponentials<Entropy>(zs, temperature, kept);
+    row_summary summary;
+    summary.normalizer = {sums.maximum, std::log(sums.sum)};
+    if constexpr (Entropy) summary.entropy = summary.normalizer.log_sum - sums.weighted / sums.sum;
+    const double inverse_sum = 1 / sums.sum;
+    const auto dense = [&](index_t begin, index_t end, double k0, double k1) {
+      const packs factor(static_cast<A>(k0 * inverse_sum)), slope(static_cast<A>(k1 * inverse_sum));
+      const packs scale(static_cast<A>(1 / temperature)), top(static_cast<A>(sums.maximum));
+      const packs log_sum(static_cast<A>(summary.normalizer.log_sum));
+      for_each_pack<packs::lanes>(
+          begin, end,
+          [&](index_t i, auto bound) HONE_INLINE_LAMBDA {
+            const packs e = load_pack(kept, i, bound);
+            packs gradient = factor * e;
+            if constexpr (Entropy) {
+              const packs log_p = load_pack(zs, i, bound) * scale - top - log_sum;
+              gradient = select(e == packs(0), gradient, e * (factor + slope * log_p));  // log p = -inf there
+            }
+            store_pack(zs, i, bound, gradient);
+          },
+          zs, kept);
+    };
+    return write(
+        summary, summary.normalizer.log_probability(logit), (sums.sum - static_cast<double>(kept[target])) * inverse_sum,
+        inverse_sum, [&](index_t v) { return static_cast<double>(kept[v]); }, dense);
+  };
+
+  if constexpr (std::is_same_v<T, A> && !Entropy) {
+    return by_exponentials(zs);
+  } else {
+    if (zs.size() <= detail::kept_exponentials<A>) {
+      alignas(64) A kept[detail::kept_exponentials<A>];
+      return by_exponentials({kept, zs.size()});
+    }
+    const row_summary summary = detail::summarize_row<Entropy>(zs, temperature);
+    const double log_p = summary.normalizer.log_probability(logit);
+    const auto dense = [&](index_t begin, index_t end, double k0, double k1) {
+      detail::dense_gradient<Entropy, false>(zs, zs, begin, end, temperature, summary, {k0, k1, 0, 0});
+    };
+    return write(
+        summary, log_p, -std::expm1(log_p), 1.0,
+        [&](index_t v) { return std::exp(summary.normalizer.log_probability(scaled_logit(v))); }, dense);
+  }
+}
+
+}  // namespace hone::loss
