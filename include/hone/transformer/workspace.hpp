@@ -22,7 +22,7 @@ struct batch {
 };
 
 /// Every activation of one batch, in one allocation: what `forward` leaves for `backward` and for the caller to read.
-/// About n_layers (4 d + 2 kv + 2 d_ff) + vocab numbers a row, d = d_model.
+/// About n_layers (4 d + 2 kv + 2 d_ff) + outputs numbers a row, d = d_model.
 template <class T>
 class workspace {
  public:
@@ -39,8 +39,9 @@ class workspace {
   [[nodiscard]] index_t rows() const { return rows_; }
   [[nodiscard]] const config& shape() const { return config_; }
 
-  /// Logits of the last batch (rows x vocab). A loss may leave its gradient here: `backward` takes it as it is.
-  [[nodiscard]] matrix_view<T> logits() { return view(logits_, config_.vocab); }
+  /// Logits of the last batch (rows x output_width()). A loss may leave its gradient here: `backward` takes it as it
+  /// is.
+  [[nodiscard]] matrix_view<T> logits() { return view(logits_, config_.output_width()); }
   /// The residual stream that enters layer @p layer (rows x d_model); layer = n_layers is what the final norm reads.
   [[nodiscard]] matrix_view<T> hidden(index_t layer) {
     invalid_argument_unless(layer >= 0 && layer <= config_.n_layers, "hone::transformer::workspace::hidden", "layer",
@@ -84,7 +85,7 @@ class workspace {
     hidden_.push_back(take(c.d_model));
     final_rms_ = take(1);
     features_ = take(c.d_model);
-    logits_ = take(c.vocab);
+    logits_ = take(c.output_width());
     for (T*& slice : wide_) slice = take((max)(c.d_ff, c.q_width()));
     for (T*& slice : narrow_) slice = take((max)(c.d_model, c.q_width()));
     for (T*& slice : kv_) slice = take(c.kv_width());
