@@ -78,8 +78,12 @@ class critic {
 
   /// Logits of the prompts' success probabilities, or the value at every row of the responses (0 where no token is).
   [[nodiscard]] std::vector<double> values(const rollout& r, thread_pool& pool) {
-    if (!of_sequences_) return outputs(r.rows.batch(), pool);
-    const prompts p(r.problems);
+    return of_sequences_ ? prompt_values(r.problems, pool) : outputs(r.rows.batch(), pool);
+  }
+
+  /// What it says behind each prompt.
+  [[nodiscard]] std::vector<double> prompt_values(const std::vector<problem>& problems, thread_pool& pool) {
+    const prompts p(problems);
     const std::vector<double> all = outputs({p.tokens, p.offsets}, pool);
     std::vector<double> result;
     for (std::size_t s = 1; s < p.offsets.size(); ++s) result.push_back(all[static_cast<std::size_t>(p.offsets[s]) - 1]);
