@@ -3,6 +3,7 @@
 /// metadata, the options, the step, and what was seen so far. Random numbers are functions of the step, so that a run
 /// goes on from there with the bits of one that was never interrupted.
 #pragma once
+#include "hone/io/model.hpp"
 #include "hone/io/safetensors.hpp"
 #include "reason/learner.hpp"
 

@@ -68,6 +68,12 @@ inline std::pair<index_t, index_t> part_of(std::size_t groups, long i, long part
   return {n * i / parts, n * (i + 1) / parts};
 }
 
+/// The logit of a value, as far as it is a probability.
+inline double logit_of_value(double value) {
+  const double v = std::clamp(value, 1e-6, 1 - 1e-6);
+  return std::log(v / (1 - v));
+}
+
 class critic {
  public:
   critic(bool of_sequences, const transformer::config& shape, std::vector<float> parameters)
@@ -76,9 +82,14 @@ class critic {
   [[nodiscard]] bool of_sequences() const { return of_sequences_; }
   [[nodiscard]] network& net() { return net_; }
 
-  /// Logits of the prompts' success probabilities, or the value at every row of the responses (0 where no token is).
+  /// The logit of success for each response, from its prompt alone, or the value at every row.
   [[nodiscard]] std::vector<double> values(const rollout& r, thread_pool& pool) {
-    return of_sequences_ ? prompt_values(r.problems, pool) : outputs(r.rows.batch(), pool);
+    if (!of_sequences_) return outputs(r.rows.batch(), pool);
+    const std::vector<double> of_prompt = prompt_values(r.problems, pool);
+    std::vector<double> result;
+    for (std::size_t g = 0; g < of_prompt.size(); ++g)
+      result.insert(result.end(), static_cast<std::size_t>(r.groups[g + 1] - r.groups[g]), of_prompt[g]);
+    return result;
   }
 
   /// What it says behind each prompt.
@@ -100,6 +111,7 @@ class critic {
     }
     for (long i = 0; i < parts; ++i) {
       const auto [first, last] = part_of(r.problems.size(), i, parts);
+      if (first == last) continue;
       const batch_slice slice(p.tokens, p.offsets, first, last);
       const double scale = 1 / static_cast<double>(last - first);
       net_.learn(slice.batch(), [&, first = first](microbatch<float>& part) {
@@ -122,6 +134,7 @@ class critic {
                      long parts, const optimiser_settings& how, thread_pool& pool) {
     for (long i = 0; i < parts; ++i) {
       const auto [first_group, last_group] = part_of(r.problems.size(), i, parts);
+      if (first_group == last_group) continue;
       const batch_slice slice(r.rows.tokens, r.rows.offsets, r.groups[static_cast<std::size_t>(first_group)],
                               r.groups[static_cast<std::size_t>(last_group)]);
       const auto own = [&](auto x, index_t row, index_t rows) {

@@ -37,13 +37,13 @@ class learner {
       : task_(t),
         settings_(s),
         pool_(pool),
-        algorithm_(s.algorithm),
-        group_(s.group_size > 0 ? s.group_size : algorithm_.needs().group),
+        algorithm_(make_algorithm(s.algorithm)),
+        group_(s.group_of(algorithm_)),
         policy_(shape, std::move(parameters)),
         reference_(std::move(reference)) {
-    if (algorithm_.needs().critic == critic_kind::none) return;
+    if (algorithm_.needs.critic == critic_kind::none) return;
     const auto critics = critic_shape(shape, s.critic_size);
-    critic_.emplace(algorithm_.needs().critic == critic_kind::sequence, critics,
+    critic_.emplace(algorithm_.needs.critic == critic_kind::sequence, critics,
                     critic_start(critics, shape, reference_, seed_of(s.seed, stream::parameters, 1)));
   }
 
@@ -74,20 +74,32 @@ class learner {
 
   rollout draw(long step) {
     const transformer::generator<float> generate(policy_.model(), policy_.parameters());
-    const auto first = static_cast<std::uint64_t>(step - 1) * static_cast<std::uint64_t>(settings_.batch);
-    rollout r = draw_responses(
-        task_, generate,
-        draw_problems(task_, seed_of(settings_.seed, stream::training), first, settings_.prompts_of_step(group_)),
-        policy_.shape().max_seq,
-        {.group = group_, .temperature = settings_.temperature, .seed = seed_of(settings_.seed, stream::drawing),
-         .first = first},
-        pool_);
-    generated_ += r.tokens();
-    return r;
+    const index_t prompts = settings_.batch / group_;
+    rollout kept;
+    for (long round = 0;; ++round) {
+      const auto first = static_cast<std::uint64_t>(rounds * (step - 1) + round) * static_cast<std::uint64_t>(settings_.batch);
+      rollout r = draw_responses(
+          task_, generate, draw_problems(task_, seed_of(settings_.seed, stream::training), first, prompts),
+          policy_.shape().max_seq,
+          {.group = group_,
+           .temperature = settings_.temperature,
+           .seed = seed_of(settings_.seed, stream::drawing),
+           .first = first},
+          pool_);
+      generated_ += r.tokens();
+      if (!algorithm_.needs.informative) return r;
+      std::vector<std::uint8_t> keep(r.problems.size());
+      policy::informative_groups(r.rewards, r.groups, keep);
+      auto wanted = static_cast<std::size_t>(prompts) - kept.problems.size();
+      for (std::uint8_t& k : keep) k = k != 0 && wanted > 0 && wanted-- > 0;
+      kept.take(r, keep);
+      if (std::ssize(kept.problems) == prompts) return kept;
+      if (round + 1 == rounds) return kept.problems.empty() ? r : kept;
+    }
   }
 
   batch measure(rollout& r) {
-    const algorithm_needs needs = algorithm_.needs();
+    const requirements& needs = algorithm_.needs;
     const std::size_t rows = r.rows.tokens.size();
     batch b;
     b.old.resize(rows);
@@ -110,16 +122,16 @@ class learner {
     }
     b.advantage.resize(rows);
     b.returns.resize(rows);
-    algorithm_.advantages({.rewards = r.rewards,
-                           .groups = r.groups,
-                           .offsets = r.rows.offsets,
-                           .targets = r.rows.targets,
-                           .lengths = r.lengths(),
-                           .values = b.values,
-                           .greedy = b.greedy,
-                           .old = b.old,
-                           .reference = b.reference.log_probability},
-                          b.advantage, b.returns);
+    advantages(algorithm_,
+               {.rewards = r.rewards,
+                .groups = r.groups,
+                .offsets = r.rows.offsets,
+                .targets = r.rows.targets,
+                .value = b.values,
+                .old = b.old,
+                .reference = b.reference.log_probability,
+                .greedy = b.greedy},
+               b.advantage, b.returns, pool_);
     return b;
   }
 
@@ -133,14 +145,16 @@ class learner {
 
   void teach_policy(rollout& r, batch& b, long i, interval* seen) {
     const auto [first_group, last_group] = part_of(r.problems.size(), i, settings_.minibatches);
-    const batch_slice slice(r.rows.tokens, r.rows.offsets, r.groups[static_cast<std::size_t>(first_group)],
-                            r.groups[static_cast<std::size_t>(last_group)]);
+    if (first_group == last_group) return;
+    const index_t first = r.groups[static_cast<std::size_t>(first_group)];
+    const batch_slice slice(r.rows.tokens, r.rows.offsets, first, r.groups[static_cast<std::size_t>(last_group)]);
     const index_t rows = slice.batch().rows();
-    const policy::batch_counts counts =
-        policy::count(slice.batch().offsets, rows_of(r.rows.targets, slice.first_row, rows));
+    const batch_totals totals = count_totals(slice.batch().offsets, rows_of(r.rows.targets, slice.first_row, rows),
+                                             rows_of(r.rewards, first, slice.batch().sequences()));
     const auto n = static_cast<std::size_t>(rows);
-    const bool anchored = algorithm_.needs().support > 0;
-    std::vector<double> log_p(n), entropy(n), log_mass(anchored ? n : 0), likelihood(anchored ? n : 0);
+    const requirements& needs = algorithm_.needs;
+    std::vector<double> log_p(n), entropy(needs.entropy ? n : 0), log_mass(needs.support > 0 ? n : 0),
+        likelihood(needs.likelihood ? n : 0);
     std::vector<loss::row_terms> terms(n);
     std::vector<policy::policy_sum> sums(static_cast<std::size_t>(slice.batch().sequences()));
     policy_.learn(slice.batch(), [&](microbatch<float>& part) {
@@ -153,7 +167,8 @@ class learner {
                       {.log_probability = own(log_p), .entropy = own(entropy), .log_mass = own(log_mass),
                        .reference_likelihood = own(likelihood)},
                       settings_.temperature);
-      sums[static_cast<std::size_t>(part.first_sequence)] = algorithm_.loss(
+      sums[static_cast<std::size_t>(part.first_sequence)] = loss(
+          algorithm_,
           {.offsets = part.tokens.offsets,
            .targets = targets,
            .log_probability = own(log_p),
@@ -164,7 +179,8 @@ class learner {
            .log_mass = own(log_mass),
            .reference_mass = rows_of(b.reference.mass, whole, count),
            .reference_likelihood = own(likelihood)},
-          counts, {rows_of(terms, row, count)});
+          rows_of(r.rewards, first + part.first_sequence, part.tokens.sequences()), totals, task_.longest_response(),
+          {rows_of(terms, row, count)});
       policy::write_gradient(logits, targets, rows_of(terms, row, count), support, settings_.temperature);
     }, {settings_.rate, settings_.weight_decay, settings_.clip, settings_.warmup}, pool_);
     if (seen == nullptr) return;
@@ -195,18 +211,13 @@ class learner {
     if (!critic_) return;
     for (std::size_t s = 0; s < r.responses(); ++s) {
       seen.outcome.push_back(r.rewards[s]);
-      seen.value.push_back(critic_->of_sequences() ? b.values[s / static_cast<std::size_t>(group_)]
-                                                   : first_value(r, b, s));
+      auto t = static_cast<std::size_t>(r.rows.offsets[s]);
+      while (r.rows.targets[t] < 0) ++t;
+      seen.value.push_back(critic_->of_sequences() ? b.values[s] : logit_of_value(b.values[t]));
     }
   }
 
-  /// The logit of the value behind the prompt of response @p s, as far as it is a probability.
-  static double first_value(const rollout& r, const batch& b, std::size_t s) {
-    auto t = static_cast<std::size_t>(r.rows.offsets[s]);
-    while (r.rows.targets[t] < 0) ++t;
-    const double v = (std::clamp)(b.values[t], 1e-6, 1 - 1e-6);
-    return std::log(v / (1 - v));
-  }
+  static constexpr long rounds = 4;  ///< of drawing, at most, where groups must be informative
 
   const task& task_;
   const settings& settings_;

@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+/// A small model that learns to reason: it is taught noisy traces of a task whose answers can be checked, and then
+/// learns from nothing but whether its own answers are right. Without arguments, three ways to do that from the same
+/// start, at equal numbers of generated tokens.
+#include "reason/sweep.hpp"
+#include "reason/tasks.hpp"
+
+namespace {
+
+using namespace reason;
+
+/// The model that is made for @p t.
+transformer::config shape_for(const task& t, const settings& s) {
+  return {.d_model = s.width,
+          .d_ff = (std::max)(s.width * 8 / 3 / 4 * 4, index_t{4}),
+          .n_layers = s.layers,
+          .n_heads = s.heads,
+          .n_kv_heads = s.heads,
+          .vocab = t.vocab(),
+          .max_seq = t.longest_prompt() + t.longest_response(),
+          .tie_embeddings = false,
+          .rope = transformer::rope_layout::half};
+}
+
+/// What the options that the taught model depends on say.
+std::string taught_by(const settings& s) {
+  const nlohmann::json all = describe(s);
+  nlohmann::json part;
+  for (const char* key : {"task", "horizon", "error", "aliasing", "sft_steps", "sft_batch", "sft_rate", "seed", "width",
+                          "layers", "heads", "model", "prompts"})
+    if (all.contains(key)) part[key] = all.at(key);
+  return part.dump();
+}
+
+ground ground_of(const task& t, const settings& s) {
+  return {t, draw_problems(t, seed_of(s.seed, stream::held_out), 0, s.held_out), shape_for(t, s)};
+}
+
+std::vector<float> start(const ground& g, const settings& s, thread_pool& pool) {
+  return teach(g.of_training, g.shape, program::fresh_parameters(g.shape, seed_of(s.seed, stream::parameters)), s, pool);
+}
+
+nlohmann::json result_of(const settings& s, run& r, const nlohmann::json& after) {
+  const progress_state& state = r.state();
+  return {{"config", describe(s)},
+          {"before", state.before},
+          {"after", after},
+          {"records", state.records},
+          {"generated", r.model().generated()},
+          {"cpu_seconds", state.cpu_seconds}};
+}
+
+void warn_of_silent_anchor(const settings& s) {
+  if (!fires_at_start(make_algorithm(s.algorithm)))
+    std::fputs("note: at these --anchor-lambda and --anchor-beta no punished token has a gradient at the start\n", stderr);
+}
+
+void save(const settings& s, const transformer::config& shape, const std::vector<float>& parameters) {
+  if (s.save.ends_with(".bin"))
+    io::write_llama2c(s.save, shape, parameters);
+  else if (!s.save.empty())
+    io::write_hugging_face(s.save, shape, parameters);
+}
+
+/// One run, its table, and its files.
+int one_run(const settings& s) {
+  thread_pool pool(s.threads);
+  const auto t = make_task(s.task, s.options);
+  const ground g = ground_of(*t, s);
+  const nlohmann::json options = describe(s);
+  std::optional<stored_run> stored;
+  if (!s.resume.empty()) {
+    stored.emplace(s.resume);
+    for (const auto& [key, value] : options.items())
+      if (!stored->options().contains(key) || stored->options()[key] != value)
+        throw std::runtime_error(s.resume + ": was made with " + key + " " +
+                                 stored->options().value(key, nlohmann::json()).dump() + ", not " + value.dump());
+  }
+  warn_of_silent_anchor(s);
+  const std::vector<float> taught = stored ? stored->numbers("reference") : start(g, s, pool);
+  if (program::interrupted()) {
+    std::fputs("interrupted during the supervised start: nothing to keep\n", stderr);
+    return 130;
+  }
+  run r(g, s, taught, pool, true);
+  if (stored) stored->restore(r.model(), r.state());
+  r.go(options, s.algorithm.name);
+  if (program::interrupted()) {
+    std::fprintf(stderr, "interrupted after step %ld: ", r.state().step);
+    if (s.checkpoint.empty())
+      std::fputs("no --checkpoint to go on from\n", stderr);
+    else
+      std::fprintf(stderr, "go on with --resume %s\n", s.checkpoint.c_str());
+  }
+  const nlohmann::json after = r.full_exam();
+  print_exams(r.state().before, after, g.held_out.size(), s.samples);
+  save(s, g.shape, r.model().policy().parameters());
+  nlohmann::json result = result_of(s, r, after);
+  result["interrupted"] = program::interrupted();
+  program::write_json(s.json, result);
+  return program::interrupted() ? 130 : 0;
+}
+
+/// Every combination of the sweep, over seeds.
+int many_runs(CLI::App& app, settings& s) {
+  const std::vector<combination> all = combinations_of(app, s);
+  std::vector<row> rows(all.size());
+  std::vector<std::string> grounds;
+  nlohmann::json runs = nlohmann::json::array();
+  for (const combination& c : all) warn_of_silent_anchor(c.options);
+  thread_pool pool(s.threads);
+  for (std::size_t k = 0; k < s.seeds && !program::interrupted(); ++k) {
+    std::map<std::string, std::vector<float>> taught;
+    std::map<std::string, std::vector<std::pair<std::size_t, nlohmann::json>>> finished;  // by what they began from
+    for (std::size_t i = 0; i < all.size() && !program::interrupted(); ++i) {
+      settings own = all[i].options;
+      own.seed = s.seed + k;
+      const auto t = make_task(own.task, own.options);
+      const ground g = ground_of(*t, own);
+      const std::string key = taught_by(own);
+      if (!taught.contains(key)) taught[key] = start(g, own, pool);
+      if (program::interrupted()) break;
+      run r(g, own, taught.at(key), pool, false);
+      r.go({}, program::text("%s, seed %llu", all[i].name.c_str(), static_cast<unsigned long long>(own.seed)));
+      if (program::interrupted()) break;
+      nlohmann::json result = result_of(own, r, r.full_exam());
+      result["sweep"] = all[i].values;
+      finished[key].emplace_back(i, result);
+      runs.push_back(std::move(result));
+    }
+    for (const auto& [key, together] : finished) {
+      double least = std::numeric_limits<double>::infinity();
+      for (const auto& [i, result] : together) least = (std::min)(least, result.at("cpu_seconds").get<double>());
+      for (const auto& [i, result] : together) {
+        const nlohmann::json &after = result.at("after"), &records = result.at("records");
+        row& to = rows[i];
+        to.pass_1.values.push_back(after.at("pass_1"));
+        to.in_time.values.push_back(pass_at_time(records, least));
+        to.pass_8.values.push_back(after.at("pass_8"));
+        to.pass_all.values.push_back(after.at("pass_all"));
+        to.coverage.values.push_back(after.at("coverage"));
+        to.entropy.values.push_back(after.at("entropy"));
+        to.kl.values.push_back(after.at("kl"));
+        to.generated.values.push_back(result.at("generated"));
+        to.seconds.values.push_back(result.at("cpu_seconds"));
+        to.active.values.push_back(mean_of_records(records, "negative_active"));
+        to.variance.values.push_back(mean_of_records(records, "advantage_variance"));
+        to.expected.values.push_back(mean_of_records(records, "success_variance"));
+        if (!after.contains("critic")) continue;
+        to.brier.values.push_back(after.at("critic").at("brier"));
+        to.calibration.values.push_back(after.at("critic").at("calibration_error"));
+      }
+    }
+  }
+  std::string title;
+  for (const std::string& text : s.sweep) title += (title.empty() ? "" : " ") + text.substr(0, text.find('='));
+  print_rows(title, all, rows, static_cast<std::size_t>(s.samples));
+  std::printf("\nMeans and 95 %% intervals over %zu seeds.\n", s.seeds);
+  program::write_json(s.json, {{"config", describe(s)},
+                               {"sweep", s.sweep},
+                               {"seeds", s.seeds},
+                               {"runs", runs},
+                               {"interrupted", program::interrupted()}});
+  return program::interrupted() ? 130 : 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  settings s;
+  CLI::App app("A small model learns to reason from rewards that can be checked.", "reason");
+  declare(app, s);
+  CLI11_PARSE(app, argc, argv);
+  return program::run("reason", [&] {
+    const auto given = [&](const char* option) { return app.count(option) > 0; };
+    if (!given("--task") && !given("--algorithm") && !given("--sweep") && !given("--resume") && !given("--model")) {
+      s.sweep = {"algorithm=sppo,ppo,grpo"};
+      if (!given("--seeds")) s.seeds = 3;
+    }
+    complete(s);
+    return s.sweep.empty() && s.seeds == 1 ? one_run(s) : many_runs(app, s);
+  });
+}
