@@ -93,7 +93,7 @@ class run {
         record();
         if (prints_) print_record(state_.records.back());
       }
-      if (!prints_ || isatty(STDOUT_FILENO) == 0)
+      if (!prints_)
         bar.step(state_.step, program::text("pass@1 %.2f", state_.records.back().at("pass_1").get<double>()));
       if (settings_.checkpoint_every > 0 && state_.step % settings_.checkpoint_every == 0) save_checkpoint(options);
     }
