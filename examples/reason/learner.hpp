@@ -15,7 +15,7 @@ namespace reason {
 /// What happened since the last line of the table: sums over steps.
 struct interval {
   double steps = 0, reward = 0, zero_variance = 0, entropy = 0, length = 0;
-  double advantage_mean = 0, advantage_variance = 0;  ///< of responses
+  double advantage_mean = 0, advantage_variance = 0;  ///< over tokens, before any whitening
   double negative = 0, negative_active = 0, inactive = 0, tokens = 0;
   std::vector<double> value, outcome;  ///< the critic's logits of success, before it learnt from the outcomes
 };
@@ -122,16 +122,7 @@ class learner {
     }
     b.advantage.resize(rows);
     b.returns.resize(rows);
-    advantages(algorithm_,
-               {.rewards = r.rewards,
-                .groups = r.groups,
-                .offsets = r.rows.offsets,
-                .targets = r.rows.targets,
-                .value = b.values,
-                .old = b.old,
-                .reference = b.reference.log_probability,
-                .greedy = b.greedy},
-               b.advantage, b.returns, pool_);
+    advantages(algorithm_, view(r, b), b.advantage, b.returns, pool_);
     return b;
   }
 
@@ -193,14 +184,7 @@ class learner {
   }
 
   void note(const rollout& r, const batch& b, interval& seen) {
-    std::vector<double> of_response;
-    for (std::size_t s = 0; s < r.responses(); ++s) {
-      double sum = 0;
-      for (auto t = r.rows.offsets[s]; t < r.rows.offsets[s + 1]; ++t)
-        if (r.rows.targets[static_cast<std::size_t>(t)] >= 0) sum += b.advantage[static_cast<std::size_t>(t)];
-      of_response.push_back(sum / static_cast<double>(r.lengths()[s]));
-    }
-    const auto [mean, variance] = moments(of_response);
+    const auto [mean, variance] = raw_moments(r, b);
     seen.steps += 1;
     seen.reward += moments(r.rewards).first;
     seen.zero_variance += policy::share_groups(r.rewards, r.groups).zero_variance;
@@ -215,6 +199,30 @@ class learner {
       while (r.rows.targets[t] < 0) ++t;
       seen.value.push_back(critic_->of_sequences() ? b.values[s] : logit_of_value(b.values[t]));
     }
+  }
+
+  /// Mean and variance of the tokens' advantages as they are before they are whitened.
+  std::pair<double, double> raw_moments(const rollout& r, const batch& b) {
+    std::vector<double> raw(b.advantage), of_tokens;
+    if (algorithm_.whitens) {
+      algorithm plain = algorithm_;
+      plain.whitens = false;
+      advantages(plain, view(r, b), raw, {}, pool_);
+    }
+    for (std::size_t t = 0; t < raw.size(); ++t)
+      if (r.rows.targets[t] >= 0) of_tokens.push_back(raw[t]);
+    return moments(of_tokens);
+  }
+
+  static rollout_batch view(const rollout& r, const batch& b) {
+    return {.rewards = r.rewards,
+            .groups = r.groups,
+            .offsets = r.rows.offsets,
+            .targets = r.rows.targets,
+            .value = b.values,
+            .old = b.old,
+            .reference = b.reference.log_probability,
+            .greedy = b.greedy};
   }
 
   static constexpr long rounds = 4;  ///< of drawing, at most, where groups must be informative

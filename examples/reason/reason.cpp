@@ -2,6 +2,7 @@
 /// A small model that learns to reason: it is taught noisy traces of a task whose answers can be checked, and then
 /// learns from nothing but whether its own answers are right. Without arguments, three ways to do that from the same
 /// start, at equal numbers of generated tokens.
+#include "reason/bandit_story.hpp"
 #include "reason/sweep.hpp"
 #include "reason/tasks.hpp"
 
@@ -136,6 +137,8 @@ int many_runs(CLI::App& app, settings& s) {
         row& to = rows[i];
         to.pass_1.values.push_back(after.at("pass_1"));
         to.in_time.values.push_back(pass_at_time(records, least));
+        const double first = together.front().second.at("after").at("pass_1");
+        to.ahead.values.push_back(after.at("pass_1").get<double>() - first);
         to.pass_8.values.push_back(after.at("pass_8"));
         to.pass_all.values.push_back(after.at("pass_all"));
         to.coverage.values.push_back(after.at("coverage"));
@@ -164,6 +167,32 @@ int many_runs(CLI::App& app, settings& s) {
   return program::interrupted() ? 130 : 0;
 }
 
+/// The cases of the bandit: the table, or what the options say.
+int bandit_cases(CLI::App& app, settings& s) {
+  const auto given = [&](const char* option) { return app.count(option) > 0; };
+  const auto how = [&](const settings& own) {
+    bandit_settings b{.group = own.group_size, .collapse = own.collapse, .identifiable = own.identifiable, .seed = own.seed};
+    if (given("--batch")) b.responses = own.batch;
+    if (given("--minibatches")) b.minibatches = own.minibatches;
+    if (given("--steps")) b.steps = own.steps;
+    if (given("--rate")) b.rate = own.rate;
+    if (given("--critic-rate")) b.critic_rate = own.critic_rate;
+    return b;
+  };
+  bandit_story_settings story{.cases = {}, .seeds = given("--seeds") ? s.seeds : 5, .threads = s.threads};
+  if (s.sweep.empty() && !given("--algorithm"))
+    story.cases = bandit_table(how(s));
+  else
+    for (const combination& c : combinations_of(app, s))
+      story.cases.push_back({c.name.empty() ? s.algorithm.name : c.name, c.options.algorithm, how(c.options)});
+  nlohmann::json result;
+  const int status = bandit_story(story, &result);
+  result["seeds"] = story.seeds;
+  result["interrupted"] = program::interrupted();
+  program::write_json(s.json, result);
+  return status;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -178,6 +207,7 @@ int main(int argc, char** argv) {
       if (!given("--seeds")) s.seeds = 3;
     }
     complete(s);
+    if (s.task == "bandit") return bandit_cases(app, s);
     return s.sweep.empty() && s.seeds == 1 ? one_run(s) : many_runs(app, s);
   });
 }

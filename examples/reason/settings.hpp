@@ -18,6 +18,8 @@ namespace reason {
 struct settings {
   std::string task = "chain";
   task_options options;
+  long collapse = 0;          ///< of the bandit: steps of GRPO before the algorithm's own
+  bool identifiable = false;  ///< the bandit says which strategy is right
   index_t width = 32, layers = 2, heads = 2;
 
   std::string model, tokenizer, prompts;
@@ -93,6 +95,8 @@ inline void declare(CLI::App& app, settings& s) {
       ->default_str("the task's own");
   of_task(app.add_option("--aliasing", s.options.aliasing, "share of the tree's prompts that hide which paths are valid"))
       ->check(CLI::Range(0.0, 1.0));
+  of_task(app.add_option("--collapse", s.collapse, "steps of GRPO before the algorithm's own, on the bandit"))->check(non_negative);
+  app.add_flag("--identifiable", s.identifiable, "the bandit says which strategy is right")->group("The task");
   of_task(app.add_option("--width", s.width, "of the model that is made"))->check(CLI::Range(2, 4096));
   of_task(app.add_option("--layers", s.layers, "its layers"))->check(CLI::Range(1, 64));
   of_task(app.add_option("--heads", s.heads, "its heads"))->check(CLI::Range(1, 64));
@@ -201,6 +205,8 @@ inline void complete(const settings& s) {
     for (const auto& other : files)
       if (&one < &other && !one.second->empty() && *one.second == *other.second)
         throw std::runtime_error(std::string(one.first) + " and " + other.first + " name the same file");
+  if (s.task == "bandit" && !(s.checkpoint.empty() && s.resume.empty() && s.save.empty()))
+    throw std::runtime_error("--task bandit has no model: nothing for --checkpoint, --resume or --save");
   for (const std::string& file : {s.json, s.checkpoint, s.save.ends_with(".bin") ? s.save : ""})
     if (!file.empty()) io::atomic_file{file};
   if (!s.save.empty() && !s.save.ends_with(".bin")) std::filesystem::create_directories(s.save);

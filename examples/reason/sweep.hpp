@@ -68,8 +68,8 @@ inline std::vector<combination> combinations_of(CLI::App& app, settings& s) {
 
 /// Runs of one combination over seeds.
 struct row {
-  program::statistics pass_1, in_time, pass_8, pass_all, coverage, entropy, kl, generated, seconds, variance, expected,
-      active, brier, calibration;
+  program::statistics pass_1, in_time, ahead, pass_8, pass_all, coverage, entropy, kl, generated, seconds, variance,
+      expected, active, brier, calibration;
 };
 
 /// pass@1 of a run's probes at @p seconds of its own time, between two probes by a straight line.
@@ -125,10 +125,11 @@ inline void print_rows(const std::string& title, const std::vector<combination>&
     line(i, pair(r.entropy), pair(r.kl), pair(r.active), program::text("%.0f", r.generated.mean()),
          program::text("%.1f", r.seconds.mean()));
   });
-  head("Var[A]", "p (1 - p)", "Brier", "calibration");
+  head("Var[A]", "p (1 - p)", "Brier", "calibration", "over first");
   each([&](std::size_t i, const row& r) {
     const bool critic = !r.brier.values.empty();
-    line(i, pair(r.variance), pair(r.expected), critic ? pair(r.brier) : "-", critic ? pair(r.calibration) : "-");
+    line(i, pair(r.variance), pair(r.expected), critic ? pair(r.brier) : "-", critic ? pair(r.calibration) : "-",
+         program::text("%+.3f+-%.3f", r.ahead.mean(), r.ahead.interval()));
   });
 }
 
