@@ -5,12 +5,10 @@
 /// and its measures are exact:
 ///   pass@k = sum_i w_i (1 - (1 - pi_i)^k)
 #pragma once
-#include <array>
-
-#include "hone/core/random.hpp"
 #include "hone/policy/critic.hpp"
 #include "hone/policy/rows.hpp"
 #include "reason/algorithms.hpp"
+#include "reason/task.hpp"
 
 namespace reason {
 
@@ -28,7 +26,7 @@ struct bandit_settings {
 class bandit {
  public:
   static constexpr index_t actions = 16, strategies = 8;
-  static constexpr std::array<double, strategies> prior = {0.30, 0.20, 0.15, 0.10, 0.09, 0.07, 0.05, 0.04};
+  static constexpr auto& prior = strategy_prior;
 
   /// The reference: 94 % on the strategies, between the prior and equal shares, 6 % on the other actions.
   static std::array<double, actions> reference() {

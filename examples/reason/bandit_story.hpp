@@ -42,7 +42,7 @@ inline std::vector<bandit_case> bandit_table(const bandit_settings& run = {}) {
   const auto anchored = [](const char* name, double beta) {
     return algorithm_settings{.name = name, .anchor_beta = beta};
   };
-  algorithm_settings by_log = anchored("apo", 0.3), free = anchored("apo", 0.3);
+  algorithm_settings by_log = anchored("apo", 0.3), free = anchored("apo", 0.2);
   by_log.anchor_form = policy::anchor_form::log_mass;
   free.anchor_clip = policy::clip_placement::no_clip;
 
@@ -53,13 +53,14 @@ inline std::vector<bandit_case> bandit_table(const bandit_settings& run = {}) {
   for (const double x : {0.05, 0.1}) add(program::text("GRPO + entropy %g", x), {.name = "grpo", .entropy = x}, run);
   for (const double x : {0.1, 0.15, 0.2, 0.25, 0.3}) add(program::text("APO %g", x), anchored("apo", x), run);
   add("APO 0.3, log-mass", by_log, run);
-  add("APO 0.3, no clip", free, run);
+  add("APO 0.2, no clip", free, run);
   add("SPPO", {.name = "sppo"}, run);
   for (const double x : {0.2, 0.3}) add(program::text("SPPO + APO %g", x), anchored("sppo+apo", x), run);
 
   bandit_settings collapsed = run;
   collapsed.collapse = 400;
   collapsed.steps = 800;
+  free.anchor_beta = 0.3;
   add("GRPO", {.name = "grpo"}, collapsed);
   add("GRPO + KL 0.2", kl(0.2), collapsed);
   for (const double x : {0.1, 0.3}) add(program::text("APO %g", x), anchored("apo", x), collapsed);

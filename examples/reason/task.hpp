@@ -2,6 +2,7 @@
 /// A task with a reward that can be verified: problems, supervised answers to start from, and a checker that accepts
 /// every solution and nothing else. `make_task` is in tasks.hpp.
 #pragma once
+#include <array>
 #include <limits>
 #include <span>
 #include <string>
@@ -13,6 +14,9 @@
 namespace reason {
 
 using hone::index_t;
+
+/// How likely each of eight strategies is the right one, where a prompt does not say which (bandit, tree).
+inline constexpr std::array<double, 8> strategy_prior = {0.30, 0.20, 0.15, 0.10, 0.09, 0.07, 0.05, 0.04};
 
 struct problem {
   std::vector<std::int32_t> prompt;
