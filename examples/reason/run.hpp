@@ -88,16 +88,14 @@ class run {
       const std::clock_t begin = std::clock();
       learner_.step(++state_.step, state_.seen);
       state_.cpu_seconds += static_cast<double>(std::clock() - begin) / CLOCKS_PER_SEC;
-      const bool reports = state_.step % settings_.report_steps() == 0 || finished();
-      if (reports) {
-        record();
-        if (prints_) print_record(state_.records.back());
-      }
+      if (state_.step % settings_.report_steps() == 0) report();
       if (!prints_)
         bar.step(state_.step, program::text("pass@1 %.2f", state_.records.back().at("pass_1").get<double>()));
       if (settings_.checkpoint_every > 0 && state_.step % settings_.checkpoint_every == 0) save_checkpoint(options);
     }
     save_checkpoint(options);
+    // Behind the checkpoint: a run that goes on from there has no record of its own where this one ended.
+    if (state_.seen.steps > 0 && !program::interrupted()) report();
   }
 
   /// Of the policy as it is, with settings::samples responses a problem.
@@ -127,6 +125,11 @@ class run {
     if (!c.of_sequences())
       for (double& x : v) x = logit_of_value(x);
     return v;
+  }
+
+  void report() {
+    record();
+    if (prints_) print_record(state_.records.back());
   }
 
   void record() {
