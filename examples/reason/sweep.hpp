@@ -6,24 +6,19 @@
 
 namespace reason {
 
-/// One option and the values that it is to have.
+/// One option and the values that it is to have; behind a colon, what else a value brings along ("ppo:gae-lambda=1").
 struct axis {
   std::string option;
   std::vector<std::string> values;
 };
 
-/// @throws std::runtime_error unless @p text is "OPTION=VALUE,VALUE" of an option that may differ between runs.
-inline axis parse_axis(const CLI::App& app, const std::string& text) {
+/// @throws std::runtime_error unless @p text is "OPTION=VALUE,VALUE".
+inline axis parse_axis(const std::string& text) {
   const auto equals = text.find('=');
   axis a{text.substr(0, equals), {}};
   if (equals != std::string::npos) a.values = CLI::detail::split(text.substr(equals + 1), ',');
-  const bool unknown = a.option.empty() || app.get_option_no_throw("--" + a.option) == nullptr;
-  for (const char* fixed : {"sweep", "seed", "seeds", "json", "threads", "checkpoint", "checkpoint-every", "resume",
-                            "save", "help", "model", "tokenizer", "prompts"})
-    if (unknown || a.option == fixed)
-      throw std::runtime_error("--sweep " + text + ": \"" + a.option + "\" is no option that can be swept");
   if (a.values.empty() || std::any_of(a.values.begin(), a.values.end(), [](const auto& v) { return v.empty(); }))
-    throw std::runtime_error("--sweep " + text + ": must be OPTION=VALUE,VALUE");
+    throw std::runtime_error("--sweep \"" + text + "\": must be OPTION=VALUE,VALUE");
   return a;
 }
 
@@ -34,27 +29,44 @@ struct combination {
   settings options;
 };
 
+/// Gives an option a value, as the command line would. @throws std::runtime_error if it is none that may differ between
+/// runs, or does not take the value.
+inline void assign(CLI::App& app, const std::string& name, const std::string& value) {
+  CLI::Option* const option = name.empty() ? nullptr : app.get_option_no_throw("--" + name);
+  for (const char* fixed : {"sweep", "seed", "seeds", "json", "threads", "checkpoint", "checkpoint-every", "resume",
+                            "save", "help", "model", "tokenizer", "prompts"})
+    if (option == nullptr || name == fixed)
+      throw std::runtime_error("--sweep: \"" + name + "\" is no option that can be swept");
+  option->clear();
+  option->add_result(value);
+  try {
+    option->run_callback();
+  } catch (const CLI::Error& error) {
+    throw std::runtime_error(std::string("--sweep: ") + error.what());
+  }
+}
+
 /// Every combination, the last axis fastest. @throws as the options themselves, and `complete`.
 inline std::vector<combination> combinations_of(CLI::App& app, settings& s) {
   std::vector<axis> axes;
-  for (const std::string& text : s.sweep) axes.push_back(parse_axis(app, text));
+  for (const std::string& text : s.sweep) axes.push_back(parse_axis(text));
+  const settings given = s;
   std::size_t count = 1;
   for (const axis& a : axes) count *= a.values.size();
   std::vector<combination> result;
   for (std::size_t i = 0; i < count; ++i) {
     combination c;
+    s = given;
     std::size_t rest = i, below = count;
     for (const axis& a : axes) {
       below /= a.values.size();
       const std::string& value = a.values[rest / below];
       rest %= below;
-      CLI::Option* const option = app.get_option("--" + a.option);
-      option->clear();
-      option->add_result(value);
-      try {
-        option->run_callback();
-      } catch (const CLI::Error& error) {
-        throw std::runtime_error(std::string("--sweep: ") + error.what());
+      const std::vector<std::string> parts = CLI::detail::split(value, ':');
+      assign(app, a.option, parts.front());
+      for (std::size_t p = 1; p < parts.size(); ++p) {
+        const axis beside = parse_axis(parts[p]);
+        assign(app, beside.option, beside.values.front());
       }
       c.name += (c.name.empty() ? "" : " ") + value;
       c.values[a.option] = value;
