@@ -49,7 +49,8 @@ inline std::vector<bandit_case> bandit_table(const bandit_settings& run = {}) {
   add("GRPO", {.name = "grpo"}, run);
   add("Dr. GRPO", {.name = "dr_grpo"}, run);
   for (const double x : {0.05, 0.1, 0.2, 0.4}) add(program::text("GRPO + KL %g", x), kl(x), run);
-  for (const double x : {0.1, 0.2}) add(program::text("GRPO + KL %g, k3", x), kl(x, policy::kl_estimator::k3), run);
+  for (const double x : {0.05, 0.1, 0.2, 0.4})
+    add(program::text("GRPO + KL %g, k3", x), kl(x, policy::kl_estimator::k3), run);
   for (const double x : {0.05, 0.1}) add(program::text("GRPO + entropy %g", x), {.name = "grpo", .entropy = x}, run);
   for (const double x : {0.1, 0.15, 0.2, 0.25, 0.3}) add(program::text("APO %g", x), anchored("apo", x), run);
   add("APO 0.3, log-mass", by_log, run);
