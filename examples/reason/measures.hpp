@@ -51,7 +51,7 @@ struct exam {
 };
 
 struct exam_options {
-  index_t samples = 8;
+  index_t samples = 8;  ///< at least 8
   double temperature = 1;
   index_t width = 8;  ///< of the reference's support
   std::uint64_t seed = 0;
@@ -65,7 +65,7 @@ inline exam examine(const task& t, network& net, std::span<const float> referenc
   exam e;
   const auto n = static_cast<double>(how.samples);
   e.pass_1 = policy::mean_pass_at_k(r.rewards, r.groups, 1);
-  e.pass_8 = policy::mean_pass_at_k(r.rewards, r.groups, (std::min)(how.samples, index_t{8}));
+  e.pass_8 = policy::mean_pass_at_k(r.rewards, r.groups, 8);
   e.pass_all = policy::mean_pass_at_k(r.rewards, r.groups, how.samples);
   e.solved = policy::share_groups(r.rewards, r.groups).solved;
   std::vector<index_t> distinct(problems.size());

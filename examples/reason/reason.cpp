@@ -3,6 +3,7 @@
 /// learns from nothing but whether its own answers are right. Without arguments, three ways to do that from the same
 /// start, at equal numbers of generated tokens.
 #include "reason/bandit_story.hpp"
+#include "reason/questions.hpp"
 #include "reason/sweep.hpp"
 #include "reason/tasks.hpp"
 
@@ -28,18 +29,53 @@ std::string taught_by(const settings& s) {
   const nlohmann::json all = describe(s);
   nlohmann::json part;
   for (const char* key : {"task", "horizon", "error", "aliasing", "sft_steps", "sft_batch", "sft_rate", "seed", "width",
-                          "layers", "heads", "model", "prompts"})
+                          "layers", "heads", "model", "prompts", "form", "held_out"})
     if (all.contains(key)) part[key] = all.at(key);
   return part.dump();
 }
 
-ground ground_of(const task& t, const settings& s) {
-  return {t, draw_problems(t, seed_of(s.seed, stream::held_out), 0, s.held_out), shape_for(t, s)};
-}
+/// What a run needs of somebody's files, or of nobody's.
+class place {
+ public:
+  /// @throws what `make_task`, the readers of models and `questions` throw.
+  explicit place(const settings& s) {
+    if (!s.on_files()) {
+      task_ = make_task(s.task, s.options);
+      stored_shape_ = shape_ = shape_for(*task_, s);
+      transformer::validate(shape_);
+      return;
+    }
+    auto stored = io::read_model(s.model);
+    if (stored.nonfinite > 0)
+      throw std::runtime_error(s.model + ": " + std::to_string(stored.nonfinite) + " parameters are not finite");
+    stored_shape_ = shape_ = stored.config;
+    parameters_ = std::move(stored.parameters);
+    const bool beside = s.tokenizer.empty();
+    tokenizer_.emplace(beside ? io::read_model_tokenizer(s.model, shape_.vocab)
+                              : io::read_tokenizer(s.tokenizer, shape_.vocab));
+    auto own = std::make_unique<questions>(read_prompts(s.prompts), *tokenizer_, beside ? s.model : s.tokenizer, s.form,
+                                           s.held_out, s.longest, shape_.max_seq);
+    for (index_t i = 0; i < s.held_out; ++i) held_out_.push_back(own->numbered(static_cast<std::size_t>(i)));
+    // Activations and angles are as long as the context: no longer than what can come.
+    shape_.max_seq = (std::min)(shape_.max_seq, own->longest_prompt() + own->longest_response());
+    task_ = std::move(own);
+  }
 
-std::vector<float> start(const ground& g, const settings& s, thread_pool& pool) {
-  return teach(g.of_training, g.shape, program::fresh_parameters(g.shape, seed_of(s.seed, stream::parameters)), s, pool);
-}
+  /// The model's shape in a file.
+  [[nodiscard]] const transformer::config& stored_shape() const { return stored_shape_; }
+  [[nodiscard]] ground of(const settings& s) const {
+    if (s.on_files()) return {*task_, held_out_, shape_, parameters_};
+    return {*task_, draw_problems(*task_, seed_of(s.seed, stream::held_out), 0, s.held_out), shape_,
+            program::fresh_parameters(shape_, seed_of(s.seed, stream::parameters))};
+  }
+
+ private:
+  std::optional<io::tokenizer> tokenizer_;
+  std::unique_ptr<task> task_;
+  std::vector<problem> held_out_;
+  transformer::config shape_, stored_shape_;
+  std::vector<float> parameters_;
+};
 
 nlohmann::json result_of(const settings& s, run& r, const nlohmann::json& after) {
   const progress_state& state = r.state();
@@ -66,8 +102,8 @@ void save(const settings& s, const transformer::config& shape, const std::vector
 /// One run, its table, and its files.
 int one_run(const settings& s) {
   thread_pool pool(s.threads);
-  const auto t = make_task(s.task, s.options);
-  const ground g = ground_of(*t, s);
+  const place here(s);
+  const ground g = here.of(s);
   const nlohmann::json options = describe(s);
   std::optional<stored_run> stored;
   if (!s.resume.empty()) {
@@ -78,7 +114,7 @@ int one_run(const settings& s) {
                                  stored->options().value(key, nlohmann::json()).dump() + ", not " + value.dump());
   }
   warn_of_silent_anchor(s);
-  const std::vector<float> taught = stored ? stored->numbers("reference") : start(g, s, pool);
+  const std::vector<float> taught = stored ? stored->numbers("reference") : teach(g, s, pool);
   if (program::interrupted()) {
     std::fputs("interrupted during the supervised start: nothing to keep\n", stderr);
     return 130;
@@ -95,7 +131,7 @@ int one_run(const settings& s) {
   }
   const nlohmann::json after = r.full_exam();
   print_exams(r.state().before, after, g.held_out.size(), s.samples);
-  save(s, g.shape, r.model().policy().parameters());
+  save(s, here.stored_shape(), r.model().policy().parameters());
   nlohmann::json result = result_of(s, r, after);
   result["interrupted"] = program::interrupted();
   program::write_json(s.json, result);
@@ -108,7 +144,10 @@ int many_runs(CLI::App& app, settings& s) {
   std::vector<row> rows(all.size());
   std::vector<std::string> grounds;
   nlohmann::json runs = nlohmann::json::array();
-  for (const combination& c : all) warn_of_silent_anchor(c.options);
+  for (const combination& c : all) {
+    const place checked(c.options);
+    warn_of_silent_anchor(c.options);
+  }
   thread_pool pool(s.threads);
   for (std::size_t k = 0; k < s.seeds && !program::interrupted(); ++k) {
     std::map<std::string, std::vector<float>> taught;
@@ -116,10 +155,10 @@ int many_runs(CLI::App& app, settings& s) {
     for (std::size_t i = 0; i < all.size() && !program::interrupted(); ++i) {
       settings own = all[i].options;
       own.seed = s.seed + k;
-      const auto t = make_task(own.task, own.options);
-      const ground g = ground_of(*t, own);
+      const place here(own);
+      const ground g = here.of(own);
       const std::string key = taught_by(own);
-      if (!taught.contains(key)) taught[key] = start(g, own, pool);
+      if (!taught.contains(key)) taught[key] = teach(g, own, pool);
       if (program::interrupted()) break;
       run r(g, own, taught.at(key), pool, false);
       r.go({}, program::text("%s, seed %llu", all[i].name.c_str(), static_cast<unsigned long long>(own.seed)));

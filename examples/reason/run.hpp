@@ -12,19 +12,19 @@
 
 namespace reason {
 
-/// A task, problems of it that nobody learns from, and the model that begins.
+/// A task, problems of it that nobody learns from, and the model that begins, before its supervised start.
 struct ground {
   const task& of_training;
   std::vector<problem> held_out;
   transformer::config shape;
+  std::vector<float> parameters;
 };
 
 /// Supervised training on traces of problems that come once; the parameters afterwards.
-inline std::vector<float> teach(const task& t, const transformer::config& shape, std::vector<float> parameters,
-                                const settings& s, thread_pool& pool) {
+inline std::vector<float> teach(const ground& g, const settings& s, thread_pool& pool) {
   const long steps = s.teaching_steps();
-  if (steps == 0) return parameters;
-  network net(shape, std::move(parameters));
+  if (steps == 0) return g.parameters;
+  network net(g.shape, g.parameters);
   const transformer::schedule schedule{
       .steps = steps, .warmup = (std::min)(20L, steps), .shape = transformer::decay::cosine, .floor = 0.1};
   program::progress bar(program::text("traces, seed %llu", static_cast<unsigned long long>(s.seed)), steps);
@@ -33,8 +33,8 @@ inline std::vector<float> teach(const task& t, const transformer::config& shape,
     lessons::rows rows;
     for (index_t i = 0; i < s.sft_batch; ++i) {
       const auto number = static_cast<std::uint64_t>((step - 1) * s.sft_batch + i);
-      const problem p = t.draw(seed, number);
-      rows.add(p.prompt, t.trace(p, seed, number));
+      const problem p = g.of_training.draw(seed, number);
+      rows.add(p.prompt, g.of_training.trace(p, seed, number));
     }
     const double scale = 1 / static_cast<double>(rows.label_count());
     std::vector<double> losses(rows.labels.size());

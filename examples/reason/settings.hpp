@@ -22,7 +22,7 @@ struct settings {
   bool identifiable = false;  ///< the bandit says which strategy is right
   index_t width = 32, layers = 2, heads = 2;
 
-  std::string model, tokenizer, prompts;
+  std::string model, tokenizer, prompts, form = "{}";
   index_t longest = 256;  ///< tokens of a response to --prompts
 
   long sft_steps = -1;  ///< -1: 600 for a model that is made here, 0 for one of a file
@@ -103,12 +103,13 @@ inline void declare(CLI::App& app, settings& s) {
 
   const auto of_files = group("On files");
   CLI::Option* const model =
-      of_files(app.add_option("--model,--checkpoint-model", s.model, "Hugging Face folder, GGUF file, or llama2.c checkpoint"));
+      of_files(app.add_option("--model", s.model, "Hugging Face folder, GGUF file, or llama2.c checkpoint"));
   CLI::Option* const prompts = of_files(app.add_option("--prompts", s.prompts, "JSON lines with prompt or question, and answer"));
   model->needs(prompts);
   prompts->needs(model);
   of_files(app.add_option("--tokenizer", s.tokenizer, "its tokenizer.bin or tokenizer.json; else the one the model brings along"))
       ->needs(model);
+  of_files(app.add_option("--form", s.form, "what a prompt is put into, in place of {}"))->needs(model);
   of_files(app.add_option("--longest", s.longest, "tokens of a response"))->needs(model)->check(CLI::Range(1, 1 << 20));
   of_files(app.add_option("--save", s.save, "where the model goes afterwards: a .bin of llama2.c, else a folder"));
 
@@ -166,8 +167,8 @@ inline void declare(CLI::App& app, settings& s) {
 
   const auto of_report = group("Report");
   of_report(app.add_option("--held-out", s.held_out, "problems that nobody learns from"))->check(positive);
-  of_report(app.add_option("--samples", s.samples, "responses to each, before and after"))->check(CLI::Range(2, 1 << 20));
-  of_report(app.add_option("--probe-samples", s.probe_samples, "and in between"))->check(CLI::Range(2, 1 << 20));
+  of_report(app.add_option("--samples", s.samples, "responses to each, before and after"))->check(CLI::Range(8, 1 << 20));
+  of_report(app.add_option("--probe-samples", s.probe_samples, "and in between"))->check(CLI::Range(8, 1 << 20));
   of_report(app.add_option("--report-every", s.report_every, "steps"))->check(positive)->default_str("a tenth of them");
   of_report(app.add_option("--json", s.json, "where the result goes, as one object"));
 
@@ -182,9 +183,11 @@ inline void declare(CLI::App& app, settings& s) {
   of_run(app.add_option("--threads", s.threads, "results do not depend on them"))->check(CLI::Range(1, 256));
 }
 
-/// Fills in what depends on other options and refuses what would only fail later.
+/// Refuses what would only fail later.
 /// @throws std::runtime_error, std::invalid_argument, std::system_error.
 inline void complete(const settings& s) {
+  if (s.on_files() && s.tokenizer.empty() && s.model.ends_with(".bin"))
+    throw std::runtime_error("--tokenizer: a checkpoint of llama2.c brings none along");
   for (const double x : {s.sft_rate, s.rate, s.critic_rate, s.weight_decay, s.clip, s.temperature, s.algorithm.kl,
                          s.algorithm.entropy, s.algorithm.anchor_beta, s.algorithm.anchor_lambda})
     if (!std::isfinite(x)) throw std::runtime_error("an option's value is not a finite number");
@@ -255,7 +258,7 @@ inline nlohmann::json describe(const settings& s) {
       {"report_every", s.report_steps()},
       {"seed", s.seed}};
   if (s.on_files())
-    j.update({{"model", s.model}, {"tokenizer", s.tokenizer}, {"prompts", s.prompts}, {"longest", s.longest}});
+    j.update({{"model", s.model}, {"tokenizer", s.tokenizer}, {"prompts", s.prompts}, {"form", s.form}, {"longest", s.longest}});
   else
     j.update({{"width", s.width}, {"layers", s.layers}, {"heads", s.heads}});
   return j;

@@ -51,10 +51,10 @@ class task {
   virtual ~task() = default;
 
   [[nodiscard]] virtual std::string_view name() const = 0;
-  /// The words, of which ids are numbers; the last one is `stop`.
+  /// The words, of which ids are numbers; the last one is `stop`, unless a task says otherwise.
   [[nodiscard]] virtual const std::vector<std::string>& words() const = 0;
   [[nodiscard]] index_t vocab() const { return std::ssize(words()); }
-  [[nodiscard]] std::int32_t stop() const { return static_cast<std::int32_t>(words().size()) - 1; }
+  [[nodiscard]] virtual std::int32_t stop() const { return static_cast<std::int32_t>(words().size()) - 1; }
   /// In tokens, the stop token included. No solution is longer, so that a response cut at this length never is one.
   [[nodiscard]] virtual index_t longest_prompt() const = 0;
   [[nodiscard]] virtual index_t longest_response() const = 0;

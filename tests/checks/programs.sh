@@ -310,7 +310,7 @@ fi
 
 # reason: the same bits from any number of threads, and from a checkpoint.
 small=("$programs/reason" --sft-steps 40 --sft-rate 0.02 --horizon 1 --width 8 --layers 1 --batch 16 --held-out 4
-  --samples 4 --probe-samples 2)
+  --samples 8)
 timeless() { grep -v '"threads"\|seconds"' "$1"; }
 tensors() { tail -c +$((9 + $(od -An -tu8 -N8 "$1"))) "$1"; }
 for algorithm in ppo sppo dapo remax vapo sppo+apo; do
@@ -335,8 +335,8 @@ done
 [ "$(json one.json interrupted)" = OFF ] || complain "reason: not interrupted, but says so"
 [ "$("${small[@]}" --algorithm grpo --steps 2 2>/dev/null | awk 'length > 90' | wc -l)" -eq 0 ] || complain "reason's table is too wide"
 for task in chain tree countdown; do
-  run "$programs/reason" --task $task --sft-steps 2 --width 8 --layers 1 --batch 16 --held-out 2 --samples 2 \
-    --probe-samples 2 --steps 2 --kl 0.1 --entropy 0.01 --json task.json
+  run "$programs/reason" --task $task --sft-steps 2 --width 8 --layers 1 --batch 16 --held-out 2 --samples 8 \
+    --steps 2 --kl 0.1 --entropy 0.01 --json task.json
   json task.json after coverage >/dev/null || complain "reason --task $task: no coverage"
 done
 run "${small[@]}" --steps 2 --seeds 2 --sweep kl=0,0.1 --sweep algorithm=sppo,ppo:gae-lambda=1,grpo --json sweep.json
@@ -378,7 +378,22 @@ refused --task "${small[@]}" --task chess
 refused 'absent.run: No such file' "${small[@]}" --resume absent.run
 refused 'one.run: was made with algorithm "sppo+apo", not "grpo"' "${small[@]}" --resume one.run
 refused 'is no checkpoint of reason' "${small[@]}" --resume one/model.safetensors
+refused --samples "${small[@]}" --samples 7
+
+# reason on somebody's own model and prompts.
+for i in 1 2 3 4; do echo "{\"prompt\": \"$i and 1 is\", \"answer\": $((i + 1))}"; done >prompts.jsonl
+own=("$programs/reason" --model model.bin --tokenizer tokens.bin --prompts prompts.jsonl --held-out 2 --longest 8 --batch 8
+  --samples 8 --steps 1)
+run "${own[@]}" --algorithm sppo --sft-steps 2 --save own.bin --json own.json
+[ "$(json own.json config prompts)" = prompts.jsonl ] && json own.json after pass_1 >/dev/null || complain "no scores on own prompts"
+run "$programs/generate" --checkpoint own.bin --tokenizer tokens.bin --tokens 4
 refused 'requires --prompts' "$programs/reason" --model model.bin
+refused 'absent.jsonl: No such file' "${own[@]/prompts.jsonl/absent.jsonl}" --json out.json
+{ cat prompts.jsonl; echo '{"prompt": '; } >half.jsonl
+refused 'half.jsonl:5: not valid JSON' "${own[@]/prompts.jsonl/half.jsonl}"
+refused 'leaves none of 4 prompts' "${own[@]}" --held-out 4
+refused 'prompt 1 has' "${own[@]}" --form "$(printf 'a%.0s' {1..200}) {}"
+refused 'brings none along' "$programs/reason" --model model.bin --prompts prompts.jsonl
 
 # Real data, where it is there.
 if [ -f "$data/tofu_eval_logs/phi_full.json" ]; then
