@@ -339,8 +339,8 @@ for task in chain tree countdown; do
     --steps 2 --kl 0.1 --entropy 0.01 --json task.json
   json task.json after coverage >/dev/null || complain "reason --task $task: no coverage"
 done
-run "${small[@]}" --steps 2 --seeds 2 --sweep kl=0,0.1 --sweep algorithm=sppo,ppo:gae-lambda=1,grpo --json sweep.json
-[ "$(json sweep.json runs 11 config kl)" = 0.1 ] && [ "$(json sweep.json runs 11 config seed)" = 2 ] ||
+run "${small[@]}" --steps 2 --seeds 2 --sweep kl=0,0.5 --sweep algorithm=sppo,ppo:gae-lambda=1,grpo --json sweep.json
+[ "$(json sweep.json runs 11 config kl)" = 0.5 ] && [ "$(json sweep.json runs 11 config seed)" = 2 ] ||
   complain "reason --sweep: not every combination was run"
 [ "$(json sweep.json runs 1 config gae_lambda)$(json sweep.json runs 2 config gae_lambda)" = 1.0 ] ||
   complain "reason --sweep: what a value brings along stays, or does not come"
@@ -369,8 +369,8 @@ refused '--kl' "${small[@]}" --sweep kl=0,-1
 refused 'horizons: must be in' "${small[@]}" --sweep horizon=2,1000
 refused 'without --sweep and --seeds' "${small[@]}" --seeds 2 --checkpoint out.run
 refused '--checkpoint-every needs' "${small[@]}" --checkpoint-every 2
-refused 'name the same file' "${small[@]}" --checkpoint out --json out
-refused 'nowhere/out.run: cannot create' "${small[@]}" --checkpoint nowhere/out.run
+refused 'name the same file' "${small[@]}" --algorithm grpo --checkpoint out --json out
+refused 'nowhere/out.run: cannot create' "${small[@]}" --algorithm grpo --checkpoint nowhere/out.run
 refused 'not a finite number' "${small[@]}" --rate nan
 refused 'does not divide d_model' "${small[@]}" --heads 3
 refused 'nothing for --checkpoint' "${small[@]}" --task bandit --checkpoint out.run
@@ -383,15 +383,15 @@ refused --samples "${small[@]}" --samples 7
 # reason on somebody's own model and prompts.
 for i in 1 2 3 4; do echo "{\"prompt\": \"$i and 1 is\", \"answer\": $((i + 1))}"; done >prompts.jsonl
 own=("$programs/reason" --model model.bin --tokenizer tokens.bin --prompts prompts.jsonl --held-out 2 --longest 8 --batch 8
-  --samples 8 --steps 1)
-run "${own[@]}" --algorithm sppo --sft-steps 2 --save own.bin --json own.json
+  --samples 8 --steps 1 --algorithm sppo)
+run "${own[@]}" --sft-steps 2 --save own.bin --json own.json
 [ "$(json own.json config prompts)" = prompts.jsonl ] && json own.json after pass_1 >/dev/null || complain "no scores on own prompts"
 run "$programs/generate" --checkpoint own.bin --tokenizer tokens.bin --tokens 4
 refused 'requires --prompts' "$programs/reason" --model model.bin
 refused 'absent.jsonl: No such file' "${own[@]/prompts.jsonl/absent.jsonl}" --json out.json
 { cat prompts.jsonl; echo '{"prompt": '; } >half.jsonl
 refused 'half.jsonl:5: not valid JSON' "${own[@]/prompts.jsonl/half.jsonl}"
-refused 'leaves none of 4 prompts' "${own[@]}" --held-out 4
+refused 'leaves none of 4 prompts' "${own[@]/#2/4}"
 refused 'prompt 1 has' "${own[@]}" --form "$(printf 'a%.0s' {1..200}) {}"
 refused 'brings none along' "$programs/reason" --model model.bin --prompts prompts.jsonl
 
