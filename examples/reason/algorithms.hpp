@@ -123,7 +123,7 @@ inline algorithm make_algorithm(const algorithm_settings& s) {
                                  [&](const algorithm_row& r) { return r.name == base; });
   if (row == std::end(algorithm_table)) {
     std::string names;
-    for (const auto& r : algorithm_table) names += " " + std::string(r.name);
+    for (const auto& r : algorithm_table) names.append(" ").append(r.name);
     detail::refuse(s.name, "is none of" + names + ", or one of them with +apo");
   }
   const bool wants_anchor = base.size() != s.name.size();

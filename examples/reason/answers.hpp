@@ -30,17 +30,22 @@ struct number {
   std::size_t begin, end;
 };
 
-/// The number with a first digit, or a point before one, at @p at: commas only before groups of three digits, no
-/// exponent. Its spelling has no separators, no needless zeros, and no sign of 0.
+/// The number with a first digit, or a point before one, at @p at; commas (LaTeX's too) only before groups of three
+/// digits. Its spelling has no separators, no needless zeros, and no sign of 0.
 inline number read_number(std::string_view text, std::size_t at) {
   const auto digit = [&](std::size_t i) { return i < text.size() && is_digit(text[i]); };
   std::string whole, fraction;
   std::size_t end = at;
   while (digit(end)) whole += text[end++];
-  bool grouped = whole.size() <= 3 && !whole.empty();
-  while (grouped && end < text.size() && text[end] == ',') {
-    grouped = digit(end + 1) && digit(end + 2) && digit(end + 3) && !digit(end + 4);
-    if (grouped) whole += text.substr(end + 1, 3), end += 4;
+  std::size_t separator = whole.empty() || whole.size() > 3 ? 0 : 1;  // its length
+  while (separator > 0) {
+    separator = 0;
+    for (const std::string_view one : {",", "{,}", "\\,"})
+      if (text.substr(end).starts_with(one)) separator = one.size();
+    const std::size_t group = end + separator;
+    if (separator == 0 || !digit(group) || !digit(group + 1) || !digit(group + 2) || digit(group + 3)) break;
+    whole += text.substr(group, 3);
+    end = group + 3;
   }
   if (end < text.size() && text[end] == '.' && digit(end + 1))
     for (++end; digit(end);) fraction += text[end++];
@@ -70,7 +75,8 @@ inline number read_number(std::string_view text, std::size_t at) {
   return {(negative && spelling != "0" ? "-" : "") + spelling, begin, end};
 }
 
-/// The numbers of @p text from left to right, f(number) each; digits inside a word ("x2", "1st") are no number's.
+/// The numbers of @p text from left to right, f(number) each; digits behind a letter ("x2") are no number's, nor are
+/// those before an exponent ("1e5").
 template <class F>
 void for_each_number(std::string_view text, F&& f) {
   for (std::size_t i = 0; i < text.size();) {
@@ -79,11 +85,15 @@ void for_each_number(std::string_view text, F&& f) {
       ++i;
       continue;
     }
+    const bool in_word = i > 0 && (is_letter(text[i - 1]) || text[i - 1] == '_');
     const number n = read_number(text, i);
-    const bool in_word =
-        (i > 0 && (is_letter(text[i - 1]) || text[i - 1] == '_')) || (n.end < text.size() && is_letter(text[n.end]));
-    if (!in_word) f(n);
     i = n.end;
+    const auto at = [&](std::size_t k) { return k < text.size() ? text[k] : ' '; };
+    const std::size_t power = i + (at(i + 1) == '+' || at(i + 1) == '-' ? 2 : 1);
+    if ((at(i) == 'e' || at(i) == 'E') && is_digit(at(power)))
+      for (i = power; is_digit(at(i));) ++i;
+    else if (!in_word)
+      f(n);
   }
 }
 

@@ -19,9 +19,9 @@ class chain final : public task {
         error_(chance(o.error, 0.05, "reason::chain", "error")),
         most_(*std::max_element(moduli_.begin(), moduli_.end())) {
     for (index_t r = 0; r < most_; ++r) words_.push_back(std::to_string(r));
-    for (index_t r = 1; r < most_; ++r) words_.push_back("+" + std::to_string(r));
-    for (index_t r = 2; r < most_; ++r) words_.push_back("*" + std::to_string(r));
-    for (const index_t m : moduli_) words_.push_back("mod" + std::to_string(m));
+    for (index_t r = 1; r < most_; ++r) words_.push_back(numbered("+", r));
+    for (index_t r = 2; r < most_; ++r) words_.push_back(numbered("*", r));
+    for (const index_t m : moduli_) words_.push_back(numbered("mod", m));
     words_.emplace_back("=");
     words_.emplace_back("stop");
   }

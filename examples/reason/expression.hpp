@@ -95,18 +95,24 @@ class expression {
   std::vector<std::int32_t> text_;
 };
 
-/// Every expression in which each of @p parts stands once, by name.
-inline void enumerate(const std::vector<expression>& parts, std::map<std::uint64_t, expression>& found) {
-  if (parts.size() == 1) found.emplace(parts[0].name(), parts[0]);
-  for (std::size_t i = 0; i < parts.size(); ++i)
-    for (std::size_t j = 0; j < parts.size(); ++j)
-      for (const auto operation : {expression::plus, expression::minus, expression::times}) {
-        if (i == j || (i > j && operation != expression::minus)) continue;
-        std::vector<expression> rest = {parts[i].combine(operation, parts[j])};
-        for (std::size_t k = 0; k < parts.size(); ++k)
-          if (k != i && k != j) rest.push_back(parts[k]);
-        enumerate(rest, found);
-      }
+/// Every expression in which each of @p numbers stands once, by name: those of a set of numbers are those of its two
+/// parts, combined.
+inline std::map<std::uint64_t, expression> enumerate(std::span<const std::int64_t> numbers) {
+  std::vector<std::map<std::uint64_t, expression>> of_set(std::size_t{1} << numbers.size());
+  for (std::size_t i = 0; i < numbers.size(); ++i) {
+    const expression e(numbers[i]);
+    of_set[std::size_t{1} << i].emplace(e.name(), e);
+  }
+  for (std::size_t set = 1; set < of_set.size(); ++set)
+    for (std::size_t part = (set - 1) & set; part > 0; part = (part - 1) & set)
+      for (const auto& [name, left] : of_set[part])
+        for (const auto& [other, right] : of_set[set ^ part])
+          for (const auto operation : {expression::minus, expression::plus, expression::times}) {
+            if (operation != expression::minus && part < (set ^ part)) continue;  // the other way round is the same
+            const expression e = left.combine(operation, right);
+            of_set[set].emplace(e.name(), e);
+          }
+  return std::move(of_set.back());
 }
 
 /// Reads words as sums of products of digits and parentheses.

@@ -84,6 +84,11 @@ class task {
   }
 };
 
+/// "+", 3: "+3".
+inline std::string numbered(const char* word, index_t number) {
+  return std::string(word).append(std::to_string(number));
+}
+
 /// One random number after the other, of item @p number.
 class draws {
  public:

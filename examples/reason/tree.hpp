@@ -44,7 +44,7 @@ class tree final : public task {
       for (double& share : habits_[c]) share /= sum;
     }
     const auto add = [&](const char* letter, index_t first, index_t count) {
-      for (index_t i = 0; i < count; ++i) words_.push_back(letter + std::to_string(first + i));
+      for (index_t i = 0; i < count; ++i) words_.push_back(numbered(letter, first + i));
     };
     add("s", 0, states);
     add("a", 0, actions);

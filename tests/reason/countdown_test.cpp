@@ -59,10 +59,12 @@ TEST_CASE("countdown: the prompt says everything") {
   const countdown task;
   for (std::uint64_t i = 0; i < 60; ++i) {
     const auto p = task.draw(3, i);
-    std::string text = std::to_string(p.hidden[1]);
-    for (std::size_t k = 2; k < p.hidden.size(); ++k) text += " " + std::to_string(p.hidden[k]);
-    text += " to " + (p.hidden[0] > 9 ? std::to_string(p.hidden[0] / 10) + " " : "") + std::to_string(p.hidden[0] % 10);
-    CHECK(task.text(p.prompt) == text + " =");
+    std::string text;
+    for (std::size_t k = 1; k < p.hidden.size(); ++k) text.append(std::to_string(p.hidden[k])).append(" ");
+    text.append("to ");
+    for (const char digit : std::to_string(p.hidden[0])) text.append({digit, ' '});
+    text.append("=");
+    CHECK(task.text(p.prompt) == text);
     CHECK(task.solutions(p) > 1);
   }
 }
