@@ -12,10 +12,10 @@ namespace reason {
 /// What a run is at besides its networks.
 struct progress_state {
   long step = 0;
-  interval seen;            ///< since the last record
-  nlohmann::json before;    ///< the exam before the first step
+  interval seen;          ///< since the last record
+  nlohmann::json before;  ///< the exam before the first step
   nlohmann::json records = nlohmann::json::array();
-  double cpu_seconds = 0;   ///< of processor time in the steps
+  double cpu_seconds = 0;  ///< of processor time in the steps
 };
 
 namespace detail {

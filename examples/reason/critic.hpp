@@ -4,10 +4,10 @@
 ///   token      the value of what is to come, at every position that a token of the response is drawn from; learns by
 ///              PPO's clipped squares from the returns
 #pragma once
+#include <numeric>
+
 #include "hone/policy/critic.hpp"
 #include "reason/rollout.hpp"
-
-#include <numeric>
 
 namespace reason {
 
@@ -97,7 +97,8 @@ class critic {
     const prompts p(problems);
     const std::vector<double> all = outputs({p.tokens, p.offsets}, pool);
     std::vector<double> result;
-    for (std::size_t s = 1; s < p.offsets.size(); ++s) result.push_back(all[static_cast<std::size_t>(p.offsets[s]) - 1]);
+    for (std::size_t s = 1; s < p.offsets.size(); ++s)
+      result.push_back(all[static_cast<std::size_t>(p.offsets[s]) - 1]);
     return result;
   }
 
@@ -114,18 +115,21 @@ class critic {
       if (first == last) continue;
       const batch_slice slice(p.tokens, p.offsets, first, last);
       const double scale = 1 / static_cast<double>(last - first);
-      net_.learn(slice.batch(), [&, first = first](microbatch<float>& part) {
-        const auto logits = part.activations.logits();
-        std::vector<double> value;
-        for (index_t s = 0; s < part.tokens.sequences(); ++s)
-          value.push_back(static_cast<double>(logits(part.tokens.end(s) - 1, 0)));
-        policy::sequence_critic_loss(
-            value, std::span(share).subspan(static_cast<std::size_t>(first + part.first_sequence), value.size()), value,
-            scale);
-        fill(logits.col(0), 0.0f);
-        for (index_t s = 0; s < part.tokens.sequences(); ++s)
-          logits(part.tokens.end(s) - 1, 0) = static_cast<float>(value[static_cast<std::size_t>(s)]);
-      }, how, pool);
+      net_.learn(
+          slice.batch(),
+          [&, first = first](microbatch<float>& part) {
+            const auto logits = part.activations.logits();
+            std::vector<double> value;
+            for (index_t s = 0; s < part.tokens.sequences(); ++s)
+              value.push_back(static_cast<double>(logits(part.tokens.end(s) - 1, 0)));
+            policy::sequence_critic_loss(
+                value, std::span(share).subspan(static_cast<std::size_t>(first + part.first_sequence), value.size()),
+                value, scale);
+            fill(logits.col(0), 0.0f);
+            for (index_t s = 0; s < part.tokens.sequences(); ++s)
+              logits(part.tokens.end(s) - 1, 0) = static_cast<float>(value[static_cast<std::size_t>(s)]);
+          },
+          how, pool);
     }
   }
 
@@ -141,17 +145,19 @@ class critic {
         return x.subspan(static_cast<std::size_t>(slice.first_row + row), static_cast<std::size_t>(rows));
       };
       const std::span<const std::int32_t> targets = r.rows.targets;
-      const auto mode = policy::token_mean(
-          policy::count(slice.batch().offsets, own(targets, 0, slice.batch().rows())));
-      net_.learn(slice.batch(), [&](microbatch<float>& part) {
-        const auto logits = part.activations.logits();
-        const index_t row = part.first_row, rows = part.tokens.rows();
-        std::vector<double> value(static_cast<std::size_t>(rows)), slope(value.size());
-        for (index_t t = 0; t < rows; ++t) value[static_cast<std::size_t>(t)] = static_cast<double>(logits(t, 0));
-        policy::token_critic_loss(value, own(old, row, rows), own(returns, row, rows), part.tokens.offsets,
-                                  own(targets, row, rows), mode, slope, range);
-        for (index_t t = 0; t < rows; ++t) logits(t, 0) = static_cast<float>(slope[static_cast<std::size_t>(t)]);
-      }, how, pool);
+      const auto mode = policy::token_mean(policy::count(slice.batch().offsets, own(targets, 0, slice.batch().rows())));
+      net_.learn(
+          slice.batch(),
+          [&](microbatch<float>& part) {
+            const auto logits = part.activations.logits();
+            const index_t row = part.first_row, rows = part.tokens.rows();
+            std::vector<double> value(static_cast<std::size_t>(rows)), slope(value.size());
+            for (index_t t = 0; t < rows; ++t) value[static_cast<std::size_t>(t)] = static_cast<double>(logits(t, 0));
+            policy::token_critic_loss(value, own(old, row, rows), own(returns, row, rows), part.tokens.offsets,
+                                      own(targets, row, rows), mode, slope, range);
+            for (index_t t = 0; t < rows; ++t) logits(t, 0) = static_cast<float>(slope[static_cast<std::size_t>(t)]);
+          },
+          how, pool);
     }
   }
 
@@ -169,10 +175,13 @@ class critic {
 
   std::vector<double> outputs(const transformer::batch& b, thread_pool& pool) {
     std::vector<double> result(b.tokens.size());
-    net_.evaluate(b, [&](microbatch<float>& part) {
-      for (index_t t = 0; t < part.tokens.rows(); ++t)
-        result[static_cast<std::size_t>(part.first_row + t)] = static_cast<double>(part.activations.logits()(t, 0));
-    }, pool);
+    net_.evaluate(
+        b,
+        [&](microbatch<float>& part) {
+          for (index_t t = 0; t < part.tokens.rows(); ++t)
+            result[static_cast<std::size_t>(part.first_row + t)] = static_cast<double>(part.activations.logits()(t, 0));
+        },
+        pool);
     return result;
   }
 

@@ -3,12 +3,12 @@
 /// its critic, if it has one, learn from them in minibatches. A minibatch's denominators are those of the whole of it,
 /// however it is cut into microbatches.
 #pragma once
+#include <optional>
+
 #include "reason/critic.hpp"
 #include "reason/measures.hpp"
 #include "reason/settings.hpp"
 #include "support/statistics.hpp"
-
-#include <optional>
 
 namespace reason {
 
@@ -77,15 +77,16 @@ class learner {
     const index_t prompts = settings_.batch / group_;
     rollout kept;
     for (long round = 0;; ++round) {
-      const auto first = static_cast<std::uint64_t>(rounds * (step - 1) + round) * static_cast<std::uint64_t>(settings_.batch);
-      rollout r = draw_responses(
-          task_, generate, draw_problems(task_, seed_of(settings_.seed, stream::training), first, prompts),
-          policy_.shape().max_seq,
-          {.group = group_,
-           .temperature = settings_.temperature,
-           .seed = seed_of(settings_.seed, stream::drawing),
-           .first = first},
-          pool_);
+      const auto first =
+          static_cast<std::uint64_t>(rounds * (step - 1) + round) * static_cast<std::uint64_t>(settings_.batch);
+      rollout r = draw_responses(task_, generate,
+                                 draw_problems(task_, seed_of(settings_.seed, stream::training), first, prompts),
+                                 policy_.shape().max_seq,
+                                 {.group = group_,
+                                  .temperature = settings_.temperature,
+                                  .seed = seed_of(settings_.seed, stream::drawing),
+                                  .first = first},
+                                 pool_);
       generated_ += r.tokens();
       if (!algorithm_.needs.informative) return r;
       std::vector<std::uint8_t> keep(r.problems.size());
@@ -104,12 +105,15 @@ class learner {
     batch b;
     b.old.resize(rows);
     b.entropy.resize(rows);
-    policy_.evaluate(r.rows.batch(), [&](microbatch<float>& part) {
-      const index_t first = part.first_row, n = part.tokens.rows();
-      policy::measure(part.activations.logits(), rows_of(r.rows.targets, first, n), {},
-                      {.log_probability = rows_of(b.old, first, n), .entropy = rows_of(b.entropy, first, n)},
-                      settings_.temperature);
-    }, pool_);
+    policy_.evaluate(
+        r.rows.batch(),
+        [&](microbatch<float>& part) {
+          const index_t first = part.first_row, n = part.tokens.rows();
+          policy::measure(part.activations.logits(), rows_of(r.rows.targets, first, n), {},
+                          {.log_probability = rows_of(b.old, first, n), .entropy = rows_of(b.entropy, first, n)},
+                          settings_.temperature);
+        },
+        pool_);
     if (needs.reference || needs.support > 0)
       b.reference = measure_reference(policy_, reference_, r.rows, needs.support, false, settings_.temperature, pool_);
     if (critic_) b.values = critic_->values(r, pool_);
@@ -148,32 +152,37 @@ class learner {
         likelihood(needs.likelihood ? n : 0);
     std::vector<loss::row_terms> terms(n);
     std::vector<policy::policy_sum> sums(static_cast<std::size_t>(slice.batch().sequences()));
-    policy_.learn(slice.batch(), [&](microbatch<float>& part) {
-      const index_t row = part.first_row, count = part.tokens.rows(), whole = slice.first_row + row;
-      const auto logits = part.activations.logits();
-      const auto targets = rows_of(r.rows.targets, whole, count);
-      const auto support = b.reference.support(whole, count);
-      const auto own = [&](std::vector<double>& x) { return rows_of(x, row, count); };
-      policy::measure(logits, targets, support,
-                      {.log_probability = own(log_p), .entropy = own(entropy), .log_mass = own(log_mass),
-                       .reference_likelihood = own(likelihood)},
-                      settings_.temperature);
-      sums[static_cast<std::size_t>(part.first_sequence)] = loss(
-          algorithm_,
-          {.offsets = part.tokens.offsets,
-           .targets = targets,
-           .log_probability = own(log_p),
-           .old = rows_of(b.old, whole, count),
-           .advantage = rows_of(b.advantage, whole, count),
-           .reference = rows_of(b.reference.log_probability, whole, count),
-           .entropy = own(entropy),
-           .log_mass = own(log_mass),
-           .reference_mass = rows_of(b.reference.mass, whole, count),
-           .reference_likelihood = own(likelihood)},
-          rows_of(r.rewards, first + part.first_sequence, part.tokens.sequences()), totals, task_.longest_response(),
-          {rows_of(terms, row, count)});
-      policy::write_gradient(logits, targets, rows_of(terms, row, count), support, settings_.temperature);
-    }, {settings_.rate, settings_.weight_decay, settings_.clip, settings_.warmup}, pool_);
+    policy_.learn(
+        slice.batch(),
+        [&](microbatch<float>& part) {
+          const index_t row = part.first_row, count = part.tokens.rows(), whole = slice.first_row + row;
+          const auto logits = part.activations.logits();
+          const auto targets = rows_of(r.rows.targets, whole, count);
+          const auto support = b.reference.support(whole, count);
+          const auto own = [&](std::vector<double>& x) { return rows_of(x, row, count); };
+          policy::measure(logits, targets, support,
+                          {.log_probability = own(log_p),
+                           .entropy = own(entropy),
+                           .log_mass = own(log_mass),
+                           .reference_likelihood = own(likelihood)},
+                          settings_.temperature);
+          sums[static_cast<std::size_t>(part.first_sequence)] =
+              loss(algorithm_,
+                   {.offsets = part.tokens.offsets,
+                    .targets = targets,
+                    .log_probability = own(log_p),
+                    .old = rows_of(b.old, whole, count),
+                    .advantage = rows_of(b.advantage, whole, count),
+                    .reference = rows_of(b.reference.log_probability, whole, count),
+                    .entropy = own(entropy),
+                    .log_mass = own(log_mass),
+                    .reference_mass = rows_of(b.reference.mass, whole, count),
+                    .reference_likelihood = own(likelihood)},
+                   rows_of(r.rewards, first + part.first_sequence, part.tokens.sequences()), totals,
+                   task_.longest_response(), {rows_of(terms, row, count)});
+          policy::write_gradient(logits, targets, rows_of(terms, row, count), support, settings_.temperature);
+        },
+        {settings_.rate, settings_.weight_decay, settings_.clip, settings_.warmup}, pool_);
     if (seen == nullptr) return;
     for (const policy::policy_sum& sum : sums) {
       seen->negative += static_cast<double>(sum.negative);

@@ -25,29 +25,33 @@ inline reference_rows measure_reference(network& net, std::span<const float> ref
   const std::size_t count = rows.tokens.size(), members = count * static_cast<std::size_t>(width);
   reference_rows result{std::vector<double>(count), std::vector<double>(members), std::vector<double>(count),
                         std::vector<std::int32_t>(members), width};
-  net.evaluate(reference, rows.batch(), [&](microbatch<float>& part) {
-    const index_t first = part.first_row, n = part.tokens.rows();
-    const auto logits = part.activations.logits();
-    const auto targets = rows_of(rows.targets, first, n);
-    policy::measure(logits, targets, {}, {.log_probability = rows_of(result.log_probability, first, n)}, temperature);
-    if (width > 0)
-      policy::top_k_support(logits, targets, width,
-                            {rows_of(result.ids, first, n, width), rows_of(result.probability, first, n, width),
-                             rows_of(result.mass, first, n)},
-                            {.keep_target = keep_target, .temperature = temperature});
-  }, pool);
+  net.evaluate(
+      reference, rows.batch(),
+      [&](microbatch<float>& part) {
+        const index_t first = part.first_row, n = part.tokens.rows();
+        const auto logits = part.activations.logits();
+        const auto targets = rows_of(rows.targets, first, n);
+        policy::measure(logits, targets, {}, {.log_probability = rows_of(result.log_probability, first, n)},
+                        temperature);
+        if (width > 0)
+          policy::top_k_support(logits, targets, width,
+                                {rows_of(result.ids, first, n, width), rows_of(result.probability, first, n, width),
+                                 rows_of(result.mass, first, n)},
+                                {.keep_target = keep_target, .temperature = temperature});
+      },
+      pool);
   return result;
 }
 
 /// On drawn responses to held-out problems.
 struct exam {
-  double pass_1 = 0, pass_8 = 0, pass_all = 0;  ///< pass at k by the unbiased estimate, k = 1, 8, all samples
-  double coverage = 0;                          ///< share of the solutions that there are, or of as many as samples
-  double solved = 0;                            ///< problems with a right response
-  double success_variance = 0;                  ///< mean of p (1 - p) over the problems, without bias
-  double entropy = 0, kl = 0, support_mass = 0; ///< means over tokens; KL to the reference (k3)
-  double length = 0;                            ///< tokens of a response
-  std::vector<double> success;                  ///< share of right responses to each problem
+  double pass_1 = 0, pass_8 = 0, pass_all = 0;   ///< pass at k by the unbiased estimate, k = 1, 8, all samples
+  double coverage = 0;                           ///< share of the solutions that there are, or of as many as samples
+  double solved = 0;                             ///< problems with a right response
+  double success_variance = 0;                   ///< mean of p (1 - p) over the problems, without bias
+  double entropy = 0, kl = 0, support_mass = 0;  ///< means over tokens; KL to the reference (k3)
+  double length = 0;                             ///< tokens of a response
+  std::vector<double> success;                   ///< share of right responses to each problem
 };
 
 struct exam_options {
@@ -87,14 +91,17 @@ inline exam examine(const task& t, network& net, std::span<const float> referenc
   const double temperature = how.temperature > 0 ? how.temperature : 1;
   reference_rows q = measure_reference(net, reference, r.rows, width, true, temperature, pool);
   std::vector<double> log_p(r.rows.tokens.size()), entropy(log_p.size()), log_mass(log_p.size());
-  net.evaluate(r.rows.batch(), [&](microbatch<float>& part) {
-    const index_t first = part.first_row, rows = part.tokens.rows();
-    policy::measure(part.activations.logits(), rows_of(r.rows.targets, first, rows), q.support(first, rows),
-                    {.log_probability = rows_of(log_p, first, rows),
-                     .entropy = rows_of(entropy, first, rows),
-                     .log_mass = width > 0 ? rows_of(log_mass, first, rows) : std::span<double>()},
-                    temperature);
-  }, pool);
+  net.evaluate(
+      r.rows.batch(),
+      [&](microbatch<float>& part) {
+        const index_t first = part.first_row, rows = part.tokens.rows();
+        policy::measure(part.activations.logits(), rows_of(r.rows.targets, first, rows), q.support(first, rows),
+                        {.log_probability = rows_of(log_p, first, rows),
+                         .entropy = rows_of(entropy, first, rows),
+                         .log_mass = width > 0 ? rows_of(log_mass, first, rows) : std::span<double>()},
+                        temperature);
+      },
+      pool);
   const auto mean = [&](const std::vector<double>& x, auto&& f) {
     return policy::mean_over_tokens(x, {}, r.rows.targets, f).all;
   };

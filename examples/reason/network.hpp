@@ -36,8 +36,8 @@ class network {
   /// f(microbatch<float>&) behind the forward pass of every part of @p b with @p parameters of this shape.
   template <class F>
   void evaluate(std::span<const float> parameters, const transformer::batch& b, F&& f, thread_pool& pool) {
-    transformer::evaluate(model_, parameters, b, [&](microbatch<float>& part) { return f(part), loss::loss_sum{}; },
-                          lanes_, pool);
+    transformer::evaluate(
+        model_, parameters, b, [&](microbatch<float>& part) { return f(part), loss::loss_sum{}; }, lanes_, pool);
   }
   template <class F>
   void evaluate(const transformer::batch& b, F&& f, thread_pool& pool) {
@@ -49,9 +49,9 @@ class network {
   template <class Loss>
   double learn(const transformer::batch& b, Loss&& loss, const optimiser_settings& s, thread_pool& pool) {
     fill(gradient_, 0.0f, pool);
-    transformer::accumulate_gradient(model_, parameters_, b,
-                                     [&](microbatch<float>& part) { return loss(part), loss::loss_sum{}; }, lanes_,
-                                     gradient_, pool);
+    transformer::accumulate_gradient(
+        model_, parameters_, b, [&](microbatch<float>& part) { return loss(part), loss::loss_sum{}; }, lanes_,
+        gradient_, pool);
     const double length = std::sqrt(squared_norm(gradient_, pool));
     if (!std::isfinite(length)) throw std::runtime_error("the gradient of an update is not finite");
     ++updates_;

@@ -89,7 +89,8 @@ nlohmann::json result_of(const settings& s, run& r, const nlohmann::json& after)
 
 void warn_of_silent_anchor(const settings& s) {
   if (!fires_at_start(make_algorithm(s.algorithm)))
-    std::fputs("note: at these --anchor-lambda and --anchor-beta no punished token has a gradient at the start\n", stderr);
+    std::fputs("note: at these --anchor-lambda and --anchor-beta no punished token has a gradient at the start\n",
+               stderr);
 }
 
 void save(const settings& s, const transformer::config& shape, const std::vector<float>& parameters) {
@@ -210,7 +211,8 @@ int many_runs(CLI::App& app, settings& s) {
 int bandit_cases(CLI::App& app, settings& s) {
   const auto given = [&](const char* option) { return app.count(option) > 0; };
   const auto how = [&](const settings& own) {
-    bandit_settings b{.group = own.group_size, .collapse = own.collapse, .identifiable = own.identifiable, .seed = own.seed};
+    bandit_settings b{
+        .group = own.group_size, .collapse = own.collapse, .identifiable = own.identifiable, .seed = own.seed};
     if (given("--batch")) b.responses = own.batch;
     if (given("--minibatches")) b.minibatches = own.minibatches;
     if (given("--steps")) b.steps = own.steps;

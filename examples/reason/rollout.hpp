@@ -68,13 +68,12 @@ inline rollout draw_responses(const task& t, const transformer::generator<float>
       offsets.push_back(static_cast<index_t>(prompts.size()));
     }
   const std::int32_t stop[] = {t.stop()};
-  const auto said = generate(
-      {prompts, offsets},
-      {.max_tokens = (std::min)(t.longest_response(), max_seq),
-       .stop = stop,
-       .sampling = {.temperature = how.temperature, .seed = how.seed},
-       .first_sequence = static_cast<std::uint32_t>(how.first)},
-      pool);
+  const auto said = generate({prompts, offsets},
+                             {.max_tokens = (std::min)(t.longest_response(), max_seq),
+                              .stop = stop,
+                              .sampling = {.temperature = how.temperature, .seed = how.seed},
+                              .first_sequence = static_cast<std::uint32_t>(how.first)},
+                             pool);
   rollout r;
   r.rewards.resize(said.size());
   r.solutions.resize(said.size());

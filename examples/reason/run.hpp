@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 /// A whole run: a model that was taught the task's traces learns from rewards, watched on problems that are held out.
 #pragma once
+#include <ctime>
+#include <functional>
+
 #include "hone/loss/likelihood.hpp"
 #include "reason/checkpoint.hpp"
 #include "reason/table.hpp"
 #include "support/json_file.hpp"
 #include "support/program.hpp"
-
-#include <ctime>
-#include <functional>
 
 namespace reason {
 
@@ -38,10 +38,14 @@ inline std::vector<float> teach(const ground& g, const settings& s, thread_pool&
     }
     const double scale = 1 / static_cast<double>(rows.label_count());
     std::vector<double> losses(rows.labels.size());
-    net.learn(rows.batch(), [&](microbatch<float>& part) {
-      losses[static_cast<std::size_t>(part.first_sequence)] =
-          loss::likelihood(part.activations.logits(), part.rows_of<std::int32_t>(rows.targets), {.scale = scale}).sum;
-    }, {.rate = s.sft_rate * transformer::rate_factor(schedule, step)}, pool);
+    net.learn(
+        rows.batch(),
+        [&](microbatch<float>& part) {
+          losses[static_cast<std::size_t>(part.first_sequence)] =
+              loss::likelihood(part.activations.logits(), part.rows_of<std::int32_t>(rows.targets), {.scale = scale})
+                  .sum;
+        },
+        {.rate = s.sft_rate * transformer::rate_factor(schedule, step)}, pool);
     bar.step(step, program::text("loss %.3f", std::accumulate(losses.begin(), losses.end(), 0.0) * scale));
   }
   return net.parameters();
@@ -55,9 +59,9 @@ inline nlohmann::json to_json(const policy::calibration& c) {
 }
 
 inline nlohmann::json to_json(const exam& e) {
-  return {{"pass_1", e.pass_1},     {"pass_8", e.pass_8},   {"pass_all", e.pass_all},
-          {"coverage", e.coverage}, {"solved", e.solved},   {"success_variance", e.success_variance},
-          {"entropy", e.entropy},   {"kl", e.kl},           {"support_mass", e.support_mass},
+  return {{"pass_1", e.pass_1},     {"pass_8", e.pass_8}, {"pass_all", e.pass_all},
+          {"coverage", e.coverage}, {"solved", e.solved}, {"success_variance", e.success_variance},
+          {"entropy", e.entropy},   {"kl", e.kl},         {"support_mass", e.support_mass},
           {"length", e.length}};
 }
 
@@ -65,7 +69,11 @@ class run {
  public:
   /// @param parameters of the model that begins, which is the reference. @param table whether lines are printed.
   run(const ground& g, const settings& s, const std::vector<float>& parameters, thread_pool& pool, bool table)
-      : ground_(g), settings_(s), pool_(pool), prints_(table), learner_(g.of_training, settings_, g.shape, parameters, parameters, pool) {}
+      : ground_(g),
+        settings_(s),
+        pool_(pool),
+        prints_(table),
+        learner_(g.of_training, settings_, g.shape, parameters, parameters, pool) {}
   run(const run&) = delete;
   run& operator=(const run&) = delete;
 
@@ -136,7 +144,9 @@ class run {
     const exam e = probe(settings_.probe_samples);
     const interval& i = state_.seen;
     const auto mean = [&](double sum) { return i.steps > 0 ? nlohmann::json(sum / i.steps) : nlohmann::json(); };
-    const auto share = [&](double part, double whole) { return whole > 0 ? nlohmann::json(part / whole) : nlohmann::json(); };
+    const auto share = [&](double part, double whole) {
+      return whole > 0 ? nlohmann::json(part / whole) : nlohmann::json();
+    };
     nlohmann::json r = to_json(e);
     r.update({{"step", state_.step},
               {"reward", mean(i.reward)},

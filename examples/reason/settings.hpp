@@ -1,17 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 /// What `reason` can be told on its command line.
 #pragma once
+#include <CLI/CLI.hpp>
+#include <filesystem>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <thread>
+
 #include "hone/io/file.hpp"
 #include "reason/algorithms.hpp"
 #include "reason/task.hpp"
 #include "support/program.hpp"
-
-#include <filesystem>
-#include <map>
-#include <thread>
-
-#include <CLI/CLI.hpp>
-#include <nlohmann/json.hpp>
 
 namespace reason {
 
@@ -50,7 +49,9 @@ struct settings {
   [[nodiscard]] bool on_files() const { return !model.empty(); }
   [[nodiscard]] long report_steps() const { return report_every > 0 ? report_every : (std::max)(steps / 10, 1L); }
   [[nodiscard]] long teaching_steps() const { return sft_steps >= 0 ? sft_steps : on_files() ? 0 : 600; }
-  [[nodiscard]] index_t group_of(const reason::algorithm& a) const { return group_size > 0 ? group_size : a.needs.group; }
+  [[nodiscard]] index_t group_of(const reason::algorithm& a) const {
+    return group_size > 0 ? group_size : a.needs.group;
+  }
 };
 
 inline const std::map<std::string, policy::kl_estimator> kl_estimators = {
@@ -86,16 +87,19 @@ inline void declare(CLI::App& app, settings& s) {
   const auto of_task = group("The task");
   of_task(app.add_option("--task", s.task, "bandit, chain, countdown or tree"))
       ->check(CLI::IsMember({"bandit", "chain", "countdown", "tree"}));
-  of_task(app.add_option("--horizon", s.options.horizons, "lengths that problems are drawn from: operations of the "
-                                                          "chain, actions of the tree, numbers of countdown"))
+  of_task(app.add_option("--horizon", s.options.horizons,
+                         "lengths that problems are drawn from: operations of the "
+                         "chain, actions of the tree, numbers of countdown"))
       ->delimiter(',')
       ->default_str("the task's own");
   of_task(app.add_option("--error", s.options.error, "of a step of the traces"))
       ->check(CLI::Range(0.0, 1.0))
       ->default_str("the task's own");
-  of_task(app.add_option("--aliasing", s.options.aliasing, "share of the tree's prompts that hide which paths are valid"))
+  of_task(
+      app.add_option("--aliasing", s.options.aliasing, "share of the tree's prompts that hide which paths are valid"))
       ->check(CLI::Range(0.0, 1.0));
-  of_task(app.add_option("--collapse", s.collapse, "steps of GRPO before the algorithm's own, on the bandit"))->check(non_negative);
+  of_task(app.add_option("--collapse", s.collapse, "steps of GRPO before the algorithm's own, on the bandit"))
+      ->check(non_negative);
   app.add_flag("--identifiable", s.identifiable, "the bandit says which strategy is right")->group("The task");
   of_task(app.add_option("--width", s.width, "of the model that is made"))->check(CLI::Range(2, 4096));
   of_task(app.add_option("--layers", s.layers, "its layers"))->check(CLI::Range(1, 64));
@@ -104,10 +108,12 @@ inline void declare(CLI::App& app, settings& s) {
   const auto of_files = group("On files");
   CLI::Option* const model =
       of_files(app.add_option("--model", s.model, "Hugging Face folder, GGUF file, or llama2.c checkpoint"));
-  CLI::Option* const prompts = of_files(app.add_option("--prompts", s.prompts, "JSON lines with prompt or question, and answer"));
+  CLI::Option* const prompts =
+      of_files(app.add_option("--prompts", s.prompts, "JSON lines with prompt or question, and answer"));
   model->needs(prompts);
   prompts->needs(model);
-  of_files(app.add_option("--tokenizer", s.tokenizer, "its tokenizer.bin or tokenizer.json; else the one the model brings along"))
+  of_files(app.add_option("--tokenizer", s.tokenizer,
+                          "its tokenizer.bin or tokenizer.json; else the one the model brings along"))
       ->needs(model);
   of_files(app.add_option("--form", s.form, "what a prompt is put into, in place of {}"))->needs(model);
   of_files(app.add_option("--longest", s.longest, "tokens of a response"))->needs(model)->check(CLI::Range(1, 1 << 20));
@@ -123,7 +129,8 @@ inline void declare(CLI::App& app, settings& s) {
   const auto of_algorithm = group("The algorithm");
   algorithm_settings& a = s.algorithm;
   of_algorithm(app.add_option("--algorithm", a.name, "a name of docs/examples.md, or one with +apo"));
-  of_algorithm(app.add_option("--kl", a.kl, "coefficient of the KL to the model after its supervised start"))->check(non_negative);
+  of_algorithm(app.add_option("--kl", a.kl, "coefficient of the KL to the model after its supervised start"))
+      ->check(non_negative);
   of_algorithm(app.add_option("--kl-estimator", a.kl_estimator, "k1, k2 or k3"))
       ->transform(one_of(kl_estimators))
       ->default_str("k1 in the reward, k3 in the loss");
@@ -140,9 +147,15 @@ inline void declare(CLI::App& app, settings& s) {
   of_algorithm(app.add_option("--anchor-clip", a.anchor_clip, "clip_rectified, clip_raw_then_pull or no_clip"))
       ->transform(one_of(clip_placements))
       ->default_str("clip_rectified");
-  of_algorithm(app.add_option("--clip-low", a.clip_low, "of the ratio, below 1"))->check(non_negative)->default_str("the algorithm's own");
-  of_algorithm(app.add_option("--clip-high", a.clip_high, "above 1"))->check(non_negative)->default_str("the algorithm's own");
-  of_algorithm(app.add_option("--clip-dual", a.clip_dual, "the dual clip's c"))->check(non_negative)->default_str("the algorithm's own");
+  of_algorithm(app.add_option("--clip-low", a.clip_low, "of the ratio, below 1"))
+      ->check(non_negative)
+      ->default_str("the algorithm's own");
+  of_algorithm(app.add_option("--clip-high", a.clip_high, "above 1"))
+      ->check(non_negative)
+      ->default_str("the algorithm's own");
+  of_algorithm(app.add_option("--clip-dual", a.clip_dual, "the dual clip's c"))
+      ->check(non_negative)
+      ->default_str("the algorithm's own");
   of_algorithm(app.add_option("--gae-lambda", a.gae_lambda, "of PPO and VAPO"))
       ->check(CLI::Range(0.0, 1.0))
       ->default_str("0.95; by length");
@@ -161,13 +174,15 @@ inline void declare(CLI::App& app, settings& s) {
   of_learning(app.add_option("--weight-decay", s.weight_decay, "of AdamW"))->check(non_negative);
   of_learning(app.add_option("--clip", s.clip, "longest gradient; 0: any"))->check(non_negative);
   of_learning(app.add_option("--warmup", s.warmup, "updates until the full rate"))->check(non_negative);
-  of_learning(app.add_option("--temperature", s.temperature, "of drawing and of the policy that learns"))->check(positive);
+  of_learning(app.add_option("--temperature", s.temperature, "of drawing and of the policy that learns"))
+      ->check(positive);
   of_learning(app.add_option("--steps", s.steps, "of reinforcement learning, at most"))->check(non_negative);
   of_learning(app.add_option("--tokens", s.tokens, "generated, at most; 0: any number"))->check(non_negative);
 
   const auto of_report = group("Report");
   of_report(app.add_option("--held-out", s.held_out, "problems that nobody learns from"))->check(positive);
-  of_report(app.add_option("--samples", s.samples, "responses to each, before and after"))->check(CLI::Range(8, 1 << 20));
+  of_report(app.add_option("--samples", s.samples, "responses to each, before and after"))
+      ->check(CLI::Range(8, 1 << 20));
   of_report(app.add_option("--probe-samples", s.probe_samples, "and in between"))->check(CLI::Range(8, 1 << 20));
   of_report(app.add_option("--report-every", s.report_every, "steps"))->check(positive)->default_str("a tenth of them");
   of_report(app.add_option("--json", s.json, "where the result goes, as one object"));
@@ -194,10 +209,12 @@ inline void complete(const settings& s) {
   const algorithm a = make_algorithm(s.algorithm);
   const index_t group = s.group_of(a);
   if (group < a.needs.least_group)
-    throw std::runtime_error("--group-size " + std::to_string(group) + ": " + s.algorithm.name + " compares responses, it needs 2");
+    throw std::runtime_error("--group-size " + std::to_string(group) + ": " + s.algorithm.name +
+                             " compares responses, it needs 2");
   if (s.batch % group != 0 || s.batch / group < s.minibatches)
-    throw std::runtime_error(program::text("--batch %td: must be a multiple of the group's size %td, with a group for each of %ld minibatches",
-                                           s.batch, group, s.minibatches));
+    throw std::runtime_error(program::text(
+        "--batch %td: must be a multiple of the group's size %td, with a group for each of %ld minibatches", s.batch,
+        group, s.minibatches));
   const bool several = s.seeds > 1 || !s.sweep.empty();
   if (several && !(s.checkpoint.empty() && s.resume.empty() && s.save.empty()))
     throw std::runtime_error("--checkpoint, --resume and --save are of one run: without --sweep and --seeds");
@@ -258,7 +275,11 @@ inline nlohmann::json describe(const settings& s) {
       {"report_every", s.report_steps()},
       {"seed", s.seed}};
   if (s.on_files())
-    j.update({{"model", s.model}, {"tokenizer", s.tokenizer}, {"prompts", s.prompts}, {"form", s.form}, {"longest", s.longest}});
+    j.update({{"model", s.model},
+              {"tokenizer", s.tokenizer},
+              {"prompts", s.prompts},
+              {"form", s.form},
+              {"longest", s.longest}});
   else
     j.update({{"width", s.width}, {"layers", s.layers}, {"heads", s.heads}});
   return j;

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 /// What `reason` prints of a run.
 #pragma once
-#include "support/program.hpp"
-
 #include <nlohmann/json.hpp>
+
+#include "support/program.hpp"
 
 namespace reason {
 
