@@ -198,7 +198,7 @@ int many_runs(CLI::App& app, settings& s) {
   std::string title;
   for (const std::string& text : s.sweep) title += (title.empty() ? "" : " ") + text.substr(0, text.find('='));
   print_rows(title, all, rows, static_cast<std::size_t>(s.samples));
-  std::printf("\nMeans and 95 %% intervals over %zu seeds.\n", s.seeds);
+  std::printf("\nMeans and 95 %% intervals over %zu seeds.\n", rows.front().pass_1.values.size());
   program::write_json(s.json, {{"config", describe(s)},
                                {"sweep", s.sweep},
                                {"seeds", s.seeds},

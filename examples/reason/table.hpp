@@ -31,15 +31,16 @@ inline void print_record(const nlohmann::json& r) {
 /// The exams before and after.
 inline void print_exams(const nlohmann::json& before, const nlohmann::json& after, std::size_t problems, long samples) {
   const std::string last = "pass@" + std::to_string(samples);
-  std::printf("\n%zu held-out problems, %ld responses each\n%-7s %7s %7s %8s %8s %8s %8s %8s %7s %7s\n", problems,
-              samples, "", "pass@1", "pass@8", last.c_str(), "coverage", "entropy", "KL", "support", "length", "Brier");
+  std::printf("\n%zu held-out problems, %ld responses each\n%-6s %7s %7s %8s %8s %8s %6s %8s %7s %6s %6s\n", problems,
+              samples, "", "pass@1", "pass@8", last.c_str(), "coverage", "entropy", "KL", "support", "length", "Brier",
+              "calib");
   for (const auto& [name, e] : {std::pair("before", &before), std::pair("after", &after)}) {
     const nlohmann::json critic = e->value("critic", nlohmann::json::object());
-    std::printf("%-7s %s %s %s %s %s %s %s %s %s\n", name, cell(*e, "pass_1", 7, 3).c_str(),
+    std::printf("%-6s %s %s %s %s %s %s %s %s %s %s\n", name, cell(*e, "pass_1", 7, 3).c_str(),
                 cell(*e, "pass_8", 7, 3).c_str(), cell(*e, "pass_all", 8, 3).c_str(),
-                cell(*e, "coverage", 8, 3).c_str(), cell(*e, "entropy", 8, 3).c_str(), cell(*e, "kl", 8, 3).c_str(),
+                cell(*e, "coverage", 8, 3).c_str(), cell(*e, "entropy", 8, 3).c_str(), cell(*e, "kl", 6, 3).c_str(),
                 cell(*e, "support_mass", 8, 3).c_str(), cell(*e, "length", 7, 1).c_str(),
-                cell(critic, "brier", 7, 4).c_str());
+                cell(critic, "brier", 6, 3).c_str(), cell(critic, "calibration_error", 6, 3).c_str());
   }
 }
 
