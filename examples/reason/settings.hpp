@@ -77,8 +77,8 @@ std::string name_in(const std::map<std::string, E>& table, E value) {
 
 inline void declare(CLI::App& app, settings& s) {
   const auto positive = CLI::PositiveNumber, non_negative = CLI::NonNegativeNumber;
-  const auto group = [&app](const char* name) {
-    return [&app, name](CLI::Option* option) { return option->group(name)->capture_default_str(); };
+  const auto group = [](const char* name) {
+    return [name](CLI::Option* option) { return option->group(name)->capture_default_str(); };
   };
   const auto one_of = [](const auto& table) {
     return CLI::CheckedTransformer(&table, CLI::ignore_case).description("");
