@@ -7,6 +7,7 @@
 #pragma once
 #include <algorithm>
 #include <optional>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -160,6 +161,7 @@ inline algorithm make_algorithm(const algorithm_settings& s) {
         needs.least_group = alone ? 1 : 2;
       },
       a.advantage);
+  policy::kl_penalty{.coefficient = s.kl}.check();
   if (kl_in_reward) {
     a.reward_kl = s.kl;
     a.reward_kl_estimator = s.kl_estimator.value_or(policy::kl_estimator::k1);

@@ -248,7 +248,8 @@ TEST_CASE("algorithms: options that one does not have are refused") {
   CHECK_THROWS_WITH(make_algorithm({.name = "cispo", .clip_dual = 3.0}), Contains("dual"));
   CHECK_THROWS_WITH(make_algorithm({.name = "apo", .anchor_k = 0}), Contains("anchor-k"));
   CHECK_THROWS_WITH(make_algorithm({.name = "apo", .anchor_beta = -1}), Contains("push and pull"));
-  CHECK_THROWS_WITH(make_algorithm({.name = "grpo", .kl = -0.1}), Contains("coefficient"));
+  for (const char* name : {"grpo", "ppo"})
+    CHECK_THROWS_WITH(make_algorithm({.name = name, .kl = -0.1}), Contains("coefficient"));
   const auto cispo = make_algorithm({.name = "cispo", .clip_low = 0.2, .clip_high = 0.28});
   const auto& f = std::get<policy::objective<policy::token_ratio, policy::cispo>>(cispo.objective);
   CHECK(f.surrogate.lower == 0.8);

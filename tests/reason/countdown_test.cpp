@@ -128,6 +128,7 @@ TEST_CASE("countdown: as many solutions as there are polynomials, for every valu
   const countdown task;
   for (const auto& numbers : {std::vector<std::int64_t>{2, 5}, {1, 2, 3}, {4, 7, 9}, {1, 2, 3, 4}, {2, 5, 7, 8}}) {
     std::vector<partial> parts;
+    parts.reserve(numbers.size());
     for (const std::int64_t x : numbers) parts.push_back({x, (x * 912'345'678'901 + 12'345'677 * x * x * x) % prime});
     std::map<std::int64_t, std::set<std::int64_t>> found;
     count(parts, found);
