@@ -51,6 +51,7 @@ section "Forgetting them by adapters" "$programs/unlearn" --compare-adapters --c
 picture adapters "what is kept against what is forgotten, for every adapter"
 section "Learning to reason: three ways, at equal numbers of generated tokens" "$programs/reason" \
   --json "$report/reason.json"
+section "The aliased bandit" "$programs/reason" --task bandit --json "$report/bandit.json"
 section "How SPPO, PPO, GRPO and RLOO take longer chains" "$programs/reason" --sweep horizon=4,16 \
   --sweep algorithm=sppo,ppo,grpo,rloo --sft-steps 1000 --steps 50 --seeds 2 --json "$report/chains.json"
 section "What is left of aliased walks" "$programs/reason" --task tree \
