@@ -49,6 +49,13 @@ picture experiment "what is kept against what is forgotten, for every combinatio
 section "Forgetting them by adapters" "$programs/unlearn" --compare-adapters --combine sum --seeds 5 \
   --json "$report/adapters.json"
 picture adapters "what is kept against what is forgotten, for every adapter"
+section "Learning to reason: three ways, at equal numbers of generated tokens" "$programs/reason" \
+  --json "$report/reason.json"
+section "The aliased bandit" "$programs/reason" --task bandit --json "$report/bandit.json"
+section "How SPPO, PPO, GRPO and RLOO take longer chains" "$programs/reason" --sweep horizon=4,16 \
+  --sweep algorithm=sppo,ppo,grpo,rloo --sft-steps 1000 --steps 50 --seeds 2 --json "$report/chains.json"
+section "What is left of aliased walks" "$programs/reason" --task tree \
+  --sweep algorithm=grpo,grpo:kl=0.1,apo:anchor-beta=0.2 --steps 60 --seeds 2 --json "$report/tree.json"
 if [ -f "$data/tofu_eval_logs/phi_full.json" ]; then
   section "The TOFU table of phi-1.5" "$programs/tofu_report" --model "$data/tofu_eval_logs/phi_full.json" \
     --retain "$data/tofu_eval_logs/phi_retain90.json"

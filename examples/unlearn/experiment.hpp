@@ -2,6 +2,7 @@
 /// The experiment on made-up facts: a small model is taught 200 facts about 40 authors and forgets those about four of
 /// them, each way until they are as unlikely as facts that it was never taught.
 #pragma once
+#include "support/statistics.hpp"
 #include "unlearn/authors.hpp"
 #include "unlearn/report_card.hpp"
 
@@ -9,20 +10,7 @@
 
 namespace unlearn {
 
-struct statistics {
-  std::vector<double> values;
-  [[nodiscard]] double mean() const { return knowledge::mean(values); }
-  /// Half of the 95 % interval of the mean (Student's t for 2, 3, … values).
-  [[nodiscard]] double interval() const {
-    const std::size_t n = values.size();
-    if (n < 2) return 0;
-    double squares = 0;
-    for (const double x : values) squares += (x - mean()) * (x - mean());
-    constexpr double t[] = {12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26};
-    return t[(std::min)(n - 2, std::size_t{8})] *
-           std::sqrt(squares / static_cast<double>(n - 1) / static_cast<double>(n));
-  }
-};
+using program::statistics;
 
 /// Facts and the shape of the model that learns them.
 struct classroom {
@@ -57,17 +45,6 @@ inline classroom make_classroom(std::uint64_t seed) {
   c.refusals = {dictionary.ids(authors::refusal)};
   c.refusals.front().push_back(c.codec.end);
   return room;
-}
-
-/// Matrices of variance 1 / columns, norms of 1.
-inline std::vector<float> fresh_parameters(const transformer::config& shape, std::uint64_t seed) {
-  std::vector<float> result(static_cast<std::size_t>(transformer::parameter_count(shape)), 1.0f);
-  const philox random{seed, 9};
-  for (const auto& t : transformer::tensor_table(shape))
-    for (index_t i = t.offset; t.kind != transformer::tensor_kind::norm && i < t.offset + t.size(); ++i)
-      result[static_cast<std::size_t>(i)] =
-          static_cast<float>(random.normal(static_cast<std::uint64_t>(i)) / std::sqrt(static_cast<double>(t.cols)));
-  return result;
 }
 
 /// The runs of one way with one weight, over seeds.
@@ -133,7 +110,7 @@ inline int run_experiment(const settings& s, const std::vector<way>& ways, const
     const auto [c, shape] = make_classroom(seed);
     settings teaching = s;
     teaching.seed = seed;
-    student teacher(shape, fresh_parameters(shape, seed), teaching, ranks);
+    student teacher(shape, program::fresh_parameters(shape, seed), teaching, ranks);
     std::vector<lesson> taught = c.forget;
     taught.insert(taught.end(), c.retain.begin(), c.retain.end());
     teacher.learn(taught);

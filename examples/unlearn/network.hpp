@@ -3,14 +3,13 @@
 /// every loss needs of both.
 #pragma once
 #include "hone/core/thread_pool.hpp"
-#include "hone/gradient/adamw.hpp"
-#include "hone/gradient/clip.hpp"
 #include "hone/gradient/combine.hpp"
 #include "hone/loss/likelihood.hpp"
 #include "hone/transformer/adapted.hpp"
 #include "hone/transformer/schedule.hpp"
 #include "support/knowledge.hpp"
 #include "support/ranks.hpp"
+#include "support/training.hpp"
 
 #include <optional>
 
@@ -125,8 +124,7 @@ class network {
   }
   /// An AdamW step along @p g, cut to length @p clip; 0: any length.
   void update(const std::vector<float>& g, long step, double clip, const gradient::adamw_options& options) {
-    const double factor = clip > 0 ? gradient::clip_factor(squared_norm(g, pool_), clip) : 1;
-    gradient::weighted_sum({factor}, gradient::tasks(g), gradient::adamw(trained(), m_, v_, step, options), pool_);
+    program::descend(trained(), m_, v_, g, step, clip, options, pool_);
   }
 
  private:

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 /// What a student knows of each part of its curriculum, in JSON and in print.
 #pragma once
+#include "support/json_file.hpp"
 #include "unlearn/student.hpp"
 
 namespace unlearn {
+
+using program::write_json;
 
 struct report_card {
   knowledge::score forget, retain, holdout;
@@ -39,14 +42,6 @@ inline void print(const char* when, const report_card& r) {
   row("forget", r.forget);
   row("retain", r.retain);
   if (r.holds_out) row("holdout", r.holdout);
-}
-
-/// Writes @p result as the whole of @p file; to nowhere if that is empty.
-inline void write_json(const std::string& file, const nlohmann::json& result) {
-  if (file.empty()) return;
-  io::atomic_file out(file);
-  out.write(result.dump(1) + "\n");
-  out.commit();
 }
 
 }  // namespace unlearn

@@ -3,7 +3,7 @@
 #include "hone/io/lora_gguf.hpp"
 #include "hone/io/model.hpp"
 #include "hone/io/peft.hpp"
-#include "hone/io/read_tokenizer.hpp"
+#include "support/codec.hpp"
 #include "unlearn/experiment.hpp"
 #include "unlearn/tofu_exam.hpp"
 
@@ -22,22 +22,6 @@ void save(const settings& s, const transformer::config& c, student& pupil) {
     io::write_peft(s.save_adapter, c, pupil.plain_adapter(), {.base_model = s.model});
 }
 
-/// Question-answer prompts around @p tokenizer.
-lessons::codec codec_of(const io::tokenizer& tokenizer, const std::string& name) {
-  if (!tokenizer.eos()) throw std::runtime_error(name + ": says nothing of an end of text");
-  const auto plain = [&tokenizer](const std::string& text) { return tokenizer.encode(text, {false, false}); };
-  // A SentencePiece vocabulary puts a space in front of the answer, a byte-level one does not.
-  const auto letter = plain("a");
-  const std::string gap = !letter.empty() && tokenizer.text(letter.front()).starts_with(' ') ? "" : " ";
-  lessons::codec codec{.question = [plain](const std::string& q) { return plain("Q: " + q + "\nA:"); },
-                       .answer = [plain, gap](const std::string& a) { return plain(gap + a); },
-                       .text = [&tokenizer](const std::vector<std::int32_t>& ids) { return tokenizer.decode(ids); },
-                       .begin = {},
-                       .end = *tokenizer.eos()};
-  if (tokenizer.bos()) codec.begin = {*tokenizer.bos()};
-  return codec;
-}
-
 int on_files(settings s, const std::vector<way>& ways, program::ranks& ranks) {
   auto checkpoint = io::read_model(s.model);
   if (checkpoint.nonfinite > 0)
@@ -48,7 +32,7 @@ int on_files(settings s, const std::vector<way>& ways, program::ranks& ranks) {
   const auto tokenizer = s.tokenizer.empty() ? io::read_model_tokenizer(s.model, checkpoint.config.vocab)
                                              : io::read_tokenizer(s.tokenizer, checkpoint.config.vocab);
   curriculum c;
-  c.codec = codec_of(tokenizer, s.tokenizer.empty() ? s.model : s.tokenizer);
+  c.codec = lessons::codec_of(tokenizer, s.tokenizer.empty() ? s.model : s.tokenizer);
   const auto encode = [&](const std::vector<io::question_answer>& pairs) {
     return lessons::encode(pairs, c.codec, checkpoint.config.max_seq);
   };

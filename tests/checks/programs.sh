@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 # The examples as their users run them: what they print and write, and what they say when something is wrong.
-# programs.sh FOLDER: where generate, tofu_report, tokenize, unlearn and the quickstarts lie.
+# programs.sh FOLDER: where generate, reason, tofu_report, tokenize, unlearn and the quickstarts lie.
 . tests/checks/common.sh
 programs=$(cd "$1" && pwd)
 families=$PWD/tests/io/golden/families
@@ -307,6 +307,93 @@ if [ -e /dev/full ]; then
   "${tofu_report[@]}" retrained.json >/dev/full 2>errors && complain "tofu_report does not mind a full disk"
   grep -q 'standard output' errors || complain "tofu_report does not name a full disk"
 fi
+
+# reason: the same bits from any number of threads, and from a checkpoint.
+small=("$programs/reason" --sft-steps 40 --sft-rate 0.02 --horizon 1 --width 8 --layers 1 --batch 16 --held-out 4
+  --samples 8)
+timeless() { grep -v '"threads"\|seconds"' "$1"; }
+tensors() { tail -c +$((9 + $(od -An -tu8 -N8 "$1"))) "$1"; }
+for algorithm in ppo sppo dapo remax vapo sppo+apo; do
+  run "${small[@]}" --algorithm $algorithm --steps 6 --report-every 2 --threads 1 --json one.json --checkpoint one.run --save one
+  run "${small[@]}" --algorithm $algorithm --steps 3 --report-every 2 --threads 2 --checkpoint half.run
+  run "${small[@]}" --algorithm $algorithm --steps 6 --report-every 2 --threads 2 --json two.json --checkpoint two.run \
+    --save two --resume half.run
+  cmp -s <(timeless one.json) <(timeless two.json) || complain "$algorithm: the JSON depends on threads or on the resuming"
+  cmp -s <(tensors one.run) <(tensors two.run) || complain "$algorithm: the checkpoint depends on threads or on the resuming"
+  cmp -s one/model.safetensors two/model.safetensors || complain "$algorithm: the model depends on threads or on the resuming"
+  [ "$(json one.json records 3 step)" = 6 ] || complain "$algorithm: not a record every two steps"
+done
+for key in pass_1 pass_8 pass_all coverage entropy kl support_mass length; do
+  json one.json after $key >/dev/null || complain "reason: no $key in the JSON"
+done
+for key in brier calibration_error; do
+  json one.json after critic $key >/dev/null || complain "reason: no $key of the critic in the JSON"
+done
+for key in reward advantage_variance negative_active generated; do
+  json one.json records 2 $key >/dev/null || complain "reason: no $key in a record"
+done
+[ "$(json one.json interrupted)" = OFF ] || complain "reason: not interrupted, but says so"
+[ "$("${small[@]}" --algorithm grpo --steps 2 2>/dev/null | awk 'length > 90' | wc -l)" -eq 0 ] || complain "reason's table is too wide"
+for task in chain tree countdown; do
+  run "$programs/reason" --task $task --sft-steps 2 --width 8 --layers 1 --batch 16 --held-out 2 --samples 8 \
+    --steps 2 --kl 0.1 --entropy 0.01 --json task.json
+  json task.json after coverage >/dev/null || complain "reason --task $task: no coverage"
+done
+run "${small[@]}" --steps 2 --seeds 2 --sweep kl=0,0.5 --sweep algorithm=sppo,ppo:gae-lambda=1,grpo --json sweep.json
+[ "$(json sweep.json runs 11 config kl)" = 0.5 ] && [ "$(json sweep.json runs 11 config seed)" = 2 ] ||
+  complain "reason --sweep: not every combination was run"
+[ "$(json sweep.json runs 1 config gae_lambda)$(json sweep.json runs 2 config gae_lambda)" = 1.0 ] ||
+  complain "reason --sweep: what a value brings along stays, or does not come"
+run "$programs/reason" --task bandit --algorithm grpo --sweep kl=0,0.2 --steps 20 --seeds 2 --json bandit.json
+json bandit.json cases 1 mean pass_64 >/dev/null || complain "reason --task bandit: no pass_64"
+
+"${small[@]}" --algorithm sppo --steps 100000000 --report-every 10 --checkpoint stopped.run --json stopped.json >stopped.out 2>stopped.err &
+until grep -q '^ *20 ' stopped.out || ! kill -0 $! 2>/dev/null; do sleep 0.1; done
+kill -INT $!
+status=0
+wait $! || status=$?
+[ $status -eq 130 ] || { complain "exit $status of reason after Ctrl-C"; cat stopped.err; }
+grep -q 'go on with --resume stopped.run' stopped.err || complain "reason does not say how to go on after Ctrl-C"
+[ "$(json stopped.json interrupted)" = ON ] || complain "reason's JSON does not say that it was interrupted"
+run "${small[@]}" --algorithm sppo --steps 20 --report-every 10 --resume stopped.run
+
+refused '--algorithm ppoo: is none of' "${small[@]}" --algorithm ppoo
+refused 'has no lambda of advantages' "${small[@]}" --algorithm grpo --gae-lambda 1
+refused '--group-size 1: grpo compares' "${small[@]}" --algorithm grpo --group-size 1
+refused '--batch 16: must be a multiple' "${small[@]}" --algorithm grpo --group-size 5
+refused 'a group for each of 3 minibatches' "${small[@]}" --algorithm grpo --minibatches 3
+refused '"speed" is no option' "${small[@]}" --sweep speed=1,2
+refused '"threads" is no option' "${small[@]}" --sweep threads=1,2
+refused 'must be OPTION=VALUE' "${small[@]}" --sweep kl=
+refused '--kl' "${small[@]}" --sweep kl=0,-1
+refused 'horizons: must be in' "${small[@]}" --sweep horizon=2,1000
+refused 'without --sweep and --seeds' "${small[@]}" --seeds 2 --checkpoint out.run
+refused '--checkpoint-every needs' "${small[@]}" --checkpoint-every 2
+refused 'name the same file' "${small[@]}" --algorithm grpo --checkpoint out --json out
+refused 'nowhere/out.run: cannot create' "${small[@]}" --algorithm grpo --checkpoint nowhere/out.run
+refused 'not a finite number' "${small[@]}" --rate nan
+refused 'does not divide d_model' "${small[@]}" --heads 3
+refused 'nothing for --checkpoint' "${small[@]}" --task bandit --checkpoint out.run
+refused --task "${small[@]}" --task chess
+refused 'absent.run: No such file' "${small[@]}" --resume absent.run
+refused 'one.run: was made with algorithm "sppo+apo", not "grpo"' "${small[@]}" --resume one.run
+refused 'is no checkpoint of reason' "${small[@]}" --resume one/model.safetensors
+refused --samples "${small[@]}" --samples 7
+
+# reason on somebody's own model and prompts.
+for i in 1 2 3 4; do echo "{\"prompt\": \"$i and 1 is\", \"answer\": $((i + 1))}"; done >prompts.jsonl
+own=("$programs/reason" --model model.bin --tokenizer tokens.bin --prompts prompts.jsonl --held-out 2 --longest 8 --batch 8
+  --samples 8 --steps 1 --algorithm sppo)
+run "${own[@]}" --sft-steps 2 --save own.bin --json own.json
+[ "$(json own.json config prompts)" = prompts.jsonl ] && json own.json after pass_1 >/dev/null || complain "no scores on own prompts"
+run "$programs/generate" --checkpoint own.bin --tokenizer tokens.bin --tokens 4
+refused 'requires --prompts' "$programs/reason" --model model.bin
+refused 'absent.jsonl: No such file' "${own[@]/prompts.jsonl/absent.jsonl}" --json out.json
+{ cat prompts.jsonl; echo '{"prompt": '; } >half.jsonl
+refused 'half.jsonl:5: not valid JSON' "${own[@]/prompts.jsonl/half.jsonl}"
+refused 'leaves none of 4 prompts' "${own[@]/#2/4}"
+refused 'prompt 1 has' "${own[@]}" --form "$(printf 'a%.0s' {1..200}) {}"
+refused 'brings none along' "$programs/reason" --model model.bin --prompts prompts.jsonl
 
 # Real data, where it is there.
 if [ -f "$data/tofu_eval_logs/phi_full.json" ]; then

@@ -230,6 +230,7 @@ TEST_CASE("what no family has is not written") {
     CHECK_THROWS_WITH(format_config_json(c), Catch::Contains(why));
   };
   refused({.causal = false}, "causal");
+  refused({.tie_embeddings = false, .outputs = 1}, "vocabulary");
   refused({.output_bias = true}, "bias on the output alone");
   refused({.qkv_bias = true, .qk_norm = true}, "norms of heads");
   refused({.window = 5, .full_layers = 1}, "Mistral's window");

@@ -254,6 +254,7 @@ TEST_CASE("what a checkpoint cannot say is not written") {
   refused([](auto& c) { c.output_bias = true; }, "no biases");
   refused([](auto& c) { c.qk_norm = true; }, "no norms of heads");
   refused([](auto& c) { c.window = 4; }, "looks at all positions");
+  refused([](auto& c) { c.tie_embeddings = false, c.outputs = 1; }, "c.outputs");
   refused([](auto& c) { c.n_heads = 0; }, "n_heads");
   refused([](auto& c) { c.tie_embeddings = false; }, "parameters");
   refused([](auto& c) { c.d_model = c.d_ff = c.n_layers = c.vocab = int32_max - 3; }, "parameters");

@@ -28,6 +28,16 @@ TEST_CASE("an untied classifier comes last") {
   CHECK(parameter_count(c) == 260032 + 512 * 64);
 }
 
+TEST_CASE("a classifier may have outputs of its own, if it is not the embedding") {
+  const config critic{.tie_embeddings = false, .outputs = 1};
+  CHECK(critic.output_width() == 1);
+  CHECK(tensor_table(critic).back().rows == 1);
+  CHECK(parameter_count(critic) == 260032 + 64);
+  CHECK(config{}.output_width() == 512);
+  CHECK_THROWS_WITH(validate({.outputs = 1}), Catch::Contains("outputs: a classifier that is the embedding"));
+  CHECK_THROWS_WITH(validate({.tie_embeddings = false, .outputs = -1}), Catch::Contains("outputs: must be in [0, 2^31"));
+}
+
 TEST_CASE("a shape that cannot be is refused by the name of its field") {
   CHECK_THROWS_WITH(validate({.n_layers = 0}), Catch::Contains("n_layers: must be in [1, 2^31 - 1], is 0"));
   CHECK_THROWS_WITH(validate({.vocab = -512}), Catch::Contains("vocab"));

@@ -44,6 +44,38 @@ TEST_CASE("the whole model passes the gradient check, with gradients on logits a
   }
 }
 
+TEST_CASE("a critic has as many outputs as it is told, and passes the gradient check") {
+  for (const index_t outputs : {index_t{1}, index_t{3}, index_t{30}}) {
+    config c = small_models()[1];
+    c.outputs = outputs;
+    const decoder<double> model(c);
+    const auto parameters = normals<double>(model.parameters(), 7, 0.3);
+    const sequences s(c);
+    workspace<double> w(c, 24);
+    const auto slope = normals<double>(s.all().rows() * outputs, 8);
+    const auto loss = [&](const std::vector<double>& p) {
+      model.forward(p, s.all(), w);
+      double sum = 0;
+      for (index_t t = 0; t < s.all().rows(); ++t)
+        for (index_t i = 0; i < outputs; ++i) sum += w.logits()(t, i) * slope[static_cast<std::size_t>(t * outputs + i)];
+      return sum;
+    };
+    loss(parameters);
+    REQUIRE(w.logits().cols() == outputs);
+    const naive_decoder naive(c, parameters, {s.tokens.begin(), s.tokens.begin() + s.all().end(0)});
+    for (index_t t = 0; t < s.all().end(0); ++t)
+      for (index_t i = 0; i < outputs; ++i)
+        REQUIRE(w.logits()(t, i) ==
+                Approx(naive.logits[static_cast<std::size_t>(t)][static_cast<std::size_t>(i)]).margin(1e-11));
+    std::vector<double> gradient(parameters.size(), 0.0);
+    model.backward(parameters, s.all(), w, as_rows(slope, s.all().rows()), {}, gradient);
+    CHECK(gradient_error(parameters, gradient, loss) < 1e-6);
+    const auto vocabulary = normals<double>(s.all().rows() * c.vocab, 9);
+    CHECK_THROWS_WITH(model.backward(parameters, s.all(), w, as_rows(vocabulary, s.all().rows()), {}, gradient),
+                      Catch::Contains("dlogits"));
+  }
+}
+
 TEST_CASE("backward adds to the gradient, may run twice, and without logits passes the classifier over") {
   const config c = small_models()[1];
   const decoder<double> model(c);

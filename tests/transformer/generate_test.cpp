@@ -111,6 +111,11 @@ TEST_CASE("prompts and options that do not fit are refused") {
   const decoder<float> both_ways(small_models()[2]);
   const std::vector<float> p(static_cast<std::size_t>(both_ways.parameters()));
   CHECK_THROWS_WITH(generator<float>(both_ways, p)({std::span(tokens).first(1), one}), Catch::Contains("bidirectional"));
+  config critic = small_models()[1];
+  critic.outputs = 1;
+  const decoder<float> values(critic);
+  const std::vector<float> v(static_cast<std::size_t>(values.parameters()));
+  CHECK_THROWS_WITH(generator<float>(values, v)({std::span(tokens).first(1), one}), Catch::Contains("has 1 outputs"));
 }
 
 TEST_CASE("stories260K tells the story that run.c tells") {

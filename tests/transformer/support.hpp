@@ -223,6 +223,6 @@ struct naive_decoder {
     }
     hidden.push_back(x);
     for (const auto& row : x)
-      logits.push_back(apply(c.tie_embeddings ? "tok_emb" : "wcls", norm("final_norm", row), c.vocab));
+      logits.push_back(apply(c.tie_embeddings ? "tok_emb" : "wcls", norm("final_norm", row), c.output_width()));
   }
 };

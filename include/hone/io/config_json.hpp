@@ -165,12 +165,13 @@ inline transformer::config parse_config_json(std::string_view text, const std::s
 }
 
 /// The config.json of a model, as version 4 of Transformers writes it and both versions read it.
-/// @throws std::invalid_argument if no type of model has all that @p c has: it is bidirectional, or its biases and its
-///         window are those of no family.
+/// @throws std::invalid_argument if no type of model has all that @p c has: it is bidirectional, its outputs are not the
+///         vocabulary, or its biases and its window are those of no family.
 inline std::string format_config_json(const transformer::config& c) {
   const char* function = "hone::io::format_config_json";
   transformer::validate(c);
   invalid_argument_unless(c.causal, function, "c", "Hugging Face's decoders are causal");
+  invalid_argument_unless(c.output_width() == c.vocab, function, "c", "the outputs of a causal model are its vocabulary");
   const bool qwen2 = !c.qk_norm && c.qkv_bias && !c.output_bias, mistral = !c.qk_norm && !c.qkv_bias && c.window > 0;
   invalid_argument_unless(qwen2 || c.qkv_bias == c.output_bias, function, "c",
                           "no family has a bias on the output alone, or with norms of heads on queries alone");

@@ -120,7 +120,7 @@ inline checkpoint read_llama2c(const std::filesystem::path& path) {
 /// does; sin and cos of two libraries may differ in the last bit.
 /// @throws std::invalid_argument if @p parameters does not fit @p c, or c has what the format cannot say: RoPE other
 ///         than base 10000 in interleaved layout and unscaled, a norm epsilon other than 1e-5, bidirectional attention, a
-///         head size of its own, biases, norms of heads, a window.
+///         head size of its own, biases, norms of heads, a window, outputs other than the vocabulary.
 inline std::vector<std::byte> format_llama2c(const transformer::config& c, std::span<const float> parameters) {
   const char* function = "hone::io::format_llama2c";
   transformer::validate(c);
@@ -131,6 +131,7 @@ inline std::vector<std::byte> format_llama2c(const transformer::config& c, std::
   invalid_argument_unless(!c.qkv_bias && !c.output_bias, function, "c.qkv_bias, c.output_bias", "llama2.c has no biases");
   invalid_argument_unless(!c.qk_norm, function, "c.qk_norm", "llama2.c has no norms of heads");
   invalid_argument_unless(c.window == 0, function, "c.window", "llama2.c looks at all positions");
+  invalid_argument_unless(c.output_width() == c.vocab, function, "c.outputs", "llama2.c's are the vocabulary");
   invalid_argument_unless(static_cast<double>(parameters.size()) == detail::llama2c_numbers(c, false), function,
                           "parameters", "has %zu numbers, the model has %.0f", parameters.size(),
                           detail::llama2c_numbers(c, false));

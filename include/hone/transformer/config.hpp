@@ -47,18 +47,22 @@ struct config {
   bool qk_norm = false;      ///< RMSNorm of each head of queries and keys, before they are turned
   index_t window = 0;        ///< a query looks at itself and the window - 1 positions before it; 0: at all of them
   index_t full_layers = 0;   ///< the first layers that look at all positions whatever the window
+  index_t outputs = 0;       ///< of an untied classifier: 1 makes a critic; 0: the vocabulary
 
   [[nodiscard]] constexpr index_t head_size() const { return head_width > 0 ? head_width : d_model / n_heads; }
   [[nodiscard]] constexpr index_t q_width() const { return n_heads * head_size(); }
   [[nodiscard]] constexpr index_t kv_width() const { return n_kv_heads * head_size(); }
   [[nodiscard]] constexpr index_t window_of(index_t layer) const { return layer < full_layers ? 0 : window; }
+  /// Numbers that a row of logits has.
+  [[nodiscard]] constexpr index_t output_width() const { return outputs > 0 ? outputs : vocab; }
 
   friend bool operator==(const config&, const config&) = default;
 };
 
 /// Throws std::invalid_argument naming the field unless every size is positive (at most 2^31 - 1), the heads divide
 /// d_model where it gives the head size, the kv heads divide the heads, the head size is even, numbers of RoPE and
-/// norm_eps are positive and finite, its scaling does not make rotation faster, and only a causal model has a window.
+/// norm_eps are positive and finite, its scaling does not make rotation faster, only a causal model has a window, and
+/// only an untied classifier has outputs of its own.
 inline void validate(const config& c) {
   const char* function = "hone::transformer::validate";
   const auto between = [&](index_t value, index_t least, const char* field) {
@@ -78,6 +82,7 @@ inline void validate(const config& c) {
   between(c.head_width, 0, "head_width");
   between(c.window, 0, "window");
   between(c.full_layers, 0, "full_layers");
+  between(c.outputs, 0, "outputs");
   invalid_argument_unless(c.head_width > 0 || c.d_model % c.n_heads == 0, function, "n_heads",
                           "%td does not divide d_model %td", c.n_heads, c.d_model);
   invalid_argument_unless(c.n_heads % c.n_kv_heads == 0, function, "n_kv_heads", "%td does not divide n_heads %td",
@@ -99,6 +104,8 @@ inline void validate(const config& c) {
     between(c.scaling.original_max_seq, 1, "scaling.original_max_seq");
   }
   invalid_argument_unless(c.causal || c.window == 0, function, "window", "only a causal model has one, is %td", c.window);
+  invalid_argument_unless(!c.tie_embeddings || c.outputs == 0, function, "outputs",
+                          "a classifier that is the embedding has none of its own, is %td", c.outputs);
 }
 
 enum class tensor_kind { embedding, norm, linear, bias, classifier };
@@ -130,7 +137,7 @@ inline std::vector<tensor> tensor_table(const config& c) {
   validate(c);
   const auto f = [](index_t x) { return static_cast<double>(x); };  // products of sizes overflow an index
   const double a_layer = 2 * f(c.q_width() + c.kv_width()) + 3 * f(c.d_ff);
-  const double numbers = f(c.d_model) * (2 * f(c.vocab) + f(c.n_layers) * a_layer);
+  const double numbers = f(c.d_model) * (f(c.vocab) + f(c.output_width()) + f(c.n_layers) * a_layer);
   invalid_argument_unless(numbers < 1e18, "hone::transformer::tensor_table", "c", "has about %g parameters", numbers);
   std::vector<tensor> table;
   index_t offset = 0;
@@ -160,7 +167,7 @@ inline std::vector<tensor> tensor_table(const config& c) {
   add_layers(true, "w2", role::w2, linear, c.d_model, c.d_ff);
   add_layers(true, "w3", role::w3, linear, c.d_ff, c.d_model);
   add("final_norm", role::final_norm, norm, -1, 1, c.d_model);
-  if (!c.tie_embeddings) add("wcls", role::wcls, classifier, -1, c.vocab, c.d_model);
+  if (!c.tie_embeddings) add("wcls", role::wcls, classifier, -1, c.output_width(), c.d_model);
   return table;
 }
 

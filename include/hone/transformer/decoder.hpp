@@ -91,7 +91,8 @@ class decoder {
   }
 
   /// Adds dL/dparameters to @p gradient, for the batch that @p w holds from `forward` with the same parameters.
-  /// @param dlogits (rows x vocab), usually w.logits() after a loss; may be empty (0 rows) where only taps have one.
+  /// @param dlogits (rows x output_width()), usually w.logits() after a loss; may be empty (0 rows) where only taps have
+  ///        one.
   /// @param taps gradients on hidden states, added to the residual stream where that state entered its layer, and on
   ///        features (layer n_layers + 1), where a `linear_loss` has done the classifier.
   /// @throws std::invalid_argument, before anything is written, if something does not fit.
@@ -314,10 +315,10 @@ class decoder {
     invalid_argument_unless(b.rows() == w.rows(), function, "b", "has %td rows, the workspace holds a batch of %td",
                             b.rows(), w.rows());
     const index_t rows = dlogits.rows();
-    invalid_argument_unless(rows == 0 || (rows == b.rows() && dlogits.cols() == config_.vocab &&
+    invalid_argument_unless(rows == 0 || (rows == b.rows() && dlogits.cols() == config_.output_width() &&
                                           dlogits.col_stride() == 1),
                             function, "dlogits", "is %td x %td, must be %td x %td with adjacent columns", rows,
-                            dlogits.cols(), b.rows(), config_.vocab);
+                            dlogits.cols(), b.rows(), config_.output_width());
     for (const auto& tap : taps)
       invalid_argument_unless(tap.layer >= 0 && tap.layer <= config_.n_layers + 1 && tap.gradient.rows() == b.rows() &&
                                   tap.gradient.cols() == config_.d_model,

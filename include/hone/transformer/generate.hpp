@@ -97,7 +97,8 @@ class generator {
 
   /// Goes on from every prompt. @param on_token on_token(sequence, token) as each is chosen, from the worker's thread.
   /// @throws std::invalid_argument, before anything runs, if a prompt is empty, longer than max_seq or has a token that
-  ///         is not in the vocabulary, or an option is out of range; if the model is bidirectional.
+  ///         is not in the vocabulary, or an option is out of range; if the model is bidirectional or a
+  ///         critic.
   /// @note Bitwise for any executor and any grouping of the prompts. 2 flops a parameter and token; one sequence alone
   ///       reads all weights for each token.
   template <executor E = const serial, class F = no_listener>
@@ -316,6 +317,8 @@ class generator {
     const config& c = model_->shape();
     validate(options.sampling);
     invalid_argument_unless(c.causal, function, "model", "is bidirectional");
+    invalid_argument_unless(c.output_width() == c.vocab, function, "model", "has %td outputs, the vocabulary %td",
+                            c.output_width(), c.vocab);
     invalid_argument_unless(options.max_tokens >= 0, function, "max_tokens", "must be at least 0, is %td",
                             options.max_tokens);
     invalid_argument_unless(!prompts.offsets.empty() && prompts.offsets.front() == 0 &&

@@ -22,7 +22,7 @@ struct batch {
 };
 
 /// Every activation of one batch, in one allocation: what `forward` leaves for `backward` and for the caller to read.
-/// About n_layers (4 d + 2 kv + 2 d_ff) + vocab numbers a row, d = d_model; the vocab is for the logits.
+/// About n_layers (4 d + 2 kv + 2 d_ff) + outputs numbers a row, d = d_model; the outputs are for the logits.
 template <class T>
 class workspace {
  public:
@@ -41,9 +41,9 @@ class workspace {
   [[nodiscard]] index_t rows() const { return rows_; }
   [[nodiscard]] const config& shape() const { return config_; }
 
-  /// Logits of the last batch (rows x vocab; 0 x vocab where there are none). A loss may leave its gradient here:
+  /// Logits of the last batch (rows x output_width(); 0 rows where there are none). A loss may leave its gradient here:
   /// `backward` takes it as it is.
-  [[nodiscard]] matrix_view<T> logits() { return {logits_, has_logits_ ? rows_ : 0, config_.vocab}; }
+  [[nodiscard]] matrix_view<T> logits() { return {logits_, has_logits_ ? rows_ : 0, config_.output_width()}; }
   [[nodiscard]] bool has_logits() const { return has_logits_; }
   /// The residual stream that enters layer @p layer (rows x d_model); layer = n_layers is what the final norm reads.
   [[nodiscard]] matrix_view<T> hidden(index_t layer) {
@@ -88,7 +88,7 @@ class workspace {
     hidden_.push_back(take(c.d_model));
     final_rms_ = take(1);
     features_ = take(c.d_model);
-    logits_ = take_if(has_logits_, c.vocab);
+    logits_ = take_if(has_logits_, c.output_width());
     for (T*& slice : wide_) slice = take((max)(c.d_ff, c.q_width()));
     for (T*& slice : narrow_) slice = take((max)(c.d_model, c.q_width()));
     for (T*& slice : kv_) slice = take(c.kv_width());

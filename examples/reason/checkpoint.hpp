@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+/// A run on disk: one safetensors file with the parameters and moments of policy and critic, the reference, and, in its
+/// metadata, the options, the step, and what was seen so far. Random numbers are functions of the step, so that a run
+/// goes on from there with the bits of one that was never interrupted.
+#pragma once
+#include "hone/io/model.hpp"
+#include "hone/io/safetensors.hpp"
+#include "reason/learner.hpp"
+
+namespace reason {
+
+/// What a run is at besides its networks.
+struct progress_state {
+  long step = 0;
+  interval seen;          ///< since the last record
+  nlohmann::json before;  ///< the exam before the first step
+  nlohmann::json records = nlohmann::json::array();
+  double cpu_seconds = 0;  ///< of processor time in the steps
+};
+
+namespace detail {
+
+/// The tensors of a run by name, policy first.
+template <class F>
+void for_each_tensor(learner& l, F&& f) {
+  const auto network = [&](const std::string& name, reason::network& net) {
+    const auto all = net.all();
+    f(name, all.parameters);
+    f(name + ".m", all.m);
+    f(name + ".v", all.v);
+  };
+  network("policy", l.policy());
+  if (l.value() != nullptr) network("critic", l.value()->net());
+  f("reference", std::span<float>(l.reference()));
+}
+
+}  // namespace detail
+
+/// @throws std::system_error.
+inline void write_checkpoint(const std::string& file, const nlohmann::json& options, learner& l,
+                             const progress_state& state) {
+  std::vector<io::tensor_source> tensors;
+  detail::for_each_tensor(l, [&](const std::string& name, std::span<float> x) {
+    tensors.push_back({name, {static_cast<index_t>(x.size())}, x});
+  });
+  const nlohmann::json about = {
+      {"options", options},
+      {"step", state.step},
+      {"generated", l.generated()},
+      {"updates", {l.policy().updates(), l.value() != nullptr ? l.value()->net().updates() : 0}},
+      {"seen", state.seen},
+      {"before", state.before},
+      {"records", state.records},
+      {"cpu_seconds", state.cpu_seconds}};
+  io::write_safetensors(file, tensors, {{"format", "pt"}, {"reason", about.dump()}});
+}
+
+/// What `write_checkpoint` wrote of a run, before its networks are made.
+class stored_run {
+ public:
+  /// @throws std::system_error, io::format_error, std::runtime_error naming the file if it is no checkpoint of a run.
+  explicit stored_run(const std::string& file) : name_(file), file_(io::read_safetensors(file)) {
+    const auto found = file_.metadata.find("reason");
+    if (found != file_.metadata.end()) about_ = nlohmann::json::parse(found->second, nullptr, false);
+    if (!about_.is_object() || !about_.contains("options"))
+      throw std::runtime_error(file + ": is no checkpoint of reason");
+  }
+
+  [[nodiscard]] const nlohmann::json& options() const { return about_["options"]; }
+  [[nodiscard]] std::vector<float> numbers(const std::string& tensor) const {
+    const io::stored_tensor* t = io::find_tensor(file_.tensors, tensor);
+    if (t == nullptr) throw std::runtime_error(name_ + ": has no tensor \"" + tensor + "\"");
+    return io::numbers_of(*t);
+  }
+
+  /// Puts everything where it was.
+  /// @throws std::runtime_error if a tensor is missing or has another size.
+  void restore(learner& l, progress_state& state) const try {
+    reason::detail::for_each_tensor(l, [&](const std::string& name, std::span<float> x) {
+      const std::vector<float> stored = numbers(name);
+      if (stored.size() != x.size())
+        throw std::runtime_error(name_ + ": tensor \"" + name + "\" has " + std::to_string(stored.size()) +
+                                 " numbers, the run " + std::to_string(x.size()));
+      std::copy(stored.begin(), stored.end(), x.begin());
+    });
+    l.set_generated(about_.at("generated").get<index_t>());
+    l.policy().all().updates = about_.at("updates").at(0).get<long>();
+    if (l.value() != nullptr) l.value()->net().all().updates = about_.at("updates").at(1).get<long>();
+    state = {about_.at("step").get<long>(), about_.at("seen").get<interval>(), about_.at("before"),
+             about_.at("records"), about_.at("cpu_seconds").get<double>()};
+  } catch (const nlohmann::json::exception& error) {
+    throw std::runtime_error(name_ + ": " + error.what());
+  }
+
+ private:
+  std::string name_;
+  io::safetensors file_;
+  nlohmann::json about_;
+};
+
+}  // namespace reason

@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+/// A small model that learns to reason: it is taught noisy traces of a task whose answers can be checked, and then
+/// learns from nothing but whether its own answers are right. Without arguments, three ways to do that from the same
+/// start, at equal numbers of generated tokens.
+#include "reason/bandit_story.hpp"
+#include "reason/questions.hpp"
+#include "reason/sweep.hpp"
+#include "reason/tasks.hpp"
+
+namespace {
+
+using namespace reason;
+
+/// The model that is made for @p t.
+transformer::config shape_for(const task& t, const settings& s) {
+  return {.d_model = s.width,
+          .d_ff = (std::max)(s.width * 8 / 3 / 4 * 4, index_t{4}),
+          .n_layers = s.layers,
+          .n_heads = s.heads,
+          .n_kv_heads = s.heads,
+          .vocab = t.vocab(),
+          .max_seq = t.longest_prompt() + t.longest_response(),
+          .tie_embeddings = false,
+          .rope = transformer::rope_layout::half};
+}
+
+/// What the options that the taught model depends on say.
+std::string taught_by(const settings& s) {
+  const nlohmann::json all = describe(s);
+  nlohmann::json part;
+  for (const char* key : {"task", "horizon", "error", "aliasing", "sft_steps", "sft_batch", "sft_rate", "seed", "width",
+                          "layers", "heads", "model", "prompts", "form", "held_out"})
+    if (all.contains(key)) part[key] = all.at(key);
+  return part.dump();
+}
+
+/// What a run needs of somebody's files, or of nobody's.
+class place {
+ public:
+  /// @throws what `make_task`, the readers of models and `questions` throw.
+  explicit place(const settings& s) {
+    if (!s.on_files()) {
+      task_ = make_task(s.task, s.options);
+      stored_shape_ = shape_ = shape_for(*task_, s);
+      transformer::validate(shape_);
+      return;
+    }
+    auto stored = io::read_model(s.model);
+    if (stored.nonfinite > 0)
+      throw std::runtime_error(s.model + ": " + std::to_string(stored.nonfinite) + " parameters are not finite");
+    stored_shape_ = shape_ = stored.config;
+    parameters_ = std::move(stored.parameters);
+    const bool beside = s.tokenizer.empty();
+    tokenizer_.emplace(beside ? io::read_model_tokenizer(s.model, shape_.vocab)
+                              : io::read_tokenizer(s.tokenizer, shape_.vocab));
+    auto own = std::make_unique<questions>(read_prompts(s.prompts), *tokenizer_, beside ? s.model : s.tokenizer, s.form,
+                                           s.held_out, s.longest, shape_.max_seq);
+    for (index_t i = 0; i < s.held_out; ++i) held_out_.push_back(own->numbered(static_cast<std::size_t>(i)));
+    // Activations and angles are as long as the context: no longer than what can come.
+    shape_.max_seq = (std::min)(shape_.max_seq, own->longest_prompt() + own->longest_response());
+    task_ = std::move(own);
+  }
+
+  /// The model's shape in a file.
+  [[nodiscard]] const transformer::config& stored_shape() const { return stored_shape_; }
+  [[nodiscard]] ground of(const settings& s) const {
+    if (s.on_files()) return {*task_, held_out_, shape_, parameters_};
+    return {*task_, draw_problems(*task_, seed_of(s.seed, stream::held_out), 0, s.held_out), shape_,
+            program::fresh_parameters(shape_, seed_of(s.seed, stream::parameters))};
+  }
+
+ private:
+  std::optional<io::tokenizer> tokenizer_;
+  std::unique_ptr<task> task_;
+  std::vector<problem> held_out_;
+  transformer::config shape_, stored_shape_;
+  std::vector<float> parameters_;
+};
+
+nlohmann::json result_of(const settings& s, run& r, const nlohmann::json& after) {
+  const progress_state& state = r.state();
+  return {{"config", describe(s)},
+          {"before", state.before},
+          {"after", after},
+          {"records", state.records},
+          {"generated", r.model().generated()},
+          {"cpu_seconds", state.cpu_seconds}};
+}
+
+void warn_of_silent_anchor(const settings& s) {
+  if (!fires_at_start(make_algorithm(s.algorithm)))
+    std::fputs("note: at these --anchor-lambda and --anchor-beta no punished token has a gradient at the start\n",
+               stderr);
+}
+
+void save(const settings& s, const transformer::config& shape, const std::vector<float>& parameters) {
+  if (s.save.ends_with(".bin"))
+    io::write_llama2c(s.save, shape, parameters);
+  else if (!s.save.empty())
+    io::write_hugging_face(s.save, shape, parameters);
+}
+
+/// One run, its table, and its files.
+int one_run(const settings& s) {
+  thread_pool pool(s.threads);
+  const place here(s);
+  const ground g = here.of(s);
+  const nlohmann::json options = describe(s);
+  std::optional<stored_run> stored;
+  if (!s.resume.empty()) {
+    stored.emplace(s.resume);
+    for (const auto& [key, value] : options.items())
+      if (!stored->options().contains(key) || stored->options()[key] != value)
+        throw std::runtime_error(s.resume + ": was made with " + key + " " +
+                                 stored->options().value(key, nlohmann::json()).dump() + ", not " + value.dump());
+  }
+  warn_of_silent_anchor(s);
+  const std::vector<float> taught = stored ? stored->numbers("reference") : teach(g, s, pool);
+  if (program::interrupted()) {
+    std::fputs("interrupted during the supervised start: nothing to keep\n", stderr);
+    return 130;
+  }
+  run r(g, s, taught, pool, true);
+  if (stored) stored->restore(r.model(), r.state());
+  r.go(options, s.algorithm.name);
+  if (program::interrupted()) {
+    std::fprintf(stderr, "interrupted after step %ld: ", r.state().step);
+    if (s.checkpoint.empty())
+      std::fputs("no --checkpoint to go on from\n", stderr);
+    else
+      std::fprintf(stderr, "go on with --resume %s\n", s.checkpoint.c_str());
+  }
+  const nlohmann::json after = r.full_exam();
+  print_exams(r.state().before, after, g.held_out.size(), s.samples);
+  save(s, here.stored_shape(), r.model().policy().parameters());
+  nlohmann::json result = result_of(s, r, after);
+  result["interrupted"] = program::interrupted();
+  program::write_json(s.json, result);
+  return program::interrupted() ? 130 : 0;
+}
+
+/// Every combination of the sweep, over seeds.
+int many_runs(CLI::App& app, settings& s) {
+  const std::vector<combination> all = combinations_of(app, s);
+  std::vector<row> rows(all.size());
+  std::vector<std::string> grounds;
+  nlohmann::json runs = nlohmann::json::array();
+  for (const combination& c : all) {
+    const place checked(c.options);
+    warn_of_silent_anchor(c.options);
+  }
+  thread_pool pool(s.threads);
+  for (std::size_t k = 0; k < s.seeds && !program::interrupted(); ++k) {
+    std::map<std::string, std::vector<float>> taught;
+    std::map<std::string, std::vector<std::pair<std::size_t, nlohmann::json>>> finished;  // by what they began from
+    for (std::size_t i = 0; i < all.size() && !program::interrupted(); ++i) {
+      settings own = all[i].options;
+      own.seed = s.seed + k;
+      const place here(own);
+      const ground g = here.of(own);
+      const std::string key = taught_by(own);
+      if (!taught.contains(key)) taught[key] = teach(g, own, pool);
+      if (program::interrupted()) break;
+      run r(g, own, taught.at(key), pool, false);
+      r.go({}, program::text("%s, seed %llu", all[i].name.c_str(), static_cast<unsigned long long>(own.seed)));
+      if (program::interrupted()) break;
+      nlohmann::json result = result_of(own, r, r.full_exam());
+      result["sweep"] = all[i].values;
+      finished[key].emplace_back(i, result);
+      runs.push_back(std::move(result));
+    }
+    for (const auto& [key, together] : finished) {
+      double least = std::numeric_limits<double>::infinity();
+      for (const auto& [i, result] : together) least = (std::min)(least, result.at("cpu_seconds").get<double>());
+      for (const auto& [i, result] : together) {
+        const nlohmann::json &after = result.at("after"), &records = result.at("records");
+        row& to = rows[i];
+        to.pass_1.values.push_back(after.at("pass_1"));
+        to.in_time.values.push_back(pass_at_time(records, least));
+        const double first = together.front().second.at("after").at("pass_1");
+        to.ahead.values.push_back(after.at("pass_1").get<double>() - first);
+        to.pass_8.values.push_back(after.at("pass_8"));
+        to.pass_all.values.push_back(after.at("pass_all"));
+        to.coverage.values.push_back(after.at("coverage"));
+        to.entropy.values.push_back(after.at("entropy"));
+        to.kl.values.push_back(after.at("kl"));
+        to.generated.values.push_back(result.at("generated"));
+        to.seconds.values.push_back(result.at("cpu_seconds"));
+        to.active.values.push_back(mean_of_records(records, "negative_active"));
+        to.variance.values.push_back(mean_of_records(records, "advantage_variance"));
+        to.expected.values.push_back(mean_of_records(records, "success_variance"));
+        if (!after.contains("critic")) continue;
+        to.brier.values.push_back(after.at("critic").at("brier"));
+        to.calibration.values.push_back(after.at("critic").at("calibration_error"));
+      }
+    }
+  }
+  std::string title;
+  for (const std::string& text : s.sweep) title += (title.empty() ? "" : " ") + text.substr(0, text.find('='));
+  print_rows(title, all, rows, static_cast<std::size_t>(s.samples));
+  std::printf("\nMeans and 95 %% intervals over %zu seeds.\n", rows.front().pass_1.values.size());
+  program::write_json(s.json, {{"config", describe(s)},
+                               {"sweep", s.sweep},
+                               {"seeds", s.seeds},
+                               {"runs", runs},
+                               {"interrupted", program::interrupted()}});
+  return program::interrupted() ? 130 : 0;
+}
+
+/// The cases of the bandit: the table, or what the options say.
+int bandit_cases(CLI::App& app, settings& s) {
+  const auto given = [&](const char* option) { return app.count(option) > 0; };
+  const auto how = [&](const settings& own) {
+    bandit_settings b{
+        .group = own.group_size, .collapse = own.collapse, .identifiable = own.identifiable, .seed = own.seed};
+    if (given("--batch")) b.responses = own.batch;
+    if (given("--minibatches")) b.minibatches = own.minibatches;
+    if (given("--steps")) b.steps = own.steps;
+    if (given("--rate")) b.rate = own.rate;
+    if (given("--critic-rate")) b.critic_rate = own.critic_rate;
+    return b;
+  };
+  bandit_story_settings story{.cases = {}, .seeds = given("--seeds") ? s.seeds : 5, .threads = s.threads};
+  if (s.sweep.empty() && !given("--algorithm"))
+    story.cases = bandit_table(how(s));
+  else
+    for (const combination& c : combinations_of(app, s))
+      story.cases.push_back({c.name.empty() ? s.algorithm.name : c.name, c.options.algorithm, how(c.options)});
+  nlohmann::json result;
+  const int status = bandit_story(story, &result);
+  result["seeds"] = story.seeds;
+  result["interrupted"] = program::interrupted();
+  program::write_json(s.json, result);
+  return status;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  settings s;
+  CLI::App app("A small model learns to reason from rewards that can be checked.", "reason");
+  declare(app, s);
+  CLI11_PARSE(app, argc, argv);
+  return program::run("reason", [&] {
+    const auto given = [&](const char* option) { return app.count(option) > 0; };
+    if (!given("--task") && !given("--algorithm") && !given("--sweep") && !given("--resume") && !given("--model")) {
+      s.sweep = {"algorithm=sppo,ppo,grpo"};
+      if (!given("--seeds")) s.seeds = 3;
+    }
+    complete(s);
+    if (s.task == "bandit") return bandit_cases(app, s);
+    return s.sweep.empty() && s.seeds == 1 ? one_run(s) : many_runs(app, s);
+  });
+}
