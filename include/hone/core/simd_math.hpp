@@ -111,9 +111,15 @@ template <class A>
 HONE_INLINE pack<A> exp_nonpositive(const pack<A>& x) {
   detail::exp_parts<A> parts = detail::split_exp(x);
   for (std::size_t i = 0; i < pack<A>::parts; ++i) {
-    typename detail::block<detail::integer_of<A>>::part_type exponent;
-    std::memcpy(&exponent, &parts.shifted.part[i], sizeof exponent);
-    parts.mantissa.part[i] *= detail::power_of_two<A>(exponent);
+    // Unsigned: what is far below wraps round, before it is set to 0.
+    using integer = std::make_unsigned_t<detail::integer_of<A>>;
+    constexpr integer bias = detail::exp_constants<A>::bias;
+    typename detail::block<integer>::part_type bits;
+    typename pack<A>::part_type factor;
+    std::memcpy(&bits, &parts.shifted.part[i], sizeof bits);
+    bits = (bits << detail::exp_constants<A>::mantissa_bits) + (bias << detail::exp_constants<A>::mantissa_bits);
+    std::memcpy(&factor, &bits, sizeof factor);
+    parts.mantissa.part[i] *= factor;
   }
   return select(x < pack<A>(detail::exp_constants<A>::normal), pack<A>(0), parts.mantissa);
 }
@@ -148,7 +154,7 @@ HONE_INLINE pack<A> exp_softmax(const pack<A>& x) {
     pack<A> value(detail::two_to<Degree>[Degree]), result;
     for (int k = Degree - 1; k >= 0; --k) value = value * f + pack<A>(detail::two_to<Degree>[k]);
     for (std::size_t i = 0; i < pack<A>::parts; ++i) {
-      typename detail::block<std::int32_t>::part_type bits, n;
+      typename detail::block<std::uint32_t>::part_type bits, n;
       std::memcpy(&bits, &value.part[i], sizeof bits);
       std::memcpy(&n, &shifted.part[i], sizeof n);
       bits += n << 23;
