@@ -8,7 +8,6 @@
 #include "reason/critic.hpp"
 #include "reason/measures.hpp"
 #include "reason/settings.hpp"
-#include "support/statistics.hpp"
 
 namespace reason {
 

@@ -2,7 +2,6 @@
 /// A whole run: a model that was taught the task's traces learns from rewards, watched on problems that are held out.
 #pragma once
 #include <ctime>
-#include <functional>
 
 #include "hone/loss/likelihood.hpp"
 #include "reason/checkpoint.hpp"
