@@ -116,7 +116,9 @@ constexpr loss::row_terms grpo_terms{.target = -1e-3}, apo_terms{.target = -1e-3
 template <class T>
 void fused(benchmark::State& state) {
   rows_of_logits<T> b(state);
+  const double value = loss::likelihood(b.view(), b.targets, {}, b.pool).sum;  // of the first visit, for the peer
   against_roof(state, b.bytes(2), [&] { b.fused(); }, [&] { b.copy(); });
+  state.counters["value"] = value;
 }
 template <class T>
 void fused_against_passes(benchmark::State& state) {

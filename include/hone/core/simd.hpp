@@ -15,9 +15,11 @@
 #if defined(__GNUC__)
 #define HONE_INLINE __attribute__((always_inline)) inline
 #define HONE_INLINE_LAMBDA __attribute__((always_inline))
+#define HONE_NOINLINE __attribute__((noinline))
 #else
 #define HONE_INLINE inline
 #define HONE_INLINE_LAMBDA
+#define HONE_NOINLINE
 #endif
 
 namespace hone::simd {

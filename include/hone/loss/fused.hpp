@@ -14,6 +14,13 @@ namespace detail {
 template <class A>
 inline constexpr index_t kept_exponentials = (index_t{1} << 17) / index_t{sizeof(A)};
 
+/// f of @p n numbers on a stack that has @p N only where they are asked for: never inlined.
+template <class A, index_t N, class F>
+HONE_NOINLINE double with_numbers(index_t n, const F& f) {
+  alignas(64) A memory[static_cast<std::size_t>(N)];
+  return f(vector_view<A>(memory, n));
+}
+
 /// A row's exponentials: e^(z / temperature - maximum), their sum and, with Entropy, the sum of each times its exponent.
 struct exponential_sums {
   double maximum = 0, sum = 0, weighted = 0;
@@ -131,10 +138,9 @@ double fused_gradient(Z&& z, double temperature, index_t target, std::span<const
   if constexpr (std::is_same_v<T, A> && !Entropy) {
     return by_exponentials(zs);
   } else {
-    if (zs.size() <= detail::kept_exponentials<A>) {
-      alignas(64) A kept[detail::kept_exponentials<A>];
-      return by_exponentials({kept, zs.size()});
-    }
+    constexpr index_t most = detail::kept_exponentials<A>;
+    if (zs.size() <= most / 8) return detail::with_numbers<A, most / 8>(zs.size(), by_exponentials);
+    if (zs.size() <= most) return detail::with_numbers<A, most>(zs.size(), by_exponentials);
     const row_summary summary = detail::summarize_row<Entropy>(zs, temperature);
     const double log_p = summary.normalizer.log_probability(logit);
     const auto dense = [&](index_t begin, index_t end, double k0, double k1) {
