@@ -314,13 +314,13 @@ small=("$programs/reason" --sft-steps 40 --sft-rate 0.02 --horizon 1 --width 8 -
 timeless() { grep -v '"threads"\|seconds"' "$1"; }
 tensors() { tail -c +$((9 + $(od -An -tu8 -N8 "$1"))) "$1"; }
 for algorithm in ppo sppo dapo remax vapo sppo+apo; do
-  run "${small[@]}" --algorithm $algorithm --steps 6 --report-every 2 --threads 1 --json one.json --checkpoint one.run --save one
+  run "${small[@]}" --algorithm $algorithm --steps 6 --report-every 2 --threads 1 --json one.json --checkpoint one.run --save one.model
   run "${small[@]}" --algorithm $algorithm --steps 3 --report-every 2 --threads 2 --checkpoint half.run
   run "${small[@]}" --algorithm $algorithm --steps 6 --report-every 2 --threads 2 --json two.json --checkpoint two.run \
-    --save two --resume half.run
+    --save two.model --resume half.run
   cmp -s <(timeless one.json) <(timeless two.json) || complain "$algorithm: the JSON depends on threads or on the resuming"
   cmp -s <(tensors one.run) <(tensors two.run) || complain "$algorithm: the checkpoint depends on threads or on the resuming"
-  cmp -s one/model.safetensors two/model.safetensors || complain "$algorithm: the model depends on threads or on the resuming"
+  cmp -s one.model/model.safetensors two.model/model.safetensors || complain "$algorithm: the model depends on threads or on the resuming"
   [ "$(json one.json records 3 step)" = 6 ] || complain "$algorithm: not a record every two steps"
 done
 for key in pass_1 pass_8 pass_all coverage entropy kl support_mass length; do
@@ -377,7 +377,7 @@ refused 'nothing for --checkpoint' "${small[@]}" --task bandit --checkpoint out.
 refused --task "${small[@]}" --task chess
 refused 'absent.run: No such file' "${small[@]}" --resume absent.run
 refused 'one.run: was made with algorithm "sppo+apo", not "grpo"' "${small[@]}" --resume one.run
-refused 'is no checkpoint of reason' "${small[@]}" --resume one/model.safetensors
+refused 'is no checkpoint of reason' "${small[@]}" --resume one.model/model.safetensors
 refused --samples "${small[@]}" --samples 7
 
 # reason on somebody's own model and prompts.
