@@ -108,9 +108,12 @@ class generator {
     const index_t count = prompts.sequences();
     std::vector<generated> results(static_cast<std::size_t>(count));
     if (count == 0) return results;
+    const auto share = [](index_t n, index_t parts) { return (n + parts - 1) / parts; };
+    // As many parts for every worker.
     const index_t workers = pool.concurrency();
-    const index_t together = (min)((count + workers - 1) / workers, sequences_together(prompts, options));
-    pool.parallel_for((count + together - 1) / together, index_t{1}, [&](index_t first, index_t last) {
+    const index_t parts = workers * share(share(count, sequences_together(prompts, options)), workers);
+    const index_t together = share(count, parts);
+    pool.parallel_for(share(count, together), index_t{1}, [&](index_t first, index_t last) {
       for (index_t i = first; i < last; ++i)
         run(prompts, i * together, (min)(count, (i + 1) * together), options, results, on_token);
     });
