@@ -5,6 +5,7 @@
 #include "lora/g3.hpp"
 #include "lora/support.hpp"
 
+#include <fstream>
 #include <limits>
 
 using namespace hone;
@@ -323,3 +324,39 @@ TEST_CASE("RILA refuses what makes no sense, and writes nothing then") {
   r.add(view(s.retain));
   CHECK_THROWS_WITH(find_rila_subspace(f, r, 2), Catch::Contains("2 numbers are not finite"));
 }
+
+#if defined(__linux__)
+namespace {
+/// The most memory this process held since `reset`, from what Linux says of it; 0 where it does not.
+struct memory_peak {
+  static bool reset() {
+    std::ofstream file("/proc/self/clear_refs");
+    return static_cast<bool>(file << 5 << std::flush);
+  }
+  static double mebibytes() {
+    std::ifstream status("/proc/self/status");
+    for (std::string word; status >> word;)
+      if (double kibibytes = 0; word == "VmHWM:" && status >> kibibytes) return kibibytes / 1024;
+    return 0;
+  }
+};
+}  // namespace
+
+TEST_CASE("the low-rank solver holds its samples once in double") {
+  const index_t d = 4096, samples = 256;
+  std::vector<float> numbers(static_cast<std::size_t>(2 * samples * d));
+  for (std::size_t i = 0; i < numbers.size(); ++i) numbers[i] = static_cast<float>(philox{5, 0}.normal(i));
+  const matrix_view<const float> forget(numbers.data(), samples, d), retain(&numbers[numbers.size() / 2], samples, d);
+  if (!memory_peak::reset()) {
+    WARN("skipped: the system does not say how much memory was held");
+    return;
+  }
+  const double before = memory_peak::mebibytes();
+  const auto found = find_rila_subspace(forget, retain, 32, {.basis_rank = 128});
+  const double held = memory_peak::mebibytes() - before, once = 2.0 * samples * d * sizeof(double) / (1 << 20);
+  INFO(held << " MiB for samples of " << once);
+  CHECK(found.solver == rila_solver::low_rank);
+  CHECK(held >= 0.9 * once);
+  CHECK(held <= 1.6 * once);  // with the directions, the basis, and products of 512 x 512
+}
+#endif

@@ -145,12 +145,16 @@ void finish_rila(rila_subspace& result, spectrum&& best, Apply&& apply, double f
     kept = result.effective_rank;
     invalid_argument_unless(kept > 0, function, "shrink", "no direction has more forget than retain energy");
   }
-  result.directions = best.vectors.leftCols(kept);
+  best.vectors.conservativeResize(Eigen::NoChange, kept);
+  result.directions = std::move(best.vectors);
   result.values = best.values.head(kept);
   linalg::canonical_signs(result.directions);
-  if (best.norm > 0) {
-    const linalg::matrix rest = apply(result.directions) - result.directions * result.values.asDiagonal();
-    result.residual = rest.colwise().norm().maxCoeff() / best.norm;
+  constexpr index_t block = 8;  // what is applied to them is held for as many
+  for (index_t i = 0; i < kept && best.norm > 0; i += block) {
+    const index_t count = (min)(block, kept - i);
+    const linalg::matrix some = result.directions.middleCols(i, count);
+    const linalg::matrix rest = apply(some) - some * result.values.segment(i, count).asDiagonal();
+    result.residual = (max)(result.residual, rest.colwise().norm().maxCoeff() / best.norm);
   }
 }
 
@@ -191,6 +195,43 @@ rila_subspace solve_rila(Apply&& apply, ApplyRetain&& apply_retain, Dense&& dens
   return result;
 }
 
+/// Samples as columns whose squares add up to a moment, K K^T = C, in blocks of them.
+template <class T>
+struct moment_columns {
+  static constexpr index_t block = 32;
+  matrix_view<T> samples;
+  linalg::vector mean;  ///< 0 unless centred
+  double factor;
+
+  moment_columns(matrix_view<T> x, bool centred)
+      : samples(x),
+        mean(linalg::vector::Zero(x.cols())),
+        factor(1 / std::sqrt(static_cast<double>(x.rows()))) {
+    if (!centred) return;
+    linalg::vector sum = mean;
+    for_blocks([&](index_t, const linalg::matrix& rows) { sum += rows.colwise().sum().transpose(); });
+    mean = factor * sum;  // of rows that hold the factor once already
+  }
+  void write(auto&& k) const {
+    for_blocks([&](index_t i, const linalg::matrix& rows) { k.middleCols(i, rows.rows()) = rows.transpose(); });
+  }
+  /// K K^T x.
+  [[nodiscard]] linalg::matrix times(const linalg::matrix& x) const {
+    linalg::matrix y = linalg::matrix::Zero(x.rows(), x.cols());
+    for_blocks([&](index_t, const linalg::matrix& rows) { y.noalias() += rows.transpose() * (rows * x).eval(); });
+    return y;
+  }
+
+ private:
+  void for_blocks(auto&& body) const {
+    for (index_t i = 0; i < samples.rows(); i += block) {
+      linalg::matrix rows = linalg::copy_rows(samples, i, (min)(i + block, samples.rows()), factor);
+      rows.rowwise() -= mean.transpose() * factor;
+      body(i, rows);
+    }
+  }
+};
+
 inline rila_solver choose_solver(rila_solver asked, bool fewer_samples, index_t outputs) {
   if (asked != rila_solver::automatic) return asked;
   return fewer_samples ? rila_solver::low_rank : outputs <= 2048 ? rila_solver::dense : rila_solver::iterative;
@@ -203,7 +244,7 @@ inline rila_solver choose_solver(rila_solver asked, bool fewer_samples, index_t 
 /// @throws std::invalid_argument if a set has no sample, widths differ, rank is not in [1, outputs], a number is not
 /// finite, an
 ///         option is out of range, or nothing is left to shrink to.
-/// @note Holds the samples in double, the low-rank solver three times. Deterministic; in double throughout.
+/// @note Holds the samples in double, once, whichever solver. Deterministic; in double throughout.
 template <matrix_like F, matrix_like R>
 rila_subspace find_rila_subspace(const F& forget, const R& retain, index_t rank, rila_options options = {}) {
   const char* function = "hone::lora::find_rila_subspace";
@@ -213,41 +254,46 @@ rila_subspace find_rila_subspace(const F& forget, const R& retain, index_t rank,
                      linalg::count_nonfinite(f) + linalg::count_nonfinite(r), options, function);
   const index_t d = f.cols(), m = f.rows() + r.rows();
   options.solver = detail::choose_solver(options.solver, m < d, d);
-  // Columns whose squares add up to the moments: K_F K_F^T = C_F.
-  const auto columns = [&](const auto& x) {
-    linalg::matrix k = linalg::copy_of(x).transpose();
-    if (options.centred) k.colwise() -= linalg::vector(k.rowwise().mean());
-    return linalg::matrix(k / std::sqrt(static_cast<double>(x.rows())));
-  };
+  // Retain samples first: their factor is then the corner of the factor of all.
+  detail::moment_columns retain_columns(r, options.centred), forget_columns(f, options.centred);
   linalg::matrix k(d, m);
-  k << columns(f), columns(r);
+  auto kr = k.leftCols(r.rows()), kf = k.rightCols(f.rows());
+  retain_columns.write(kr);
+  forget_columns.write(kf);
   const double largest = k.cwiseAbs().maxCoeff();
-  if (largest > 0) k /= largest;  // so that no square over- or underflows
-  const auto kf = k.leftCols(f.rows()), kr = k.rightCols(r.rows());
+  if (largest > 0) {  // so that no square over- or underflows
+    k /= largest;
+    retain_columns.factor /= largest;
+    forget_columns.factor /= largest;
+  }
   const double retain_trace = kr.squaredNorm();
-  const auto apply_retain = [&](const linalg::matrix& x) -> linalg::matrix { return kr * (kr.transpose() * x).eval(); };
-  const auto apply = [&](const linalg::matrix& x) -> linalg::matrix {
-    return (1 - options.beta) * (kf * (kf.transpose() * x).eval()) - options.beta * apply_retain(x);
-  };
   rila_subspace result;
   if (options.solver == rila_solver::low_rank) {
-    linalg::vector signs = linalg::vector::Ones(m);
-    signs.tail(r.rows()).setConstant(-1);
-    linalg::matrix weighted = k;
-    weighted.leftCols(f.rows()) *= std::sqrt(1 - options.beta);
-    weighted.rightCols(r.rows()) *= std::sqrt(options.beta);
-    const auto vectors_of = [](const auto& e) {
-      return [&e](index_t first, index_t count) { return e.vectors(first, count); };
+    const linalg::low_rank_eigen<> factors(std::move(k));
+    const auto vectors_of = [&](const linalg::eigenpairs& e) {
+      return [&](index_t first, index_t count) { return factors.vectors(e, first, count); };
     };
-    const linalg::low_rank_eigen<> e(std::move(weighted), signs);
-    detail::finish_rila(result, detail::best_directions(e.values(), vectors_of(e), d, rank), apply,
-                        linalg::rank_tolerance, options, function);
+    const auto apply = [&](const linalg::matrix& x) -> linalg::matrix {  // from the samples: what it certifies is gone
+      return (1 - options.beta) * forget_columns.times(x) - options.beta * retain_columns.times(x);
+    };
+    {
+      linalg::vector weights = linalg::vector::Constant(m, -options.beta);
+      weights.tail(f.rows()).setConstant(1 - options.beta);
+      const linalg::eigenpairs e = factors.decompose(weights);
+      detail::finish_rila(result, detail::best_directions(e.values, vectors_of(e), d, rank), apply,
+                          linalg::rank_tolerance, options, function);
+    }
     if (options.basis_rank > 0) {
-      const linalg::low_rank_eigen<> retained(kr, linalg::vector::Ones(r.rows()));
-      detail::take_basis(result, retained.values(), vectors_of(retained), retain_trace, options,
-                         linalg::rank_tolerance);
+      const linalg::eigenpairs retained = factors.decompose(linalg::vector::Ones(r.rows()));
+      detail::take_basis(result, retained.values, vectors_of(retained), retain_trace, options, linalg::rank_tolerance);
     }
   } else {
+    const auto apply_retain = [&](const linalg::matrix& x) -> linalg::matrix {
+      return kr * (kr.transpose() * x).eval();
+    };
+    const auto apply = [&](const linalg::matrix& x) -> linalg::matrix {
+      return (1 - options.beta) * (kf * (kf.transpose() * x).eval()) - options.beta * apply_retain(x);
+    };
     const auto moments = [&] { return detail::two_moments{kf * kf.transpose(), kr * kr.transpose()}; };
     result = detail::solve_rila(apply, apply_retain, moments, retain_trace, d, rank, options, function);
   }
