@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 /// Loss and gradient of rows of logits at two shapes, 512 x 32,000 and 4096 x 512. The roof of each row says what it is
 /// held against, in turn with it: `fused` a copy of the matrix to another (memcpy by the same workers), of as many bytes;
+/// `exponentials` the same copy against what every such kernel computes, one exponential an element, of numbers that stay
+/// in the first cache;
 /// `fused_against_passes` the same by passes over the whole matrix that leave float temporaries, as eager tensor
 /// libraries have them (upcast, log-softmax, the loss's gradient, log-softmax's, downcast; of float the middle three),
 /// each vectorised, so that 300 % is three times as fast; `apo` and `entropy` the gradient of GRPO;
@@ -43,6 +45,19 @@ struct rows_of_logits {
     pool.parallel_for(rows, 1, [&](index_t begin, index_t end) {
       std::memcpy(static_cast<void*>(copied.data() + begin * vocab), logits.data() + begin * vocab,
                   static_cast<std::size_t>((end - begin) * vocab) * sizeof(T));
+    });
+  }
+  void exponentials() {
+    const std::vector<float> tile(1024, -0.5f);
+    const auto x = as_vector(tile);
+    pool.parallel_for(rows * vocab / x.size(), 1, [&](index_t begin, index_t end) {
+      for (index_t t = begin; t < end; ++t) {
+        simd::pack<float> sums(0);
+        for_each_pack<simd::pack<float>::lanes>(
+            0, x.size(), [&](index_t i, auto bound) { sums += simd::exp_softmax(load_pack(x, i, bound)); }, x);
+        benchmark::DoNotOptimize(simd::horizontal_sum(sums));
+        benchmark::ClobberMemory();
+      }
     });
   }
   void fused() { benchmark::DoNotOptimize(loss::likelihood(view(), targets, {}, pool)); }
@@ -121,6 +136,11 @@ void fused(benchmark::State& state) {
   state.counters["value"] = value;
 }
 template <class T>
+void exponentials(benchmark::State& state) {
+  rows_of_logits<T> b(state);
+  against_roof(state, b.bytes(2), [&] { b.exponentials(); }, [&] { b.copy(); });
+}
+template <class T>
 void fused_against_passes(benchmark::State& state) {
   rows_of_logits<T> b(state);
   against_roof(state, b.bytes(2), [&] { b.fused(); }, [&] { b.by_passes(); });
@@ -168,6 +188,8 @@ void shapes(benchmark::internal::Benchmark* b) {
 
 BENCHMARK(fused<float>)->Apply(shapes);
 BENCHMARK(fused<bfloat16>)->Apply(shapes);
+BENCHMARK(exponentials<float>)->Apply(shapes);
+BENCHMARK(exponentials<bfloat16>)->Apply(shapes);
 BENCHMARK(fused_against_passes<float>)->Apply(shapes);
 BENCHMARK(fused_against_passes<bfloat16>)->Apply(shapes);
 BENCHMARK(apo<float>)->Apply(shapes);

@@ -122,10 +122,11 @@ HONE_INLINE pack<A> load(const T* p, index_t count, A fill = A{0}) {
   return load<A>(values);
 }
 
-/// Asks for the line that @p p lies in to be brought to the second-level cache.
-HONE_INLINE void prefetch([[maybe_unused]] const void* p) {
+/// Asks for the line @p bytes behind @p p to be brought to the second-level cache; it need not exist.
+HONE_INLINE void prefetch([[maybe_unused]] const void* p, [[maybe_unused]] index_t bytes) {
 #if defined(__GNUC__)
-  __builtin_prefetch(p, 0, 2);
+  const auto address = reinterpret_cast<std::uintptr_t>(p) + static_cast<std::size_t>(bytes);
+  __builtin_prefetch(reinterpret_cast<const void*>(address), 0, 2);
 #endif
 }
 

@@ -6,7 +6,7 @@
 #include <array>
 #include <cmath>
 #include <limits>
-#include <tuple>
+#include <utility>
 
 namespace hone::gradient {
 
@@ -83,9 +83,9 @@ namespace detail {
 template <scalar T, std::size_t K, class F, scalar... Out>
 HONE_INLINE void for_each_task_pack(const std::array<vector_view<const T>, K>& g, index_t begin, index_t end, F&& f,
                                     const vector_view<Out>&... out) {
-  std::apply([&](const auto&... tasks) HONE_INLINE_LAMBDA {
-    for_each_pack<pack_of<T>::lanes>(begin, end, f, tasks..., out...);
-  }, g);
+  [&]<std::size_t... I>(std::index_sequence<I...>) HONE_INLINE_LAMBDA {  // std::apply is not always inlined
+    for_each_pack<pack_of<T>::lanes>(begin, end, f, g[I]..., out...);
+  }(std::make_index_sequence<K>{});
 }
 
 /// Where the product of tasks a <= b stands in the upper triangle, row by row.
@@ -111,9 +111,10 @@ HONE_INLINE void for_each_part(const simd::pack<A> (&x)[N], F&& f) {
 /// Tasks whose products with as many others are summed in one go: what vector registers hold.
 inline constexpr std::size_t gram_tile = 4;
 
-/// How far behind the elements being multiplied lie those asked for meanwhile: the processor's own prefetching, which ends
-/// with a page, leaves memory idle while the later tiles read from cache.
-inline constexpr index_t gram_ahead = 2048;
+/// How many bytes behind the elements being multiplied lie those asked for meanwhile, as the processor's own prefetching
+/// leaves memory idle while the later tiles read from cache; and, before that, one of every page, for whose address all
+/// that follow would wait.
+inline constexpr index_t gram_ahead = 5 << 10, gram_page_ahead = 12 << 10;
 
 /// Adds the products of tasks A … with tasks B … to @p sums, a tile of the triangle.
 template <std::size_t A, std::size_t B, class Sum, scalar T, std::size_t K>
@@ -124,13 +125,13 @@ HONE_INLINE void add_gram_tile(const std::array<vector_view<const T>, K>& g, ind
   simd::pack<Sum> own[rows][rows + columns];
   for (std::size_t a = 0; a < rows; ++a)
     for (std::size_t b = A == B ? a : rows; b < rows + columns; ++b) own[a][b] = sums[pair_index<K>(A + a, B + b - first)];
-  // Each of several tiles asks for its share of the tasks.
+  // Where products and not memory take the time; each of several tiles asks for its share of the tasks.
   constexpr std::size_t side = (K + gram_tile - 1) / gram_tile, tiles = side * (side + 1) / 2;
   constexpr std::size_t number = pair_index<side>(A / gram_tile, B / gram_tile);
-  constexpr std::size_t share = number * K / tiles, share_end = tiles > 1 ? (number + 1) * K / tiles : 0;
+  constexpr bool busy = tiles > 1 || !std::is_same_v<Sum, double>;
+  constexpr std::size_t share = number * K / tiles, share_end = busy ? (number + 1) * K / tiles : 0;
   for_each_task_pack(g, begin, end, [&](index_t i, auto bound) HONE_INLINE_LAMBDA {
-    for (std::size_t a = share; a < share_end; ++a)
-      simd::prefetch(&g[a][(min)(i + gram_ahead, g[a].size() - 1)]);
+    for (std::size_t a = share; a < share_end; ++a) simd::prefetch(&g[a][i], gram_ahead);
     pack_of<T> x[rows + columns];
     for (std::size_t a = 0; a < rows; ++a) x[a] = load_pack(g[A + a], i, bound);
     for (std::size_t b = 0; b < columns; ++b) x[rows + b] = load_pack(g[B + b], i, bound);
@@ -163,6 +164,7 @@ HONE_INLINE bool add_gram_in_float(const std::array<vector_view<const T>, K>& g,
   constexpr std::size_t pairs = K * (K + 1) / 2;
   simd::pack<float> products[pairs];
   for (auto& p : products) p = simd::pack<float>(0);
+  for (const auto& x : g) simd::prefetch(&x[begin], gram_page_ahead);
   add_gram_tiles<0, 0>(g, begin, end, products);
   for (std::size_t a = 0; a < K; ++a) {
     const float square = simd::horizontal_sum(products[pair_index<K>(a, a)]);

@@ -26,7 +26,8 @@ struct exponential_sums {
   double maximum = 0, sum = 0, weighted = 0;
 };
 
-/// Writes the exponentials to @p out, which may be z.
+/// Writes the exponentials to @p out, which may be z. What lies behind the row, as a matrix's next one does, is asked for
+/// meanwhile: finding a row's maximum takes no time but the memory's.
 template <bool Entropy, scalar T>
 exponential_sums exponentials(const vector_view<T>& z, double temperature, const vector_view<accumulator_t<T>>& out) {
   using A = accumulator_t<T>;
@@ -34,12 +35,14 @@ exponential_sums exponentials(const vector_view<T>& z, double temperature, const
   constexpr A none = -std::numeric_limits<A>::infinity();
   const A inverse = static_cast<A>(1 / temperature);
   const packs scale(inverse), top(tile_max(z, 0, z.size()) * inverse);
+  const index_t ahead = z.contiguous() ? z.size() * index_t{sizeof(T)} : 0;
   exponential_sums result{static_cast<double>(top.lane(0))};
   for_each_tile(z.size(), [&](index_t begin, index_t end) HONE_INLINE_LAMBDA {
     packs sums(0), moments(0);
     for_each_pack<packs::lanes>(
         begin, end,
         [&](index_t i, auto bound) HONE_INLINE_LAMBDA {
+          simd::prefetch(&z[i], ahead);
           const packs x = load_pack(z, i, bound, none) * scale - top;
           const packs e = simd::exp_softmax(x);
           sums += e;
