@@ -313,7 +313,7 @@ small=("$programs/reason" --sft-steps 40 --sft-rate 0.02 --horizon 1 --width 8 -
   --samples 8)
 timeless() { grep -v '"threads"\|seconds"' "$1"; }
 tensors() { tail -c +$((9 + $(od -An -tu8 -N8 "$1"))) "$1"; }
-for algorithm in ppo sppo dapo remax vapo sppo+apo; do
+for algorithm in ppo dapo remax vapo 'clip_cov --cov-share 0.05 --cov-low 0' 'kl_cov --cov-share 0.1' sppo sppo+apo; do
   run "${small[@]}" --algorithm $algorithm --steps 6 --report-every 2 --threads 1 --json one.json --checkpoint one.run --save one.model
   run "${small[@]}" --algorithm $algorithm --steps 3 --report-every 2 --threads 2 --checkpoint half.run
   run "${small[@]}" --algorithm $algorithm --steps 6 --report-every 2 --threads 2 --json two.json --checkpoint two.run \
@@ -359,6 +359,15 @@ run "${small[@]}" --algorithm sppo --steps 20 --report-every 10 --resume stopped
 
 refused '--algorithm ppoo: is none of' "${small[@]}" --algorithm ppoo
 refused 'has no lambda of advantages' "${small[@]}" --algorithm grpo --gae-lambda 1
+refused '--anchor-beta changes nothing without an algorithm with an anchor' "${small[@]}" --algorithm grpo --anchor-beta 0.2
+refused '--kl-gradient changes nothing without a KL in the loss' "${small[@]}" --algorithm ppo --kl 0.1 --kl-gradient importance
+refused '--kl-estimator changes nothing without --kl' "${small[@]}" --kl-estimator k2
+refused '--aliasing changes nothing without --task tree' "${small[@]}" --aliasing 0
+refused '--collapse changes nothing without --task bandit' "${small[@]}" --collapse 10
+refused '--width changes nothing without a model' "$programs/reason" --task bandit --algorithm grpo --width 8
+refused '--entropy changes nothing without --algorithm' "$programs/reason" --task bandit --entropy 0.1
+refused '--sweep grpo:anchor-k=4: --anchor-k changes nothing' "${small[@]}" --sweep algorithm=grpo:anchor-k=4,apo:anchor-k=4
+refused 'chooses no tokens by their covariance' "${small[@]}" --algorithm grpo --cov-share 0.1
 refused '--group-size 1: grpo compares' "${small[@]}" --algorithm grpo --group-size 1
 refused '--batch 16: must be a multiple' "${small[@]}" --algorithm grpo --group-size 5
 refused 'a group for each of 3 minibatches' "${small[@]}" --algorithm grpo --minibatches 3

@@ -90,6 +90,10 @@ struct clip_cov {
 struct kl_cov {
   double share = 2e-4;
 
+  void check() const {
+    invalid_argument_unless(share >= 0 && share <= 1, "hone::policy::kl_cov", "share", "must be in [0, 1], is %g",
+                            share);
+  }
   /// selected (T) <- 1 for those tokens, 0 for the others: the weight of the second objective, `log_ratio_distance` with
   /// `loss_output::add`. Of equals the first is taken. Returns how many.
   /// @throws std::invalid_argument if sizes differ or share is not in [0, 1].
@@ -99,7 +103,7 @@ struct kl_cov {
     const char* function = "hone::policy::kl_cov";
     detail::check_tokens(targets.size(), covariance.size(), true, function, "targets");
     detail::check_tokens(selected.size(), covariance.size(), false, function, "selected");
-    invalid_argument_unless(share >= 0 && share <= 1, function, "share", "must be in [0, 1], is %g", share);
+    check();
     const auto candidate = [&](std::size_t t) {
       return (targets.empty() || targets[t] >= 0) && covariance[t] == covariance[t];
     };
