@@ -158,10 +158,10 @@ def draw(result):
     if "cases" in result:
         return draw_bandit(result)
     runs = result.get("runs", [result])
-    if runs and "records" in runs[0]:
-        return draw_reason(result)
-    if "runs" not in result and "steps" not in result:
+    if not runs or ("runs" not in result and "steps" not in result and "records" not in result):
         raise ValueError("no result of unlearn or reason")
+    if "records" in runs[0]:
+        return draw_reason(result)
     return draw_experiment(result) if "runs" in result else draw_run(result)
 
 

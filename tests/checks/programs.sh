@@ -7,6 +7,7 @@ programs=$(cd "$1" && pwd)
 families=$PWD/tests/io/golden/families
 data=$(realpath -m "${HONE_DATA:-../shared/data}")
 golden=$(realpath tests/io/golden)
+plot=$(realpath examples/plot.py)
 cd "$work"
 failed=0
 complain() { echo "$*"; failed=1; }
@@ -346,6 +347,24 @@ run "${small[@]}" --steps 2 --seeds 2 --sweep kl=0,0.5 --sweep algorithm=sppo,pp
   complain "reason --sweep: what a value brings along stays, or does not come"
 run "$programs/reason" --task bandit --algorithm grpo --sweep kl=0,0.2 --steps 20 --seeds 2 --json bandit.json
 json bandit.json cases 1 mean pass_64 >/dev/null || complain "reason --task bandit: no pass_64"
+
+# plot.py draws each kind of result, or says what it is not.
+python=python3
+"$python" -c 'import matplotlib' 2>/dev/null || python=/usr/bin/python3
+if "$python" -c 'import matplotlib' 2>/dev/null; then
+  run "${small[@]}" --algorithm grpo --steps 2 --json run.json
+  run "$programs/unlearn" --seeds 1 --learn-steps 5 --steps 3 --stop-at 0 --combine sago --json experiment.json
+  run "${unlearn[@]}" --steps 2 --json steps.json
+  for result in run sweep bandit experiment steps; do
+    run "$python" "$plot" $result.json $result.svg
+    [ -s $result.svg ] || complain "plot.py draws nothing of $result.json"
+  done
+  echo '{"runs": []}' >none.json
+  refused 'none.json: no result of unlearn or reason' "$python" "$plot" none.json out.svg
+  refused 'usage:' "$python" "$plot" sweep.json out.txt
+else
+  echo "skipped: plot.py (no matplotlib)"
+fi
 
 "${small[@]}" --algorithm sppo --steps 100000000 --report-every 10 --checkpoint stopped.run --json stopped.json >stopped.out 2>stopped.err &
 until grep -q '^ *20 ' stopped.out || ! kill -0 $! 2>/dev/null; do sleep 0.1; done
