@@ -126,9 +126,9 @@ def draw_reason(result):
                 middle, half = zip(*(mean_and_interval([r[key] for r in record]) for record in records))
                 label = way if key == "pass_1" else None if options else "pass@8"
                 curves.plot(tokens, middle, line, color=f"C{number}", label=label)
-                if key == "pass_1" and len(seeds) > 1:
+                if len(seeds) > 1:
                     curves.fill_between(tokens, [m - h for m, h in zip(middle, half)],
-                                        [m + h for m, h in zip(middle, half)], color=f"C{number}", alpha=0.12)
+                                        [m + h for m, h in zip(middle, half)], color=f"C{number}", alpha=0.1)
         curves.set_xlabel("generated tokens")
         curves.set_title(title)
         curves.legend(fontsize=8)
