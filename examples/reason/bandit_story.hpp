@@ -55,6 +55,7 @@ inline std::vector<bandit_case> bandit_table(const bandit_settings& run = {}) {
   for (const double x : {0.05, 0.1}) add(program::text("GRPO + entropy %g", x), {.name = "grpo", .entropy = x}, run);
   add("Clip-Cov", {.name = "clip_cov"}, run);
   for (const double x : {0.1, 0.2}) add(program::text("Clip-Cov %g", x), {.name = "clip_cov", .cov_share = x}, run);
+  add("KL-Cov", {.name = "kl_cov"}, run);
   add("KL-Cov 0.2", {.name = "kl_cov", .cov_share = 0.2}, run);
   for (const double x : {0.1, 0.15, 0.2, 0.25, 0.3}) add(program::text("APO %g", x), anchored("apo", x), run);
   add("APO 0.3, log-mass", by_log, run);

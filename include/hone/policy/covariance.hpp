@@ -86,7 +86,8 @@ struct clip_cov {
   }
 };
 
-/// The @c share of the tokens with the largest covariance (2e-4 to 2e-3 in the paper; verl rounds down, so may this).
+/// The @c share of the tokens with the largest covariance (2e-4 to 2e-3 in the paper), at least one if it is not 0, as in
+/// verl.
 struct kl_cov {
   double share = 2e-4;
 
@@ -111,8 +112,9 @@ struct kl_cov {
     for (std::size_t t = 0; t < covariance.size(); ++t)
       if (candidate(t)) selected[candidates++] = covariance[t];
     const index_t tokens = detail::count_tokens(targets, 0, covariance.size());
+    const auto least_count = static_cast<std::size_t>(share > 0);
     const std::size_t wanted =
-        (min)(candidates, static_cast<std::size_t>(share * static_cast<double>(tokens)));
+        (min)(candidates, (max)(static_cast<std::size_t>(share * static_cast<double>(tokens)), least_count));
     double least = 0;
     std::size_t above = 0;
     if (wanted > 0) {
