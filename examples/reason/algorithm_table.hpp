@@ -42,8 +42,7 @@ using token_choice = std::variant<std::monostate, policy::clip_cov, held_by_cova
 using any_objective = std::variant<
     policy::objective<policy::token_ratio, policy::ppo_clip>, policy::objective<policy::token_ratio, policy::unclipped>,
     policy::objective<policy::token_ratio, policy::reinforce>, policy::objective<policy::token_ratio, policy::cispo>,
-    policy::objective<policy::token_ratio, policy::sapo>,
-    policy::objective<policy::sequence_ratio, policy::ppo_clip>,
+    policy::objective<policy::token_ratio, policy::sapo>, policy::objective<policy::sequence_ratio, policy::ppo_clip>,
     policy::objective<policy::sequence_ratio, policy::vespo>,
     policy::objective<policy::geometric_ratio, policy::ppo_clip>,
     policy::objective<policy::clipped_geometric_ratio, policy::unclipped>,

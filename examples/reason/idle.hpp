@@ -19,7 +19,11 @@ struct idle_option {
 inline std::vector<idle_option> idle_options(const settings& s, bool table) {
   const algorithm a = make_algorithm(s.algorithm);
   const bool bandit = s.task == "bandit", model = !bandit, made = model && !s.on_files();
-  const bool anchor = std::visit([](const auto& f) { return requires { f.surrogate.push; }; }, a.objective);
+  const bool anchor = std::visit(
+      [](const auto& f) {
+        return requires { f.surrogate.push; };
+      },
+      a.objective);
   const bool pull = anchor && s.algorithm.anchor_beta != 0, critic = a.needs.critic != critic_kind::none;
   const struct {
     const char* wants;
@@ -42,7 +46,9 @@ inline std::vector<idle_option> idle_options(const settings& s, bool table) {
        {"--kl", "--kl-estimator", "--kl-gradient", "--entropy", "--clip-low", "--clip-high", "--clip-dual"}},
       {"--kl", s.algorithm.kl != 0, {"--kl-estimator", "--kl-gradient"}},
       {"a KL in the loss: this algorithm has it in the reward", a.reward_kl == 0, {"--kl-gradient"}},
-      {"an algorithm with an anchor: apo, or one with +apo", anchor, {"--anchor-beta", "--anchor-lambda", "--anchor-clip"}},
+      {"an algorithm with an anchor: apo, or one with +apo",
+       anchor,
+       {"--anchor-beta", "--anchor-lambda", "--anchor-clip"}},
       {"an algorithm with an anchor, and --anchor-beta", pull, {"--anchor-k", "--anchor-form"}},
       {"an algorithm with a critic", critic || table, {"--critic-rate"}},
       {"an algorithm with a critic, and a model", critic && model, {"--critic-size"}},

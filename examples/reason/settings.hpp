@@ -164,8 +164,7 @@ inline void declare(CLI::App& app, settings& s) {
   of_algorithm(app.add_option("--cov-share", a.cov_share, "of tokens that Clip-Cov and KL-Cov choose"))
       ->check(CLI::Range(0.0, 1.0))
       ->default_str("0.0002");
-  of_algorithm(app.add_option("--cov-low", a.cov_low, "covariances that Clip-Cov draws from, above"))
-      ->default_str("1");
+  of_algorithm(app.add_option("--cov-low", a.cov_low, "covariances that Clip-Cov draws from, above"))->default_str("1");
   of_algorithm(app.add_option("--cov-high", a.cov_high, "and below"))->default_str("5");
   of_algorithm(app.add_option("--cov-kl", a.cov_kl, "coefficient of KL-Cov's distance"))
       ->check(non_negative)

@@ -150,7 +150,10 @@ TEST_CASE("algorithms: the denominators are each algorithm's own") {
 
 TEST_CASE("algorithms: the loss of parts with the counts of the whole is the loss of the whole") {
   const sample s;
-  const algorithm_settings cases[] = {{.name = "grpo"}, {.name = "vapo"}, {.name = "sppo+apo"}, {.name = "rloo"},
+  const algorithm_settings cases[] = {{.name = "grpo"},
+                                      {.name = "vapo"},
+                                      {.name = "sppo+apo"},
+                                      {.name = "rloo"},
                                       {.name = "clip_cov", .cov_share = 0.5, .cov_low = -9.0},
                                       {.name = "kl_cov", .cov_share = 0.5}};
   for (const auto& settings : cases) {

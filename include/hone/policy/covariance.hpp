@@ -86,8 +86,8 @@ struct clip_cov {
   }
 };
 
-/// The @c share of the tokens with the largest covariance (2e-4 to 2e-3 in the paper), at least one if it is not 0, as in
-/// verl.
+/// The @c share of the tokens with the largest covariance (2e-4 to 2e-3 in the paper), at least one if it is not 0, as
+/// in verl.
 struct kl_cov {
   double share = 2e-4;
 
