@@ -30,8 +30,8 @@ inline std::vector<idle_option> idle_options(const settings& s, bool table) {
     bool there;
     std::vector<const char*> names;
   } rows[] = {
-      {"a task without --model", !s.on_files(), {"--task"}},
-      {"a task whose problems are made up: --task chain, tree or countdown", made, {"--horizon", "--error"}},
+      {"problems that are made up: --prompts are not", !s.on_files(), {"--task"}},
+      {"problems that are made up: --task chain, tree or countdown", made, {"--horizon", "--error"}},
       {"--task tree", made && s.task == "tree", {"--aliasing"}},
       {"--task bandit", bandit, {"--collapse", "--identifiable"}},
       {"a model that is made", made, {"--width", "--layers", "--heads"}},

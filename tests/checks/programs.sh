@@ -421,6 +421,7 @@ refused 'absent.jsonl: No such file' "${own[@]/prompts.jsonl/absent.jsonl}" --js
 refused 'half.jsonl:5: not valid JSON' "${own[@]/prompts.jsonl/half.jsonl}"
 refused 'leaves none of 4 prompts' "${own[@]/#2/4}"
 refused 'prompt 1 has' "${own[@]}" --form "$(printf 'a%.0s' {1..200}) {}"
+refused '--task changes nothing without problems that are made up' "${own[@]}" --task chain
 refused 'brings none along' "$programs/reason" --model model.bin --prompts prompts.jsonl
 
 # Real data, where it is there.
