@@ -1,16 +1,18 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""Draws what `unlearn --json` wrote.
+"""Draws what `unlearn --json` or `reason --json` wrote.
 
     plot.py RESULT.json PICTURE.png|.svg
 
 The experiment on made-up facts becomes retained against forgotten knowledge: the way that every combination takes
 (first seed, greatest weight), and what is kept once forgetting is done, over weights; a run on files its losses,
-cosines and probabilities over the steps. PICTURE appears whole or
-not at all.
+cosines and probabilities over the steps. Runs that reason become learning curves over the generated tokens, and,
+if they are a sweep's, pass@1 against pass@k at the end; the bandit has the latter alone. Means and 95 % intervals over
+seeds. PICTURE appears whole or not at all.
 """
 import collections
 import json
+import math
 import os
 import sys
 
@@ -87,6 +89,82 @@ def draw_run(result):
     return figure
 
 
+def mean_and_interval(values):
+    """As support/statistics.hpp: Student's t for 2, 3, ... values."""
+    n, mean = len(values), sum(values) / len(values)
+    if n < 2:
+        return mean, 0
+    t = [12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26][min(n - 2, 8)]
+    return mean, t * math.sqrt(sum((v - mean) ** 2 for v in values) / (n - 1) / n)
+
+
+def draw_frontier(axis, points, k):
+    """Points are (label, (mean, interval) of pass@1, that of pass@k)."""
+    for number, (label, one, many) in enumerate(points):
+        axis.errorbar(many[0], one[0], xerr=many[1], yerr=one[1], capsize=2, markersize=5, label=label,
+                      color=f"C{number}", marker="os^Dv<>PX"[number % 9], linestyle="none")
+    axis.set_xlabel(f"pass@{k}")
+    axis.set_ylabel("pass@1")
+
+
+def draw_reason(result):
+    runs = result.get("runs", [result])
+    options = [text.split("=")[0] for text in result.get("sweep", [])]
+    panels = collections.defaultdict(lambda: collections.defaultdict(list))  # a column each; all but the last option
+    for run in runs:
+        told = [str(run.get("sweep", {}).get(option)) for option in options]
+        panels[", ".join(map("=".join, zip(options[:-1], told)))][told[-1] if told else "pass@1"].append(run)
+    rows = 2 if options else 1
+    figure, axes = plt.subplots(rows, len(panels), figsize=(max(7, 5 * len(panels)), 4.5 * rows), squeeze=False)
+    for column, (title, ways) in enumerate(panels.items()):
+        curves = axes[0][column]
+        for number, (way, seeds) in enumerate(ways.items()):
+            # A run that was interrupted, or spent its tokens, has fewer records.
+            records = list(zip(*(run["records"] for run in seeds)))
+            tokens = [sum(r["generated"] for r in record) / len(record) for record in records]
+            for key, line in (("pass_1", "-"), ("pass_8", "--")):
+                middle, half = zip(*(mean_and_interval([r[key] for r in record]) for record in records))
+                label = way if key == "pass_1" else None if options else "pass@8"
+                curves.plot(tokens, middle, line, color=f"C{number}", label=label)
+                if len(seeds) > 1:
+                    curves.fill_between(tokens, [m - h for m, h in zip(middle, half)],
+                                        [m + h for m, h in zip(middle, half)], color=f"C{number}", alpha=0.1)
+        curves.set_xlabel("generated tokens")
+        curves.set_title(title)
+        curves.legend(fontsize=8)
+        if options:
+            draw_frontier(axes[1][column], [(way, *(mean_and_interval([run["after"][key] for run in seeds])
+                                                    for key in ("pass_1", "pass_all"))) for way, seeds in ways.items()],
+                          runs[0]["config"]["samples"])
+    axes[0][0].set_ylabel("pass@1, dashed: pass@8")
+    return figure
+
+
+def draw_bandit(result):
+    parts = collections.defaultdict(list)
+    for case in result["cases"]:
+        after = f", after {case['collapse']} of GRPO" if case["collapse"] else ""
+        parts[f"{case['steps']} steps{after}{', the right strategy told' if case['identifiable'] else ''}"].append(case)
+    figure, axes = plt.subplots(1, len(parts), figsize=(max(7, 5 * len(parts)), 6), squeeze=False)
+    for axis, (title, cases) in zip(axes[0], parts.items()):
+        draw_frontier(axis, [(c["name"], *((c["mean"][key], c["interval"][key]) for key in ("pass_1", "pass_64")))
+                             for c in cases], 64)
+        axis.set_title(title)
+        axis.legend(fontsize=7)
+    return figure
+
+
+def draw(result):
+    if "cases" in result:
+        return draw_bandit(result)
+    runs = result.get("runs", [result])
+    if not runs or ("runs" not in result and "steps" not in result and "records" not in result):
+        raise ValueError("no result of unlearn or reason")
+    if "records" in runs[0]:
+        return draw_reason(result)
+    return draw_experiment(result) if "runs" in result else draw_run(result)
+
+
 def main(arguments):
     if len(arguments) != 2 or not arguments[1].endswith((".png", ".svg")):
         return "usage: plot.py RESULT.json PICTURE.png|.svg"
@@ -94,9 +172,7 @@ def main(arguments):
     try:
         with open(source, encoding="utf-8") as file:
             result = json.load(file)
-        if "runs" not in result and "steps" not in result:
-            raise ValueError("neither a run nor an experiment of unlearn")
-        figure = draw_experiment(result) if "runs" in result else draw_run(result)
+        figure = draw(result)
         figure.tight_layout()
         stem, kind = os.path.splitext(picture)
         figure.savefig(stem + ".partial" + kind, dpi=120)

@@ -51,11 +51,15 @@ section "Forgetting them by adapters" "$programs/unlearn" --compare-adapters --c
 picture adapters "what is kept against what is forgotten, for every adapter"
 section "Learning to reason: three ways, at equal numbers of generated tokens" "$programs/reason" \
   --json "$report/reason.json"
+picture reason "right answers over the generated tokens, for every algorithm"
 section "The aliased bandit" "$programs/reason" --task bandit --json "$report/bandit.json"
+picture bandit "pass@1 against pass@64, for every algorithm"
 section "How SPPO, PPO, GRPO and RLOO take longer chains" "$programs/reason" --sweep horizon=4,16 \
   --sweep algorithm=sppo,ppo,grpo,rloo --sft-steps 1000 --steps 50 --seeds 2 --json "$report/chains.json"
+picture chains "right answers over the generated tokens, for every algorithm and length"
 section "What is left of aliased walks" "$programs/reason" --task tree \
   --sweep algorithm=grpo,grpo:kl=0.1,apo:anchor-beta=0.2 --steps 60 --seeds 2 --json "$report/tree.json"
+picture tree "right walks over the generated tokens, and pass@1 against pass@64"
 if [ -f "$data/tofu_eval_logs/phi_full.json" ]; then
   section "The TOFU table of phi-1.5" "$programs/tofu_report" --model "$data/tofu_eval_logs/phi_full.json" \
     --retain "$data/tofu_eval_logs/phi_retain90.json"

@@ -6,6 +6,7 @@
 
 #include "hone/policy/advantage.hpp"
 #include "hone/policy/anchor.hpp"
+#include "hone/policy/covariance.hpp"
 #include "hone/policy/gae.hpp"
 #include "hone/policy/objective.hpp"
 
@@ -29,14 +30,24 @@ using estimator =
     std::variant<policy::reward_itself, policy::grpo, policy::dr_grpo, policy::rloo, policy::remax, policy::opo,
                  policy::gpg, policy::pass_k_best, sequence_value, sequence_deviation, token_value, reward_to_go>;
 
+/// KL-Cov: the tokens chosen are held to pi_old.
+struct held_by_covariance {
+  policy::kl_cov choice{};
+  double coefficient = 1;
+};
+
+/// Tokens that an update treats in another way, chosen among all that it learns from (covariance.hpp).
+using token_choice = std::variant<std::monostate, policy::clip_cov, held_by_covariance>;
+
 using any_objective = std::variant<
-    policy::objective<policy::token_ratio, policy::ppo_clip>, policy::objective<policy::token_ratio, policy::reinforce>,
-    policy::objective<policy::token_ratio, policy::cispo>, policy::objective<policy::token_ratio, policy::sapo>,
-    policy::objective<policy::sequence_ratio, policy::ppo_clip>,
+    policy::objective<policy::token_ratio, policy::ppo_clip>, policy::objective<policy::token_ratio, policy::unclipped>,
+    policy::objective<policy::token_ratio, policy::reinforce>, policy::objective<policy::token_ratio, policy::cispo>,
+    policy::objective<policy::token_ratio, policy::sapo>, policy::objective<policy::sequence_ratio, policy::ppo_clip>,
     policy::objective<policy::sequence_ratio, policy::vespo>,
     policy::objective<policy::geometric_ratio, policy::ppo_clip>,
     policy::objective<policy::clipped_geometric_ratio, policy::unclipped>,
     policy::objective<policy::token_ratio, policy::support_anchor<policy::ppo_clip>>,
+    policy::objective<policy::token_ratio, policy::support_anchor<policy::unclipped>>,
     policy::objective<policy::token_ratio, policy::support_anchor<policy::sapo>>,
     policy::objective<policy::sequence_ratio, policy::support_anchor<policy::ppo_clip>>,
     policy::objective<policy::geometric_ratio, policy::support_anchor<policy::ppo_clip>>,
@@ -76,6 +87,7 @@ struct algorithm_row {
   bool anchored = false;     ///< without a "+apo"
   bool informative = false;  ///< draws other groups for those whose rewards are all equal
   double imitation = 0;      ///< weight of the likelihood of right answers
+  token_choice choice{};
 };
 
 /// As in docs/policy.md; where TRL and verl differ, TRL's.
@@ -111,6 +123,16 @@ inline constexpr algorithm_row algorithm_table[] = {
     {"cispo", policy::grpo{}, policy::objective{policy::token_ratio{}, policy::cispo{}}, detail::by_token},
     {"sapo", policy::grpo{}, policy::objective{policy::token_ratio{}, policy::sapo{}}, detail::by_sequence},
     {"vespo", policy::grpo{}, policy::objective{policy::sequence_ratio{}, policy::vespo{}}, detail::by_token},
+    {.name = "clip_cov",
+     .advantage = policy::grpo{},
+     .objective = detail::ppo,
+     .denominator = detail::by_token,
+     .choice = policy::clip_cov{}},
+    {.name = "kl_cov",
+     .advantage = policy::grpo{},
+     .objective = policy::objective{policy::token_ratio{}, policy::unclipped{}},
+     .denominator = detail::by_token,
+     .choice = held_by_covariance{}},
     {"sppo", sequence_value{}, detail::dual, detail::by_sequence},
     {"sppo_std", sequence_deviation{}, detail::dual, detail::by_sequence},
     {"apo", policy::grpo{}, detail::dual, detail::by_token, false, true},

@@ -2,7 +2,8 @@
 /// Algorithms by name: each is a row of a table (algorithm_table.hpp), and what a learner calls:
 ///   needs        what it must be given
 ///   advantages   of the tokens of a whole batch, from its rewards
-///   loss         of a part of the batch, with the denominators of the whole
+///   weights      of the tokens of an update, which some choose by their covariance
+///   loss         of a part of an update, with the denominators of the whole
 /// "NAME+apo" is NAME with APO's support anchor around its surrogate.
 #pragma once
 #include <algorithm>
@@ -33,6 +34,10 @@ struct algorithm_settings {
   std::optional<double> clip_low = {}, clip_high = {};
   std::optional<double> clip_dual = {};
   std::optional<double> gae_lambda = {};
+  /// Of Clip-Cov and KL-Cov: share of the tokens; the covariances it draws from; coefficient of the distance to pi_old.
+  std::optional<double> cov_share = {};
+  std::optional<double> cov_low = {}, cov_high = {};
+  std::optional<double> cov_kl = {};
 };
 
 enum class critic_kind {
@@ -50,6 +55,7 @@ struct requirements {
   bool entropy = false;      ///< of the policy
   bool greedy = false;       ///< rewards of the prompts' greedy responses
   bool informative = false;  ///< groups with equal rewards are to be replaced
+  bool choice = false;       ///< `weights`, of the whole of an update
   index_t group = 1;         ///< responses to a prompt, unless told otherwise
   index_t least_group = 1;   ///< below which it learns nothing, or refuses
 };
@@ -63,10 +69,11 @@ struct algorithm {
   double imitation = 0;
   double reward_kl = 0;  ///< coefficient of the KL in the reward
   policy::kl_estimator reward_kl_estimator = policy::kl_estimator::k1;
+  token_choice choice{};
   requirements needs{};
 };
 
-/// The names of the table; each also goes with "+apo" but those without a ratio and apo itself.
+/// The names of the table; each also goes with "+apo" but those without a ratio, pass_k and apo itself.
 inline std::vector<std::string> algorithm_names() {
   std::vector<std::string> names;
   for (const auto& row : algorithm_table) names.emplace_back(row.name);
@@ -103,6 +110,27 @@ void set_clip(policy::objective<R, S>& f, const algorithm_settings& s) {
   if (!has_dual && s.clip_dual) refuse(s.name, "has no dual clip to set");
 }
 
+/// @throws std::invalid_argument if something is set that the choice does not have.
+inline void set_choice(token_choice& choice, const algorithm_settings& s) {
+  auto* clip = std::get_if<policy::clip_cov>(&choice);
+  auto* held = std::get_if<held_by_covariance>(&choice);
+  if (!clip && !held && s.cov_share) refuse(s.name, "chooses no tokens by their covariance");
+  if (!clip && (s.cov_low || s.cov_high)) refuse(s.name, "has no range of covariances to set");
+  if (!held && s.cov_kl) refuse(s.name, "holds no tokens to where they were");
+  if (clip) {
+    replace(clip->share, s.cov_share);
+    replace(clip->low, s.cov_low);
+    replace(clip->high, s.cov_high);
+    clip->check();
+  }
+  if (held) {
+    replace(held->choice.share, s.cov_share);
+    replace(held->coefficient, s.cov_kl);
+    held->choice.check();
+    policy::log_ratio_distance{held->coefficient}.check();
+  }
+}
+
 /// @throws std::invalid_argument if its gradient goes through no ratio.
 template <class R, class S>
 any_objective anchor(const policy::objective<R, S>& f, const algorithm_settings& s) {
@@ -129,6 +157,8 @@ inline algorithm make_algorithm(const algorithm_settings& s) {
   }
   const bool wants_anchor = base.size() != s.name.size();
   if (wants_anchor && row->anchored) detail::refuse(s.name, "is anchored without +apo");
+  if (wants_anchor && std::holds_alternative<policy::pass_k_best>(row->advantage))
+    detail::refuse(s.name, "punishes nothing that could be anchored");
   const bool anchored = wants_anchor || row->anchored;
 
   algorithm a{.name = s.name,
@@ -136,9 +166,12 @@ inline algorithm make_algorithm(const algorithm_settings& s) {
               .objective = row->objective,
               .denominator = row->denominator,
               .whitens = row->whitens,
-              .imitation = row->imitation};
+              .imitation = row->imitation,
+              .choice = row->choice};
+  detail::set_choice(a.choice, s);
   requirements& needs = a.needs;
   needs.informative = row->informative;
+  needs.choice = !std::holds_alternative<std::monostate>(row->choice);
   needs.entropy = s.entropy != 0;
   needs.reference = s.kl != 0;
   bool kl_in_reward = false;
@@ -284,18 +317,54 @@ inline batch_totals count_totals(std::span<const index_t> offsets, std::span<con
   return totals;
 }
 
+/// `token_batch::weight` of all tokens that an update learns from: with Clip-Cov 0 for those that lose their surrogate,
+/// with KL-Cov 1 for those that are held to pi_old, 0 for the others; empty where an algorithm chooses none.
+/// @param batch the whole of the update: this is no function of its parts; @param seed another one each update.
+/// @throws std::invalid_argument if sizes do not fit.
+template <hone::executor E = const hone::serial>
+std::vector<double> weights(const algorithm& a, const policy::token_batch& batch, std::uint64_t seed,
+                            E&& pool = hone::serial{}) {
+  if (!a.needs.choice) return {};
+  std::vector<double> result(batch.log_probability.size(), 1.0), covariance(result.size());
+  policy::token_covariance(batch.log_probability, batch.advantage, batch.targets, covariance, pool);
+  if (const auto* held = std::get_if<held_by_covariance>(&a.choice)) {
+    held->choice(covariance, batch.targets, result);
+    return result;
+  }
+  // The surrogate's own gradient says which tokens PPO's clip has taken already.
+  std::vector<hone::loss::row_terms> terms(result.size());
+  std::visit(
+      [&](auto f) {
+        f.kl = {};
+        f.entropy = 0;
+        policy::policy_loss(f, batch, {}, {terms}, pool);
+      },
+      a.objective);
+  policy::clip_cov choice = std::get<policy::clip_cov>(a.choice);
+  choice.seed = seed;
+  choice(covariance, batch.targets, terms, result);
+  return result;
+}
+
 /// The loss of a part of a batch, and the coefficients of its gradient (`policy_loss`).
-/// @param rewards of the part's responses; @param totals of the whole batch; @param longest response allowed, in
-///        tokens.
-/// @return the sums of the objective; the likelihood of right answers, which vapo has beside it, is in the gradient
-///         alone.
+/// @param batch with the part's share of `weights`; @param rewards of the part's responses; @param totals of the whole
+///        batch; @param longest response allowed, in tokens.
+/// @return the sums of the objective; what stands beside it, vapo's likelihood of right answers and KL-Cov's distance,
+///         is in the gradient alone.
 template <hone::executor E = const hone::serial>
 policy::policy_sum loss(const algorithm& a, const policy::token_batch& batch, std::span<const double> rewards,
                         const batch_totals& totals, index_t longest, const policy::loss_output& out,
                         E&& pool = hone::serial{}) {
   const policy::aggregation mode = a.denominator(totals.counts, static_cast<double>(longest));
+  const auto* held = std::get_if<held_by_covariance>(&a.choice);
+  policy::token_batch own = batch;
+  if (held) own.weight = {};
   const policy::policy_sum sum =
-      std::visit([&](const auto& f) { return policy::policy_loss(f, batch, mode, out, pool); }, a.objective);
+      std::visit([&](const auto& f) { return policy::policy_loss(f, own, mode, out, pool); }, a.objective);
+  if (held) {
+    const policy::objective distance{policy::token_ratio{}, policy::log_ratio_distance{held->coefficient}};
+    policy::policy_loss(distance, batch, mode, {.terms = out.terms, .add = true}, pool);
+  }
   if (a.imitation == 0 || totals.right == 0) return sum;
   std::vector<double> of_response, right(batch.log_probability.size());
   for (const double r : rewards) of_response.push_back(r > 0.5 ? 1 : 0);

@@ -158,19 +158,20 @@ class bandit {
     if (needs.likelihood) measures.reference_likelihood = likelihood;
     policy::measure(z, targets, support, measures);
     const auto offsets = std::span(offsets_).first(n + 1);
+    policy::token_batch batch{.offsets = offsets,
+                              .targets = targets,
+                              .log_probability = log_p,
+                              .old = old,
+                              .advantage = advantage,
+                              .reference = q,
+                              .entropy = entropy,
+                              .log_mass = log_mass,
+                              .reference_mass = mass,
+                              .reference_likelihood = likelihood};
+    const std::vector<double> weight = weights(algorithm_, batch, seed_of(settings_.seed, stream::choice, updates_++));
+    batch.weight = weight;
     std::vector<hone::loss::row_terms> terms(n);
-    const auto sum = loss(algorithm_,
-                          {.offsets = offsets,
-                           .targets = targets,
-                           .log_probability = log_p,
-                           .old = old,
-                           .advantage = advantage,
-                           .reference = q,
-                           .entropy = entropy,
-                           .log_mass = log_mass,
-                           .reference_mass = mass,
-                           .reference_likelihood = likelihood},
-                          rewards, count_totals(offsets, targets, rewards), 1, {terms});
+    const auto sum = loss(algorithm_, batch, rewards, count_totals(offsets, targets, rewards), 1, {terms});
     negative_ += sum.negative;
     negative_active_ += sum.negative_active;
     policy::write_gradient(z, targets, terms, support);
@@ -199,7 +200,7 @@ class bandit {
   std::vector<index_t> offsets_, groups_;
   std::array<double, actions> logits_{}, reference_{};  // the reference's log-probabilities
   double value_ = 0;
-  std::uint64_t steps_ = 0;
+  std::uint64_t steps_ = 0, updates_ = 0;
   index_t negative_ = 0, negative_active_ = 0;
 };
 

@@ -42,8 +42,9 @@ inline std::vector<bandit_case> bandit_table(const bandit_settings& run = {}) {
   const auto anchored = [](const char* name, double beta) {
     return algorithm_settings{.name = name, .anchor_beta = beta};
   };
-  algorithm_settings by_log = anchored("apo", 0.3), free = anchored("apo", 0.2);
+  algorithm_settings by_log = anchored("apo", 0.3), tangent = by_log, free = anchored("apo", 0.2);
   by_log.anchor_form = policy::anchor_form::log_mass;
+  tangent.anchor_form = policy::anchor_form::log_ratio;
   free.anchor_clip = policy::clip_placement::no_clip;
 
   add("GRPO", {.name = "grpo"}, run);
@@ -52,8 +53,13 @@ inline std::vector<bandit_case> bandit_table(const bandit_settings& run = {}) {
   for (const double x : {0.05, 0.1, 0.2, 0.4})
     add(program::text("GRPO + KL %g, k3", x), kl(x, policy::kl_estimator::k3), run);
   for (const double x : {0.05, 0.1}) add(program::text("GRPO + entropy %g", x), {.name = "grpo", .entropy = x}, run);
+  add("Clip-Cov", {.name = "clip_cov"}, run);
+  for (const double x : {0.1, 0.2}) add(program::text("Clip-Cov %g", x), {.name = "clip_cov", .cov_share = x}, run);
+  add("KL-Cov", {.name = "kl_cov"}, run);
+  add("KL-Cov 0.2", {.name = "kl_cov", .cov_share = 0.2}, run);
   for (const double x : {0.1, 0.15, 0.2, 0.25, 0.3}) add(program::text("APO %g", x), anchored("apo", x), run);
   add("APO 0.3, log-mass", by_log, run);
+  add("APO 0.3, log-ratio", tangent, run);
   add("APO 0.2, no clip", free, run);
   add("SPPO", {.name = "sppo"}, run);
   for (const double x : {0.2, 0.3}) add(program::text("SPPO + APO %g", x), anchored("sppo+apo", x), run);
@@ -66,6 +72,7 @@ inline std::vector<bandit_case> bandit_table(const bandit_settings& run = {}) {
   add("GRPO + KL 0.2", kl(0.2), collapsed);
   for (const double x : {0.1, 0.3}) add(program::text("APO %g", x), anchored("apo", x), collapsed);
   add("APO 0.3, log-mass", by_log, collapsed);
+  add("APO 0.3, log-ratio", tangent, collapsed);
   add("APO 0.3, no clip", free, collapsed);
   add("SPPO + APO 0.3", anchored("sppo+apo", 0.3), collapsed);
 

@@ -149,37 +149,49 @@ class learner {
     const requirements& needs = algorithm_.needs;
     std::vector<double> log_p(n), entropy(needs.entropy ? n : 0), log_mass(needs.support > 0 ? n : 0),
         likelihood(needs.likelihood ? n : 0);
+    std::vector<double> weight;
     std::vector<loss::row_terms> terms(n);
     std::vector<policy::policy_sum> sums(static_cast<std::size_t>(slice.batch().sequences()));
+    const auto read = [&](microbatch<float>& part) {
+      const index_t row = part.first_row, count = part.tokens.rows(), whole = slice.first_row + row;
+      policy::measure(part.activations.logits(), rows_of(r.rows.targets, whole, count),
+                      b.reference.support(whole, count),
+                      {.log_probability = rows_of(log_p, row, count),
+                       .entropy = rows_of(entropy, row, count),
+                       .log_mass = rows_of(log_mass, row, count),
+                       .reference_likelihood = rows_of(likelihood, row, count)},
+                      settings_.temperature);
+    };
+    const auto tokens = [&](std::span<const index_t> offsets, index_t row, index_t count) {
+      const index_t whole = slice.first_row + row;
+      return policy::token_batch{.offsets = offsets,
+                                 .targets = rows_of(r.rows.targets, whole, count),
+                                 .log_probability = rows_of(log_p, row, count),
+                                 .old = rows_of(b.old, whole, count),
+                                 .advantage = rows_of(b.advantage, whole, count),
+                                 .weight = rows_of(weight, row, count),
+                                 .reference = rows_of(b.reference.log_probability, whole, count),
+                                 .entropy = rows_of(entropy, row, count),
+                                 .log_mass = rows_of(log_mass, row, count),
+                                 .reference_mass = rows_of(b.reference.mass, whole, count),
+                                 .reference_likelihood = rows_of(likelihood, row, count)};
+    };
+    if (needs.choice) {
+      policy_.evaluate(slice.batch(), read, pool_);
+      weight = weights(algorithm_, tokens(slice.batch().offsets, 0, rows),
+                       seed_of(settings_.seed, stream::choice, static_cast<std::uint64_t>(policy_.updates())), pool_);
+    }
     policy_.learn(
         slice.batch(),
         [&](microbatch<float>& part) {
           const index_t row = part.first_row, count = part.tokens.rows(), whole = slice.first_row + row;
-          const auto logits = part.activations.logits();
-          const auto targets = rows_of(r.rows.targets, whole, count);
-          const auto support = b.reference.support(whole, count);
-          const auto own = [&](std::vector<double>& x) { return rows_of(x, row, count); };
-          policy::measure(logits, targets, support,
-                          {.log_probability = own(log_p),
-                           .entropy = own(entropy),
-                           .log_mass = own(log_mass),
-                           .reference_likelihood = own(likelihood)},
-                          settings_.temperature);
+          read(part);
           sums[static_cast<std::size_t>(part.first_sequence)] =
-              loss(algorithm_,
-                   {.offsets = part.tokens.offsets,
-                    .targets = targets,
-                    .log_probability = own(log_p),
-                    .old = rows_of(b.old, whole, count),
-                    .advantage = rows_of(b.advantage, whole, count),
-                    .reference = rows_of(b.reference.log_probability, whole, count),
-                    .entropy = own(entropy),
-                    .log_mass = own(log_mass),
-                    .reference_mass = rows_of(b.reference.mass, whole, count),
-                    .reference_likelihood = own(likelihood)},
+              loss(algorithm_, tokens(part.tokens.offsets, row, count),
                    rows_of(r.rewards, first + part.first_sequence, part.tokens.sequences()), totals,
                    task_.longest_response(), {rows_of(terms, row, count)});
-          policy::write_gradient(logits, targets, rows_of(terms, row, count), support, settings_.temperature);
+          policy::write_gradient(part.activations.logits(), rows_of(r.rows.targets, whole, count),
+                                 rows_of(terms, row, count), b.reference.support(whole, count), settings_.temperature);
         },
         {settings_.rate, settings_.weight_decay, settings_.clip, settings_.warmup}, pool_);
     if (seen == nullptr) return;

@@ -140,8 +140,7 @@ int one_run(const settings& s) {
 }
 
 /// Every combination of the sweep, over seeds.
-int many_runs(CLI::App& app, settings& s) {
-  const std::vector<combination> all = combinations_of(app, s);
+int many_runs(const settings& s, const std::vector<combination>& all) {
   std::vector<row> rows(all.size());
   std::vector<std::string> grounds;
   nlohmann::json runs = nlohmann::json::array();
@@ -208,9 +207,10 @@ int many_runs(CLI::App& app, settings& s) {
 }
 
 /// The cases of the bandit: the table, or what the options say.
-int bandit_cases(CLI::App& app, settings& s) {
-  const auto given = [&](const char* option) { return app.count(option) > 0; };
-  const auto how = [&](const settings& own) {
+int bandit_cases(const settings& s, const std::vector<combination>& all) {
+  const auto how = [](const combination& c) {
+    const settings& own = c.options;
+    const auto given = [&](const char* option) { return c.told.contains(option); };
     bandit_settings b{
         .group = own.group_size, .collapse = own.collapse, .identifiable = own.identifiable, .seed = own.seed};
     if (given("--batch")) b.responses = own.batch;
@@ -220,12 +220,13 @@ int bandit_cases(CLI::App& app, settings& s) {
     if (given("--critic-rate")) b.critic_rate = own.critic_rate;
     return b;
   };
-  bandit_story_settings story{.cases = {}, .seeds = given("--seeds") ? s.seeds : 5, .threads = s.threads};
-  if (s.sweep.empty() && !given("--algorithm"))
-    story.cases = bandit_table(how(s));
+  const told_options& told = all.front().told;
+  bandit_story_settings story{.cases = {}, .seeds = told.contains("--seeds") ? s.seeds : 5, .threads = s.threads};
+  if (s.sweep.empty() && !told.contains("--algorithm"))
+    story.cases = bandit_table(how(all.front()));
   else
-    for (const combination& c : combinations_of(app, s))
-      story.cases.push_back({c.name.empty() ? s.algorithm.name : c.name, c.options.algorithm, how(c.options)});
+    for (const combination& c : all)
+      story.cases.push_back({c.name.empty() ? s.algorithm.name : c.name, c.options.algorithm, how(c)});
   nlohmann::json result;
   const int status = bandit_story(story, &result);
   result["seeds"] = story.seeds;
@@ -248,7 +249,8 @@ int main(int argc, char** argv) {
       if (!given("--seeds")) s.seeds = 3;
     }
     complete(s);
-    if (s.task == "bandit") return bandit_cases(app, s);
-    return s.sweep.empty() && s.seeds == 1 ? one_run(s) : many_runs(app, s);
+    const std::vector<combination> all = combinations_of(app, s);
+    if (s.task == "bandit") return bandit_cases(s, all);
+    return s.sweep.empty() && s.seeds == 1 ? one_run(s) : many_runs(s, all);
   });
 }

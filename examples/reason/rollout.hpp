@@ -10,15 +10,6 @@
 
 namespace reason {
 
-/// Every random choice is a number of one of these streams.
-enum class stream : std::uint32_t { parameters = 1, lessons, training, held_out, drawing, held_out_drawing };
-
-/// The seed of stream @p s of a run: streams do not meet.
-inline std::uint64_t seed_of(std::uint64_t seed, stream s, std::uint64_t part = 0) {
-  const auto word = philox{seed, static_cast<std::uint32_t>(s)}.bits(part);
-  return (std::uint64_t{word[0]} << 32) | word[1];
-}
-
 /// Problems with the same number of responses to each, side by side.
 struct rollout {
   std::vector<problem> problems;

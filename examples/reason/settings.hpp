@@ -63,6 +63,7 @@ inline const std::map<std::string, policy::kl_gradient> kl_gradients = {
 inline const std::map<std::string, policy::anchor_form> anchor_forms = {
     {"mass", policy::anchor_form::mass},
     {"log_mass", policy::anchor_form::log_mass},
+    {"log_ratio", policy::anchor_form::log_ratio},
     {"reference_likelihood", policy::anchor_form::reference_likelihood}};
 inline const std::map<std::string, policy::clip_placement> clip_placements = {
     {"clip_rectified", policy::clip_placement::clip_rectified},
@@ -141,7 +142,7 @@ inline void declare(CLI::App& app, settings& s) {
   of_algorithm(app.add_option("--anchor-k", a.anchor_k, "tokens of the reference's support"))->check(positive);
   of_algorithm(app.add_option("--anchor-beta", a.anchor_beta, "pull into it"))->check(non_negative);
   of_algorithm(app.add_option("--anchor-lambda", a.anchor_lambda, "push on punished tokens"))->check(non_negative);
-  of_algorithm(app.add_option("--anchor-form", a.anchor_form, "mass, log_mass or reference_likelihood"))
+  of_algorithm(app.add_option("--anchor-form", a.anchor_form, "mass, log_mass, log_ratio or reference_likelihood"))
       ->transform(one_of(anchor_forms))
       ->default_str("mass");
   of_algorithm(app.add_option("--anchor-clip", a.anchor_clip, "clip_rectified, clip_raw_then_pull or no_clip"))
@@ -159,6 +160,15 @@ inline void declare(CLI::App& app, settings& s) {
   of_algorithm(app.add_option("--gae-lambda", a.gae_lambda, "of PPO and VAPO"))
       ->check(CLI::Range(0.0, 1.0))
       ->default_str("0.95; by length");
+
+  of_algorithm(app.add_option("--cov-share", a.cov_share, "of tokens that Clip-Cov and KL-Cov choose"))
+      ->check(CLI::Range(0.0, 1.0))
+      ->default_str("0.0002");
+  of_algorithm(app.add_option("--cov-low", a.cov_low, "covariances that Clip-Cov draws from, above"))->default_str("1");
+  of_algorithm(app.add_option("--cov-high", a.cov_high, "and below"))->default_str("5");
+  of_algorithm(app.add_option("--cov-kl", a.cov_kl, "coefficient of KL-Cov's distance"))
+      ->check(non_negative)
+      ->default_str("1");
 
   const auto of_learning = group("Learning");
   of_learning(app.add_option("--group-size", s.group_size, "responses to a prompt"))
@@ -228,7 +238,7 @@ inline void complete(const settings& s) {
   if (s.task == "bandit" && !(s.checkpoint.empty() && s.resume.empty() && s.save.empty()))
     throw std::runtime_error("--task bandit has no model: nothing for --checkpoint, --resume or --save");
   for (const std::string& file : {s.json, s.checkpoint, s.save.ends_with(".bin") ? s.save : ""})
-    if (!file.empty()) io::atomic_file{file};
+    if (!file.empty()) hone::io::atomic_file{file};
   if (!s.save.empty() && !s.save.ends_with(".bin")) std::filesystem::create_directories(s.save);
 }
 
@@ -258,6 +268,10 @@ inline nlohmann::json describe(const settings& s) {
       {"clip_high", own(a.clip_high)},
       {"clip_dual", own(a.clip_dual)},
       {"gae_lambda", own(a.gae_lambda)},
+      {"cov_share", own(a.cov_share)},
+      {"cov_low", own(a.cov_low)},
+      {"cov_high", own(a.cov_high)},
+      {"cov_kl", own(a.cov_kl)},
       {"group_size", s.group_of(make_algorithm(a))},
       {"batch", s.batch},
       {"minibatches", s.minibatches},

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 /// Runs side by side: every combination of some options' values, over seeds, each from the same taught model.
 #pragma once
+#include "reason/idle.hpp"
 #include "reason/run.hpp"
 #include "support/statistics.hpp"
 
@@ -27,6 +28,7 @@ struct combination {
   std::string name;
   nlohmann::json values = nlohmann::json::object();
   settings options;
+  told_options told;
 };
 
 /// Gives an option a value, as the command line would. @throws std::runtime_error if it is none that may differ between
@@ -46,8 +48,13 @@ inline void assign(CLI::App& app, const std::string& name, const std::string& va
   }
 }
 
-/// Every combination, the last axis fastest. @throws as the options themselves, and `complete`.
+/// Every combination, the last axis fastest; one if nothing is swept.
+/// @param s what the options of @p app write to: as it was, afterwards.
+/// @throws as the options themselves, `complete` and `refuse_idle`.
 inline std::vector<combination> combinations_of(CLI::App& app, settings& s) {
+  told_options told;
+  for (const CLI::Option* option : app.get_options())
+    if (option->count() > 0) told[option->get_name()] = "";
   std::vector<axis> axes;
   for (const std::string& text : s.sweep) axes.push_back(parse_axis(text));
   const settings given = s;
@@ -56,6 +63,7 @@ inline std::vector<combination> combinations_of(CLI::App& app, settings& s) {
   std::vector<combination> result;
   for (std::size_t i = 0; i < count; ++i) {
     combination c;
+    c.told = told;
     s = given;
     std::size_t rest = i, below = count;
     for (const axis& a : axes) {
@@ -64,9 +72,11 @@ inline std::vector<combination> combinations_of(CLI::App& app, settings& s) {
       rest %= below;
       const std::vector<std::string> parts = CLI::detail::split(value, ':');
       assign(app, a.option, parts.front());
+      c.told["--" + a.option] = "";
       for (std::size_t p = 1; p < parts.size(); ++p) {
         const axis beside = parse_axis(parts[p]);
         assign(app, beside.option, beside.values.front());
+        c.told["--" + beside.option] = value;
       }
       c.name += (c.name.empty() ? "" : " ") + value;
       c.values[a.option] = value;
@@ -75,6 +85,8 @@ inline std::vector<combination> combinations_of(CLI::App& app, settings& s) {
     complete(c.options);
     result.push_back(std::move(c));
   }
+  s = given;
+  refuse_idle(result);
   return result;
 }
 

@@ -89,6 +89,15 @@ inline std::string numbered(const char* word, index_t number) {
   return std::string(word).append(std::to_string(number));
 }
 
+/// Every random choice is a number of one of these streams.
+enum class stream : std::uint32_t { parameters = 1, lessons, training, held_out, drawing, held_out_drawing, choice };
+
+/// The seed of stream @p s of a run: streams do not meet.
+inline std::uint64_t seed_of(std::uint64_t seed, stream s, std::uint64_t part = 0) {
+  const auto word = hone::philox{seed, static_cast<std::uint32_t>(s)}.bits(part);
+  return (std::uint64_t{word[0]} << 32) | word[1];
+}
+
 /// One random number after the other, of item @p number.
 class draws {
  public:

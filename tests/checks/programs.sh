@@ -7,6 +7,7 @@ programs=$(cd "$1" && pwd)
 families=$PWD/tests/io/golden/families
 data=$(realpath -m "${HONE_DATA:-../shared/data}")
 golden=$(realpath tests/io/golden)
+plot=$(realpath examples/plot.py)
 cd "$work"
 failed=0
 complain() { echo "$*"; failed=1; }
@@ -313,7 +314,7 @@ small=("$programs/reason" --sft-steps 40 --sft-rate 0.02 --horizon 1 --width 8 -
   --samples 8)
 timeless() { grep -v '"threads"\|seconds"' "$1"; }
 tensors() { tail -c +$((9 + $(od -An -tu8 -N8 "$1"))) "$1"; }
-for algorithm in ppo sppo dapo remax vapo sppo+apo; do
+for algorithm in ppo dapo remax vapo 'clip_cov --cov-share 0.05 --cov-low 0' 'kl_cov --cov-share 0.1' sppo sppo+apo; do
   run "${small[@]}" --algorithm $algorithm --steps 6 --report-every 2 --threads 1 --json one.json --checkpoint one.run --save one.model
   run "${small[@]}" --algorithm $algorithm --steps 3 --report-every 2 --threads 2 --checkpoint half.run
   run "${small[@]}" --algorithm $algorithm --steps 6 --report-every 2 --threads 2 --json two.json --checkpoint two.run \
@@ -347,6 +348,24 @@ run "${small[@]}" --steps 2 --seeds 2 --sweep kl=0,0.5 --sweep algorithm=sppo,pp
 run "$programs/reason" --task bandit --algorithm grpo --sweep kl=0,0.2 --steps 20 --seeds 2 --json bandit.json
 json bandit.json cases 1 mean pass_64 >/dev/null || complain "reason --task bandit: no pass_64"
 
+# plot.py draws each kind of result, or says what it is not.
+python=python3
+"$python" -c 'import matplotlib' 2>/dev/null || python=/usr/bin/python3
+if "$python" -c 'import matplotlib' 2>/dev/null; then
+  run "${small[@]}" --algorithm grpo --steps 2 --json run.json
+  run "$programs/unlearn" --seeds 1 --learn-steps 5 --steps 3 --stop-at 0 --combine sago --json experiment.json
+  run "${unlearn[@]}" --steps 2 --json steps.json
+  for result in run sweep bandit experiment steps; do
+    run "$python" "$plot" $result.json $result.svg
+    [ -s $result.svg ] || complain "plot.py draws nothing of $result.json"
+  done
+  echo '{"runs": []}' >none.json
+  refused 'none.json: no result of unlearn or reason' "$python" "$plot" none.json out.svg
+  refused 'usage:' "$python" "$plot" sweep.json out.txt
+else
+  echo "skipped: plot.py (no matplotlib)"
+fi
+
 "${small[@]}" --algorithm sppo --steps 100000000 --report-every 10 --checkpoint stopped.run --json stopped.json >stopped.out 2>stopped.err &
 until grep -q '^ *20 ' stopped.out || ! kill -0 $! 2>/dev/null; do sleep 0.1; done
 kill -INT $!
@@ -359,6 +378,15 @@ run "${small[@]}" --algorithm sppo --steps 20 --report-every 10 --resume stopped
 
 refused '--algorithm ppoo: is none of' "${small[@]}" --algorithm ppoo
 refused 'has no lambda of advantages' "${small[@]}" --algorithm grpo --gae-lambda 1
+refused '--anchor-beta changes nothing without an algorithm with an anchor' "${small[@]}" --algorithm grpo --anchor-beta 0.2
+refused '--kl-gradient changes nothing without a KL in the loss' "${small[@]}" --algorithm ppo --kl 0.1 --kl-gradient importance
+refused '--kl-estimator changes nothing without --kl' "${small[@]}" --kl-estimator k2
+refused '--aliasing changes nothing without --task tree' "${small[@]}" --aliasing 0
+refused '--collapse changes nothing without --task bandit' "${small[@]}" --collapse 10
+refused '--width changes nothing without a model' "$programs/reason" --task bandit --algorithm grpo --width 8
+refused '--entropy changes nothing without --algorithm' "$programs/reason" --task bandit --entropy 0.1
+refused '--sweep grpo:anchor-k=4: --anchor-k changes nothing' "${small[@]}" --sweep algorithm=grpo:anchor-k=4,apo:anchor-k=4
+refused 'chooses no tokens by their covariance' "${small[@]}" --algorithm grpo --cov-share 0.1
 refused '--group-size 1: grpo compares' "${small[@]}" --algorithm grpo --group-size 1
 refused '--batch 16: must be a multiple' "${small[@]}" --algorithm grpo --group-size 5
 refused 'a group for each of 3 minibatches' "${small[@]}" --algorithm grpo --minibatches 3
@@ -393,6 +421,7 @@ refused 'absent.jsonl: No such file' "${own[@]/prompts.jsonl/absent.jsonl}" --js
 refused 'half.jsonl:5: not valid JSON' "${own[@]/prompts.jsonl/half.jsonl}"
 refused 'leaves none of 4 prompts' "${own[@]/#2/4}"
 refused 'prompt 1 has' "${own[@]}" --form "$(printf 'a%.0s' {1..200}) {}"
+refused '--task changes nothing without problems that are made up' "${own[@]}" --task chain
 refused 'brings none along' "$programs/reason" --model model.bin --prompts prompts.jsonl
 
 # Real data, where it is there.

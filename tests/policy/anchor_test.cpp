@@ -140,7 +140,8 @@ TEST_CASE("P1: without push and pull APO is the base, bit for bit") {
   const sample_batch s;
   const measured m(s, s.logits);
   const auto mode = token_mean(count(s.offsets, s.targets));
-  for (const auto form : {anchor_form::mass, anchor_form::log_mass, anchor_form::reference_likelihood})
+  for (const auto form :
+       {anchor_form::mass, anchor_form::log_mass, anchor_form::log_ratio, anchor_form::reference_likelihood})
     for (const auto placement : {clip_placement::clip_rectified, clip_placement::clip_raw_then_pull}) {
       std::vector<loss::row_terms> plain(10), anchored(10);
       const auto base = policy_loss(objective{token_ratio{}, ppo_clip{}}, m.batch(s), mode, {plain});
@@ -213,6 +214,29 @@ TEST_CASE("a support without mass pulls no more; in the logarithm it pulls as lo
   CHECK(std::isnan(apo(punished(NAN, 0.5), 1).loss));
 }
 
+TEST_CASE("1 + log(M / Z) is the mass's tangent where M = Z, stops later above and pulls harder below") {
+  const auto form = [](anchor_form f, double pull = 0.1) {
+    return support_anchor{ppo_clip{}, 1.05, pull, f, clip_placement::clip_rectified};
+  };
+  const auto tangent = form(anchor_form::log_ratio);
+  for (const double z : {1.0, 0.3}) {
+    const token_state start = punished(std::log(z), z);
+    CHECK(tangent(start, 1).loss == Approx(apo(start, 1).loss));
+    CHECK(tangent(start, 1).by_mass == Approx(apo(start, 1).by_mass));
+    const token_state less = punished(std::log(z / 4), z);
+    CHECK(tangent(less, 1).loss == Approx(1.05 - 0.1 * (1 - std::log(4))));
+    CHECK(tangent(less, 1).by_mass == Approx(4 * apo(less, 1).by_mass));
+    const double edge = std::exp((1.05 - 0.8) / 0.1 - 1);  // 2.5 for the mass
+    CHECK(tangent(punished(std::log(0.999 * edge * z), z), 1).active());
+    CHECK(!tangent(punished(std::log(1.001 * edge * z), z), 1).active());
+  }
+  CHECK(tangent(punished(-std::numeric_limits<double>::infinity(), 0.5), 1).loss == 1.05);
+  CHECK(tangent(punished(0, 1e-9), 1).loss == 1.05);
+  CHECK(std::isnan(tangent(punished(NAN, 0.5), 1).loss));
+  CHECK(tangent.fires_at_start());
+  CHECK(!form(anchor_form::log_ratio, 0.3).fires_at_start());
+}
+
 TEST_CASE("P7: a plain punishment raises the others in proportion; P8: gradients sum to 0") {
   g5 g;
   const auto plain = g(ppo_clip{}, 0, -.75);
@@ -223,7 +247,8 @@ TEST_CASE("P7: a plain punishment raises the others in proportion; P8: gradients
     for (const double y : x) total += y;
     return total;
   };
-  for (const auto form : {anchor_form::mass, anchor_form::log_mass, anchor_form::reference_likelihood})
+  for (const auto form :
+       {anchor_form::mass, anchor_form::log_mass, anchor_form::log_ratio, anchor_form::reference_likelihood})
     CHECK(std::abs(sum(g(support_anchor{ppo_clip{}, 1.05, 0.1, form, clip_placement::clip_raw_then_pull}, 0, -.75))) <
           1e-15);
 }

@@ -62,7 +62,8 @@ void check_level(const Ratio& ratio, const std::string& level) {
   check_family(ratio, reinforce{}, {.level = level, .surrogate = "reinforce"});
   check_family(ratio, cispo{0.8, 1.28}, {.level = level, .surrogate = "cispo"});
   check_family(ratio, vespo{}, {.level = level, .surrogate = "vespo"});
-  for (const auto form : {anchor_form::mass, anchor_form::log_mass, anchor_form::reference_likelihood})
+  for (const auto form :
+       {anchor_form::mass, anchor_form::log_mass, anchor_form::log_ratio, anchor_form::reference_likelihood})
     for (const auto placement :
          {clip_placement::clip_rectified, clip_placement::clip_raw_then_pull, clip_placement::no_clip})
       check_family(ratio, support_anchor{ppo_clip{}, 1.05, 0.1, form, placement},

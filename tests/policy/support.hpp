@@ -158,6 +158,7 @@ struct family {
     for (const std::size_t v : members[t]) m += p[t][v], reference_mass += reference[t][v];
     if (set.form == anchor_form::mass) r = m / reference_mass;
     if (set.form == anchor_form::log_mass) r = std::log(m);
+    if (set.form == anchor_form::log_ratio) r = 1 + std::log(m / reference_mass);
     if (set.form == anchor_form::reference_likelihood)
       for (const std::size_t v : members[t]) r += reference[t][v] / reference_mass * std::log(p[t][v]);
     const double rectified = 1.05 * rho - 0.1 * r;

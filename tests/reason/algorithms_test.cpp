@@ -49,7 +49,7 @@ struct sample {
 };
 
 struct outcome {
-  std::vector<double> advantage, returns;
+  std::vector<double> advantage, returns, weight;
   policy::policy_sum sum;
   std::vector<hone::loss::row_terms> terms;
 };
@@ -57,9 +57,12 @@ struct outcome {
 outcome step(const algorithm_settings& settings) {
   const sample s;
   const algorithm a = make_algorithm(settings);
-  outcome o{std::vector<double>(7), std::vector<double>(7), {}, std::vector<hone::loss::row_terms>(7)};
+  outcome o{std::vector<double>(7), std::vector<double>(7), {}, {}, std::vector<hone::loss::row_terms>(7)};
   advantages(a, s.rollout(a), o.advantage, o.returns);
-  o.sum = loss(a, s.batch(o.advantage), s.rewards, count_totals(s.offsets, s.targets, s.rewards), 4, {o.terms});
+  policy::token_batch batch = s.batch(o.advantage);
+  o.weight = weights(a, batch, 5);
+  batch.weight = o.weight;
+  o.sum = loss(a, batch, s.rewards, count_totals(s.offsets, s.targets, s.rewards), 4, {o.terms});
   return o;
 }
 
@@ -147,9 +150,16 @@ TEST_CASE("algorithms: the denominators are each algorithm's own") {
 
 TEST_CASE("algorithms: the loss of parts with the counts of the whole is the loss of the whole") {
   const sample s;
-  for (const char* name : {"grpo", "vapo", "sppo+apo", "rloo"}) {
-    const outcome whole = step({.name = name});
-    const algorithm a = make_algorithm({.name = name});
+  const algorithm_settings cases[] = {{.name = "grpo"},
+                                      {.name = "vapo"},
+                                      {.name = "sppo+apo"},
+                                      {.name = "rloo"},
+                                      {.name = "clip_cov", .cov_share = 0.5, .cov_low = -9.0},
+                                      {.name = "kl_cov", .cov_share = 0.5}};
+  for (const auto& settings : cases) {
+    INFO(settings.name);
+    const outcome whole = step(settings);
+    const algorithm a = make_algorithm(settings);
     const policy::token_batch all = s.batch(whole.advantage);
     batch_totals totals;
     std::vector<hone::loss::row_terms> terms(7);
@@ -172,6 +182,7 @@ TEST_CASE("algorithms: the loss of parts with the counts of the whole is the los
                 .log_probability = of(s.log_p),
                 .old = of(s.old),
                 .advantage = of(whole.advantage),
+                .weight = whole.weight.empty() ? std::span<const double>() : of(whole.weight),
                 .log_mass = of(s.log_mass),
                 .reference_mass = of(s.mass)},
                rewards, totals, 4, {std::span(terms).subspan(first, count)});
@@ -195,11 +206,53 @@ TEST_CASE("algorithms: vapo has the likelihood of right answers beside its objec
     CHECK(o.terms[t].target - terms[t].target == Approx(t < 3 ? -0.1 / 3 : 0).margin(1e-15));
 }
 
+TEST_CASE("algorithms: clip_cov takes a surrogate away, kl_cov holds tokens to where they were") {
+  const sample s;
+  // The covariances by their formula, of the six tokens that count: means of log p and A over them.
+  const outcome clipped = step({.name = "clip_cov", .cov_share = 0.34, .cov_low = -9.0});
+  double mean_log_p = 0, mean_advantage = 0;
+  for (const std::size_t t : {0u, 1u, 2u, 3u, 4u, 6u}) {
+    mean_log_p += s.log_p[t] / 6;
+    mean_advantage += clipped.advantage[t] / 6;
+  }
+  const auto covariance = [&](std::size_t t) {
+    return (s.log_p[t] - mean_log_p) * (clipped.advantage[t] - mean_advantage);
+  };
+  const outcome plain = step({.name = "grpo"});
+  index_t zeros = 0;
+  for (std::size_t t = 0; t < 7; ++t) {
+    CHECK(clipped.advantage[t] == plain.advantage[t]);
+    zeros += clipped.weight[t] == 0;
+    CHECK((clipped.terms[t].target == 0) == (clipped.weight[t] == 0 || t == 5));
+  }
+  CHECK(zeros == 2);
+  CHECK(clipped.sum.inactive == 2);
+  bool other = false;
+  for (std::uint64_t seed = 0; seed < 20; ++seed)
+    other = other || weights(make_algorithm({.name = "clip_cov", .cov_share = 0.34, .cov_low = -9.0}),
+                             s.batch(clipped.advantage), seed) != clipped.weight;
+  CHECK(other);
+  // A KL in the loss gives clipped tokens a gradient, but no reason to be drawn.
+  CHECK(step({.name = "clip_cov", .kl = 0.5, .cov_share = 0.34, .cov_low = -9.0}).weight == clipped.weight);
+
+  const outcome held = step({.name = "kl_cov", .cov_share = 0.34, .cov_kl = 0.5});
+  std::vector<std::size_t> order = {0, 1, 2, 3, 4, 6};
+  std::sort(order.begin(), order.end(), [&](auto x, auto y) { return covariance(x) > covariance(y); });
+  for (std::size_t i = 0; i < order.size(); ++i) {
+    const std::size_t t = order[i];
+    CHECK(held.weight[t] == (i < 2));
+    const double x = s.log_p[t] - s.old[t], sign = x > 0 ? 1 : x < 0 ? -1 : 0;
+    CHECK(held.terms[t].target == Approx((-held.advantage[t] * std::exp(x) + (i < 2 ? 0.5 * sign : 0)) / 6));
+  }
+  CHECK(weights(make_algorithm({.name = "grpo"}), s.batch(plain.advantage), 0).empty());
+}
+
 TEST_CASE("algorithms: an anchor goes around any surrogate of a ratio") {
   for (const std::string& name : algorithm_names()) {
     INFO(name);
-    const bool of_ratio = name != "reinforce" && name != "gpg" && name != "cispo" && name != "vespo" && name != "apo";
-    if (!of_ratio) {
+    bool goes = true;
+    for (const char* without : {"reinforce", "gpg", "cispo", "vespo", "apo", "pass_k"}) goes = goes && name != without;
+    if (!goes) {
       CHECK_THROWS_WITH(make_algorithm({.name = name + "+apo"}), Catch::Contains(name + "+apo"));
       continue;
     }
@@ -213,7 +266,7 @@ TEST_CASE("algorithms: an anchor goes around any surrogate of a ratio") {
       CHECK(same.terms[t].subset == 0);
       pulls = pulls || anchored.terms[t].subset != 0;
     }
-    CHECK(pulls == (name != "pass_k"));  // which punishes nothing
+    CHECK(pulls);
   }
   CHECK(step({.name = "apo", .anchor_form = policy::anchor_form::reference_likelihood}).sum.nonfinite == 0);
   CHECK(make_algorithm({.name = "apo", .anchor_form = policy::anchor_form::reference_likelihood}).needs.likelihood);
@@ -247,6 +300,14 @@ TEST_CASE("algorithms: options that one does not have are refused") {
   CHECK_THROWS_WITH(make_algorithm({.name = "gpg", .clip_low = 0.2}), Contains("clip"));
   CHECK_THROWS_WITH(make_algorithm({.name = "cispo", .clip_dual = 3.0}), Contains("dual"));
   CHECK_THROWS_WITH(make_algorithm({.name = "apo", .anchor_k = 0}), Contains("anchor-k"));
+  CHECK_THROWS_WITH(make_algorithm({.name = "pass_k+apo"}), Contains("punishes nothing"));
+  CHECK_THROWS_WITH(make_algorithm({.name = "grpo", .cov_share = 0.1}), Contains("chooses no tokens"));
+  CHECK_THROWS_WITH(make_algorithm({.name = "kl_cov", .cov_low = 2.0}), Contains("range of covariances"));
+  CHECK_THROWS_WITH(make_algorithm({.name = "clip_cov", .cov_kl = 2.0}), Contains("holds no tokens"));
+  CHECK_THROWS_WITH(make_algorithm({.name = "clip_cov", .cov_low = 9.0}), Contains("at most high"));
+  for (const char* name : {"clip_cov", "kl_cov"})
+    CHECK_THROWS_WITH(make_algorithm({.name = name, .cov_share = 1.5}), Contains("share"));
+  CHECK_THROWS_WITH(make_algorithm({.name = "kl_cov", .cov_kl = -1.0}), Contains("coefficient"));
   CHECK_THROWS_WITH(make_algorithm({.name = "apo", .anchor_beta = -1}), Contains("push and pull"));
   for (const char* name : {"grpo", "ppo"})
     CHECK_THROWS_WITH(make_algorithm({.name = name, .kl = -0.1}), Contains("coefficient"));

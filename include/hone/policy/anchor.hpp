@@ -24,6 +24,7 @@ namespace hone::policy {
 enum class anchor_form {
   mass,                 ///< r = M / Z: the pull is proportional to pi, and vanishes with M
   log_mass,             ///< r = log M: does not vanish
+  log_ratio,            ///< r = 1 + log(M / Z): the mass's own tangent at M = Z; does not vanish
   reference_likelihood  ///< r = sum_S q / Z log pi: restores the reference's shape within S
 };
 
@@ -77,7 +78,7 @@ struct support_anchor {
         r = std::exp(token.log_mass - std::log(token.reference_mass));
         by_mass = 1 / token.reference_mass;
       } else if (!(token.log_mass < log_mass_limit)) {
-        r = token.log_mass;
+        r = form == anchor_form::log_mass ? token.log_mass : 1 + token.log_mass - std::log(token.reference_mass);
         by_mass = std::exp(-token.log_mass);
       }
     }

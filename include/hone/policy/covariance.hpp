@@ -86,10 +86,15 @@ struct clip_cov {
   }
 };
 
-/// The @c share of the tokens with the largest covariance (2e-4 to 2e-3 in the paper; verl rounds down, so may this).
+/// The @c share of the tokens with the largest covariance (2e-4 to 2e-3 in the paper), at least one if it is not 0, as
+/// in verl.
 struct kl_cov {
   double share = 2e-4;
 
+  void check() const {
+    invalid_argument_unless(share >= 0 && share <= 1, "hone::policy::kl_cov", "share", "must be in [0, 1], is %g",
+                            share);
+  }
   /// selected (T) <- 1 for those tokens, 0 for the others: the weight of the second objective, `log_ratio_distance` with
   /// `loss_output::add`. Of equals the first is taken. Returns how many.
   /// @throws std::invalid_argument if sizes differ or share is not in [0, 1].
@@ -99,7 +104,7 @@ struct kl_cov {
     const char* function = "hone::policy::kl_cov";
     detail::check_tokens(targets.size(), covariance.size(), true, function, "targets");
     detail::check_tokens(selected.size(), covariance.size(), false, function, "selected");
-    invalid_argument_unless(share >= 0 && share <= 1, function, "share", "must be in [0, 1], is %g", share);
+    check();
     const auto candidate = [&](std::size_t t) {
       return (targets.empty() || targets[t] >= 0) && covariance[t] == covariance[t];
     };
@@ -107,8 +112,9 @@ struct kl_cov {
     for (std::size_t t = 0; t < covariance.size(); ++t)
       if (candidate(t)) selected[candidates++] = covariance[t];
     const index_t tokens = detail::count_tokens(targets, 0, covariance.size());
+    const auto least_count = static_cast<std::size_t>(share > 0);
     const std::size_t wanted =
-        (min)(candidates, static_cast<std::size_t>(share * static_cast<double>(tokens)));
+        (min)(candidates, (max)(static_cast<std::size_t>(share * static_cast<double>(tokens)), least_count));
     double least = 0;
     std::size_t above = 0;
     if (wanted > 0) {
