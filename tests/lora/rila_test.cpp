@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "hone/lora/rila.hpp"
 
+#include <fstream>
+#include <limits>
+
 #include "hone/core/thread_pool.hpp"
 #include "lora/g3.hpp"
 #include "lora/support.hpp"
-
-#include <fstream>
-#include <limits>
 
 using namespace hone;
 using namespace hone::lora;

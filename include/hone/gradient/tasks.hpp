@@ -111,9 +111,9 @@ HONE_INLINE void for_each_part(const simd::pack<A> (&x)[N], F&& f) {
 /// Tasks whose products with as many others are summed in one go: what vector registers hold.
 inline constexpr std::size_t gram_tile = 4;
 
-/// How many bytes behind the elements being multiplied lie those asked for meanwhile, as the processor's own prefetching
-/// leaves memory idle while the later tiles read from cache; and, before that, one of every page, for whose address all
-/// that follow would wait.
+/// How many bytes behind the elements being multiplied lie those asked for meanwhile, as the processor's own
+/// prefetching leaves memory idle while the later tiles read from cache; and, before that, one of every page, for whose
+/// address all that follow would wait.
 inline constexpr index_t gram_ahead = 5 << 10, gram_page_ahead = 12 << 10;
 
 /// Adds the products of tasks A … with tasks B … to @p sums, a tile of the triangle.

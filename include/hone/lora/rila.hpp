@@ -204,9 +204,7 @@ struct moment_columns {
   double factor;
 
   moment_columns(matrix_view<T> x, bool centred)
-      : samples(x),
-        mean(linalg::vector::Zero(x.cols())),
-        factor(1 / std::sqrt(static_cast<double>(x.rows()))) {
+      : samples(x), mean(linalg::vector::Zero(x.cols())), factor(1 / std::sqrt(static_cast<double>(x.rows()))) {
     if (!centred) return;
     linalg::vector sum = mean;
     for_blocks([&](index_t, const linalg::matrix& rows) { sum += rows.colwise().sum().transpose(); });
