@@ -13,6 +13,7 @@
 #include "hone/core/simd.hpp"
 #include "hone/core/simd_math.hpp"
 #include "hone/core/simd_memory.hpp"
+#include "hone/core/simd_random.hpp"
 #include "hone/core/thread_pool.hpp"
 #include "hone/core/view.hpp"
 #include "hone/eval/binomial.hpp"

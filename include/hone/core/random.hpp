@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 /// Addressable random numbers: every draw is a function of (seed, stream, index), so that results do not depend on
-/// batching or threads. Philox4x32-10 [Salmon et al. 2011, Parallel random numbers: as easy as 1, 2, 3, SC'11].
+/// batching or threads; many at once in core/simd_random.hpp. Philox4x32-10 [Salmon et al. 2011, Parallel random numbers: as easy as 1, 2, 3, SC'11].
 /// Not for differential privacy, whose noise needs a cryptographic generator.
 #pragma once
 #include "hone/core/contract.hpp"
@@ -96,7 +96,11 @@ struct philox {
   /// In [0, 1), a multiple of 2^-53.
   [[nodiscard]] constexpr double uniform(std::uint64_t index, std::uint32_t draw = 0) const {
     const auto word = bits(index, draw);
-    return static_cast<double>(((std::uint64_t{word[0]} << 32) | word[1]) >> 11) * 0x1p-53;
+    return unit(word[0], word[1]);
+  }
+  /// The `uniform` of these first two words.
+  static constexpr double unit(std::uint32_t high, std::uint32_t low) {
+    return static_cast<double>(((std::uint64_t{high} << 32) | low) >> 11) * 0x1p-53;
   }
 
   /// Standard normal; up to the last bits of std::log in the tails the same on every platform.
