@@ -3,7 +3,7 @@
 # The test of interop/mdspan.hpp against std::mdspan, which no standard library of the tests' own compilers need have: the
 # first of these that has <mdspan> builds and runs it.
 . tests/checks/common.sh
-for compiler in "${CXX:-g++}" g++-14 g++-15 "clang++ -stdlib=libc++" "clang++-19 -stdlib=libc++"; do
+for compiler in "${CXX:-g++}" g++-15 "clang++ -stdlib=libc++" "clang++-19 -stdlib=libc++"; do
   command -v "${compiler%% *}" >/dev/null || continue
   printf '#include <mdspan>\n#include <version>\n#if !defined(__cpp_lib_mdspan)\n#error\n#endif\n' |
     $compiler -std=c++23 -fsyntax-only -x c++ - 2>/dev/null || continue
