@@ -7,6 +7,7 @@
 #include "hone/core/contract.hpp"
 #include "hone/core/executor.hpp"
 #include "hone/core/packs.hpp"
+#include "hone/core/philox.hpp"
 #include "hone/core/random.hpp"
 #include "hone/core/reduce.hpp"
 #include "hone/core/scalar.hpp"

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-/// The numbers of core/random.hpp, many at once: a Philox counter a 64-bit lane of vector registers. The bits are those of
+/// The numbers of core/philox.hpp, many at once: a Philox counter a 64-bit lane of vector registers. The bits are those of
 /// `philox::bits`, on every machine.
 #pragma once
-#include "hone/core/random.hpp"
+#include "hone/core/philox.hpp"
 #include "hone/core/simd_memory.hpp"
 
 #include <span>
