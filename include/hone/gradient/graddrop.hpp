@@ -25,7 +25,8 @@ class uniform_packs {
         index_(static_cast<std::uint64_t>(first) / 4),
         at_(full) {
     if (first % 4 == 0) return;
-    const auto cut = philox{seed, static_cast<std::uint32_t>(step)}.bits(index_++, static_cast<std::uint32_t>(step >> 32));
+    const philox stream{seed, static_cast<std::uint32_t>(step)};
+    const auto cut = stream.bits(index_++, static_cast<std::uint32_t>(step >> 32));
     at_ -= 4 - static_cast<std::size_t>(first % 4);
     std::memcpy(words_ + full - 4, cut.data(), sizeof cut);
   }
