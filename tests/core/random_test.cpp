@@ -8,15 +8,6 @@
 
 using hone::philox;
 
-TEST_CASE("Philox4x32-10 gives its authors' known answers") {
-  using word4 = std::array<std::uint32_t, 4>;
-  CHECK(hone::philox4x32({0, 0, 0, 0}, {0, 0}) == word4{0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8});
-  constexpr std::uint32_t all = 0xffffffff;
-  CHECK(hone::philox4x32({all, all, all, all}, {all, all}) == word4{0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd});
-  CHECK(hone::philox4x32({0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344}, {0xa4093822, 0x299f31d0}) ==
-        word4{0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1});
-}
-
 TEST_CASE("normal quantiles") {
   CHECK(hone::normal_quantile(0.5) == 0);
   CHECK(hone::normal_quantile(0.975) == Approx(1.959963984540054).epsilon(1e-15));
@@ -52,15 +43,6 @@ TEST_CASE("draws follow their distributions") {
   CHECK(distance(normal, [](double x) { return 0.5 * std::erfc(-x / std::sqrt(2.0)); }) < 1.95);
   CHECK(distance(exponential, [](double x) { return 1 - std::exp(-x); }) < 1.95);
   CHECK(distance(small_shape, [](double x) { return std::erf(std::sqrt(x)); }) < 1.95);
-}
-
-TEST_CASE("a draw is a function of seed, stream, index and draw") {
-  CHECK(philox{1, 2}.uniform(3) == philox{1, 2}.uniform(3));
-  CHECK(philox{1, 2}.uniform(3) != philox{1, 2}.uniform(4));
-  CHECK(philox{1, 2}.uniform(3) != philox{1, 3}.uniform(3));
-  CHECK(philox{1, 2}.uniform(3) != philox{2, 2}.uniform(3));
-  CHECK(philox{1, 2}.uniform(3) != philox{1, 2}.uniform(3, 1));
-  CHECK(philox{1, 2}.uniform(std::uint64_t{1} << 40) != philox{1, 2}.uniform(0));
 }
 
 TEST_CASE("gamma's shape is positive and finite") {

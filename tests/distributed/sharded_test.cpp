@@ -4,6 +4,7 @@
 #include "hone/core/thread_pool.hpp"
 #include "hone/distributed/threads.hpp"
 #include "hone/gradient/adamw.hpp"
+#include "hone/gradient/graddrop.hpp"
 #include "hone/gradient/sago.hpp"
 #include "hone/gradient/mgda.hpp"
 #include "hone/gradient/pcgrad.hpp"
@@ -26,6 +27,7 @@ TEMPLATE_TEST_CASE("shards that end at block borders give the bits of one proces
       ranks::check_combination<TestType>(gradient::blur{}, comm);
       ranks::check_combination<TestType>(gradient::mgda{}, comm);
       ranks::check_combination<TestType>(gradient::cagrad{}, comm);
+      ranks::check_combination<TestType>(gradient::graddrop<2>{.seed = 3, .step = 8}, comm);
     }));
   }
 }
@@ -184,6 +186,45 @@ TEST_CASE("what does not fit on one rank is refused on all, and nothing is writt
     else
       combine_sharded(gradient::mgda{}, part, target(c, out), 10 * c.rank(), {}, serial{}, c);
   }));
+}
+
+TEST_CASE("other parameters, another method or other options on one rank are refused on all, and nothing is written") {
+  const auto f = normals<float>(30, 1), g = normals<float>(30, 2);
+  for (const index_t size : {2, 3, 4}) {
+    thread_ranks all(size);
+    // The call of the last rank, made by all where it is the same.
+    const auto refused = [&](const auto& method, const auto& last_method, bool geometry = false) {
+      std::atomic<int> count = 0;
+      std::vector<float> out(30, 7.0f);
+      all.run([&](threads& comm) {
+        const bool last = comm.rank() + 1 == comm.size();
+        const index_t begin = 30 * comm.rank() / size, length = 30 * (comm.rank() + 1) / size - begin;
+        const auto run = [&](const auto& own) {
+          combine_sharded(own, tasks(f, g).slice(begin, length), as_vector(out).subvector(begin, length), begin,
+                          {.geometry = geometry && last}, serial{}, comm);
+        };
+        count += ranks::refused([&] { last ? run(last_method) : run(method); });
+      });
+      CHECK((out == std::vector<float>(30, 7.0f)) == (count == size));
+      return count == size;
+    };
+    using gradient::pcgrad, gradient::sago;
+    CHECK(!refused(pcgrad{.retain = 2}, pcgrad{.retain = 2}));
+    CHECK(refused(pcgrad{}, pcgrad{.retain = 2}));
+    CHECK(refused(pcgrad{}, pcgrad{.epsilon = 1e-10}));
+    CHECK(refused(pcgrad{}, pcgrad{.epsilon = -1}));  // out of range on one rank alone
+    CHECK(refused(pcgrad{.epsilon = -1}, pcgrad{.epsilon = -1}));
+    CHECK(refused(pcgrad{}, gradient::blur{}));
+    CHECK(refused(sago{}, sago{.where_forget_is_zero = gradient::zero_forget::keep_retain}));
+    CHECK(refused(sago{}, gradient::sago_prefer_retain{}));
+    CHECK(refused(gradient::graddrop<2>{.step = 4}, gradient::graddrop<2>{.step = 5}));
+    CHECK(refused(pcgrad{}, pcgrad{}, true));
+  }
+  CHECK_THROWS_WITH(thread_ranks(2).run([&](threads& comm) {
+    std::vector<float> out(15);
+    combine_sharded(gradient::cagrad{.c = 0.5 + 0.1 * static_cast<double>(comm.rank())},
+                    tasks(f, g).slice(15 * comm.rank(), 15), out, 15 * comm.rank(), {}, serial{}, comm);
+  }), Catch::StartsWith("hone::distributed::combine_sharded: method: hash of type and parameters: on rank 1 is "));
 }
 
 TEST_CASE("borders of shards lie at block borders of the group that they cut") {

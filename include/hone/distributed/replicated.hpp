@@ -30,7 +30,8 @@ void sum_over_ranks(std::span<T> x, C&& comm) {
 ///        whole: with an optimiser there, gather the parameters (comm.all_gather(p, b)) instead.
 /// @param options groups as in `combine`; the same on all ranks, like @p method.
 /// @return the report of the whole, as `combine_sharded`.
-/// @throws std::invalid_argument on every rank, before anything is written, if sizes, groups, tasks or formats do not fit.
+/// @throws std::invalid_argument on every rank, before anything is written, if sizes, options, tasks, formats, or the method
+///         and its parameters do not fit.
 /// @note Bitwise for any executor, and equal to combining, in one process, gradients summed as `add_ranks` does.
 template <class Method, scalar T, std::size_t K, class Out, executor E = const serial, all_reducer C>
   requires(reduce_scatterer<C, T> && all_gatherer<C, T> && (mutable_vector<Out> || gradient::sink<Out, T>))
@@ -38,7 +39,6 @@ gradient::combine_report<K> combine_replicated(const Method& method, const std::
                                                reduction how, const gradient::combine_options& options, E&& pool,
                                                C&& comm) {
   const char* function = "hone::distributed::combine_replicated";
-  gradient::detail::check_method<K>(method, options.groups.empty() ? 1 : options.groups.size() - 1);
   const std::size_t n = local[0].size();
   std::size_t worst = n, written = n;
   for (const auto& x : local)
@@ -53,13 +53,18 @@ gradient::combine_report<K> combine_replicated(const Method& method, const std::
                             view.stride());
     target = std::span<T>(view.data(), written);
   }
-  constexpr std::size_t fields = 7;
-  const double own[fields] = {static_cast<double>(n),       static_cast<double>(worst),
-                              static_cast<double>(written), static_cast<double>(K),
-                              static_cast<double>(scalar_format<T>), detail::fingerprint(options.groups),
+  constexpr std::size_t fields = 8;
+  const double own[fields] = {static_cast<double>(n),
+                              static_cast<double>(worst),
+                              static_cast<double>(written),
+                              static_cast<double>(K),
+                              static_cast<double>(scalar_format<T>),
+                              detail::digest().add(options).value(),
+                              detail::digest().add(method).value(),
                               static_cast<double>(how)};
-  const char* const same[fields] = {"local: size",   nullptr,        nullptr,         "local: number of tasks",
-                                    "local: format", "groups: hash", "how: reduction"};
+  const char* const same[fields] = {"local: size",   nullptr,         nullptr,
+                                    "local: number of tasks", "local: format", "options: hash",
+                                    "method: hash of type and parameters", "how: reduction"};
   const std::vector<double> header = detail::agree(own, same, function, comm);
   for (std::size_t r = 0; r * fields < header.size(); ++r) {
     const double* said = header.data() + r * fields;
@@ -68,6 +73,7 @@ gradient::combine_report<K> combine_replicated(const Method& method, const std::
     invalid_argument_unless(said[2] == said[0], function, "out", "on rank %zu has %.0f elements, the gradients %.0f", r,
                             said[2], said[0]);
   }
+  gradient::detail::check_method<K>(method, options.groups.empty() ? 1 : options.groups.size() - 1);
   const std::vector<index_t> borders = shard_borders(static_cast<index_t>(n), comm.size(), options.groups);
   const std::span<const index_t> cuts(borders);
   const index_t rank = comm.rank(), begin = borders[static_cast<std::size_t>(rank)];

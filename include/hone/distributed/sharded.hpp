@@ -10,6 +10,7 @@
 /// rounds its sum differently.
 #pragma once
 #include "hone/distributed/communicator.hpp"
+#include "hone/distributed/digest.hpp"
 #include "hone/gradient/combine.hpp"
 
 #include <cstdint>
@@ -27,16 +28,6 @@ std::vector<double> show(std::span<const double> numbers, C& comm) {
   copy(numbers, std::span(all).subspan(numbers.size() * static_cast<std::size_t>(comm.rank()), numbers.size()));
   comm.all_reduce(std::span(all));
   return all;
-}
-
-/// FNV-1a of the numbers, cut to what a double holds.
-inline double fingerprint(std::span<const index_t> numbers) {
-  std::uint64_t hash = 14695981039346656037u;
-  for (const index_t x : numbers) {
-    auto bits = static_cast<std::uint64_t>(x);
-    for (int byte = 0; byte < 8; ++byte, bits >>= 8) hash = (hash ^ (bits & 0xff)) * 1099511628211u;
-  }
-  return static_cast<double>(hash >> 11);
 }
 
 /// `show`, for numbers of which those with a name must be the same on all ranks.
@@ -195,10 +186,9 @@ gradient::combine_report<K> combine_part(const Method& method, const gradient::g
                                          E& pool) {
   using namespace gradient::detail;
   if constexpr (gradient::gram_method<Method, K>)
-    return apply<Geometry, false>(weighted_rule<T>(weights_of(method, gram, group)), g, out, at, pool);
+    return apply<Geometry>(weighted_rule<T>(weights_of(method, gram, group)), g, out, at, pool);
   else
-    return apply<Geometry, gradient::indexed_element_method<Method, T, K>>(element_rule<T, K>(method, begin + at), g, out,
-                                                                           at, pool);
+    return apply<Geometry>(element_rule<T, K>(method, begin + at), g, out, at, pool);
 }
 
 template <bool Geometry, class Method, scalar T, std::size_t K, class Out, executor E, all_reducer C>
@@ -279,8 +269,9 @@ inline std::vector<index_t> shard_borders(index_t n, index_t size, std::span<con
 /// @param options groups in places of the whole; @p method and options are the same on all ranks. A method's state of a
 ///        group advances on the ranks that hold elements of it.
 /// @return the report of the whole, the same on all ranks: counts exact, sums of geometry to rounding.
-/// @throws std::invalid_argument on every rank, before anything is written, if parts, output, groups, the number of
-///         tasks or their type do not fit together, on whichever rank.
+/// @throws std::invalid_argument on every rank, before anything is written, if parts, output, options, the number of
+///         tasks, their type, or the method and its parameters (`digest.hpp` says what it sees of them) do not fit
+///         together, on whichever rank.
 /// @note Three small all-reduces: 7 numbers a rank, K(K + 1)/2 a subtree (one for each group that lies on one rank, about
 ///       log2 of its blocks for one that is cut), a report a rank. Methods on elements have no need of the second.
 ///       Bitwise for any executor; bitwise equal to one process where the introduction says so.
@@ -290,7 +281,6 @@ gradient::combine_report<K> combine_sharded(const Method& method, const gradient
                                             index_t begin, const gradient::combine_options& options, E&& pool,
                                             C&& comm) {
   const char* function = "hone::distributed::combine_sharded";
-  gradient::detail::check_method<K>(method, options.groups.empty() ? 1 : options.groups.size() - 1);
   index_t out_size = g.size();
   if constexpr (vector_like<Out>) {
     static_assert(std::is_same_v<accumulator_t<element_t<Out>>, accumulator_t<T>>,
@@ -303,16 +293,17 @@ gradient::combine_report<K> combine_sharded(const Method& method, const gradient
                               static_cast<double>(out_size),
                               static_cast<double>(K),
                               static_cast<double>(scalar_format<T>),
-                              detail::fingerprint(options.groups),
-                              static_cast<double>(gradient::gram_method<Method, K>)};
-  const char* const same[fields] = {nullptr, nullptr, nullptr, "g: number of tasks", "g: format", "groups: hash",
-                                    "method: kind"};
+                              detail::digest().add(options).value(),
+                              detail::digest().add(method).value()};
+  const char* const same[fields] = {nullptr, nullptr, nullptr, "g: number of tasks", "g: format", "options: hash",
+                                    "method: hash of type and parameters"};
   const std::vector<double> header = detail::agree(own, same, function, comm);
   for (std::size_t r = 0; r * fields < header.size(); ++r) {
     const double* said = header.data() + r * fields;
     invalid_argument_unless(said[1] == said[2], function, "out", "on rank %zu has %.0f elements, the gradients %.0f", r,
                             said[2], said[1]);
   }
+  gradient::detail::check_method<K>(method, options.groups.empty() ? 1 : options.groups.size() - 1);
   const std::vector<detail::shard> shards = detail::order_shards(header, fields, function);
   const index_t whole[2] = {0, shards.empty() ? 0 : shards.back().end};
   std::span<const index_t> groups = whole;

@@ -53,6 +53,17 @@ struct clipped {
   }
 };
 
+namespace detail {
+
+template <class A, class Run>
+struct scaled_run {
+  Run run;
+  simd::pack<A> factor;
+  HONE_INLINE simd::pack<A> operator()(const auto& x) { return factor * run(x); }
+};
+
+}  // namespace detail
+
 /// @p method, its result times @c factor (>= 0).
 template <class Method>
 struct scaled {
@@ -77,10 +88,11 @@ struct scaled {
   {
     return simd::pack<A>(static_cast<A>(factor)) * method(f, r);
   }
-  template <class A, std::size_t K>
-    requires indexed_element_method<Method, A, K>
-  HONE_INLINE simd::pack<A> operator()(const simd::pack<A> (&x)[K], index_t element) const {
-    return simd::pack<A>(static_cast<A>(factor)) * method(x, element);
+  template <class A>
+    requires requires(const Method& m, index_t element) { m.template start<A>(element); }
+  HONE_INLINE auto start(index_t element) const {
+    using run = decltype(method.template start<A>(element));
+    return detail::scaled_run<A, run>{method.template start<A>(element), simd::pack<A>(static_cast<A>(factor))};
   }
 };
 

@@ -3,8 +3,10 @@
 ///   weights(const gram_matrix<K>&) const -> std::array<double, K>     the combination is sum_i w_i g_i
 ///   operator()(pack forget, pack retain) const -> pack                the combination is made element by element
 /// and has check() const, which throws on hyper-parameters out of range. A method that keeps something for each group takes
-/// weights(g, std::size_t group) and check(std::size_t groups); one that needs all tasks or the place of an element takes
-/// operator()(const pack (&tasks)[K], index_t element of lane 0). This header is the one driver of all.
+/// weights(g, std::size_t group) and check(std::size_t groups); one that needs all tasks or the place of an element offers
+///   start<A>(index_t element) const -> run     run(const pack<A> (&tasks)[K]) -> pack, called for the packs of a block in
+///                                              order, the first of which begins at @c element; may keep what it likes
+/// This header is the one driver of all.
 #pragma once
 #include "hone/gradient/report.hpp"
 
@@ -35,13 +37,13 @@ concept gram_method = grouped_gram_method<M, K> || requires(const M& m, const gr
 
 /// An element method that sees all tasks and where it is.
 template <class M, class T, std::size_t K>
-concept indexed_element_method = requires(const M& m, const pack_of<T> (&x)[K], index_t i) {
-  { m(x, i) } -> std::convertible_to<pack_of<T>>;
+concept started_element_method = requires(const M& m, const pack_of<T> (&x)[K], index_t i) {
+  { m.template start<accumulator_t<T>>(i)(x) } -> std::convertible_to<pack_of<T>>;
   m.check();
 };
 
 template <class M, class T, std::size_t K>
-concept element_method = indexed_element_method<M, T, K> || (K == 2 && requires(const M& m, pack_of<T> x) {
+concept element_method = started_element_method<M, T, K> || (K == 2 && requires(const M& m, pack_of<T> x) {
   { m(x, x) } -> std::convertible_to<pack_of<T>>;
   m.check();
 });
@@ -69,7 +71,32 @@ std::array<double, K> weights_of(const M& method, const gram_matrix<K>& g, [[may
     return method.weights(g);
 }
 
-/// Where gradients and output are 16-bit numbers, contiguous, and the rule does not ask for places: rule(even), rule(odd)
+/// A started method's rule.
+template <class A, class Method>
+struct started_rule {
+  Method method;
+  index_t offset;
+  HONE_INLINE auto start(index_t begin) const { return method.template start<A>(offset + begin); }
+};
+
+/// How far behind the elements combined by such a rule lie those asked for meanwhile.
+inline constexpr index_t drawn_ahead = 512;
+
+/// Whether a rule goes through the elements in order.
+template <class Rule>
+concept in_order = requires(const Rule& rule, index_t begin) { rule.start(begin); };
+
+/// The rule for the block that begins at @p begin. A copy: stores to the output cannot alias it, so its numbers stay in
+/// registers.
+template <class Rule>
+HONE_INLINE auto rule_of_block(const Rule& rule, [[maybe_unused]] index_t begin) {
+  if constexpr (in_order<Rule>)
+    return rule.start(begin);
+  else
+    return rule;
+}
+
+/// Where gradients and output are 16-bit numbers, contiguous, and the rule does not ask for order: rule(even), rule(odd)
 /// of `simd::words` from @p begin on, and the counts. Returns where the whole words end.
 template <class T, std::size_t K, class Rule>
 HONE_INLINE index_t apply_to_words(const Rule& rule, const std::array<vector_view<const T>, K>& g,
@@ -87,34 +114,36 @@ HONE_INLINE index_t apply_to_words(const Rule& rule, const std::array<vector_vie
       even[a] = x.even();
       odd[a] = x.odd();
     }
-    words::join(rule(even, index_t{}), rule(odd, index_t{})).store(out.data() + begin);
+    words::join(rule(even), rule(odd)).store(out.data() + begin);
   }
   for (std::size_t a = 0; a < K; ++a) counts[a] += static_cast<double>(nonfinite[a].total());
   return begin;
 }
 
-/// One pass: reads the gradients, writes or hands on rule(x, i), sums what the observer sees. @p offset is where the
-/// slice begins in the whole vector, which only a sink needs to know. @tparam Places whether the rule looks at i.
-template <bool Geometry, bool Places, scalar T, std::size_t K, class Rule, class Out, executor E>
+/// One pass: reads the gradients, writes or hands on rule(x), sums what the observer sees. @p offset is where the
+/// slice begins in the whole vector, which only a sink needs to know.
+template <bool Geometry, scalar T, std::size_t K, class Rule, class Out, executor E>
 combine_report<K> apply(const Rule& rule, const task_gradients<T, K>& g, Out& out, index_t offset, E& pool) {
   using A = accumulator_t<T>;
   using observed = observer<A, K, Geometry>;
   double sums[observed::terms];
   blocked_sum<observed::terms>(g.size(), sums, [&](index_t begin, index_t end, double* partial) {
-    const Rule own = rule;  // stores to the output cannot alias a copy: its numbers stay in registers
+    auto own = rule_of_block(rule, begin);
     observed seen;
     const auto run = [&](const auto& write, const auto&... target) HONE_INLINE_LAMBDA {
       for_each_task_pack(g.task, begin, end, [&](index_t i, auto bound) HONE_INLINE_LAMBDA {
         simd::pack<A> x[K];
         for (std::size_t a = 0; a < K; ++a) x[a] = load_pack(g.task[a], i, bound);
-        const simd::pack<A> combined = own(x, i);
+        if constexpr (in_order<Rule>)  // busy between packs: the processor's own prefetching does not get far enough
+          for (std::size_t a = 0; a < K; ++a) simd::prefetch(&g.task[a][(min)(i + drawn_ahead, g.size() - 1)]);
+        const simd::pack<A> combined = own(x);
         seen.see(x, combined);
         write(i, bound, combined);
       }, target...);
     };
     if constexpr (vector_like<Out>) {
       const auto target = as_vector(out).subvector(offset, g.size());
-      if constexpr (simd::has_words<T> && std::is_same_v<element_t<Out>, T> && !Geometry && !Places)
+      if constexpr (simd::has_words<T> && std::is_same_v<element_t<Out>, T> && !Geometry && !in_order<Rule>)
         begin = apply_to_words(own, g.task, target, begin, end, partial);
       run([&](index_t i, auto bound, const simd::pack<A>& combined) HONE_INLINE_LAMBDA {
         store_pack(target, i, bound, combined);
@@ -136,7 +165,7 @@ auto weighted_rule(const std::array<double, K>& weights) {
   using packs = pack_of<T>;
   std::array<packs, K> w;
   for (std::size_t a = 0; a < K; ++a) w[a] = packs(static_cast<accumulator_t<T>>(weights[a]));
-  return [w](const packs (&x)[K], index_t) HONE_INLINE_LAMBDA {
+  return [w](const packs (&x)[K]) HONE_INLINE_LAMBDA {
     packs result = w[0] * x[0];
     for (std::size_t a = 1; a < K; ++a) result += w[a] * x[a];
     return result;
@@ -147,20 +176,19 @@ template <scalar T, std::size_t K, class Method>
 auto element_rule(const Method& method, [[maybe_unused]] index_t offset) {
   static_assert(element_method<Method, T, K>,
                 "hone::gradient::combine: the method offers neither weights(gram_matrix<K>) nor (forget, retain)");
-  if constexpr (indexed_element_method<Method, T, K>)
-    return [method, offset](const pack_of<T>(&x)[K], index_t i) HONE_INLINE_LAMBDA { return method(x, offset + i); };
+  if constexpr (started_element_method<Method, T, K>)
+    return started_rule<accumulator_t<T>, Method>{method, offset};
   else
-    return [method](const pack_of<T>(&x)[K], index_t) HONE_INLINE_LAMBDA { return method(x[0], x[1]); };
+    return [method](const pack_of<T>(&x)[K]) HONE_INLINE_LAMBDA { return method(x[0], x[1]); };
 }
 
 template <bool Geometry, class Method, scalar T, std::size_t K, class Out, executor E>
 combine_report<K> combine_group(const Method& method, const task_gradients<T, K>& g, Out& out, index_t offset,
                                 std::size_t group, E& pool) {
   if constexpr (gram_method<Method, K>)
-    return apply<Geometry, false>(weighted_rule<T>(weights_of(method, gram(g, pool), group)), g, out, offset, pool);
+    return apply<Geometry>(weighted_rule<T>(weights_of(method, gram(g, pool), group)), g, out, offset, pool);
   else
-    return apply<Geometry, indexed_element_method<Method, T, K>>(element_rule<T, K>(method, offset), g, out, offset,
-                                                                 pool);
+    return apply<Geometry>(element_rule<T, K>(method, offset), g, out, offset, pool);
 }
 
 inline void check_groups(std::span<const index_t> groups, index_t n) {
@@ -250,7 +278,7 @@ void weighted_sum(const std::array<double, K>& weights, const task_gradients<T, 
   if constexpr (vector_like<Out>)
     invalid_argument_unless(as_vector(out).size() == g.size(), "hone::gradient::weighted_sum", "out",
                             "has %td elements, the gradients have %td", as_vector(out).size(), g.size());
-  detail::apply<false, false>(detail::weighted_rule<T>(weights), g, out, 0, pool);
+  detail::apply<false>(detail::weighted_rule<T>(weights), g, out, 0, pool);
 }
 
 }  // namespace hone::gradient

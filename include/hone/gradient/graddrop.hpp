@@ -8,31 +8,50 @@
 /// addressed by (seed, step, element), so that executor and sharding do not matter, and so is each shard's share of it:
 /// `first_element` says where in the whole the gradients begin.
 #pragma once
-#include "hone/core/random.hpp"
+#include "hone/core/simd_random.hpp"
 #include "hone/gradient/tasks.hpp"
 
 namespace hone::gradient {
 
 namespace detail {
 
-/// 24-bit uniform numbers in [0, 1), one an element of [first, first + lanes): four a Philox counter, whose index is the
-/// element over four and whose stream and draw are the step.
+/// 24-bit uniform numbers in [0, 1), one an element from @p first on, a pack a call: four a Philox counter, whose index is
+/// the element over four and whose stream and draw are the step.
 template <class A>
-HONE_INLINE simd::pack<A> uniform_pack(std::uint64_t seed, std::uint64_t step, index_t first) {
-  constexpr std::size_t lanes = simd::pack<A>::lanes;
-  const philox stream{seed, static_cast<std::uint32_t>(step)};
-  const auto begin = static_cast<std::uint64_t>(first);
-  std::array<std::uint32_t, 4> words[lanes / 4 + 1];
-  const std::uint64_t last = (begin + lanes - 1) / 4 - begin / 4;
-  for (std::uint64_t i = 0; i <= last; ++i)
-    words[i] = stream.bits(begin / 4 + i, static_cast<std::uint32_t>(step >> 32));
-  A values[lanes];
-  for (std::uint64_t lane = 0; lane < lanes; ++lane) {
-    const std::uint64_t at = begin % 4 + lane;
-    values[lane] = static_cast<A>(words[at / 4][at % 4] >> 8) * A(0x1p-24);
+class uniform_packs {
+ public:
+  uniform_packs(std::uint64_t seed, std::uint64_t step, index_t first)
+      : source_({seed, static_cast<std::uint32_t>(step)}, static_cast<std::uint32_t>(step >> 32)),
+        index_(static_cast<std::uint64_t>(first) / 4),
+        at_(full) {
+    if (first % 4 == 0) return;
+    const philox stream{seed, static_cast<std::uint32_t>(step)};
+    const auto cut = stream.bits(index_++, static_cast<std::uint32_t>(step >> 32));
+    at_ -= 4 - static_cast<std::size_t>(first % 4);
+    std::memcpy(words_ + full - 4, cut.data(), sizeof cut);
   }
-  return simd::load<A>(values);
-}
+
+  HONE_INLINE simd::pack<A> next() {
+    constexpr std::size_t lanes = simd::pack<A>::lanes;
+    if (at_ + lanes > full) {
+      std::memcpy(words_ + kept - 4, words_ + full - 4, 4 * sizeof *words_);
+      source_.write(index_, words_ + kept);
+      index_ += simd::philox_words::indices;
+      at_ -= simd::philox_words::count;
+    }
+    const simd::pack<A> result = simd::uniform_pack<A>(words_ + at_);
+    at_ += lanes;
+    return result;
+  }
+
+ private:
+  /// Words before @c kept are the last counter of the batch before, of which a pack may still need some.
+  static constexpr std::size_t kept = 16, full = kept + simd::philox_words::count;
+  alignas(64) std::uint32_t words_[full];
+  simd::philox_words source_;
+  std::uint64_t index_;
+  std::size_t at_;
+};
 
 }  // namespace detail
 
@@ -62,27 +81,32 @@ struct graddrop {
                             first_element);
   }
 
-  /// @param element where in the vector given the first lane lies
   template <class A>
-  HONE_INLINE simd::pack<A> operator()(const simd::pack<A> (&x)[K], index_t element) const {
-    using packs = simd::pack<A>;
-    packs sum = x[0], magnitude = simd::abs(x[0]);
-    for (std::size_t a = 1; a < K; ++a) {
-      sum += x[a];
-      magnitude += simd::abs(x[a]);
+  struct run {
+    graddrop method;
+    detail::uniform_packs<A> draws;
+
+    HONE_INLINE simd::pack<A> operator()(const simd::pack<A> (&x)[K]) {
+      using packs = simd::pack<A>;
+      packs sum = x[0], magnitude = simd::abs(x[0]);
+      for (std::size_t a = 1; a < K; ++a) {
+        sum += x[a];
+        magnitude += simd::abs(x[a]);
+      }
+      const packs half(A(0.5));
+      const packs pure = half + half * (sum / select(magnitude == packs(0), packs(1), magnitude));
+      const packs sign = select(draws.next() < method.purity(pure), packs(1), packs(-1));
+      packs result(0);
+      for (std::size_t a = 0; a < K; ++a)
+        result += select(multiply_sign(x[a], sign) > packs(0), x[a], packs(static_cast<A>(method.leak[a])) * x[a]);
+      return result;
     }
-    const packs half(A(0.5));
-    const packs pure = half + half * (sum / select(magnitude == packs(0), packs(1), magnitude));
-    const packs u = detail::uniform_pack<A>(seed, step, first_element + element);
-    const simd::mask<A> positive = u < purity(pure);
-    const simd::mask<A> negative = !positive;
-    packs result(0);
-    for (std::size_t a = 0; a < K; ++a) {
-      const packs kept(static_cast<A>(leak[a]));
-      const simd::mask<A> stays = (positive & (x[a] > packs(0))) | (negative & (x[a] < packs(0)));
-      result += select(stays, x[a], kept * x[a]);
-    }
-    return result;
+  };
+
+  /// @param element where in the vector given the first pack begins
+  template <class A>
+  HONE_INLINE run<A> start(index_t element) const {
+    return {*this, detail::uniform_packs<A>(seed, step, first_element + element)};
   }
 };
 

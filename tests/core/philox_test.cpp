@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "hone/core/philox.hpp"
+
+#include "support/catch.hpp"
+
+using hone::philox;
+
+TEST_CASE("Philox4x32-10 gives its authors' known answers") {
+  using word4 = std::array<std::uint32_t, 4>;
+  CHECK(hone::philox4x32({0, 0, 0, 0}, {0, 0}) == word4{0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8});
+  constexpr std::uint32_t all = 0xffffffff;
+  CHECK(hone::philox4x32({all, all, all, all}, {all, all}) == word4{0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd});
+  CHECK(hone::philox4x32({0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344}, {0xa4093822, 0x299f31d0}) ==
+        word4{0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1});
+}
+
+TEST_CASE("a draw is a function of seed, stream, index and draw") {
+  CHECK(philox{1, 2}.uniform(3) == philox{1, 2}.uniform(3));
+  CHECK(philox{1, 2}.uniform(3) != philox{1, 2}.uniform(4));
+  CHECK(philox{1, 2}.uniform(3) != philox{1, 3}.uniform(3));
+  CHECK(philox{1, 2}.uniform(3) != philox{2, 2}.uniform(3));
+  CHECK(philox{1, 2}.uniform(3) != philox{1, 2}.uniform(3, 1));
+  CHECK(philox{1, 2}.uniform(std::uint64_t{1} << 40) != philox{1, 2}.uniform(0));
+}
