@@ -79,8 +79,8 @@ struct started_rule {
   HONE_INLINE auto start(index_t begin) const { return method.template start<A>(offset + begin); }
 };
 
-/// How far behind the elements combined by such a rule lie those asked for meanwhile.
-inline constexpr index_t drawn_ahead = 512;
+/// How many bytes behind the elements combined by such a rule lie those asked for meanwhile.
+inline constexpr index_t drawn_ahead = 2 << 10;
 
 /// Whether a rule goes through the elements in order.
 template <class Rule>
@@ -135,7 +135,7 @@ combine_report<K> apply(const Rule& rule, const task_gradients<T, K>& g, Out& ou
         simd::pack<A> x[K];
         for (std::size_t a = 0; a < K; ++a) x[a] = load_pack(g.task[a], i, bound);
         if constexpr (in_order<Rule>)  // busy between packs: the processor's own prefetching does not get far enough
-          for (std::size_t a = 0; a < K; ++a) simd::prefetch(&g.task[a][(min)(i + drawn_ahead, g.size() - 1)]);
+          for (std::size_t a = 0; a < K; ++a) simd::prefetch(&g.task[a][i], drawn_ahead);
         const simd::pack<A> combined = own(x);
         seen.see(x, combined);
         write(i, bound, combined);
