@@ -2,13 +2,15 @@
 /// Loss and gradient of rows of logits at two shapes, 512 x 32,000 and 4096 x 512. The roof of each row says what it is
 /// held against, in turn with it: `fused` a copy of the matrix to another (memcpy by the same workers), of as many bytes;
 /// `exponentials` the same copy against what every such kernel computes, one exponential an element, of numbers that stay
-/// in the first cache;
+/// in the first cache, and `first_visit` against all that must be known before a gradient can be written: each row's
+/// maximum, exponentials and their sum;
 /// `fused_against_passes` the same by passes over the whole matrix that leave float temporaries, as eager tensor
 /// libraries have them (upcast, log-softmax, the loss's gradient, log-softmax's, downcast; of float the middle three),
 /// each vectorised, so that 300 % is three times as fast; `apo` and `entropy` the gradient of GRPO;
 /// `top_k` and `partial_sort` a read of the matrix.
 #include "hone/core/blas.hpp"
 #include "hone/core/thread_pool.hpp"
+#include "hone/loss/fused.hpp"
 #include "hone/loss/likelihood.hpp"
 #include "hone/policy/rows.hpp"
 #include "support/roof.hpp"
@@ -58,6 +60,13 @@ struct rows_of_logits {
         benchmark::DoNotOptimize(simd::horizontal_sum(sums));
         benchmark::ClobberMemory();
       }
+    });
+  }
+  void first_visit() {
+    pool.parallel_for(rows, 1, [&](index_t begin, index_t end) {
+      std::vector<float> kept(static_cast<std::size_t>(vocab));
+      for (index_t t = begin; t < end; ++t)
+        benchmark::DoNotOptimize(loss::detail::exponentials<false>(view().row(t), 1.0, as_vector(kept)));
     });
   }
   void fused() { benchmark::DoNotOptimize(loss::likelihood(view(), targets, {}, pool)); }
@@ -141,6 +150,11 @@ void exponentials(benchmark::State& state) {
   against_roof(state, b.bytes(2), [&] { b.exponentials(); }, [&] { b.copy(); });
 }
 template <class T>
+void first_visit(benchmark::State& state) {
+  rows_of_logits<T> b(state);
+  against_roof(state, b.bytes(2), [&] { b.first_visit(); }, [&] { b.copy(); });
+}
+template <class T>
 void fused_against_passes(benchmark::State& state) {
   rows_of_logits<T> b(state);
   against_roof(state, b.bytes(2), [&] { b.fused(); }, [&] { b.by_passes(); });
@@ -190,6 +204,8 @@ BENCHMARK(fused<float>)->Apply(shapes);
 BENCHMARK(fused<bfloat16>)->Apply(shapes);
 BENCHMARK(exponentials<float>)->Apply(shapes);
 BENCHMARK(exponentials<bfloat16>)->Apply(shapes);
+BENCHMARK(first_visit<float>)->Apply(shapes);
+BENCHMARK(first_visit<bfloat16>)->Apply(shapes);
 BENCHMARK(fused_against_passes<float>)->Apply(shapes);
 BENCHMARK(fused_against_passes<bfloat16>)->Apply(shapes);
 BENCHMARK(apo<float>)->Apply(shapes);
