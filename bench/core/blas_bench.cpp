@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-/// The vector operations. Roofs: memcpy for a copy, x <- a x + b for what writes its own input, a sum of 64-bit integers
-/// for what only reads. The peers read the same bytes.
+/// The vector operations. Roofs: memcpy for a copy, x <- a x + b for what writes its own input, a sum of 64-bit
+/// integers for what only reads. The peers read the same bytes.
 #include "hone/core/blas.hpp"
 #include "hone/core/thread_pool.hpp"
 #include "support/roof.hpp"
@@ -34,10 +34,13 @@ struct vectors {
   }
   void copy_bytes() {
     pool.parallel_for(static_cast<index_t>(x.size()), index_t{1} << 20, [&](index_t begin, index_t end) {
-      std::memcpy(static_cast<void*>(y.data() + begin), x.data() + begin, static_cast<std::size_t>(end - begin) * sizeof(T));
+      std::memcpy(static_cast<void*>(y.data() + begin), x.data() + begin,
+                  static_cast<std::size_t>(end - begin) * sizeof(T));
     });
   }
-  [[nodiscard]] double bytes(int passes) const { return static_cast<double>(passes) * sizeof(T) * static_cast<double>(x.size()); }
+  [[nodiscard]] double bytes(int passes) const {
+    return static_cast<double>(passes) * sizeof(T) * static_cast<double>(x.size());
+  }
 
   thread_pool pool;
   std::vector<T> x, y;
@@ -57,12 +60,14 @@ void blas_dot(benchmark::State& state) {
 
 void blas_axpy(benchmark::State& state) {
   vectors<float> v(state.range(0) << 20);
-  against_roof(state, v.bytes(3), [&] { axpy(0.5f, v.x, v.y, v.pool); }, [&] {
-    v.pool.parallel_for(static_cast<index_t>(v.x.size()), index_t{1} << 16, [&](index_t begin, index_t end) {
-      for (index_t i = begin; i < end; ++i)
-        v.y[static_cast<std::size_t>(i)] += 0.5f * v.x[static_cast<std::size_t>(i)];
-    });
-  });
+  against_roof(
+      state, v.bytes(3), [&] { axpy(0.5f, v.x, v.y, v.pool); },
+      [&] {
+        v.pool.parallel_for(static_cast<index_t>(v.x.size()), index_t{1} << 16, [&](index_t begin, index_t end) {
+          for (index_t i = begin; i < end; ++i)
+            v.y[static_cast<std::size_t>(i)] += 0.5f * v.x[static_cast<std::size_t>(i)];
+        });
+      });
 }
 
 /// On one thread each, as they come.
@@ -70,14 +75,16 @@ void peer_dot_eigen(benchmark::State& state) {
   vectors<float> v(state.range(0) << 20);
   using map = Eigen::Map<const Eigen::VectorXf>;
   const auto n = static_cast<Eigen::Index>(v.x.size());
-  against_roof(state, v.bytes(2), [&] { benchmark::DoNotOptimize(map(v.x.data(), n).dot(map(v.y.data(), n))); },
-               [&] { benchmark::DoNotOptimize(dot(v.x, v.y)); });
+  against_roof(
+      state, v.bytes(2), [&] { benchmark::DoNotOptimize(map(v.x.data(), n).dot(map(v.y.data(), n))); },
+      [&] { benchmark::DoNotOptimize(dot(v.x, v.y)); });
 }
 void peer_dot_std(benchmark::State& state) {
   vectors<float> v(state.range(0) << 20);
-  against_roof(state, v.bytes(2),
-               [&] { benchmark::DoNotOptimize(std::inner_product(v.x.begin(), v.x.end(), v.y.begin(), 0.0f)); },
-               [&] { benchmark::DoNotOptimize(dot(v.x, v.y)); });
+  against_roof(
+      state, v.bytes(2),
+      [&] { benchmark::DoNotOptimize(std::inner_product(v.x.begin(), v.x.end(), v.y.begin(), 0.0f)); },
+      [&] { benchmark::DoNotOptimize(dot(v.x, v.y)); });
 }
 
 void sizes(benchmark::internal::Benchmark* b) { b->ArgName("Mi")->Arg(16)->UseManualTime()->MinTime(0.5); }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-/// Random numbers of one core into a buffer that fits the first-level cache; the roof writes one number everywhere there.
+/// Random numbers of one core into a buffer that fits the first-level cache; the roof writes one number everywhere
+/// there.
 #include "hone/core/simd_random.hpp"
 
 #include "support/roof.hpp"
@@ -22,8 +23,9 @@ void filled(benchmark::State& state, auto&& body) {
       benchmark::ClobberMemory();
     }
   };
-  against_roof(state, 16384.0 * repeats, [&] { passes(body); },
-               [&] { passes([](std::span<T> out, std::uint64_t) { std::fill(out.begin(), out.end(), T{1}); }); });
+  against_roof(
+      state, 16384.0 * repeats, [&] { passes(body); },
+      [&] { passes([](std::span<T> out, std::uint64_t) { std::fill(out.begin(), out.end(), T{1}); }); });
 }
 
 void philox_fill_bits(benchmark::State& state) {

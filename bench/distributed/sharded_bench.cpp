@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-/// What sharding costs: two thread ranks, one a core. The bytes are those of the combination alone; the roof is the sum of
-/// the parts, by hand: for shards the plain combine() of each rank's part and one all-reduce of as many numbers as the
-/// three of combine_sharded(); for replicas the collectives and that.
+/// What sharding costs: two thread ranks, one a core. The bytes are those of the combination alone; the roof is the sum
+/// of the parts, by hand: for shards the plain combine() of each rank's part and one all-reduce of as many numbers as
+/// the three of combine_sharded(); for replicas the collectives and that.
 #include "hone/distributed/replicated.hpp"
 #include "hone/distributed/threads.hpp"
 #include "hone/gradient/pcgrad.hpp"
@@ -54,16 +54,20 @@ void sharded(benchmark::State& state, const Method& method, double passes) {
       f(comm, gradient::tasks(d.part(d.f, comm), retain), retain);
     });
   };
-  against_roof(state, passes * 4 * static_cast<double>(d.f[0].size()), [&] {
-    on_ranks([&](threads& comm, const auto& g, auto out) {
-      distributed::combine_sharded(method, g, out, d.borders[static_cast<std::size_t>(comm.rank())], {}, serial{}, comm);
-    });
-  }, [&] {
-    on_ranks([&](threads& comm, const auto& g, auto out) {
-      gradient::combine(method, g, out);
-      reduce_numbers(comm);
-    });
-  });
+  against_roof(
+      state, passes * 4 * static_cast<double>(d.f[0].size()),
+      [&] {
+        on_ranks([&](threads& comm, const auto& g, auto out) {
+          distributed::combine_sharded(method, g, out, d.borders[static_cast<std::size_t>(comm.rank())], {}, serial{},
+                                       comm);
+        });
+      },
+      [&] {
+        on_ranks([&](threads& comm, const auto& g, auto out) {
+          gradient::combine(method, g, out);
+          reduce_numbers(comm);
+        });
+      });
 }
 
 template <class Method>
@@ -71,20 +75,23 @@ void replicated(benchmark::State& state, const Method& method, double passes) {
   data d(state.range(0) << 20);
   const std::span<const index_t> cuts(d.borders);
   const auto whole = [&](threads& comm, auto& x) { return std::span(x[static_cast<std::size_t>(comm.rank())]); };
-  against_roof(state, passes * 4 * static_cast<double>(d.f[0].size()), [&] {
-    d.all.run([&](threads& comm) {
-      distributed::combine_replicated(method, std::array{whole(comm, d.f), whole(comm, d.r)}, whole(comm, d.r),
-                                      distributed::reduction::sum, {}, serial{}, comm);
-    });
-  }, [&] {
-    d.all.run([&](threads& comm) {
-      reduce_numbers(comm);
-      comm.reduce_scatter(whole(comm, d.f), cuts);
-      comm.reduce_scatter(whole(comm, d.r), cuts);
-      gradient::combine(method, gradient::tasks(d.part(d.f, comm), d.part(d.r, comm)), d.part(d.r, comm));
-      comm.all_gather(whole(comm, d.r), cuts);
-    });
-  });
+  against_roof(
+      state, passes * 4 * static_cast<double>(d.f[0].size()),
+      [&] {
+        d.all.run([&](threads& comm) {
+          distributed::combine_replicated(method, std::array{whole(comm, d.f), whole(comm, d.r)}, whole(comm, d.r),
+                                          distributed::reduction::sum, {}, serial{}, comm);
+        });
+      },
+      [&] {
+        d.all.run([&](threads& comm) {
+          reduce_numbers(comm);
+          comm.reduce_scatter(whole(comm, d.f), cuts);
+          comm.reduce_scatter(whole(comm, d.r), cuts);
+          gradient::combine(method, gradient::tasks(d.part(d.f, comm), d.part(d.r, comm)), d.part(d.r, comm));
+          comm.all_gather(whole(comm, d.r), cuts);
+        });
+      });
 }
 
 const gradient::sago by_element{.retain = 0.5, .forget = 0.5};
@@ -95,9 +102,7 @@ void pcgrad_sharded(benchmark::State& state) { sharded(state, by_products, 5); }
 void sago_replicated(benchmark::State& state) { replicated(state, by_element, 3); }
 void pcgrad_replicated(benchmark::State& state) { replicated(state, by_products, 5); }
 
-void sizes(benchmark::internal::Benchmark* b) {
-  b->ArgName("Mi")->Arg(1)->Arg(16)->UseManualTime()->MinTime(0.7);
-}
+void sizes(benchmark::internal::Benchmark* b) { b->ArgName("Mi")->Arg(1)->Arg(16)->UseManualTime()->MinTime(0.7); }
 
 BENCHMARK(sago_sharded)->Apply(sizes);
 BENCHMARK(pcgrad_sharded)->Apply(sizes);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 /// combine() against the machine's roof at the same working set. Roofs: the in-place update a <- x a + y b (12 bytes a
-/// float), the same out of place, a read of both vectors (8), and for AdamW reading five vectors and writing three (32).
+/// float), the same out of place, a read of both vectors (8), and for AdamW reading five vectors and writing three
+/// (32).
 #include "hone/core/thread_pool.hpp"
 #include "hone/gradient/adamw.hpp"
 #include "hone/gradient/combine.hpp"
@@ -32,9 +33,12 @@ struct data {
   void update_into(std::vector<T>& target) {
     const auto a = as_vector(f), b = as_vector(r), c = as_vector(target);
     using packs = pack_of<T>;
-    detail::for_each_block<float>(a.size(), pool, [&](index_t i, auto bound) {
-      store_pack(c, i, bound, packs(0.5f) * load_pack(a, i, bound) + packs(0.25f) * load_pack(b, i, bound));
-    }, a, b, c);
+    detail::for_each_block<float>(
+        a.size(), pool,
+        [&](index_t i, auto bound) {
+          store_pack(c, i, bound, packs(0.5f) * load_pack(a, i, bound) + packs(0.25f) * load_pack(b, i, bound));
+        },
+        a, b, c);
   }
   void update() { update_into(f); }
   void read() { benchmark::DoNotOptimize(dot(f, r, pool)); }
@@ -43,23 +47,29 @@ struct data {
 template <class T>
 void sago_in_place(benchmark::State& state) {
   data<T> d(state.range(0) << 20);
-  against_roof(state, 3 * sizeof(T) * static_cast<double>(d.f.size()), [&] {
-    combine(gradient::sago{.retain = 0.5, .forget = 0.5}, gradient::tasks(d.f, d.r), d.f, {}, d.pool);
-  }, [&] { d.update(); });
+  against_roof(
+      state, 3 * sizeof(T) * static_cast<double>(d.f.size()),
+      [&] { combine(gradient::sago{.retain = 0.5, .forget = 0.5}, gradient::tasks(d.f, d.r), d.f, {}, d.pool); },
+      [&] { d.update(); });
 }
 
 void sago_geometry(benchmark::State& state) {
   data<float> d(state.range(0) << 20);
-  against_roof(state, 12 * static_cast<double>(d.f.size()), [&] {
-    combine(gradient::sago{.retain = 0.5, .forget = 0.5}, gradient::tasks(d.f, d.r), d.f, {.geometry = true}, d.pool);
-  }, [&] { d.update(); });
+  against_roof(
+      state, 12 * static_cast<double>(d.f.size()),
+      [&] {
+        combine(gradient::sago{.retain = 0.5, .forget = 0.5}, gradient::tasks(d.f, d.r), d.f, {.geometry = true},
+                d.pool);
+      },
+      [&] { d.update(); });
 }
 
 void sago_out_of_place(benchmark::State& state) {
   data<float> d(state.range(0) << 20);
-  against_roof(state, 12 * static_cast<double>(d.f.size()), [&] {
-    combine(gradient::sago{.retain = 0.5, .forget = 0.5}, gradient::tasks(d.f, d.r), d.out, {}, d.pool);
-  }, [&] { d.update_into(d.out); });
+  against_roof(
+      state, 12 * static_cast<double>(d.f.size()),
+      [&] { combine(gradient::sago{.retain = 0.5, .forget = 0.5}, gradient::tasks(d.f, d.r), d.out, {}, d.pool); },
+      [&] { d.update_into(d.out); });
 }
 
 /// Parameters and moments beside the gradients; the roof touches all five vectors as the fused step does.
@@ -68,30 +78,37 @@ struct optimizer_data : data<float> {
   void touch() {
     const auto a = as_vector(f), b = as_vector(r), x = as_vector(p), y = as_vector(m), z = as_vector(v);
     using packs = pack_of<float>;
-    detail::for_each_block<float>(a.size(), pool, [&](index_t i, auto bound) {
-      const packs g = load_pack(a, i, bound) + load_pack(b, i, bound);
-      store_pack(x, i, bound, packs(0.5f) * load_pack(x, i, bound) + g);
-      store_pack(y, i, bound, packs(0.5f) * load_pack(y, i, bound) + g);
-      store_pack(z, i, bound, packs(0.5f) * load_pack(z, i, bound) + g);
-    }, a, b, x, y, z);
+    detail::for_each_block<float>(
+        a.size(), pool,
+        [&](index_t i, auto bound) {
+          const packs g = load_pack(a, i, bound) + load_pack(b, i, bound);
+          store_pack(x, i, bound, packs(0.5f) * load_pack(x, i, bound) + g);
+          store_pack(y, i, bound, packs(0.5f) * load_pack(y, i, bound) + g);
+          store_pack(z, i, bound, packs(0.5f) * load_pack(z, i, bound) + g);
+        },
+        a, b, x, y, z);
   }
   std::vector<float> p, m, v;
 };
 
 void sago_adamw_fused(benchmark::State& state) {
   optimizer_data d(state.range(0) << 20);
-  against_roof(state, 32 * static_cast<double>(d.f.size()), [&] {
-    combine(gradient::sago{}, gradient::tasks(d.f, d.r), gradient::adamw(d.p, d.m, d.v, 1), {}, d.pool);
-  }, [&] { d.touch(); });
+  against_roof(
+      state, 32 * static_cast<double>(d.f.size()),
+      [&] { combine(gradient::sago{}, gradient::tasks(d.f, d.r), gradient::adamw(d.p, d.m, d.v, 1), {}, d.pool); },
+      [&] { d.touch(); });
 }
 
 /// The same in two passes: 12 + 28 bytes a parameter, against the fused step's roof.
 void sago_then_adamw(benchmark::State& state) {
   optimizer_data d(state.range(0) << 20);
-  against_roof(state, 32 * static_cast<double>(d.f.size()), [&] {
-    combine(gradient::sago{}, gradient::tasks(d.f, d.r), d.f, {}, d.pool);
-    gradient::weighted_sum({1.0}, gradient::tasks(d.f), gradient::adamw(d.p, d.m, d.v, 1), d.pool);
-  }, [&] { d.touch(); });
+  against_roof(
+      state, 32 * static_cast<double>(d.f.size()),
+      [&] {
+        combine(gradient::sago{}, gradient::tasks(d.f, d.r), d.f, {}, d.pool);
+        gradient::weighted_sum({1.0}, gradient::tasks(d.f), gradient::adamw(d.p, d.m, d.v, 1), d.pool);
+      },
+      [&] { d.touch(); });
 }
 
 template <class T>
@@ -99,9 +116,13 @@ void pcgrad(benchmark::State& state, index_t group) {
   data<T> d(state.range(0) << 20);
   std::vector<index_t> groups;
   for (index_t i = 0; i <= static_cast<index_t>(d.f.size()); i += group) groups.push_back(i);
-  against_roof(state, 5 * sizeof(T) * static_cast<double>(d.f.size()), [&] {
-    combine(gradient::pcgrad{.retain = 0.25, .forget = 0.5}, gradient::tasks(d.f, d.r), d.f, {.groups = groups}, d.pool);
-  }, [&] { d.read(), d.update(); });
+  against_roof(
+      state, 5 * sizeof(T) * static_cast<double>(d.f.size()),
+      [&] {
+        combine(gradient::pcgrad{.retain = 0.25, .forget = 0.5}, gradient::tasks(d.f, d.r), d.f, {.groups = groups},
+                d.pool);
+      },
+      [&] { d.read(), d.update(); });
 }
 
 template <class T>
@@ -119,26 +140,31 @@ void sago_eager(benchmark::State& state) {
   const std::size_t n = d.f.size();
   std::vector<float> sign_f(n), sign_r(n), product(n);
   std::vector<char> conflict(n);
-  against_roof(state, 12 * static_cast<double>(d.f.size()), [&] {
-    const auto pass = [&](auto&& f) {
-      d.pool.parallel_for(static_cast<index_t>(n), block_size, [&](index_t begin, index_t end) {
-        for (index_t i = begin; i < end; ++i) f(static_cast<std::size_t>(i));
-      });
-    };
-    const auto sign = [](float x) { return static_cast<float>((x > 0) - (x < 0)); };
-    pass([&](std::size_t i) { sign_f[i] = sign(d.f[i]); });
-    pass([&](std::size_t i) { sign_r[i] = sign(d.r[i]); });
-    pass([&](std::size_t i) { product[i] = sign_f[i] * sign_r[i]; });
-    pass([&](std::size_t i) { conflict[i] = product[i] < 0; });
-    pass([&](std::size_t i) { d.out[i] = 0; });
-    pass([&](std::size_t i) { if (conflict[i]) d.out[i] = d.r[i]; });
-    pass([&](std::size_t i) { if (!conflict[i]) d.out[i] = d.f[i]; });
-  }, [&] { d.update(); });
+  against_roof(
+      state, 12 * static_cast<double>(d.f.size()),
+      [&] {
+        const auto pass = [&](auto&& f) {
+          d.pool.parallel_for(static_cast<index_t>(n), block_size, [&](index_t begin, index_t end) {
+            for (index_t i = begin; i < end; ++i) f(static_cast<std::size_t>(i));
+          });
+        };
+        const auto sign = [](float x) { return static_cast<float>((x > 0) - (x < 0)); };
+        pass([&](std::size_t i) { sign_f[i] = sign(d.f[i]); });
+        pass([&](std::size_t i) { sign_r[i] = sign(d.r[i]); });
+        pass([&](std::size_t i) { product[i] = sign_f[i] * sign_r[i]; });
+        pass([&](std::size_t i) { conflict[i] = product[i] < 0; });
+        pass([&](std::size_t i) { d.out[i] = 0; });
+        pass([&](std::size_t i) {
+          if (conflict[i]) d.out[i] = d.r[i];
+        });
+        pass([&](std::size_t i) {
+          if (!conflict[i]) d.out[i] = d.f[i];
+        });
+      },
+      [&] { d.update(); });
 }
 
-void sizes(benchmark::internal::Benchmark* b) {
-  b->ArgName("Mi")->Arg(16)->Arg(256)->UseManualTime()->MinTime(1.0);
-}
+void sizes(benchmark::internal::Benchmark* b) { b->ArgName("Mi")->Arg(16)->Arg(256)->UseManualTime()->MinTime(1.0); }
 
 BENCHMARK(sago_in_place<float>)->Apply(sizes);
 BENCHMARK(sago_in_place<bfloat16>)->Apply(sizes);

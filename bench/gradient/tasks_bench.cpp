@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-/// K tasks: the Gram matrix and the combination against the machine's roof for the bytes that they must move, and what each
-/// method takes to turn a Gram matrix into weights. Roofs: one pass over the same K vectors that only adds them up (K reads),
-/// and the same with one written (K reads, 1 write).
+/// K tasks: the Gram matrix and the combination against the machine's roof for the bytes that they must move, and what
+/// each method takes to turn a Gram matrix into weights. Roofs: one pass over the same K vectors that only adds them up
+/// (K reads), and the same with one written (K reads, 1 write).
 #include "hone/core/thread_pool.hpp"
 #include "hone/gradient/aligned.hpp"
 #include "hone/gradient/combine.hpp"
@@ -46,18 +46,21 @@ struct data {
   void roof() {
     const auto out = as_vector(memory[0]);
     double total;
-    blocked_sum<1>(n, &total, [&](index_t begin, index_t end, double* partial) {
-      pack_of<T> sums(0);
-      gradient::detail::for_each_task_pack(g.task, begin, end, [&](index_t i, auto bound) {
-        pack_of<T> x = load_pack(g.task[0], i, bound);
-        for (std::size_t a = 1; a < K; ++a) x += load_pack(g.task[a], i, bound);
-        if constexpr (Write)
-          store_pack(out, i, bound, pack_of<T>(1.0f / K) * x);
-        else
-          sums += x;
-      });
-      *partial = simd::horizontal_sum(sums);
-    }, pool);
+    blocked_sum<1>(
+        n, &total,
+        [&](index_t begin, index_t end, double* partial) {
+          pack_of<T> sums(0);
+          gradient::detail::for_each_task_pack(g.task, begin, end, [&](index_t i, auto bound) {
+            pack_of<T> x = load_pack(g.task[0], i, bound);
+            for (std::size_t a = 1; a < K; ++a) x += load_pack(g.task[a], i, bound);
+            if constexpr (Write)
+              store_pack(out, i, bound, pack_of<T>(1.0f / K) * x);
+            else
+              sums += x;
+          });
+          *partial = simd::horizontal_sum(sums);
+        },
+        pool);
     benchmark::DoNotOptimize(total);
   }
 };
@@ -65,31 +68,35 @@ struct data {
 template <class T, std::size_t K>
 void gram_of_tasks(benchmark::State& state) {
   data<T, K> d(state.range(0) << 20);
-  against_roof(state, K * sizeof(T) * static_cast<double>(d.n), [&] { benchmark::DoNotOptimize(gram(d.g, d.pool)); },
-               [&] { d.template roof<false>(); });
+  against_roof(
+      state, K * sizeof(T) * static_cast<double>(d.n), [&] { benchmark::DoNotOptimize(gram(d.g, d.pool)); },
+      [&] { d.template roof<false>(); });
 }
 
 template <class T, std::size_t K>
 void weighted(benchmark::State& state) {
   data<T, K> d(state.range(0) << 20);
   const auto w = gradient::detail::filled<K>(1.0 / K);
-  against_roof(state, (K + 1) * sizeof(T) * static_cast<double>(d.n), [&] { weighted_sum(w, d.g, d.memory[0], d.pool); },
-               [&] { d.template roof<true>(); });
+  against_roof(
+      state, (K + 1) * sizeof(T) * static_cast<double>(d.n), [&] { weighted_sum(w, d.g, d.memory[0], d.pool); },
+      [&] { d.template roof<true>(); });
 }
 
 template <class T, std::size_t K>
 void gram_and_combine(benchmark::State& state) {
   data<T, K> d(state.range(0) << 20);
-  against_roof(state, (2 * K + 1) * sizeof(T) * static_cast<double>(d.n),
-               [&] { combine(upgrad<K>{}, d.g, d.memory[0], {}, d.pool); },
-               [&] { d.template roof<false>(), d.template roof<true>(); });
+  against_roof(
+      state, (2 * K + 1) * sizeof(T) * static_cast<double>(d.n),
+      [&] { combine(upgrad<K>{}, d.g, d.memory[0], {}, d.pool); },
+      [&] { d.template roof<false>(), d.template roof<true>(); });
 }
 
 template <class T, std::size_t K>
 void graddrop_tasks(benchmark::State& state) {
   data<T, K> d(state.range(0) << 20);
-  against_roof(state, (K + 1) * sizeof(T) * static_cast<double>(d.n),
-               [&] { combine(graddrop<K>{}, d.g, d.memory[0], {}, d.pool); }, [&] { d.template roof<true>(); });
+  against_roof(
+      state, (K + 1) * sizeof(T) * static_cast<double>(d.n),
+      [&] { combine(graddrop<K>{}, d.g, d.memory[0], {}, d.pool); }, [&] { d.template roof<true>(); });
 }
 
 /// 32 Gram matrices of K gradients, half of them pulled apart, half of rank K / 2 + 1.
@@ -120,9 +127,9 @@ void solve(benchmark::State& state, const Method& method) {
 template <std::size_t K>
 void solves(const char* k) {
   const auto add = [&](const char* name, auto method) {
-    benchmark::RegisterBenchmark((std::string("solve/") + name + "/k:" + k).c_str(),
-                                 [method](benchmark::State& state) { solve<K>(state, method); })
-        ->MinTime(0.05);
+    benchmark::RegisterBenchmark((std::string("solve/") + name + "/k:" + k).c_str(), [method](benchmark::State& state) {
+      solve<K>(state, method);
+    })->MinTime(0.05);
   };
   static gradvac_state<K> state;
   add("pcgrad_symmetric", pcgrad_symmetric{});
@@ -140,14 +147,12 @@ void solves(const char* k) {
   add("retain_orthogonal", retain_orthogonal{});
 }
 
-void sizes(benchmark::internal::Benchmark* b) {
-  b->ArgName("Mi")->Arg(256)->UseManualTime()->MinTime(1.0);
-}
+void sizes(benchmark::internal::Benchmark* b) { b->ArgName("Mi")->Arg(256)->UseManualTime()->MinTime(1.0); }
 
-#define HONE_TASKS(name)                       \
-  BENCHMARK(name<float, 2>)->Apply(sizes);     \
-  BENCHMARK(name<float, 4>)->Apply(sizes);     \
-  BENCHMARK(name<float, 8>)->Apply(sizes);     \
+#define HONE_TASKS(name)                   \
+  BENCHMARK(name<float, 2>)->Apply(sizes); \
+  BENCHMARK(name<float, 4>)->Apply(sizes); \
+  BENCHMARK(name<float, 8>)->Apply(sizes); \
   BENCHMARK(name<bfloat16, 4>)->Apply(sizes)
 HONE_TASKS(gram_of_tasks);
 HONE_TASKS(weighted);

@@ -50,8 +50,9 @@ std::string text_of(std::size_t length) {
 template <class Tokenizer>
 void encode_with(benchmark::State& state, const Tokenizer& t) {
   const std::string text = text_of(static_cast<std::size_t>(state.range(0)));
-  against_roof(state, static_cast<double>(text.size()), [&] { benchmark::DoNotOptimize(t.encode(text)); },
-               [&] { benchmark::DoNotOptimize(std::accumulate(text.begin(), text.end(), 0)); });
+  against_roof(
+      state, static_cast<double>(text.size()), [&] { benchmark::DoNotOptimize(t.encode(text)); },
+      [&] { benchmark::DoNotOptimize(std::accumulate(text.begin(), text.end(), 0)); });
 }
 
 void tokenizer_encode(benchmark::State& state) {

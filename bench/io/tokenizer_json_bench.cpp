@@ -34,11 +34,9 @@ void run(benchmark::State& state, const std::string& family, bool english, bool 
   const auto read = [&] { benchmark::DoNotOptimize(std::accumulate(text.begin(), text.end(), 0)); };
   const auto bytes = static_cast<double>(text.size());
   if (decode)
-    against_roof(
-        state, bytes, [&] { benchmark::DoNotOptimize(t.decode(ids)); }, read);
+    against_roof(state, bytes, [&] { benchmark::DoNotOptimize(t.decode(ids)); }, read);
   else
-    against_roof(
-        state, bytes, [&] { benchmark::DoNotOptimize(t.encode(text)); }, read);
+    against_roof(state, bytes, [&] { benchmark::DoNotOptimize(t.encode(text)); }, read);
 }
 
 [[maybe_unused]] const bool registered = [] {

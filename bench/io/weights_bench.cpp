@@ -64,8 +64,7 @@ void read_weights(benchmark::State& state) {
     return state.SkipWithError("runs with --benchmark_filter=MB:500");
   weights model(static_cast<std::size_t>(state.range(0)), Stored);
   std::vector<char> memory(model.bytes());
-  against_roof(
-      state, static_cast<double>(model.bytes()), [&] { model.read(); }, [&] { model.read_plainly(memory); });
+  against_roof(state, static_cast<double>(model.bytes()), [&] { model.read(); }, [&] { model.read_plainly(memory); });
 }
 
 /// bfloat16 in cache-missing memory to float: the roof is a copy of as many bytes, read and written.

@@ -42,63 +42,72 @@ struct batch {
 template <class T>
 void likelihood(benchmark::State& state) {
   batch<T> b(state.range(0));
-  against_roof(state, b.bytes(2), [&] {
-    benchmark::DoNotOptimize(loss::likelihood(b.view(), b.targets, {}, b.pool));
-  }, [&] { scale(0.999f, b.logits, b.pool); });
+  against_roof(
+      state, b.bytes(2), [&] { benchmark::DoNotOptimize(loss::likelihood(b.view(), b.targets, {}, b.pool)); },
+      [&] { scale(0.999f, b.logits, b.pool); });
 }
 
 template <class T>
 void log_likelihood(benchmark::State& state) {
   batch<T> b(state.range(0));
   std::vector<float> out(static_cast<std::size_t>(b.rows));
-  against_roof(state, b.bytes(1), [&] {
-    benchmark::DoNotOptimize(loss::log_likelihood(b.view(), b.targets, out, {}, b.pool));
-  }, [&] { benchmark::DoNotOptimize(sum(b.logits, b.pool)); });
+  against_roof(
+      state, b.bytes(1), [&] { benchmark::DoNotOptimize(loss::log_likelihood(b.view(), b.targets, out, {}, b.pool)); },
+      [&] { benchmark::DoNotOptimize(sum(b.logits, b.pool)); });
 }
 
 void inverted_hinge(benchmark::State& state) {
   batch<float> b(state.range(0));
-  against_roof(state, b.bytes(2), [&] {
-    benchmark::DoNotOptimize(loss::inverted_hinge(b.view(), b.targets, {}, b.pool));
-  }, [&] { scale(0.999f, b.logits, b.pool); });
+  against_roof(
+      state, b.bytes(2), [&] { benchmark::DoNotOptimize(loss::inverted_hinge(b.view(), b.targets, {}, b.pool)); },
+      [&] { scale(0.999f, b.logits, b.pool); });
 }
 
 void kl_to_reference(benchmark::State& state) {
   batch<float> b(state.range(0)), reference(state.range(0));
-  against_roof(state, b.bytes(3), [&] {
-    benchmark::DoNotOptimize(loss::kl_to_reference(b.view(), reference.view(), b.targets, loss::kl_direction::forward,
-                                                   {}, b.pool));
-  }, [&] { axpy(0.1f, reference.logits, b.logits, b.pool); });
+  against_roof(
+      state, b.bytes(3),
+      [&] {
+        benchmark::DoNotOptimize(
+            loss::kl_to_reference(b.view(), reference.view(), b.targets, loss::kl_direction::forward, {}, b.pool));
+      },
+      [&] { axpy(0.1f, reference.logits, b.logits, b.pool); });
 }
 
 void likelihood_by_passes(benchmark::State& state) {
   batch<float> b(state.range(0));
-  against_roof(state, b.bytes(2), [&] {
-    b.pool.parallel_for(b.rows, 1, [&](index_t begin, index_t end) {
-      for (index_t t = begin; t < end; ++t) {
-        const auto z = b.view().row(t);
-        float top = z[0], total = 0;
-        for (index_t v = 0; v < z.size(); ++v) top = z[v] > top ? z[v] : top;
-        for (index_t v = 0; v < z.size(); ++v) total += std::exp(z[v] - top);
-        for (index_t v = 0; v < z.size(); ++v) z[v] = std::exp(z[v] - top) / total;
-        z[b.targets[static_cast<std::size_t>(t)]] -= 1;
-      }
-    });
-  }, [&] { scale(0.999f, b.logits, b.pool); });
+  against_roof(
+      state, b.bytes(2),
+      [&] {
+        b.pool.parallel_for(b.rows, 1, [&](index_t begin, index_t end) {
+          for (index_t t = begin; t < end; ++t) {
+            const auto z = b.view().row(t);
+            float top = z[0], total = 0;
+            for (index_t v = 0; v < z.size(); ++v) top = z[v] > top ? z[v] : top;
+            for (index_t v = 0; v < z.size(); ++v) total += std::exp(z[v] - top);
+            for (index_t v = 0; v < z.size(); ++v) z[v] = std::exp(z[v] - top) / total;
+            z[b.targets[static_cast<std::size_t>(t)]] -= 1;
+          }
+        });
+      },
+      [&] { scale(0.999f, b.logits, b.pool); });
 }
 
 void likelihood_by_eigen(benchmark::State& state) {
   batch<float> b(state.range(0));
-  against_roof(state, b.bytes(2), [&] {
-    b.pool.parallel_for(b.rows, 1, [&](index_t begin, index_t end) {
-      for (index_t t = begin; t < end; ++t) {
-        Eigen::Map<Eigen::ArrayXf> z(b.logits.data() + t * b.vocab, b.vocab);
-        z = (z - z.maxCoeff()).exp();
-        z /= z.sum();
-        z[b.targets[static_cast<std::size_t>(t)]] -= 1;
-      }
-    });
-  }, [&] { scale(0.999f, b.logits, b.pool); });
+  against_roof(
+      state, b.bytes(2),
+      [&] {
+        b.pool.parallel_for(b.rows, 1, [&](index_t begin, index_t end) {
+          for (index_t t = begin; t < end; ++t) {
+            Eigen::Map<Eigen::ArrayXf> z(b.logits.data() + t * b.vocab, b.vocab);
+            z = (z - z.maxCoeff()).exp();
+            z /= z.sum();
+            z[b.targets[static_cast<std::size_t>(t)]] -= 1;
+          }
+        });
+      },
+      [&] { scale(0.999f, b.logits, b.pool); });
 }
 
 void vocabularies(benchmark::internal::Benchmark* b) {

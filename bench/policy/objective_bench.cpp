@@ -47,8 +47,7 @@ struct inputs {
     x.assign(static_cast<std::size_t>(bytes / 24), 1.0);
     y = x;
     double result = 0;
-    against_roof(
-        state, bytes, [&] { result = body(); }, [&] { axpy(0.1, x, y, pool); });
+    against_roof(state, bytes, [&] { result = body(); }, [&] { axpy(0.1, x, y, pool); });
     state.counters["value"] = result;
   }
   template <class Objective>

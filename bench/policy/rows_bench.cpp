@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 /// Loss and gradient of rows of logits at two shapes, 512 x 32,000 and 4096 x 512. The roof of each row says what it is
-/// held against, in turn with it: `fused` a copy of the matrix to another (memcpy by the same workers), of as many bytes;
-/// `exponentials` the same copy against what every such kernel computes, one exponential an element, of numbers that stay
-/// in the first cache, and `first_visit` against all that must be known before a gradient can be written: each row's
-/// maximum, exponentials and their sum;
+/// held against, in turn with it: `fused` a copy of the matrix to another (memcpy by the same workers), of as many
+/// bytes; `exponentials` the same copy against what every such kernel computes, one exponential an element, of numbers
+/// that stay in the first cache, and `first_visit` against all that must be known before a gradient can be written:
+/// each row's maximum, exponentials and their sum;
 /// `fused_against_passes` the same by passes over the whole matrix that leave float temporaries, as eager tensor
 /// libraries have them (upcast, log-softmax, the loss's gradient, log-softmax's, downcast; of float the middle three),
 /// each vectorised, so that 300 % is three times as fast; `apo` and `entropy` the gradient of GRPO;
@@ -32,7 +32,8 @@ struct rows_of_logits {
     for (index_t t = 0; t < rows; ++t) {
       targets.push_back(static_cast<std::int32_t>((t * 7919) % vocab));
       for (std::size_t i = 0; i < k; ++i)
-        ids.push_back(static_cast<std::int32_t>(static_cast<index_t>(i) * (vocab / static_cast<index_t>(k)) + t % 7 + 1));
+        ids.push_back(
+            static_cast<std::int32_t>(static_cast<index_t>(i) * (vocab / static_cast<index_t>(k)) + t % 7 + 1));
     }
     probability.assign(ids.size(), 0.1);
     mass.resize(n);
@@ -172,28 +173,35 @@ void entropy(benchmark::State& state) {
 template <class T>
 void top_k(benchmark::State& state) {
   rows_of_logits<T> b(state);
-  against_roof(state, b.bytes(1), [&] {
-    policy::top_k_support(b.view(), b.targets, static_cast<index_t>(b.k), {b.scratch, b.probability, b.mass}, {}, b.pool);
-  }, [&] { benchmark::DoNotOptimize(sum(b.logits, b.pool)); });
+  against_roof(
+      state, b.bytes(1),
+      [&] {
+        policy::top_k_support(b.view(), b.targets, static_cast<index_t>(b.k), {b.scratch, b.probability, b.mass}, {},
+                              b.pool);
+      },
+      [&] { benchmark::DoNotOptimize(sum(b.logits, b.pool)); });
 }
 template <class T>
 void partial_sort(benchmark::State& state) {
   rows_of_logits<T> b(state);
-  against_roof(state, b.bytes(1), [&] {
-    b.pool.parallel_for(b.rows, 1, [&](index_t begin, index_t end) {
-      std::vector<std::int32_t> order(static_cast<std::size_t>(b.vocab));
-      for (index_t t = begin; t < end; ++t) {
-        const auto z = b.view().row(t);
-        for (index_t v = 0; v < b.vocab; ++v) order[static_cast<std::size_t>(v)] = static_cast<std::int32_t>(v);
-        std::partial_sort(order.begin(), order.begin() + static_cast<std::ptrdiff_t>(b.k), order.end(),
-                          [&](std::int32_t x, std::int32_t y) {
-                            const float a = to_accumulator(z[x]), c = to_accumulator(z[y]);
-                            return a > c || (a == c && x < y);
-                          });
-        benchmark::DoNotOptimize(order.data());
-      }
-    });
-  }, [&] { benchmark::DoNotOptimize(sum(b.logits, b.pool)); });
+  against_roof(
+      state, b.bytes(1),
+      [&] {
+        b.pool.parallel_for(b.rows, 1, [&](index_t begin, index_t end) {
+          std::vector<std::int32_t> order(static_cast<std::size_t>(b.vocab));
+          for (index_t t = begin; t < end; ++t) {
+            const auto z = b.view().row(t);
+            for (index_t v = 0; v < b.vocab; ++v) order[static_cast<std::size_t>(v)] = static_cast<std::int32_t>(v);
+            std::partial_sort(order.begin(), order.begin() + static_cast<std::ptrdiff_t>(b.k), order.end(),
+                              [&](std::int32_t x, std::int32_t y) {
+                                const float a = to_accumulator(z[x]), c = to_accumulator(z[y]);
+                                return a > c || (a == c && x < y);
+                              });
+            benchmark::DoNotOptimize(order.data());
+          }
+        });
+      },
+      [&] { benchmark::DoNotOptimize(sum(b.logits, b.pool)); });
 }
 
 void shapes(benchmark::internal::Benchmark* b) {

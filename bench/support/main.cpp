@@ -11,9 +11,13 @@ class table : public benchmark::BenchmarkReporter {
   bool ReportContext(const Context& context) override {
     std::printf("%d cores of %.0f MHz;", context.cpu_info.num_cpus, context.cpu_info.cycles_per_second / 1e6);
     for (const auto& cache : context.cpu_info.caches)
-      std::printf(" L%d%s %d KiB", cache.level, cache.type == "Data" ? "d" : cache.type == "Unified" ? "" : "i",
+      std::printf(" L%d%s %d KiB", cache.level,
+                  cache.type == "Data"      ? "d"
+                  : cache.type == "Unified" ? ""
+                                            : "i",
                   cache.size >> 10);
-    std::printf("\nmedians; spread: interquartile range over median; roof: the pass of the same shape, timed in turn\n");
+    std::printf(
+        "\nmedians; spread: interquartile range over median; roof: the pass of the same shape, timed in turn\n");
     std::printf("%-52s %10s %8s %10s %15s %8s %7s\n", "", "ms", "spread", "work", "rate", "roof", "% roof");
     return true;
   }
@@ -30,8 +34,8 @@ class table : public benchmark::BenchmarkReporter {
                     value("spread"), value("work"), run.report_label.c_str(), value("rate"), run.report_label.c_str(),
                     value("roof"), value("percent"));
       else
-        std::printf("%-52s %10.4g  %s\n", name.c_str(), 1e3 * run.real_accumulated_time / static_cast<double>(run.iterations),
-                    run.report_label.c_str());
+        std::printf("%-52s %10.4g  %s\n", name.c_str(),
+                    1e3 * run.real_accumulated_time / static_cast<double>(run.iterations), run.report_label.c_str());
       std::fflush(stdout);
     }
   }

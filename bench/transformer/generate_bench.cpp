@@ -22,8 +22,7 @@ struct story {
   story(const config& c, index_t sequences)
       : model(c), parameters(static_cast<std::size_t>(model.parameters())),
         pool((min)(thread_pool::default_concurrency(), sequences)) {
-    for (std::size_t i = 0; i < parameters.size(); ++i)
-      parameters[i] = static_cast<float>(0.02 * philox{1}.normal(i));
+    for (std::size_t i = 0; i < parameters.size(); ++i) parameters[i] = static_cast<float>(0.02 * philox{1}.normal(i));
     for (index_t s = 0; s < sequences; ++s) {
       for (index_t t = 0; t < 8; ++t) tokens.push_back(static_cast<std::int32_t>((s * 7919 + t * 104729) % c.vocab));
       offsets.push_back(static_cast<index_t>(tokens.size()));
@@ -31,7 +30,8 @@ struct story {
   }
   double decode(const generator<float>& generate) {
     return seconds([&] {
-      benchmark::DoNotOptimize(generate({tokens, offsets}, {.max_tokens = length, .sampling = {.temperature = 0}}, pool));
+      benchmark::DoNotOptimize(
+          generate({tokens, offsets}, {.max_tokens = length, .sampling = {.temperature = 0}}, pool));
     });
   }
 

@@ -24,7 +24,8 @@ void linear_loss_in_chunks(benchmark::State& state) {
   std::vector<std::int32_t> targets;
   for (index_t t = 0; t < rows; ++t) targets.push_back(static_cast<std::int32_t>(t * 7919 % vocab));
   const matrix_view<const float> x(hidden.data(), rows, inputs), m(w.data(), vocab, inputs);
-  const matrix_view<float> dx(dhidden.data(), rows, inputs), dm(dw.data(), vocab, inputs), z(logits.data(), rows, vocab);
+  const matrix_view<float> dx(dhidden.data(), rows, inputs), dm(dw.data(), vocab, inputs),
+      z(logits.data(), rows, vocab);
   linear_loss<float> chunks(inputs, vocab, chunk);
   const auto part = [](const auto& a, index_t first, index_t count) {
     return std::remove_cvref_t<decltype(a)>(a.data() + first * a.row_stride(), (std::min)(count, a.rows() - first),
@@ -35,23 +36,30 @@ void linear_loss_in_chunks(benchmark::State& state) {
       for (index_t i = begin; i < end; ++i) f(i * block);
     });
   };
-  against_roof(state, 0, [&] {
-    chunks.backward(x, m, [&](index_t first, const matrix_view<float>& chunk_logits) {
-      loss::likelihood(chunk_logits, std::span(targets).subspan(static_cast<std::size_t>(first),
-                                                                static_cast<std::size_t>(chunk_logits.rows())),
-                       {}, pool);
-    }, dx, dm, pool);
-  }, [&] {
-    blocks(rows, [&](index_t t) { linear_forward<float>(part(x, t, block), m, part(z, t, block)); });
-    loss::likelihood(z, targets, {}, pool);
-    blocks(rows, [&](index_t t) {
-      linear_backward_input<float>(part(z, t, block), m, part(dx, t, block), into::overwrite);
-    });
-    blocks(vocab, [&](index_t v) {
-      const matrix_view<const float> columns(z.data() + v, rows, (std::min)(block, vocab - v), vocab, 1);
-      linear_backward_weight<float>(columns, x, part(dm, v, block));
-    });
-  });
+  against_roof(
+      state, 0,
+      [&] {
+        chunks.backward(
+            x, m,
+            [&](index_t first, const matrix_view<float>& chunk_logits) {
+              loss::likelihood(chunk_logits,
+                               std::span(targets).subspan(static_cast<std::size_t>(first),
+                                                          static_cast<std::size_t>(chunk_logits.rows())),
+                               {}, pool);
+            },
+            dx, dm, pool);
+      },
+      [&] {
+        blocks(rows, [&](index_t t) { linear_forward<float>(part(x, t, block), m, part(z, t, block)); });
+        loss::likelihood(z, targets, {}, pool);
+        blocks(rows, [&](index_t t) {
+          linear_backward_input<float>(part(z, t, block), m, part(dx, t, block), into::overwrite);
+        });
+        blocks(vocab, [&](index_t v) {
+          const matrix_view<const float> columns(z.data() + v, rows, (std::min)(block, vocab - v), vocab, 1);
+          linear_backward_weight<float>(columns, x, part(dm, v, block));
+        });
+      });
   const double flops = 6 * static_cast<double>(rows * inputs) * static_cast<double>(vocab);
   const double rate = flops / (1e-3 * state.counters["ms"].value) * 1e-9;
   state.counters["roof"] = rate * 100 / state.counters["percent"].value;

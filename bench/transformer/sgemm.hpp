@@ -19,9 +19,9 @@ inline double sgemm_rate(hone::thread_pool& pool) {
       double best = 1e9;
       for (int repeat = 0; repeat < 20; ++repeat)
         best = (std::min)(best, seconds([&] {
-          c.noalias() = a * b;
-          benchmark::DoNotOptimize(c.data());
-        }));
+                            c.noalias() = a * b;
+                            benchmark::DoNotOptimize(c.data());
+                          }));
       rates[static_cast<std::size_t>(i)] = 2.0 * n * n * n / best;
     }
   });

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 /// Training steps of the bundled decoder (forward, likelihood, backward, AdamW) against the machine's matrix products:
-/// the roof is the best of several single-threaded float products of 256 x 256, times the workers, timed in turn with the
-/// steps. Flops of a row: 6 N, and for attention over T positions 6 L d (T + 1), half of the full square. An adapter step
-/// trains low-rank adapters of rank 8 on all matrices of the layers instead, P numbers: 4 N + 7 P.
+/// the roof is the best of several single-threaded float products of 256 x 256, times the workers, timed in turn with
+/// the steps. Flops of a row: 6 N, and for attention over T positions 6 L d (T + 1), half of the full square. An
+/// adapter step trains low-rank adapters of rank 8 on all matrices of the layers instead, P numbers: 4 N + 7 P.
 #include "hone/core/random.hpp"
 #include "hone/core/thread_pool.hpp"
 #include "hone/gradient/adamw.hpp"
@@ -41,7 +41,8 @@ std::vector<float> random_numbers(index_t count) {
 
 /// Steps of @p model, whose parameters are all trained, at @p per_row flops a row beside attention.
 template <class M>
-void steps(benchmark::State& state, const M& model, index_t length, index_t sequences, thread_pool& pool, double per_row) {
+void steps(benchmark::State& state, const M& model, index_t length, index_t sequences, thread_pool& pool,
+           double per_row) {
   const config& c = model.shape();
   const index_t workers = pool.concurrency();
   gradient_lanes<float> lanes(model, (std::max)(index_t{256}, length), (std::min)(index_t{4}, 2 * workers));
@@ -56,12 +57,17 @@ void steps(benchmark::State& state, const M& model, index_t length, index_t sequ
   for (auto _ : state) {
     const double roof = sgemm_rate(pool) * static_cast<double>(workers);
     r.add(state, seconds([&] {
-      fill(g, 0.0f, pool);
-      accumulate_gradient(model, p, {data.tokens, data.offsets}, [&](microbatch<float>& part) {
-        return loss::likelihood(part.activations.logits(), part.rows_of<std::int32_t>(data.targets), {.scale = 1 / count});
-      }, lanes, g, pool);
-      gradient::weighted_sum({1.0}, gradient::tasks(g), gradient::adamw(p, m, v, ++step), pool);
-    }), flops / roof);
+            fill(g, 0.0f, pool);
+            accumulate_gradient(
+                model, p, {data.tokens, data.offsets},
+                [&](microbatch<float>& part) {
+                  return loss::likelihood(part.activations.logits(), part.rows_of<std::int32_t>(data.targets),
+                                          {.scale = 1 / count});
+                },
+                lanes, g, pool);
+            gradient::weighted_sum({1.0}, gradient::tasks(g), gradient::adamw(p, m, v, ++step), pool);
+          }),
+          flops / roof);
   }
   r.report(state, flops, "flop");
 }
@@ -89,16 +95,19 @@ struct shape {
 };
 
 config small(index_t d, index_t ff, index_t layers, index_t heads, index_t kv_heads, index_t vocab) {
-  return {.d_model = d, .d_ff = ff, .n_layers = layers, .n_heads = heads, .n_kv_heads = kv_heads, .vocab = vocab,
+  return {.d_model = d,
+          .d_ff = ff,
+          .n_layers = layers,
+          .n_heads = heads,
+          .n_kv_heads = kv_heads,
+          .vocab = vocab,
           .max_seq = 256};
 }
 
-const shape shapes[] = {{"0.26M", small(64, 172, 5, 8, 4, 512), 128, 16},
-                        {"0.8M", small(128, 344, 4, 4, 2, 512), 128, 16},
-                        {"2M", small(160, 432, 6, 5, 5, 1024), 128, 16},
-                        {"3.25M", small(192, 512, 8, 6, 2, 512), 128, 16},
-                        {"3.4M", small(256, 688, 4, 8, 4, 2048), 128, 16},
-                        {"9.7M", small(320, 864, 8, 10, 5, 2048), 128, 8}};
+const shape shapes[] = {
+    {"0.26M", small(64, 172, 5, 8, 4, 512), 128, 16},  {"0.8M", small(128, 344, 4, 4, 2, 512), 128, 16},
+    {"2M", small(160, 432, 6, 5, 5, 1024), 128, 16},   {"3.25M", small(192, 512, 8, 6, 2, 512), 128, 16},
+    {"3.4M", small(256, 688, 4, 8, 4, 2048), 128, 16}, {"9.7M", small(320, 864, 8, 10, 5, 2048), 128, 8}};
 
 const bool registered = [] {
   for (const shape& s : shapes)

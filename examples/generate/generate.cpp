@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 /// Text from a model, to stdout as it comes: a Hugging Face folder, a GGUF file or a llama2.c checkpoint.
+#include "hone/transformer/generate.hpp"
 #include "hone/io/model.hpp"
 #include "hone/io/read_tokenizer.hpp"
-#include "hone/transformer/generate.hpp"
 #include "support/program.hpp"
 
 #include <CLI/CLI.hpp>
@@ -33,8 +33,8 @@ int main(int argc, char** argv) {
   CLI::App app("Text from a model.", "generate");
   app.add_option("--model,--checkpoint", model_path, "Hugging Face folder, GGUF file, or llama2.c checkpoint")
       ->required();
-  auto* tokenizer_option = app.add_option("--tokenizer", tokenizer_file,
-                                          "its tokenizer.bin or tokenizer.json; else the one that the model brings along");
+  auto* tokenizer_option = app.add_option(
+      "--tokenizer", tokenizer_file, "its tokenizer.bin or tokenizer.json; else the one that the model brings along");
   auto* prompt_option = app.add_option("--prompt", prompt, "what the text begins with");
   app.add_option("--ids", ids, "the prompt as token ids, 1,2,3; the text is then printed as ids")
       ->delimiter(',')
@@ -70,7 +70,8 @@ int main(int argc, char** argv) {
       if (id < 0 || id >= c.vocab)
         throw std::runtime_error(program::text("--ids: %d is not in the model's vocabulary of %td", id, c.vocab));
     if (std::ssize(ids) > c.max_seq)
-      throw std::runtime_error(program::text("a prompt of %zu tokens does not fit the model's %td", ids.size(), c.max_seq));
+      throw std::runtime_error(
+          program::text("a prompt of %zu tokens does not fit the model's %td", ids.size(), c.max_seq));
     validate(options.sampling);
     // Tables are as long as the longest sequence: no longer than what is asked for.
     c.max_seq = (std::min)(c.max_seq, std::ssize(ids) + (std::min)(options.max_tokens, c.max_seq));

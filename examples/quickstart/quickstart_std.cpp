@@ -11,8 +11,8 @@ int main() {
   const std::vector<float> retain = {2.0f, 1.0f, -1.0f};  // gradient of the retain loss
   std::vector<float> step(3);
 
-  const auto report = hone::gradient::combine(hone::gradient::sago{}, hone::gradient::tasks(forget, retain), step,
-                                              {.geometry = true});
+  const auto report =
+      hone::gradient::combine(hone::gradient::sago{}, hone::gradient::tasks(forget, retain), step, {.geometry = true});
 
   std::printf("step     %g %g %g\n", step[0], step[1], step[2]);  // 1 1 -1: signs differ in the last two elements
   std::printf("conflict %.2f of the elements\n", report.conflict_share());             // 0.67

@@ -16,7 +16,8 @@ int main() {
     for (std::size_t i = 0; i < 3; ++i) forget[i] = parameters[i], retain[i] = parameters[i] - 1;
 
     const auto descend = [&](hone::index_t begin, hone::vector_view<const float> block) {  // your optimiser
-      for (hone::index_t i = 0; i < block.size(); ++i) parameters[static_cast<std::size_t>(begin + i)] -= 0.1f * block[i];
+      for (hone::index_t i = 0; i < block.size(); ++i)
+        parameters[static_cast<std::size_t>(begin + i)] -= 0.1f * block[i];
     };
     const auto report = hone::gradient::combine(hone::gradient::sago{}, hone::gradient::tasks(forget, retain), descend,
                                                 {.geometry = true}, pool);

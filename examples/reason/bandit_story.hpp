@@ -90,7 +90,7 @@ namespace detail {
 struct bandit_column {
   const char* key;
   const char* title;
-  double bandit::metrics::*value;
+  double bandit::metrics::* value;
   int digits;
 };
 inline constexpr bandit_column bandit_columns[] = {

@@ -18,8 +18,7 @@ class expression {
   enum symbol : std::int32_t { plus = 10, minus, times, open, close };
 
   explicit expression(std::int64_t number)
-      : value_(number),
-        terms_{{1, {mix(static_cast<std::uint64_t>(number))}}},
+      : value_(number), terms_{{1, {mix(static_cast<std::uint64_t>(number))}}},
         text_{static_cast<std::int32_t>(number)} {}
 
   [[nodiscard]] std::int64_t value() const { return value_; }

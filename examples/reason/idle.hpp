@@ -19,11 +19,7 @@ struct idle_option {
 inline std::vector<idle_option> idle_options(const settings& s, bool table) {
   const algorithm a = make_algorithm(s.algorithm);
   const bool bandit = s.task == "bandit", model = !bandit, made = model && !s.on_files();
-  const bool anchor = std::visit(
-      [](const auto& f) {
-        return requires { f.surrogate.push; };
-      },
-      a.objective);
+  const bool anchor = std::visit([](const auto& f) { return requires { f.surrogate.push; }; }, a.objective);
   const bool pull = anchor && s.algorithm.anchor_beta != 0, critic = a.needs.critic != critic_kind::none;
   const struct {
     const char* wants;

@@ -33,13 +33,8 @@ class learner {
  public:
   learner(const task& t, const settings& s, const transformer::config& shape, std::vector<float> parameters,
           std::vector<float> reference, thread_pool& pool)
-      : task_(t),
-        settings_(s),
-        pool_(pool),
-        algorithm_(make_algorithm(s.algorithm)),
-        group_(s.group_of(algorithm_)),
-        policy_(shape, std::move(parameters)),
-        reference_(std::move(reference)) {
+      : task_(t), settings_(s), pool_(pool), algorithm_(make_algorithm(s.algorithm)), group_(s.group_of(algorithm_)),
+        policy_(shape, std::move(parameters)), reference_(std::move(reference)) {
     if (algorithm_.needs.critic == critic_kind::none) return;
     const auto critics = critic_shape(shape, s.critic_size);
     critic_.emplace(algorithm_.needs.critic == critic_kind::sequence, critics,

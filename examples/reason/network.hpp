@@ -19,12 +19,8 @@ struct optimiser_settings {
 class network {
  public:
   network(const transformer::config& c, std::vector<float> parameters)
-      : model_(c),
-        lanes_(model_, (std::max)(c.max_seq, index_t{128}), lanes),
-        parameters_(std::move(parameters)),
-        m_(parameters_.size()),
-        v_(parameters_.size()),
-        gradient_(parameters_.size()) {}
+      : model_(c), lanes_(model_, (std::max)(c.max_seq, index_t{128}), lanes), parameters_(std::move(parameters)),
+        m_(parameters_.size()), v_(parameters_.size()), gradient_(parameters_.size()) {}
   network(const network&) = delete;
   network& operator=(const network&) = delete;
 

@@ -14,10 +14,7 @@ class questions final : public task {
   ///         from.
   questions(std::vector<asked> all, const hone::io::tokenizer& tokenizer, const std::string& name,
             const std::string& form, index_t held_out, index_t longest, index_t max_seq)
-      : all_(std::move(all)),
-        tokenizer_(tokenizer),
-        codec_(lessons::codec_of(tokenizer, name)),
-        held_out_(held_out),
+      : all_(std::move(all)), tokenizer_(tokenizer), codec_(lessons::codec_of(tokenizer, name)), held_out_(held_out),
         longest_response_(longest) {
     if (std::ssize(all_) <= held_out)
       throw std::runtime_error("--held-out " + std::to_string(held_out) + ": leaves none of " +

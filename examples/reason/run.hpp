@@ -68,10 +68,7 @@ class run {
  public:
   /// @param parameters of the model that begins, which is the reference. @param table whether lines are printed.
   run(const ground& g, const settings& s, const std::vector<float>& parameters, thread_pool& pool, bool table)
-      : ground_(g),
-        settings_(s),
-        pool_(pool),
-        prints_(table),
+      : ground_(g), settings_(s), pool_(pool), prints_(table),
         learner_(g.of_training, settings_, g.shape, parameters, parameters, pool) {}
   run(const run&) = delete;
   run& operator=(const run&) = delete;

@@ -23,9 +23,7 @@ class tree final : public task {
   /// @throws std::invalid_argument unless horizons are in [2, 6], aliasing and error in [0, 1], distractors in [0, 64].
   explicit tree(const task_options& o = {})
       : horizons_(choices(o.horizons, {4}, shortest, longest, "reason::tree", "horizons")),
-        error_(chance(o.error, 0.05, "reason::tree", "error")),
-        aliasing_(o.aliasing),
-        noise_(o.distractors) {
+        error_(chance(o.error, 0.05, "reason::tree", "error")), aliasing_(o.aliasing), noise_(o.distractors) {
     hone::invalid_argument_unless(aliasing_ >= 0 && aliasing_ <= 1, "reason::tree", "aliasing",
                                   "must be in [0, 1], is %g", aliasing_);
     hone::invalid_argument_unless(noise_ >= 0 && noise_ <= 64, "reason::tree", "distractors",

@@ -22,7 +22,7 @@ struct question_set {
   const char* name;
   const char* title;
   tofu_part part;
-  io::tofu_log_set io::tofu_log::*member;
+  io::tofu_log_set io::tofu_log::* member;
 };
 constexpr question_set sets[] = {
     {"retain", "retain", tofu_part::retain, &io::tofu_log::retain},

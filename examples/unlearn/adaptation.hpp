@@ -136,9 +136,9 @@ inline std::vector<linalg::matrix> retain_bases(const activations& forget, const
   for (std::size_t i = 0; i < sites.size(); ++i) {
     // As many as ReGLU's authors take of thousands of outputs; here at most a fourth of them.
     const index_t most = (std::min)(directions, (std::max)(index_t{1}, sites[i].outputs / 4));
-    bases.push_back(lora::find_rila_subspace(forget.outputs[i].view(), retain.outputs[i].view(), index_t{1},
-                                             {.basis_rank = most})
-                        .basis);
+    bases.push_back(
+        lora::find_rila_subspace(forget.outputs[i].view(), retain.outputs[i].view(), index_t{1}, {.basis_rank = most})
+            .basis);
   }
   return bases;
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-/// A decoder with its parameters, or with an adapter over them, those it had before unlearning (the reference), and what
-/// every loss needs of both.
+/// A decoder with its parameters, or with an adapter over them, those it had before unlearning (the reference), and
+/// what every loss needs of both.
 #pragma once
 #include "hone/core/thread_pool.hpp"
 #include "hone/gradient/combine.hpp"
@@ -22,13 +22,8 @@ using transformer::microbatch;
 class network {
  public:
   network(const transformer::config& c, std::vector<float> parameters, long threads, program::ranks& ranks)
-      : ranks_(ranks),
-        pool_(threads),
-        model_(c),
-        lanes_(make_lanes(model_)),
-        parameters_(std::move(parameters)),
-        m_(parameters_.size()),
-        v_(parameters_.size()) {}
+      : ranks_(ranks), pool_(threads), model_(c), lanes_(make_lanes(model_)), parameters_(std::move(parameters)),
+        m_(parameters_.size()), v_(parameters_.size()) {}
 
   [[nodiscard]] const transformer::config& shape() const { return model_.shape(); }
   [[nodiscard]] const transformer::decoder<float>& model() const { return model_; }
@@ -85,9 +80,8 @@ class network {
   }
 
   [[nodiscard]] std::vector<double> sequence_nll(const lessons::rows& rows) {
-    return with_model([&](const auto& model, std::span<const float> parameters) {
-      return nll_of(rows, model, parameters);
-    });
+    return with_model(
+        [&](const auto& model, std::span<const float> parameters) { return nll_of(rows, model, parameters); });
   }
   [[nodiscard]] std::vector<double> reference_nll(const lessons::rows& rows) {
     return nll_of(rows, model_, reference_);

@@ -144,7 +144,8 @@ inline void declare(CLI::App& app, settings& s) {
   adapts(app.add_option("--adapter", s.adapter, "train a low-rank adapter that starts so; none: all parameters"))
       ->check(CLI::IsMember(names(adapter_kinds)));
   adapts(app.add_option("--rank", s.rank, "of its matrices")->check(positive));
-  adapts(app.add_option("--alpha", s.alpha, "its scale times its rank")->check(positive))->default_str("twice the rank");
+  adapts(app.add_option("--alpha", s.alpha, "its scale times its rank")->check(positive))
+      ->default_str("twice the rank");
   adapts(app.add_option("--orthogonal", s.orthogonal, "weight of the loss that keeps it out of the retain subspace"))
       ->check(non_negative);
   adapts(app.add_flag("--project", s.project, "project it out of the retain subspace after every step"));
@@ -189,11 +190,11 @@ inline void complete(const CLI::App& app, settings& s) {
                                          std::tuple(&s.json, &s.save_adapter, "--json and --save-adapter"),
                                          std::tuple(&s.save, &s.save_adapter, "--save and --save-adapter")})
     if (!one->empty() && *one == *other) throw std::runtime_error(std::string(text) + " name the same file");
-  for (const std::string& file : {s.json, s.save.ends_with(".bin") ? s.save : "",
-                                  s.save_adapter.ends_with(".gguf") ? s.save_adapter : ""})
+  for (const std::string& file :
+       {s.json, s.save.ends_with(".bin") ? s.save : "", s.save_adapter.ends_with(".gguf") ? s.save_adapter : ""})
     if (!file.empty()) io::atomic_file{file};
-  for (const std::string& folder : {s.save.ends_with(".bin") ? "" : s.save,
-                                    s.save_adapter.ends_with(".gguf") ? "" : s.save_adapter})
+  for (const std::string& folder :
+       {s.save.ends_with(".bin") ? "" : s.save, s.save_adapter.ends_with(".gguf") ? "" : s.save_adapter})
     if (!folder.empty()) std::filesystem::create_directories(folder);
 }
 

@@ -55,9 +55,9 @@ inline nlohmann::json to_json(const std::vector<step_record>& records) {
 /// The adapter of a student, and how it began.
 struct adaptation {
   std::vector<lora::site> sites;
-  std::vector<float> initial;          ///< its numbers before the first step
-  std::vector<linalg::matrix> bases;   ///< of the orthogonal loss; empty without one
-  double deviation = 0;                ///< max |W + s B A - W0| at the beginning
+  std::vector<float> initial;         ///< its numbers before the first step
+  std::vector<linalg::matrix> bases;  ///< of the orthogonal loss; empty without one
+  double deviation = 0;               ///< max |W + s B A - W0| at the beginning
 };
 
 class student {
@@ -160,9 +160,9 @@ class student {
       if (const index_t bad = record.report.nonfinite[0] + record.report.nonfinite[1]; bad > 0)
         throw std::runtime_error(program::text("the gradients of step %ld have %td non-finite elements", step, bad));
       if (settings_.orthogonal > 0)
-        record.orthogonal = lora::add_orthogonal_loss(std::span<const lora::site>(adaptation_.sites), net_.trained(),
-                                                      adaptation_.bases, r_, {.lambda = settings_.orthogonal},
-                                                      net_.pool());
+        record.orthogonal =
+            lora::add_orthogonal_loss(std::span<const lora::site>(adaptation_.sites), net_.trained(), adaptation_.bases,
+                                      r_, {.lambda = settings_.orthogonal}, net_.pool());
       record.rate = settings_.rate * transformer::rate_factor(schedule, step);
       update(r_, step, record.rate);
       if (settings_.project)

@@ -16,8 +16,8 @@ struct tofu_set {
   std::vector<lesson> answers, right, wrong;  ///< wrong: question by question, as many of each
 };
 
-/// The first @p most questions of @p file. @throws std::runtime_error if a question has no perturbed answers, or another
-/// number of them than the first.
+/// The first @p most questions of @p file. @throws std::runtime_error if a question has no perturbed answers, or
+/// another number of them than the first.
 inline tofu_set read_tofu_set(const char* name, eval::tofu_part part, const std::string& file,
                               const lessons::codec& codec, index_t max_seq, std::size_t most = 300) {
   std::vector<io::question_answer> pairs = io::read_question_answers(file, most), right = pairs, wrong;
@@ -65,11 +65,11 @@ inline nlohmann::json examine_tofu(student& pupil, student* retrained, const std
     arithmetic = eval::score_tofu(paper.view(), set.part, eval::truth_ratio::arithmetic);
     std::printf("%-14s %18.3f %9.3f %13.3f %14.3f\n", set.name, geometric->probability.mean, geometric->rouge_l.mean,
                 geometric->truth_ratio.mean, arithmetic->truth_ratio.mean);
-    result[set.name] = {{"questions", paper.answer.size()},
-                        {"probability", geometric->probability.mean},
-                        {"rouge_l", geometric->rouge_l.mean},
-                        {"truth_ratio",
-                         {{"geometric", geometric->truth_ratio.mean}, {"arithmetic", arithmetic->truth_ratio.mean}}}};
+    result[set.name] = {
+        {"questions", paper.answer.size()},
+        {"probability", geometric->probability.mean},
+        {"rouge_l", geometric->rouge_l.mean},
+        {"truth_ratio", {{"geometric", geometric->truth_ratio.mean}, {"arithmetic", arithmetic->truth_ratio.mean}}}};
     if (set.part != forget || retrained == nullptr) continue;
     const tofu_paper other = sit(*retrained, set, codec);
     for (const auto& [name, kind] : {std::pair("geometric", eval::truth_ratio::geometric),

@@ -48,11 +48,10 @@ int on_files(settings s, const std::vector<way>& ways, program::ranks& ranks) {
   }
 
   std::vector<tofu_set> exam;
-  for (const auto& [name, part, file] :
-       {std::tuple("forget", eval::tofu_part::forget, &s.forget_perturbed),
-        std::tuple("retain", eval::tofu_part::retain, &s.retain_perturbed),
-        std::tuple("real authors", eval::tofu_part::real_authors, &s.real_authors),
-        std::tuple("world facts", eval::tofu_part::world_facts, &s.world_facts)})
+  for (const auto& [name, part, file] : {std::tuple("forget", eval::tofu_part::forget, &s.forget_perturbed),
+                                         std::tuple("retain", eval::tofu_part::retain, &s.retain_perturbed),
+                                         std::tuple("real authors", eval::tofu_part::real_authors, &s.real_authors),
+                                         std::tuple("world facts", eval::tofu_part::world_facts, &s.world_facts)})
     if (!file->empty()) exam.push_back(read_tofu_set(name, part, *file, c.codec, checkpoint.config.max_seq));
 
   std::optional<student> retrained;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-/// All that needs no other library than Eigen: core, the components, the bundled transformer. Files (hone/io/) and other
-/// libraries' types (hone/interop/) are included by name. A translation unit that wants one method compiles faster with
-/// that method's header alone.
+/// All that needs no other library than Eigen: core, the components, the bundled transformer. Files (hone/io/) and
+/// other libraries' types (hone/interop/) are included by name. A translation unit that wants one method compiles
+/// faster with that method's header alone.
 #pragma once
 #include "hone/core/blas.hpp"
 #include "hone/core/contract.hpp"

@@ -22,7 +22,8 @@ std::vector<T> normals(index_t n, std::uint32_t stream) {
 const index_t sizes[] = {0, 1, block_size - 1, block_size, block_size + 1, 5 * block_size + 77};
 }  // namespace
 
-TEMPLATE_TEST_CASE("sums against a naive one, the same bits on every executor and stride", "", float, double, bfloat16) {
+TEMPLATE_TEST_CASE("sums against a naive one, the same bits on every executor and stride", "", float, double,
+                   bfloat16) {
   using T = TestType;
   thread_pool two(2), seven(7);
   for (const index_t n : sizes) {
@@ -45,9 +46,7 @@ TEMPLATE_TEST_CASE("sums against a naive one, the same bits on every executor an
   }
 }
 
-TEST_CASE("16,384 ones in bfloat16 add up") {
-  CHECK(sum(std::vector<bfloat16>(16384, bfloat16(1.0f))) == 16384);
-}
+TEST_CASE("16,384 ones in bfloat16 add up") { CHECK(sum(std::vector<bfloat16>(16384, bfloat16(1.0f))) == 16384); }
 
 TEST_CASE("squares of float neither over- nor underflow") {
   CHECK(squared_norm(std::vector<float>(100, 1e30f)) == Approx(1e62));
@@ -63,9 +62,11 @@ TEMPLATE_TEST_CASE("fill, copy, scale, axpy", "", float, double, bfloat16) {
     const auto x0 = x, y0 = y;
     axpy(A(-1.5), x, y, two);
     for (std::size_t i = 0; i < x.size(); ++i)
-      REQUIRE(to_accumulator(y[i]) == to_accumulator(from_accumulator<T>(A(-1.5) * to_accumulator(x0[i]) + to_accumulator(y0[i]))));
+      REQUIRE(to_accumulator(y[i]) ==
+              to_accumulator(from_accumulator<T>(A(-1.5) * to_accumulator(x0[i]) + to_accumulator(y0[i]))));
     scale(A(3), x, two);
-    for (std::size_t i = 0; i < x.size(); ++i) REQUIRE(to_accumulator(x[i]) == to_accumulator(from_accumulator<T>(A(3) * to_accumulator(x0[i]))));
+    for (std::size_t i = 0; i < x.size(); ++i)
+      REQUIRE(to_accumulator(x[i]) == to_accumulator(from_accumulator<T>(A(3) * to_accumulator(x0[i]))));
     hone::copy(y0, x);
     CHECK(squared_norm(x) == squared_norm(y0));
     hone::fill(x, A(2));

@@ -39,8 +39,10 @@ TEST_CASE("block sums fold in one tree, whoever computes them") {
       };
       double a[2], b[2], c[2];
       blocked_sum<2>(n, a, f, alone);
-      blocked_sum<2>(n, b, [&](index_t x, index_t y, double* s) { s[0] += value(x), s[1] += static_cast<double>(y - x); }, two);
-      blocked_sum<2>(n, c, [&](index_t x, index_t y, double* s) { s[0] += value(x), s[1] += static_cast<double>(y - x); }, seven);
+      blocked_sum<2>(
+          n, b, [&](index_t x, index_t y, double* s) { s[0] += value(x), s[1] += static_cast<double>(y - x); }, two);
+      blocked_sum<2>(
+          n, c, [&](index_t x, index_t y, double* s) { s[0] += value(x), s[1] += static_cast<double>(y - x); }, seven);
       std::vector<double> partial;
       for (index_t x = 0; x < n; x += block_size) partial.push_back(value(x));
       CHECK(a[0] == tree(partial));

@@ -56,8 +56,8 @@ TEMPLATE_TEST_CASE("every 16-bit number is read and written as its own conversio
   CHECK(wrong == 0);
 }
 
-TEMPLATE_TEST_CASE("floats of every exponent, ties and NaNs round to 16 bits as their own conversion does", "", bfloat16,
-                   float16) {
+TEMPLATE_TEST_CASE("floats of every exponent, ties and NaNs round to 16 bits as their own conversion does", "",
+                   bfloat16, float16) {
   using T = TestType;
   constexpr int lanes = simd::pack<float>::lanes;
   index_t wrong = 0;
@@ -70,8 +70,8 @@ TEMPLATE_TEST_CASE("floats of every exponent, ties and NaNs round to 16 bits as 
     filled = 0;
   };
   for (std::uint32_t high = 0; high < 4096; ++high)  // sign, exponent, three bits of the mantissa
-    for (const std::uint32_t low : {0u, 1u, 0xfffu, 0x1000u, 0x1001u, 0x1fffu, 0x2000u, 0x3000u, 0x7fffu, 0x8000u, 0x8001u,
-                                    0xffffu, 0x17fffu, 0x18000u, 0x18001u, 0xfffffu}) {
+    for (const std::uint32_t low : {0u, 1u, 0xfffu, 0x1000u, 0x1001u, 0x1fffu, 0x2000u, 0x3000u, 0x7fffu, 0x8000u,
+                                    0x8001u, 0xffffu, 0x17fffu, 0x18000u, 0x18001u, 0xfffffu}) {
       values[filled++] = std::bit_cast<float>(high << 20 | low);
       if (filled == lanes) flush();
     }

@@ -14,8 +14,22 @@ template <class A>
 std::vector<A> awkward() {
   constexpr A inf = std::numeric_limits<A>::infinity();
   constexpr A nan = std::numeric_limits<A>::quiet_NaN();
-  std::vector<A> values = {0, A(-0.0), 1, -1, std::numeric_limits<A>::denorm_min(), std::numeric_limits<A>::max(),
-                           inf, -inf, nan, -nan, A(0.1), A(-3.5), A(1e-30), A(-1e30), 7, -8};
+  std::vector<A> values = {0,
+                           A(-0.0),
+                           1,
+                           -1,
+                           std::numeric_limits<A>::denorm_min(),
+                           std::numeric_limits<A>::max(),
+                           inf,
+                           -inf,
+                           nan,
+                           -nan,
+                           A(0.1),
+                           A(-3.5),
+                           A(1e-30),
+                           A(-1e30),
+                           7,
+                           -8};
   values.insert(values.end(), values.begin(), values.begin() + 8);
   return values;
 }

@@ -29,11 +29,12 @@ TEST_CASE("a loop inside a loop, and loops from several threads, run to the end"
   std::atomic<index_t> total = 0;
   const auto nested = [&] {
     pool.parallel_for(20, 1, [&](index_t begin, index_t end) {
-      for (index_t i = begin; i < end; ++i)
-        pool.parallel_for(10, 1, [&](index_t b, index_t e) { total += e - b; });
+      for (index_t i = begin; i < end; ++i) pool.parallel_for(10, 1, [&](index_t b, index_t e) { total += e - b; });
     });
   };
-  std::thread other([&] { for (int i = 0; i < 50; ++i) nested(); });
+  std::thread other([&] {
+    for (int i = 0; i < 50; ++i) nested();
+  });
   for (int i = 0; i < 50; ++i) nested();
   other.join();
   CHECK(total == 2 * 50 * 200);

@@ -38,6 +38,5 @@ TEST_CASE("borders that do not fit are refused") {
   for (const std::vector<index_t>& bad : std::vector<std::vector<index_t>>{{0}, {0, 9}, {1, 10}, {0, 5, 10}})
     CHECK_THROWS_AS(alone.reduce_scatter(std::span(x), std::span<const index_t>(bad)), std::invalid_argument);
   const std::vector<index_t> back = {0, 7, 5, 10};
-  CHECK_THROWS_WITH(parts_of::check_borders(back, 10, 3, "f"),
-                    "f: borders: border 2 (5) lies before border 1");
+  CHECK_THROWS_WITH(parts_of::check_borders(back, 10, 3, "f"), "f: borders: border 2 (5) lies before border 1");
 }

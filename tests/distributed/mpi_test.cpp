@@ -3,8 +3,8 @@
 #include "hone/distributed/mpi.hpp"
 
 #include "hone/gradient/mgda.hpp"
-#include "hone/gradient/sago.hpp"
 #include "hone/gradient/pcgrad.hpp"
+#include "hone/gradient/sago.hpp"
 
 #include "distributed/support.hpp"
 #include "support/catch.hpp"
@@ -49,12 +49,13 @@ TEST_CASE("MPI ranks: another parameter on the last rank is refused on all") {
   std::vector<float> f(10), r(10), out(10, 7.0f);
   const int expected = comm.size() > 1 ? 1 : 0;
   CHECK(ranks::refused([&] {
-    distributed::combine_sharded(gradient::sago{.retain = last ? 2.0 : 1.0}, gradient::tasks(f, r), out,
-                                 10 * comm.rank(), {}, serial{}, comm);
-  }) == expected);
+          distributed::combine_sharded(gradient::sago{.retain = last ? 2.0 : 1.0}, gradient::tasks(f, r), out,
+                                       10 * comm.rank(), {}, serial{}, comm);
+        }) == expected);
   CHECK(out == std::vector<float>(10, expected == 1 ? 7.0f : 0.0f));
   CHECK(ranks::refused([&] {
-    distributed::combine_replicated(gradient::pcgrad{.forget = last ? 2.0 : 1.0}, std::array{std::span(f), std::span(r)},
-                                    out, distributed::reduction::sum, {}, serial{}, comm);
-  }) == expected);
+          distributed::combine_replicated(gradient::pcgrad{.forget = last ? 2.0 : 1.0},
+                                          std::array{std::span(f), std::span(r)}, out, distributed::reduction::sum, {},
+                                          serial{}, comm);
+        }) == expected);
 }

@@ -40,9 +40,11 @@ TEST_CASE("replicas that do not fit together are refused on all ranks") {
     refused += ranks::refused([&] { run(both(longer, longer), longer, reduction::sum); });
     refused += ranks::refused([&] { run(both(f, f), longer, reduction::sum); });
     refused += ranks::refused([&] { run(both(f, f), out, second ? reduction::sum : reduction::mean); });
-    refused += ranks::refused([&] { run(both(f, f), out, reduction::sum, std::vector<index_t>{0, second ? 3 : 4, 10}); });
+    refused +=
+        ranks::refused([&] { run(both(f, f), out, reduction::sum, std::vector<index_t>{0, second ? 3 : 4, 10}); });
     refused += ranks::refused([&] {
-      combine_replicated(gradient::pcgrad{.retain = second ? 2.0 : 1.0}, both(f, f), out, reduction::sum, {}, serial{}, comm);
+      combine_replicated(gradient::pcgrad{.retain = second ? 2.0 : 1.0}, both(f, f), out, reduction::sum, {}, serial{},
+                         comm);
     });
     ranks::require(f == std::vector<float>(10), "nothing is reduced");
     refused += ranks::refused([&] { sum_over_ranks(std::span(longer), comm); });

@@ -5,9 +5,9 @@
 #include "hone/distributed/threads.hpp"
 #include "hone/gradient/adamw.hpp"
 #include "hone/gradient/graddrop.hpp"
-#include "hone/gradient/sago.hpp"
 #include "hone/gradient/mgda.hpp"
 #include "hone/gradient/pcgrad.hpp"
+#include "hone/gradient/sago.hpp"
 
 #include "distributed/support.hpp"
 #include "support/catch.hpp"
@@ -139,9 +139,9 @@ TEST_CASE("NaNs on one rank reach the report and the products of all") {
   thread_ranks all(4);
   all.run([&](threads& comm) {
     const index_t begin = comm.rank() * block_size;
-    const auto report = combine_sharded(gradient::pcgrad{}, tasks(f, r).slice(begin, block_size),
-                                        as_vector(out).subvector(begin, block_size), begin, {.geometry = true}, serial{},
-                                        comm);
+    const auto report =
+        combine_sharded(gradient::pcgrad{}, tasks(f, r).slice(begin, block_size),
+                        as_vector(out).subvector(begin, block_size), begin, {.geometry = true}, serial{}, comm);
     ranks::require(report.nonfinite == std::array<index_t, 2>{1, 0}, "one NaN in task 0");
     ranks::require(std::isnan(report.gram(0, 1)) && !report.gram.finite(), "the products say so");
   });
@@ -159,7 +159,9 @@ TEST_CASE("what does not fit on one rank is refused on all, and nothing is writt
     return count == 3;
   };
   const auto shard = [&](threads& comm) { return tasks(f, g).slice(10 * comm.rank(), 10); };
-  const auto target = [](threads& comm, std::vector<float>& out) { return as_vector(out).subvector(10 * comm.rank(), 10); };
+  const auto target = [](threads& comm, std::vector<float>& out) {
+    return as_vector(out).subvector(10 * comm.rank(), 10);
+  };
   const gradient::pcgrad method;
   CHECK(refused([&](threads& c, std::vector<float>& out) {  // a gap before rank 2
     combine_sharded(method, shard(c), target(c, out), 10 * c.rank() + c.rank() / 2, {}, serial{}, c);
@@ -182,7 +184,8 @@ TEST_CASE("what does not fit on one rank is refused on all, and nothing is writt
   CHECK(refused([&](threads& c, std::vector<float>& out) {  // three tasks on rank 0
     const auto part = shard(c);
     if (c.rank() == 0)
-      combine_sharded(gradient::mgda{}, tasks(part.task[0], part.task[1], part.task[1]), target(c, out), 0, {}, serial{}, c);
+      combine_sharded(gradient::mgda{}, tasks(part.task[0], part.task[1], part.task[1]), target(c, out), 0, {},
+                      serial{}, c);
     else
       combine_sharded(gradient::mgda{}, part, target(c, out), 10 * c.rank(), {}, serial{}, c);
   }));
@@ -220,11 +223,13 @@ TEST_CASE("other parameters, another method or other options on one rank are ref
     CHECK(refused(gradient::graddrop<2>{.step = 4}, gradient::graddrop<2>{.step = 5}));
     CHECK(refused(pcgrad{}, pcgrad{}, true));
   }
-  CHECK_THROWS_WITH(thread_ranks(2).run([&](threads& comm) {
-    std::vector<float> out(15);
-    combine_sharded(gradient::cagrad{.c = 0.5 + 0.1 * static_cast<double>(comm.rank())},
-                    tasks(f, g).slice(15 * comm.rank(), 15), out, 15 * comm.rank(), {}, serial{}, comm);
-  }), Catch::StartsWith("hone::distributed::combine_sharded: method: hash of type and parameters: on rank 1 is "));
+  CHECK_THROWS_WITH(
+      thread_ranks(2).run([&](threads& comm) {
+        std::vector<float> out(15);
+        combine_sharded(gradient::cagrad{.c = 0.5 + 0.1 * static_cast<double>(comm.rank())},
+                        tasks(f, g).slice(15 * comm.rank(), 15), out, 15 * comm.rank(), {}, serial{}, comm);
+      }),
+      Catch::StartsWith("hone::distributed::combine_sharded: method: hash of type and parameters: on rank 1 is "));
 }
 
 TEST_CASE("borders of shards lie at block borders of the group that they cut") {

@@ -107,14 +107,15 @@ void check_combination(const Method& method, C& comm) {
       const std::span<const index_t> cut(borders);
       const auto part = [&](auto& x) { return parts_of::part(std::span(x), cut, rank); };
       const index_t begin = borders[static_cast<std::size_t>(rank)];
-      const auto sharded = distributed::combine_sharded(method, tasks(part(f), part(r)), part(shard_out), begin, options,
-                                                        serial{}, comm);
+      const auto sharded = distributed::combine_sharded(method, tasks(part(f), part(r)), part(shard_out), begin,
+                                                        options, serial{}, comm);
       require(same_bits<T>(part(shard_out), part(expected)), "combine_sharded");
       require(sharded.elements == report.elements && sharded.conflicts == report.conflicts &&
                   sharded.opposed == report.opposed && sharded.nonfinite == report.nonfinite,
               "the sharded report");
-      require(std::abs(sharded.gram(0, 1) - report.gram(0, 1)) <= 1e-9 * std::sqrt(report.gram(0, 0) * report.gram(1, 1)),
-              "the sharded report's products");
+      require(
+          std::abs(sharded.gram(0, 1) - report.gram(0, 1)) <= 1e-9 * std::sqrt(report.gram(0, 0) * report.gram(1, 1)),
+          "the sharded report's products");
       auto own_f = brought<T>(n, rank, 1), own_r = brought<T>(n, rank, 2);
       distributed::combine_replicated(method, std::array{std::span(own_f), std::span(own_r)}, own_r,
                                       distributed::reduction::sum, options, serial{}, comm);

@@ -25,7 +25,8 @@ TEST_CASE("a rank that throws frees those that wait for it, and the ranks can ru
       if (comm.rank() == 2) throw std::logic_error("stop");
       std::vector<double> x(2);
       comm.all_reduce(std::span(x));
-    }), "stop");
+    }),
+                      "stop");
     CHECK_NOTHROW(all.run([](threads& comm) { ranks::check_collectives<float>(comm); }));
   }
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "hone/eval/ks.hpp"
 
-#include "hone/core/random.hpp"
 #include "eval/golden/ks.hpp"
+#include "hone/core/random.hpp"
 #include "support/catch.hpp"
 
 using namespace hone;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-/// Whatever metadata and tensors a GGUF file has, it is a model, an adapter of the tests' small model, both or neither; an
-/// adapter that is read fits the model, and everything else is a format_error.
+/// Whatever metadata and tensors a GGUF file has, it is a model, an adapter of the tests' small model, both or neither;
+/// an adapter that is read fits the model, and everything else is a format_error.
 #include "hone/io/gguf_model.hpp"
 #include "hone/io/lora_gguf.hpp"
 

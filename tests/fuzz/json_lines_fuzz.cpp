@@ -25,7 +25,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       written += nlohmann::json{{"question", pair.question},
                                 {"answer", pair.answer},
                                 {"paraphrased_answer", pair.paraphrased_answer},
-                                {"perturbed_answer", pair.perturbed_answers}}.dump() + "\r\n";
+                                {"perturbed_answer", pair.perturbed_answers}}
+                     .dump() +
+                 "\r\n";
     const std::vector<question_answer> again = parse_question_answers(written, "again");
     require(again.size() == pairs.size());
     for (std::size_t i = 0; i < pairs.size(); ++i)

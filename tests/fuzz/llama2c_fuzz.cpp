@@ -48,8 +48,13 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     bytes.resize(256);
   }
   if (field[3] > 0) {
-    const hone::transformer::config c{.d_model = field[0], .d_ff = field[1], .n_layers = field[2], .n_heads = field[3],
-                                      .n_kv_heads = field[4], .vocab = std::abs(field[5]), .max_seq = field[6],
+    const hone::transformer::config c{.d_model = field[0],
+                                      .d_ff = field[1],
+                                      .n_layers = field[2],
+                                      .n_heads = field[3],
+                                      .n_kv_heads = field[4],
+                                      .vocab = std::abs(field[5]),
+                                      .max_seq = field[6],
                                       .tie_embeddings = tied};
     const double size_asked = static_cast<double>(bytes.size()) + 4 * detail::llama2c_numbers(c, !versioned);
     const std::vector<std::uint8_t> rest = input.ConsumeRemainingBytes<std::uint8_t>();

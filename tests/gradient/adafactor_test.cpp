@@ -44,12 +44,14 @@ struct naive_adafactor {
 };
 }  // namespace
 
-TEMPLATE_TEST_CASE("five steps against a naive Adafactor, of matrices wide, tall, of one row and one column", "", double,
-                   float) {
+TEMPLATE_TEST_CASE("five steps against a naive Adafactor, of matrices wide, tall, of one row and one column", "",
+                   double, float) {
   using T = TestType;
-  for (const auto& [rows, cols] : {std::pair<std::size_t, std::size_t>{3, 5001}, {700, 13}, {1, 6000}, {500, 1}, {37, 64}})
+  for (const auto& [rows, cols] :
+       {std::pair<std::size_t, std::size_t>{3, 5001}, {700, 13}, {1, 6000}, {500, 1}, {37, 64}})
     for (const adafactor_options& o :
-         {adafactor_options{}, adafactor_options{.learning_rate = .05, .clip_threshold = 0, .scale_by_parameter = false},
+         {adafactor_options{},
+          adafactor_options{.learning_rate = .05, .clip_threshold = 0, .scale_by_parameter = false},
           adafactor_options{.learning_rate = .05, .clip_threshold = .5, .weight_decay = .1}}) {
       const auto n = static_cast<index_t>(rows * cols);
       naive_adafactor naive{.rows = rows, .cols = cols, .p = normals<double>(n, 9)};
@@ -58,9 +60,12 @@ TEMPLATE_TEST_CASE("five steps against a naive Adafactor, of matrices wide, tall
       for (int t = 1; t <= 5; ++t) {
         const auto wide = normals<double>(n, static_cast<std::uint32_t>(t));
         const auto g = narrowed<T>(wide);
-        const auto report = adafactor(matrix, r, c, t, [&](index_t begin, index_t count, auto&& sink) {
-          weighted_sum(std::array{1.0}, tasks(g).slice(begin, count), sink);
-        }, o);
+        const auto report = adafactor(
+            matrix, r, c, t,
+            [&](index_t begin, index_t count, auto&& sink) {
+              weighted_sum(std::array{1.0}, tasks(g).slice(begin, count), sink);
+            },
+            o);
         const double rms = naive.step(wide, t, o);
         CHECK(report.update_rms == Approx(o.clip_threshold > 0 ? rms : 0).epsilon(1e-5));
       }
@@ -79,9 +84,9 @@ TEST_CASE("behind a combination Adafactor gives the same bits on any executor") 
   const auto run = [&](auto&& pool) {
     std::vector<float> p = start, r(50), c(321);
     for (index_t t = 1; t <= 2; ++t)
-      adafactor(matrix_view<float>(p.data(), 50, 321), r, c, t, [&](index_t begin, index_t count, auto&& sink) {
-        weighted_sum(w, g.slice(begin, count), sink);
-      }, {}, pool);
+      adafactor(
+          matrix_view<float>(p.data(), 50, 321), r, c, t,
+          [&](index_t begin, index_t count, auto&& sink) { weighted_sum(w, g.slice(begin, count), sink); }, {}, pool);
     return p;
   };
   expected = run(serial{});

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-/// combine() by every method: whatever the memory, whichever array is written, whoever works. A program's part of its own,
-/// since it is many instantiations.
+/// combine() by every method: whatever the memory, whichever array is written, whoever works. A program's part of its
+/// own, since it is many instantiations.
 #include "hone/gradient/combine.hpp"
 
 #include "hone/core/thread_pool.hpp"
@@ -45,7 +45,8 @@ TEMPLATE_TEST_CASE("std, Eigen, xtensor and strided memory give the same bits", 
   });
 }
 
-TEMPLATE_TEST_CASE("out may be either input, any executor gives the same bits, at block borders", "", float, double, bfloat16) {
+TEMPLATE_TEST_CASE("out may be either input, any executor gives the same bits, at block borders", "", float, double,
+                   bfloat16) {
   using T = TestType;
   thread_pool two(2), seven(7);
   for (const index_t n : {index_t{0}, index_t{1}, block_size - 1, block_size, block_size + 1, 70 * block_size + 3}) {

@@ -48,10 +48,13 @@ TEST_CASE("a sink sees every element once, in blocks, with the bits that memory 
   for_each_method([&](const auto& method) {
     std::vector<float> expected(f.size()), seen(f.size(), 1e30f);
     combine(method, tasks(f, r), expected, {.groups = groups});
-    combine(method, tasks(f, r), [&](index_t begin, vector_view<const float> block) {
-      if (block.size() > block_size) std::abort();
-      for (index_t i = 0; i < block.size(); ++i) seen[static_cast<std::size_t>(begin + i)] = block[i];
-    }, {.groups = groups}, pool);
+    combine(
+        method, tasks(f, r),
+        [&](index_t begin, vector_view<const float> block) {
+          if (block.size() > block_size) std::abort();
+          for (index_t i = 0; i < block.size(); ++i) seen[static_cast<std::size_t>(begin + i)] = block[i];
+        },
+        {.groups = groups}, pool);
     CHECK(seen == expected);
   });
 }

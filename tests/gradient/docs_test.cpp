@@ -16,11 +16,11 @@ TEST_CASE("docs: one call combines in place, by groups, with a report") {
   std::vector<float> retain = {2, 1, -1};
   const std::vector<hone::index_t> offsets = {0, 1, 3};
   hone::thread_pool pool(2);
-  const auto report = hone::gradient::combine(
-      hone::gradient::sago{.retain = 1, .forget = 1},   // or another method of the table below
-      hone::gradient::tasks(forget, retain),            // two vectors of n; nothing is copied
-      retain,                                           // where the result goes: memory, an input, or a sink
-      {.groups = offsets, .geometry = true}, pool);
+  const auto report =
+      hone::gradient::combine(hone::gradient::sago{.retain = 1, .forget = 1},  // or another method of the table below
+                              hone::gradient::tasks(forget, retain),           // two vectors of n; nothing is copied
+                              retain,  // where the result goes: memory, an input, or a sink
+                              {.groups = offsets, .geometry = true}, pool);
   CHECK(retain == std::vector<float>{1, 1, -1});
   CHECK(report.conflict_share() == Approx(2.0 / 3));
 }
@@ -45,9 +45,10 @@ TEST_CASE("docs: Adafactor asks for the combined gradient") {
   hone::thread_pool pool(2);
   const index_t t = 1;
   const auto w = upgrad<2>{}.weights(gram(tasks(f, r)));
-  adafactor(p, row, col, t, [&](index_t begin, index_t count, auto&& sink) {
-    weighted_sum(w, tasks(f, r).slice(begin, count), sink);
-  }, {}, pool);
+  adafactor(
+      p, row, col, t,
+      [&](index_t begin, index_t count, auto&& sink) { weighted_sum(w, tasks(f, r).slice(begin, count), sink); }, {},
+      pool);
   CHECK(weights[0] < 1);
 }
 

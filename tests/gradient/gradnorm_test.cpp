@@ -55,7 +55,8 @@ TEST_CASE("weights sum to K and come to rest where the weighted lengths follow t
       loss[i] = 1 + .02 * static_cast<double>(i);
       mean += loss[i] / K;
     }
-    for (int step = 0; step < 6000; ++step) update_gradnorm(state, loss, g, {.learning_rate = step < 3000 ? 1e-2 : 2e-5});
+    for (int step = 0; step < 6000; ++step)
+      update_gradnorm(state, loss, g, {.learning_rate = step < 3000 ? 1e-2 : 2e-5});
     double sum = 0, length = 0;
     for (std::size_t i = 0; i < K; ++i) {
       sum += state.weight[i];

@@ -16,9 +16,10 @@ TEMPLATE_TEST_CASE("one-sided GradVac gives the reference vector (G2) and meets 
   std::vector<T> out(3);
   const auto report = combine(gradvac_one_sided{.retain = 0, .target = .3}, tasks(f, r), out, {.geometry = true});
   for (std::size_t i = 0; i < 3; ++i)
-    CHECK(static_cast<double>(to_accumulator(out[i])) ==
-          Approx(std::array{1.7526757053, -1.6236621473, .1236621473}[i]).margin(
-              std::is_same_v<T, double> ? 1e-10 : std::is_same_v<T, float> ? 1e-6 : .01));
+    CHECK(static_cast<double>(to_accumulator(out[i])) == Approx(std::array{1.7526757053, -1.6236621473, .1236621473}[i])
+                                                             .margin(std::is_same_v<T, double>  ? 1e-10
+                                                                     : std::is_same_v<T, float> ? 1e-6
+                                                                                                : .01));
   CHECK(report.combined_cosine(1) == Approx(.3).epsilon(std::is_same_v<T, double> ? 1e-14 : 1e-6));
   const auto w = gradvac_one_sided{.target = .3}.weights(gram(tasks(f, r)));
   CHECK(w[1] == Approx(1.3763378527).epsilon(1e-9));
@@ -54,7 +55,8 @@ TEST_CASE("GradVac against the algorithm on the vectors, its targets against the
           const double length = std::sqrt(squared_norm(p)), other = std::sqrt(squared_norm(f.g[j]));
           const double c = hone::dot(p, f.g[j]) / length / other, t = target[i][j];
           if (c < t)
-            axpy(length * (t * std::sqrt(1 - c * c) - c * std::sqrt(1 - t * t)) / (other * std::sqrt(1 - t * t)), f.g[j], p);
+            axpy(length * (t * std::sqrt(1 - c * c) - c * std::sqrt(1 - t * t)) / (other * std::sqrt(1 - t * t)),
+                 f.g[j], p);
           if (c < t || !only_below) target[i][j] = .8 * t + .2 * c;
         }
         for (std::size_t e = 0; e < 12; ++e) expected[e] += p[e];

@@ -20,7 +20,8 @@ TEMPLATE_TEST_CASE("IMTL-G and ConFIG give the reference vectors (G2)", "", doub
   CHECK(w[1] == Approx(.407669683).epsilon(1e-8));
 }
 
-TEST_CASE("equal projections on the unit gradients; IMTL-G's weights sum to 1, ConFIG's length is the projections' sum") {
+TEST_CASE(
+    "equal projections on the unit gradients; IMTL-G's weights sum to 1, ConFIG's length is the projections' sum") {
   for_each_k([](auto k) {
     constexpr std::size_t K = k();
     for (std::uint32_t seed = 0; seed < 20; ++seed) {

@@ -31,8 +31,8 @@ TEMPLATE_TEST_CASE("MGDA and CAGrad give the reference vectors (G2)", "", double
   CHECK(near<T>(out, {0, 1, 1}));
   combine(cagrad{.c = 0.5}, tasks(a, b), out);
   for (std::size_t i = 0; i < 3; ++i)  // the reference adds 1e-8 to a norm
-    CHECK(static_cast<double>(out[i]) == Approx(std::vector{.183503423, 1.20412415, 1.20412415}[i]).margin(
-              std::is_same_v<T, double> ? 1e-8 : 1e-6));
+    CHECK(static_cast<double>(out[i]) ==
+          Approx(std::vector{.183503423, 1.20412415, 1.20412415}[i]).margin(std::is_same_v<T, double> ? 1e-8 : 1e-6));
 }
 
 TEST_CASE("MGDA is the min-norm point: its product with every gradient is at least its squared norm") {

@@ -18,11 +18,12 @@ TEMPLATE_TEST_CASE("Nash-MTL gives the reference vectors (G2), and with clipping
   CHECK(printed<T>(out, {.0765842884, .998532635, .998532635}));
   combine(clipped<nash_mtl>{.method = {}, .max_norm = 1}, tasks(a, b), out);
   for (std::size_t i = 0; i < 3; ++i)
-    CHECK(static_cast<double>(to_accumulator(out[i])) == Approx(std::array{.0542, .7061, .7061}[i]).margin(
-              std::is_same_v<T, bfloat16> ? .005 : 5e-5));
+    CHECK(static_cast<double>(to_accumulator(out[i])) ==
+          Approx(std::array{.0542, .7061, .7061}[i]).margin(std::is_same_v<T, bfloat16> ? .005 : 5e-5));
 }
 
-TEST_CASE("the fixed point G w = 1 / w; the length is the root of the number of tasks; a task's scale does not matter") {
+TEST_CASE(
+    "the fixed point G w = 1 / w; the length is the root of the number of tasks; a task's scale does not matter") {
   for_each_k([](auto k) {
     constexpr std::size_t K = k();
     for (std::uint32_t seed = 0; seed < 20; ++seed) {

@@ -25,11 +25,11 @@ TEST_CASE("the result is orthogonal to every retain gradient, and what was taken
       const auto g = family<double, K>(60, seed, 1).gram();
       const auto w = retain_orthogonal{}.weights(g);
       CHECK(w[0] == 1);
-      for (std::size_t i = 1; i < K; ++i)
-        CHECK(std::abs(g.dot(i, w)) <= 1e-10 * std::sqrt(g(0, 0) * g(i, i)));
+      for (std::size_t i = 1; i < K; ++i) CHECK(std::abs(g.dot(i, w)) <= 1e-10 * std::sqrt(g(0, 0) * g(i, i)));
       CHECK(g.squared_norm(w) <= g(0, 0) * (1 + 1e-12));
       const auto both = retain_orthogonal{.retain = 2, .forget = .5}.weights(g);
-      for (std::size_t i = 1; i < K; ++i) CHECK(both[i] == Approx(.5 * w[i] + 2.0 / static_cast<double>(K - 1)).epsilon(1e-10));
+      for (std::size_t i = 1; i < K; ++i)
+        CHECK(both[i] == Approx(.5 * w[i] + 2.0 / static_cast<double>(K - 1)).epsilon(1e-10));
     }
     check_robust<K>(retain_orthogonal{}, true);
   });
@@ -49,7 +49,8 @@ TEST_CASE("repeated, zero and tiny retain gradients; a forget gradient in their 
   CHECK(inside.squared_norm(retain_orthogonal{}.weights(inside)) <= 1e-15);
 }
 
-TEMPLATE_TEST_CASE("an orthonormal basis of stored gradients, and the projection on its complement", "", double, float) {
+TEMPLATE_TEST_CASE("an orthonormal basis of stored gradients, and the projection on its complement", "", double,
+                   float) {
   using T = TestType;
   thread_pool pool(3);
   const double tolerance = std::is_same_v<T, double> ? 1e-13 : 2e-6;
@@ -60,8 +61,7 @@ TEMPLATE_TEST_CASE("an orthonormal basis of stored gradients, and the projection
   CHECK(orthonormalise(matrix_view<T>(pooled.data(), 4, 9000), 1e-6, pool) == 4);
   CHECK(rows == pooled);
   for (index_t i = 0; i < 4; ++i)
-    for (index_t j = 0; j < 4; ++j)
-      CHECK(std::abs(dot(basis.row(i), basis.row(j)) - (i == j ? 1 : 0)) <= tolerance);
+    for (index_t j = 0; j < 4; ++j) CHECK(std::abs(dot(basis.row(i), basis.row(j)) - (i == j ? 1 : 0)) <= tolerance);
   auto x = f.g[0], y = x;
   project_out(x, basis, 4);
   project_out(y, basis, 4, pool);

@@ -40,8 +40,7 @@ TEST_CASE("SAGO against PCGrad for random gradients: tighter from equal norms on
       for (std::uint32_t draw = 0; draw < 50; ++draw) {
         const auto r = normals<double>(1000, 1000 + draw);
         auto f = normals<double>(1000, 2000 + draw);
-        for (std::size_t i = 0; i < f.size(); ++i)
-          f[i] = ratio * (rho * r[i] + std::sqrt(1 - rho * rho) * f[i]);
+        for (std::size_t i = 0; i < f.size(); ++i) f[i] = ratio * (rho * r[i] + std::sqrt(1 - rho * rho) * f[i]);
         std::vector<double> out(f.size());
         const double s = combine(sago{}, tasks(f, r), out, {.geometry = true}).combined_cosine(1);
         const double p = combine(pcgrad{}, tasks(f, r), out, {.geometry = true}).combined_cosine(1);
@@ -89,7 +88,8 @@ TEST_CASE("global PCGrad guarantees the whole, not each tensor") {
   CHECK(out[1] * r2[1] >= 0);
 }
 
-TEMPLATE_TEST_CASE("scale does not matter (P5), where the authors' epsilon leaves the conflict in place", "", float, double) {
+TEMPLATE_TEST_CASE("scale does not matter (P5), where the authors' epsilon leaves the conflict in place", "", float,
+                   double) {
   using T = TestType;
   for (const double s : {1.0, 1e-3, 1e-6, 1e-20, 1e15}) {
     const auto f = narrowed<T>({1 * s, -2 * s, .5 * s}), r = narrowed<T>({2 * s, 1 * s, -1 * s});

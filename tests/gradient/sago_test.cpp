@@ -72,8 +72,10 @@ TEST_CASE("no element of SAGO's result opposes the retain gradient, and the cosi
     for (std::size_t i = 0; i < f.size(); ++i) {
       REQUIRE(out[i] * r[i] >= 0);
       rr += r[i] * r[i];
-      if (f[i] * r[i] < 0) rc += r[i] * r[i];
-      else xs += f[i] * r[i], fs += f[i] * f[i];
+      if (f[i] * r[i] < 0)
+        rc += r[i] * r[i];
+      else
+        xs += f[i] * r[i], fs += f[i] * f[i];
     }
     const double expected = (alpha * rc + gamma * xs) / std::sqrt(rr * (alpha * alpha * rc + gamma * gamma * fs));
     CHECK(report.combined_cosine(1) == Approx(expected).epsilon(1e-12));

@@ -12,9 +12,10 @@ using namespace hone::gradient;
 
 TEMPLATE_TEST_CASE("ten steps against a naive SGD, plain, with momentum, with Nesterov", "", double, float) {
   using T = TestType;
-  for (const sgd_options& o : {sgd_options{.learning_rate = .1}, sgd_options{.learning_rate = .1, .weight_decay = .1},
-                               sgd_options{.learning_rate = .1, .momentum = .9, .weight_decay = .01},
-                               sgd_options{.learning_rate = .1, .momentum = .8, .weight_decay = .01, .nesterov = true}}) {
+  for (const sgd_options& o :
+       {sgd_options{.learning_rate = .1}, sgd_options{.learning_rate = .1, .weight_decay = .1},
+        sgd_options{.learning_rate = .1, .momentum = .9, .weight_decay = .01},
+        sgd_options{.learning_rate = .1, .momentum = .8, .weight_decay = .01, .nesterov = true}}) {
     std::vector<double> p = normals<double>(5001, 9), m(5001);
     std::vector<T> tp = narrowed<T>(p), tm(5001);
     for (std::uint32_t t = 1; t <= 10; ++t) {

@@ -9,7 +9,8 @@
 using namespace hone;
 using namespace hone::gradient;
 
-TEMPLATE_TEST_CASE("the Gram matrix against naive inner products, the same bits on every executor", "", float, double, bfloat16) {
+TEMPLATE_TEST_CASE("the Gram matrix against naive inner products, the same bits on every executor", "", float, double,
+                   bfloat16) {
   using T = TestType;
   thread_pool two(2), seven(7);
   for (const index_t n : {index_t{0}, index_t{1}, block_size - 1, block_size, block_size + 1, 9 * block_size + 5}) {

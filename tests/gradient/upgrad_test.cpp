@@ -40,8 +40,8 @@ TEMPLATE_TEST_CASE("UPGrad and DualProj give the reference vectors (G2)", "", do
   CHECK(printed<T>(out, {.555555556, 1.111111111, 1.111111111}));
   combine(upgrad<2>{.regularisation = 1e-4}, tasks(a, b), out);  // as TorchJD, to the printed digits
   for (std::size_t i = 0; i < 3; ++i)
-    CHECK(static_cast<double>(to_accumulator(out[i])) == Approx(std::array{.292902, 1.900352, 1.900352}[i]).margin(
-              std::is_same_v<T, bfloat16> ? .02 : 1e-6));
+    CHECK(static_cast<double>(to_accumulator(out[i])) ==
+          Approx(std::array{.292902, 1.900352, 1.900352}[i]).margin(std::is_same_v<T, bfloat16> ? .02 : 1e-6));
 }
 
 TEST_CASE("against alternating projections on the half-spaces") {

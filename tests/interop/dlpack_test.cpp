@@ -65,7 +65,8 @@ TEST_CASE("DLPack: every type that hone has, visited once; the others are named"
   CHECK(format_of(kDLFloat, 64) == format::float64);
   CHECK(format_of(kDLFloat, 16) == format::float16);
   CHECK(format_of(kDLBfloat, 16) == format::bfloat16);
-  CHECK_THROWS_WITH(format_of(kDLInt, 32), "hone::visit_vector: x: has elements of DLPack type code 0, 32 bits, 1 lanes");
+  CHECK_THROWS_WITH(format_of(kDLInt, 32),
+                    "hone::visit_vector: x: has elements of DLPack type code 0, 32 bits, 1 lanes");
   CHECK_THROWS_WITH(vector_of<double>(tensor(memory.data(), {2}, {}, kDLFloat, 32).dl),
                     "hone::vector_of: x: holds float32, not float64");
   tensor wide(memory.data(), {2}, {}, kDLFloat, 32);
@@ -73,7 +74,8 @@ TEST_CASE("DLPack: every type that hone has, visited once; the others are named"
   CHECK_THROWS_AS(vector_of<float>(wide.dl), std::invalid_argument);
   tensor remote(memory.data(), {2}, {}, kDLFloat, 32);
   remote.dl.device.device_type = kDLVulkan;
-  CHECK_THROWS_WITH(vector_of<float>(remote.dl), "hone::vector_of: x: lies on a device of DLPack type 7, not in the CPU's memory");
+  CHECK_THROWS_WITH(vector_of<float>(remote.dl),
+                    "hone::vector_of: x: lies on a device of DLPack type 7, not in the CPU's memory");
   remote.dl.device.device_type = kDLCUDA;
   CHECK_THROWS_AS(vector_of<float>(remote.dl), std::invalid_argument);
 }

@@ -9,8 +9,8 @@ using namespace hone;
 
 TEST_CASE("rows, columns, maps, refs and transposes are seen with their strides") {
   Eigen::MatrixXf m = Eigen::MatrixXf::Random(5, 7);
-  auto row = m.row(2);        // stride 5 in a column-major matrix
-  hone::fill(row, 2.0f);      // writes m(2, 0) … m(2, 6)
+  auto row = m.row(2);    // stride 5 in a column-major matrix
+  hone::fill(row, 2.0f);  // writes m(2, 0) … m(2, 6)
   CHECK(as_vector(row).stride() == 5);
   CHECK((m.row(2).array() == 2).all());
   CHECK((m.array() == 2).count() == 7);

@@ -2,9 +2,9 @@
 /// A training step of llm.c's shape: all parameters in one buffer, likewise gradients and moments.
 #include "hone/core/thread_pool.hpp"
 #include "hone/gradient/adamw.hpp"
-#include "hone/gradient/sago.hpp"
-#include "hone/gradient/pcgrad.hpp"
 #include "hone/gradient/combine.hpp"
+#include "hone/gradient/pcgrad.hpp"
+#include "hone/gradient/sago.hpp"
 
 #include "support/catch.hpp"
 
@@ -57,10 +57,10 @@ TEST_CASE("a step of llm.c's shape, the optimiser in the combination's pass") {
   gpt2_forward(&model, retain_batch);
   gpt2_backward(&model, 1);
   std::span parameters(model.params_memory, n), m(model.m_memory, n), v(model.v_memory, n);
-  hone::gradient::combine(hone::gradient::sago{},
-                          hone::gradient::tasks(forget_memory, std::span(model.grads_memory, n)),
-                          hone::gradient::adamw(parameters, m, v, t, {.learning_rate = 1e-3}),  // in gpt2_update's place
-                          {}, pool);
+  hone::gradient::combine(
+      hone::gradient::sago{}, hone::gradient::tasks(forget_memory, std::span(model.grads_memory, n)),
+      hone::gradient::adamw(parameters, m, v, t, {.learning_rate = 1e-3}),  // in gpt2_update's place
+      {}, pool);
   for (std::size_t i = 0; i < n; ++i) {
     const float p = naive.params_memory[i], f = -(p - 1), r = p + 1;
     const float g = f * r < 0 ? r : f;

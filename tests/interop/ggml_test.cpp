@@ -41,7 +41,8 @@ TEST_CASE("ggml: dimensions from the fastest, strides in bytes") {
 TEST_CASE("ggml: every type that hone has, visited once; the others are named") {
   std::vector<double> memory(8);
   const auto format_of = [&](reference::ggml_type type, std::size_t bytes) {
-    return visit_vector(new_tensor(type, bytes, memory.data(), 2), []<class T>(vector_view<T>) { return scalar_format<T>; });
+    return visit_vector(new_tensor(type, bytes, memory.data(), 2),
+                        []<class T>(vector_view<T>) { return scalar_format<T>; });
   };
   CHECK(format_of(reference::F32, 4) == format::float32);
   CHECK(format_of(reference::F64, 8) == format::float64);

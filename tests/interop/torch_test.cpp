@@ -6,8 +6,8 @@
 #include "hone/interop/torch.hpp"
 
 #include "hone/gradient/combine.hpp"
-#include "hone/gradient/sago.hpp"
 #include "hone/gradient/pcgrad.hpp"
+#include "hone/gradient/sago.hpp"
 #include "hone/interop/dlpack.hpp"
 
 #include "support/catch.hpp"

@@ -9,8 +9,8 @@ using namespace hone::io;
 
 namespace {
 
-const transformer::config shape{.d_model = 4, .d_ff = 3, .n_layers = 1, .n_heads = 2, .n_kv_heads = 1, .vocab = 5,
-                                .max_seq = 8, .qkv_bias = true};
+const transformer::config shape{
+    .d_model = 4, .d_ff = 3, .n_layers = 1, .n_heads = 2, .n_kv_heads = 1, .vocab = 5, .max_seq = 8, .qkv_bias = true};
 
 /// A file of the model's tensors by the names of the table, after @p change of their list.
 template <class F>
@@ -18,8 +18,9 @@ safetensors file_of(const scratch_folder& folder, const std::vector<float>& numb
   std::vector<tensor_source> sources;
   for (const transformer::tensor& t : transformer::tensor_table(shape)) {
     const bool vector = t.kind == transformer::tensor_kind::norm || t.kind == transformer::tensor_kind::bias;
-    sources.push_back({t.name, vector ? std::vector{t.cols} : std::vector{t.rows, t.cols},
-                       std::span(numbers).subspan(static_cast<std::size_t>(t.offset), static_cast<std::size_t>(t.size()))});
+    sources.push_back(
+        {t.name, vector ? std::vector{t.cols} : std::vector{t.rows, t.cols},
+         std::span(numbers).subspan(static_cast<std::size_t>(t.offset), static_cast<std::size_t>(t.size()))});
   }
   change(sources);
   write_safetensors(folder.path / "file", sources);
@@ -27,13 +28,15 @@ safetensors file_of(const scratch_folder& folder, const std::vector<float>& numb
 }
 
 checkpoint gather(const safetensors& file, const transformer::config& c = shape) {
-  return gather_checkpoint(c, file.tensors, "file", [](const transformer::tensor& t) { return t.name; },
-                           [](std::string_view name) { return name == "spare"; });
+  return gather_checkpoint(
+      c, file.tensors, "file", [](const transformer::tensor& t) { return t.name; },
+      [](std::string_view name) { return name == "spare"; });
 }
 
 }  // namespace
 
-TEST_CASE("a checkpoint is gathered in the order of the table, whatever that of the file; what is not finite is counted") {
+TEST_CASE(
+    "a checkpoint is gathered in the order of the table, whatever that of the file; what is not finite is counted") {
   const scratch_folder folder;
   std::vector<float> numbers(static_cast<std::size_t>(transformer::parameter_count(shape)));
   for (std::size_t i = 0; i < numbers.size(); ++i) numbers[i] = static_cast<float>(i);

@@ -69,9 +69,17 @@ TEST_CASE("published models have their published numbers of parameters") {
 
 TEST_CASE("every field of a configuration comes from the file") {
   const transformer::config llama = parse(llama_3_2_1b);
-  CHECK(llama == transformer::config{.d_model = 2048, .d_ff = 8192, .n_layers = 16, .n_heads = 32, .n_kv_heads = 8,
-                                     .vocab = 128256, .max_seq = 131072, .rope_base = 500000, .norm_eps = 1e-5,
-                                     .tie_embeddings = true, .rope = transformer::rope_layout::half,
+  CHECK(llama == transformer::config{.d_model = 2048,
+                                     .d_ff = 8192,
+                                     .n_layers = 16,
+                                     .n_heads = 32,
+                                     .n_kv_heads = 8,
+                                     .vocab = 128256,
+                                     .max_seq = 131072,
+                                     .rope_base = 500000,
+                                     .norm_eps = 1e-5,
+                                     .tie_embeddings = true,
+                                     .rope = transformer::rope_layout::half,
                                      .scaling = {method::llama3, 32, 1, 4, 8192}});
   const transformer::config qwen2 = parse(qwen_2_5_half_b);
   CHECK((qwen2.qkv_bias && !qwen2.output_bias && !qwen2.qk_norm && qwen2.window == 0 && qwen2.head_size() == 64));
@@ -149,10 +157,12 @@ TEST_CASE("what the decoder does not have is refused by its path") {
         "\"rope_parameters.partial_rotary_factor\": RoPE on a part of the head is not supported");
   CHECK(reason(with(llama_2_7b, "rope_parameters", {{"sliding_attention", {{"rope_theta", 1}}}})) ==
         "\"rope_parameters\": a RoPE of its own for some layers is not supported");
-  CHECK_THAT(reason(with(qwen_3_06b, "layer_types", {"full_attention"})), Catch::Contains("is not a list of 28 layers"));
+  CHECK_THAT(reason(with(qwen_3_06b, "layer_types", {"full_attention"})),
+             Catch::Contains("is not a list of 28 layers"));
   json mixed(std::vector<std::string>(28, "full_attention"));
   mixed[3] = "sliding_attention";
-  CHECK_THAT(reason(with(qwen_3_06b, "layer_types", mixed)), Catch::Contains("only full_attention, and sliding_attention"));
+  CHECK_THAT(reason(with(qwen_3_06b, "layer_types", mixed)),
+             Catch::Contains("only full_attention, and sliding_attention"));
   CHECK_THAT(reason(with(qwen_3_06b, "layer_types", json(std::vector<std::string>(28, "sliding_attention")))),
              Catch::Contains("without a window"));
 }
@@ -189,7 +199,8 @@ TEST_CASE("fields that are missing or of another type are named, with their byte
   CHECK_THAT(reason(with(llama_2_7b, "num_attention_heads", 31)), Catch::Contains("31 does not divide d_model 4096"));
   CHECK_THAT(reason(with(llama_2_7b, "head_dim", 7)), Catch::Contains("the head size 7 is odd"));
 
-  const auto error = format_error_of([] { parse_config_json("{\"model_type\": \"llama\", \"hidden_size\": -4}", "c"); });
+  const auto error =
+      format_error_of([] { parse_config_json("{\"model_type\": \"llama\", \"hidden_size\": -4}", "c"); });
   REQUIRE(error);
   CHECK(error->where().at == 24);
   CHECK(error->what() == std::string("c: at byte 24: \"hidden_size\": -4 is not a whole number in [0, 2^31 - 1]"));
@@ -215,8 +226,8 @@ TEST_CASE("a configuration that is written is read as it was") {
   all[10].window = 5, all[10].head_width = 12, all[10].rope_base = 1e6;
   all[11].head_width = 24, all[11].norm_eps = 3e-6;
   all[12].qkv_bias = true, all[12].head_width = 2;
-  const char* types[] = {"llama", "llama", "llama", "llama", "llama", "qwen2", "qwen2", "qwen3", "qwen3",
-                         "mistral", "mistral", "llama", "qwen2"};
+  const char* types[] = {"llama", "llama", "llama",   "llama",   "llama", "qwen2", "qwen2",
+                         "qwen3", "qwen3", "mistral", "mistral", "llama", "qwen2"};
   for (std::size_t i = 0; i < all.size(); ++i) {
     const std::string text = format_config_json(all[i]);
     CHECK(json::parse(text)["model_type"] == types[i]);

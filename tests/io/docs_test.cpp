@@ -94,7 +94,7 @@ TEST_CASE("docs: question-answer lines, and a file that appears whole") {
 
   hone::io::atomic_file file("report.txt");  // writes report.txt.partial
   file.write("all is well\n");
-  file.commit();                             // now report.txt is there; without a commit it stays as it was
+  file.commit();  // now report.txt is there; without a commit it stays as it was
   CHECK(to_text(hone::io::read_file("report.txt")) == "all is well\n");
 }
 
@@ -111,11 +111,11 @@ TEST_CASE("docs: tensors of safetensors and GGUF") {
   std::filesystem::create_directory("model");
   {
     const std::vector<float> gains = {1, 2, 3, 4}, head(8, 0.5f);
-    hone::io::write_safetensors("model/model.safetensors",
-                                std::vector<hone::io::tensor_source>{
-                                    {"model.norm.weight", {4}, gains},
-                                    {"lm_head.weight", {2, 4}, head, hone::format::bfloat16}},
-                                {{"format", "pt"}});
+    hone::io::write_safetensors(
+        "model/model.safetensors",
+        std::vector<hone::io::tensor_source>{{"model.norm.weight", {4}, gains},
+                                             {"lm_head.weight", {2, 4}, head, hone::format::bfloat16}},
+        {{"format", "pt"}});
   }
   const hone::io::safetensors weights = hone::io::read_safetensors_folder("model");  // or an index and its files
   for (const hone::io::stored_tensor& t : weights.tensors)

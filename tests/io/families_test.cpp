@@ -30,8 +30,9 @@ struct family {
     double largest = 0;
     for (std::size_t t = 0; t < (std::min)(positions, prompt.size()); ++t)
       for (std::size_t v = 0; v < logits[t].size(); ++v)
-        largest = (std::max)(largest, std::abs(logits[t][v] - static_cast<double>(w.logits()(
-                                                                  static_cast<index_t>(t), static_cast<index_t>(v)))));
+        largest = (std::max)(
+            largest,
+            std::abs(logits[t][v] - static_cast<double>(w.logits()(static_cast<index_t>(t), static_cast<index_t>(v)))));
     return largest;
   }
   [[nodiscard]] std::vector<std::int32_t> continuation(const checkpoint& m) const {
@@ -74,7 +75,13 @@ TEST_CASE("GGUF files of every architecture have the logits and the greedy text 
 }
 
 TEST_CASE("rows of a model with interleaved RoPE are moved: it says the same in halves") {
-  transformer::config c{.d_model = 24, .d_ff = 10, .n_layers = 2, .n_heads = 4, .n_kv_heads = 2, .vocab = 16, .max_seq = 32,
+  transformer::config c{.d_model = 24,
+                        .d_ff = 10,
+                        .n_layers = 2,
+                        .n_heads = 4,
+                        .n_kv_heads = 2,
+                        .vocab = 16,
+                        .max_seq = 32,
                         .norm_eps = 1e-6};
   for (int variant = 0; variant < 3; ++variant) {
     c.qkv_bias = variant > 0;

@@ -64,7 +64,8 @@ TEST_CASE("a GGUF model is that of the folder: the same configuration, rows of q
     const auto& a = m.config;
     CHECK((a.d_model == c.d_model && a.d_ff == c.d_ff && a.n_layers == c.n_layers && a.n_heads == c.n_heads &&
            a.n_kv_heads == c.n_kv_heads && a.vocab == c.vocab && a.max_seq == c.max_seq && a.rope == c.rope));
-    CHECK((a.scaling == c.scaling && a.head_width == c.head_width && a.qkv_bias == c.qkv_bias && a.qk_norm == c.qk_norm));
+    CHECK(
+        (a.scaling == c.scaling && a.head_width == c.head_width && a.qkv_bias == c.qkv_bias && a.qk_norm == c.qk_norm));
     CHECK(a.rope_base == c.rope_base);
     CHECK(a.norm_eps == Approx(c.norm_eps));
     CHECK((m.parameters == folder.parameters) == !llama);
@@ -106,8 +107,10 @@ TEST_CASE("keys that are optional have llama.cpp's defaults") {
 TEST_CASE("metadata that are missing, of another type or ask for more are refused by their key") {
   const auto reason = [](const char* key, std::optional<gguf_value> value) {
     parts p("llama3");
-    if (value) p.set(key, *value);
-    else p.erase(key);
+    if (value)
+      p.set(key, *value);
+    else
+      p.erase(key);
     return p.reason();
   };
   CHECK(reason("general.architecture", {}) == "general.architecture: is missing or not a text");
@@ -123,10 +126,12 @@ TEST_CASE("metadata that are missing, of another type or ask for more are refuse
     CHECK_THAT(reason(key, std::uint32_t{0}), Catch::Contains("must be in [1, 2^31 - 1], is 0"));
   }
   CHECK(reason("llama.attention.layer_norm_rms_epsilon", {}) == "llama.attention.layer_norm_rms_epsilon: is missing");
-  CHECK(reason("llama.attention.layer_norm_rms_epsilon", true) == "llama.attention.layer_norm_rms_epsilon: is not a number");
+  CHECK(reason("llama.attention.layer_norm_rms_epsilon", true) ==
+        "llama.attention.layer_norm_rms_epsilon: is not a number");
   CHECK_THAT(reason("llama.rope.freq_base", -1.0f), Catch::Contains("rope_base: must be positive"));
   CHECK(reason("llama.expert_count", std::uint32_t{8}) == "llama.expert_count: is not supported");
-  CHECK(reason("llama.attention.sliding_window", std::uint32_t{8}) == "llama.attention.sliding_window: is not supported");
+  CHECK(reason("llama.attention.sliding_window", std::uint32_t{8}) ==
+        "llama.attention.sliding_window: is not supported");
   CHECK(reason("llama.rope.scaling.type", std::string("yarn")) ==
         "llama.rope.scaling.type: \"yarn\" is not supported, only none and linear are");
   CHECK(reason("llama.rope.dimension_count", std::uint32_t{4}) ==

@@ -25,8 +25,8 @@ TEST_CASE("a folder that is written is read as it was, in one file or several, i
     const checkpoint m = read_hugging_face(golden_file("families") / name);  // whose numbers are bfloat16
     for (const std::uint64_t most : {std::uint64_t{1} << 40, std::uint64_t{20000}}) {
       const scratch_folder folder;
-      write_hugging_face(folder.path / "new", m.config, m.parameters,
-                         most > 20000 ? format::float32 : format::bfloat16, most);
+      write_hugging_face(folder.path / "new", m.config, m.parameters, most > 20000 ? format::float32 : format::bfloat16,
+                         most);
       const checkpoint again = read_hugging_face(folder.path / "new");
       CHECK(again.config == m.config);
       CHECK(again.parameters == m.parameters);
@@ -35,8 +35,14 @@ TEST_CASE("a folder that is written is read as it was, in one file or several, i
 }
 
 TEST_CASE("a tied classifier that is stored too, and tables of RoPE, are passed over; other tensors are not") {
-  const transformer::config c{.d_model = 4, .d_ff = 3, .n_layers = 1, .n_heads = 2, .n_kv_heads = 1, .vocab = 5,
-                              .max_seq = 8, .rope = transformer::rope_layout::half};
+  const transformer::config c{.d_model = 4,
+                              .d_ff = 3,
+                              .n_layers = 1,
+                              .n_heads = 2,
+                              .n_kv_heads = 1,
+                              .vocab = 5,
+                              .max_seq = 8,
+                              .rope = transformer::rope_layout::half};
   const auto numbers = numbers_for(c);
   const scratch_folder folder;
   write_hugging_face(folder.path, c, numbers);
@@ -45,7 +51,8 @@ TEST_CASE("a tied classifier that is stored too, and tables of RoPE, are passed 
     std::vector<std::vector<float>> kept;
     std::vector<tensor_source> sources;
     for (const stored_tensor& t : file.tensors) kept.push_back(numbers_of(t));
-    for (std::size_t i = 0; i < kept.size(); ++i) sources.push_back({file.tensors[i].name, file.tensors[i].shape, kept[i]});
+    for (std::size_t i = 0; i < kept.size(); ++i)
+      sources.push_back({file.tensors[i].name, file.tensors[i].shape, kept[i]});
     index_t size = 1;
     for (const index_t n : shape) size *= n;
     const std::vector<float> more(static_cast<std::size_t>(size));
@@ -61,8 +68,14 @@ TEST_CASE("a tied classifier that is stored too, and tables of RoPE, are passed 
 }
 
 TEST_CASE("a folder that lacks something, or whose parts do not fit, is refused by name") {
-  const transformer::config c{.d_model = 4, .d_ff = 3, .n_layers = 1, .n_heads = 2, .n_kv_heads = 1, .vocab = 5,
-                              .max_seq = 8, .rope = transformer::rope_layout::half};
+  const transformer::config c{.d_model = 4,
+                              .d_ff = 3,
+                              .n_layers = 1,
+                              .n_heads = 2,
+                              .n_kv_heads = 1,
+                              .vocab = 5,
+                              .max_seq = 8,
+                              .rope = transformer::rope_layout::half};
   const scratch_folder folder;
   CHECK_THROWS_WITH(read_hugging_face(folder.path), Catch::Contains("config.json: No such file"));
   CHECK_THROWS_AS(read_hugging_face(folder.path / "absent"), std::system_error);
@@ -81,7 +94,8 @@ TEST_CASE("a folder that lacks something, or whose parts do not fit, is refused 
   other.n_layers = 2147483647;
   write_text(folder.path / "config.json", format_config_json(other));
   CHECK_THROWS_WITH(read_hugging_face(folder.path), Catch::Contains("2147483647 layers in 11 tensors"));
-  other = {.d_model = 2147483644, .d_ff = 2147483647, .n_layers = 11, .n_heads = 1, .n_kv_heads = 1, .vocab = 2147483647};
+  other = {
+      .d_model = 2147483644, .d_ff = 2147483647, .n_layers = 11, .n_heads = 1, .n_kv_heads = 1, .vocab = 2147483647};
   write_text(folder.path / "config.json", format_config_json(other));
   const auto huge = format_error_of([&] { read_hugging_face(folder.path); });
   REQUIRE(huge);

@@ -29,7 +29,8 @@ std::string reason_of(const std::string& line) {
 TEST_CASE("questions and answers are read in order, with what TOFU adds to them") {
   const auto pairs = parse(pair_line + "\n" +
                            R"({"answer": "b", "more": {"x": [1, null]}, "question": "a", "paraphrased_answer": "c",)"
-                           R"( "perturbed_answer": ["d", "\u00e9\n"]})" "\n"
+                           R"( "perturbed_answer": ["d", "\u00e9\n"]})"
+                           "\n"
                            R"({"question": "", "answer": "", "perturbed_answer": []})");
   REQUIRE(pairs.size() == 3);
   CHECK(pairs[0].question == "Why?");

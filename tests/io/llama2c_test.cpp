@@ -28,8 +28,8 @@ namespace transformer = hone::transformer;
 
 namespace {
 
-constexpr transformer::config small{.d_model = 8, .d_ff = 12, .n_layers = 2, .n_heads = 2, .n_kv_heads = 1,
-                                    .vocab = 5, .max_seq = 3};
+constexpr transformer::config small{
+    .d_model = 8, .d_ff = 12, .n_layers = 2, .n_heads = 2, .n_kv_heads = 1, .vocab = 5, .max_seq = 3};
 
 transformer::config untied(transformer::config c) {
   c.tie_embeddings = false;
@@ -46,8 +46,8 @@ std::vector<float> counted(const transformer::config& c) {
 /// A v0 file, put together from the layout in the format's description, its tables filled with NaN.
 byte_vector version_0(const transformer::config& c, const std::vector<float>& parameters) {
   byte_vector bytes;
-  for (const index_t field : {c.d_model, c.d_ff, c.n_layers, c.n_heads, c.n_kv_heads,
-                              c.tie_embeddings ? c.vocab : -c.vocab, c.max_seq})
+  for (const index_t field :
+       {c.d_model, c.d_ff, c.n_layers, c.n_heads, c.n_kv_heads, c.tie_embeddings ? c.vocab : -c.vocab, c.max_seq})
     append_little_endian(bytes, static_cast<std::int32_t>(field));
   const std::size_t classifier = c.tie_embeddings ? 0 : static_cast<std::size_t>(c.vocab * c.d_model);
   for (std::size_t i = 0; i < parameters.size() - classifier; ++i) append_little_endian(bytes, parameters[i]);
@@ -67,8 +67,8 @@ byte_vector version_1(const transformer::config& c, const std::vector<float>& pa
   append_little_endian(bytes, static_cast<std::uint8_t>(c.tie_embeddings));
   bytes.resize(256);
   const auto table = transformer::tensor_table(c);
-  for (const std::string kind : {"att_norm", "ffn_norm", "final_norm", "tok_emb", "wq", "wk", "wv", "wo", "w1", "w2",
-                                 "w3", "wcls"})
+  for (const std::string kind :
+       {"att_norm", "ffn_norm", "final_norm", "tok_emb", "wq", "wk", "wv", "wo", "w1", "w2", "w3", "wcls"})
     for (const transformer::tensor& t : table)
       if (t.name == kind || t.name.starts_with(kind + "."))
         for (index_t i = 0; i < t.size(); ++i)
@@ -189,8 +189,8 @@ TEST_CASE("a header field of 0, negative or INT_MIN is refused at its own byte")
         REQUIRE(error);
         if (!versioned && field == 5 && value < 0 && value != int32_min) continue;  // an untied classifier
         CHECK(error->where().at == offset);
-        CHECK(error->reason() == names[field] + std::string(" is ") + std::to_string(value) +
-                                     ", must be in [1, 2^31 - 1]");
+        CHECK(error->reason() ==
+              names[field] + std::string(" is ") + std::to_string(value) + ", must be in [1, 2^31 - 1]");
       }
 }
 

@@ -14,7 +14,8 @@ TEST_CASE("a model is read from a folder, a GGUF file by its magic number, or a 
   const scratch_folder scratch;
   std::filesystem::copy_file(gguf_file, scratch.path / "model.bin");
   CHECK(read_model(scratch.path / "model.bin").parameters == m.parameters);
-  const transformer::config c{.d_model = 8, .d_ff = 4, .n_layers = 1, .n_heads = 2, .n_kv_heads = 1, .vocab = 5, .max_seq = 4};
+  const transformer::config c{
+      .d_model = 8, .d_ff = 4, .n_layers = 1, .n_heads = 2, .n_kv_heads = 1, .vocab = 5, .max_seq = 4};
   std::vector<float> numbers(static_cast<std::size_t>(transformer::parameter_count(c)), 0.5f);
   write_llama2c(scratch.path / "story.gguf", c, numbers);
   CHECK(read_model(scratch.path / "story.gguf").parameters == numbers);
@@ -37,20 +38,19 @@ TEST_CASE("the tokenizer that lies with a model: a folder's tokenizer.json, the 
   const std::vector<tensor_source> tensors = {{"one", {1}, number}};
   std::vector<std::string> tokens = {"<unk>", "<s>", "</s>"};
   std::vector<std::int32_t> types = {2, 3, 3};
-  for (const char* piece : {"\xe2\x96\x81", "a", "b", "ab", "\xe2\x96\x81" "ab"}) {
+  for (const char* piece : {"\xe2\x96\x81", "a", "b", "ab",
+                            "\xe2\x96\x81"
+                            "ab"}) {
     tokens.push_back(piece);
     types.push_back(1);
   }
   std::vector<float> scores(tokens.size(), 0.0f);
   scores[6] = -1, scores[7] = -2;
-  gguf_metadata metadata = {{"tokenizer.ggml.model", std::string("llama")},
-                            {"tokenizer.ggml.tokens", gguf_array(tokens)},
-                            {"tokenizer.ggml.scores", gguf_array(scores)},
-                            {"tokenizer.ggml.token_type", gguf_array(types)},
-                            {"tokenizer.ggml.bos_token_id", std::uint32_t{1}},
-                            {"tokenizer.ggml.eos_token_id", std::uint32_t{2}},
-                            {"tokenizer.ggml.unknown_token_id", std::uint32_t{0}},
-                            {"tokenizer.ggml.add_bos_token", true}};
+  gguf_metadata metadata = {
+      {"tokenizer.ggml.model", std::string("llama")},        {"tokenizer.ggml.tokens", gguf_array(tokens)},
+      {"tokenizer.ggml.scores", gguf_array(scores)},         {"tokenizer.ggml.token_type", gguf_array(types)},
+      {"tokenizer.ggml.bos_token_id", std::uint32_t{1}},     {"tokenizer.ggml.eos_token_id", std::uint32_t{2}},
+      {"tokenizer.ggml.unknown_token_id", std::uint32_t{0}}, {"tokenizer.ggml.add_bos_token", true}};
   const auto path = scratch.path / "m.gguf";
   write_gguf(path, metadata, tensors);
   const tokenizer t = read_model_tokenizer(path, 8);

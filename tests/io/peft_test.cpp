@@ -188,7 +188,8 @@ TEST_CASE("peft: a configuration is parsed with its defaults, and what only trai
 TEST_CASE("peft: the first pattern in the file that a module's name ends with counts") {
   const peft_config config = parse_peft_config(
       R"({"peft_type":"LORA","r":4,"lora_alpha":8,"rank_pattern":{"z.q_proj":1,"q_proj":2,"1.self_attn.q_proj":3,
-          "^model.k_proj":16,"layers\\.0\\.v_proj":5},"alpha_pattern":{"q_proj":1},"target_modules":["q_proj","a.k_proj"]})",
+          "^model.k_proj":16,"layers\\.0\\.v_proj":5},
+          "alpha_pattern":{"q_proj":1},"target_modules":["q_proj","a.k_proj"]})",
       "f");
   CHECK(config.rank_of("z.q_proj") == 1);
   CHECK(config.rank_of("q_proj") == 2);

@@ -30,8 +30,8 @@ inline std::vector<token> tokens_of(std::span<const std::byte> bytes) {
   for (std::size_t at = 4; at < bytes.size();) {
     const auto length = hone::io::load_little_endian<std::uint32_t>(bytes, at + 4);
     const auto piece = bytes.subspan(at + 8, length);
-    tokens.push_back({{reinterpret_cast<const char*>(piece.data()), length},
-                      hone::io::load_little_endian<float>(bytes, at)});
+    tokens.push_back(
+        {{reinterpret_cast<const char*>(piece.data()), length}, hone::io::load_little_endian<float>(bytes, at)});
     at += 8 + length;
   }
   return tokens;
@@ -50,7 +50,8 @@ class reference_tokenizer {
     std::string character;
     for (const char byte : text) {
       const bool continuation = (static_cast<unsigned char>(byte) & 0xc0) == 0x80;
-      if (!character.empty() && (!continuation || character.size() == 4 || character == " ")) put(character, ids), character.clear();
+      if (!character.empty() && (!continuation || character.size() == 4 || character == " "))
+        put(character, ids), character.clear();
       character += byte;
     }
     if (!character.empty()) put(character, ids);

@@ -223,8 +223,8 @@ TEST_CASE("a tokenizer cut short anywhere, or longer, or of another vocabulary, 
   CHECK_THAT(error_of(bytes, vocab - 1)->reason(), Catch::Contains("bytes follow the model's"));
   CHECK(error_of(bytes, vocab + 1)->where().at == bytes.size());
   CHECK_THAT(error_of(bytes, vocab + 1)->reason(), Catch::Contains("the file ends after " + std::to_string(vocab)));
-  for (const hone::index_t bad : {hone::index_t{-1}, hone::index_t{0}, hone::index_t{2},
-                                  (std::numeric_limits<hone::index_t>::max)()})
+  for (const hone::index_t bad :
+       {hone::index_t{-1}, hone::index_t{0}, hone::index_t{2}, (std::numeric_limits<hone::index_t>::max)()})
     CHECK(error_of(bytes, bad));
   CHECK_FALSE(error_of(bytes, vocab));
   CHECK_FALSE(error_of(bytes, std::nullopt));
@@ -295,8 +295,14 @@ TEST_CASE("tok512 encodes like the definition: texts, random bytes, invalid UTF-
   if (!path) return;
   const tokenizer t = read_tokenizer_bin(*path, 512);
   const reference_tokenizer reference(tokens_of(read_file(*path)));
-  std::vector<std::string> texts = {"", " ", "  ", lily, "caf\xc3\xa9 \xe2\x80\x9cquoted\xe2\x80\x9d \xf0\x9f\x98\x80",
-                                    "\xe2\x80", "\xff\xfe\xc0\x80\xf5", std::string("a\0b", 3)};
+  std::vector<std::string> texts = {"",
+                                    " ",
+                                    "  ",
+                                    lily,
+                                    "caf\xc3\xa9 \xe2\x80\x9cquoted\xe2\x80\x9d \xf0\x9f\x98\x80",
+                                    "\xe2\x80",
+                                    "\xff\xfe\xc0\x80\xf5",
+                                    std::string("a\0b", 3)};
   for (std::uint32_t i = 0; i < 40; ++i) {
     texts.push_back(random_text(" etaoinshrdlu", 6 * i, i));
     texts.push_back(random_text(lily, 6 * i, i));

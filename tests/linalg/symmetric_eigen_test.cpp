@@ -52,7 +52,8 @@ TEST_CASE("known eigenvalues: a diagonal, a block of ones, the second difference
       for (double& x : row) x *= s;
     const auto spectrum = decompose(scaled);
     for (std::size_t k = 0; k < 8; ++k)
-      CHECK(spectrum.values[k] / s == Approx(2 + 2 * std::cos(static_cast<double>(k + 1) * std::acos(-1.0) / 9)).epsilon(1e-13));
+      CHECK(spectrum.values[k] / s ==
+            Approx(2 + 2 * std::cos(static_cast<double>(k + 1) * std::acos(-1.0) / 9)).epsilon(1e-13));
   }
   CHECK(decompose(square<3>{}).rank() == 0);
   CHECK(decompose(square<3>{}).vectors[2][2] == 1);
@@ -70,7 +71,7 @@ TEST_CASE("pseudo_solve satisfies Penrose's conditions on singular matrices") {
       std::array<double, K> rest;
       for (std::size_t i = 0; i < K; ++i) rest[i] = b[i] - ax[i];
       for (const double normal : times(a, rest)) CHECK(std::abs(normal) <= 1e-11);  // least squares
-      const auto again = pseudo_solve(a, ax);  // in the range: the shortest
+      const auto again = pseudo_solve(a, ax);                                       // in the range: the shortest
       for (std::size_t i = 0; i < K; ++i) CHECK(again[i] == Approx(x[i]).margin(1e-10));
     }
   });

@@ -16,9 +16,7 @@ struct layer {
   layer(hone::index_t outputs, hone::index_t inputs, hone::index_t rank, double scale, std::uint32_t seed = 1)
       : layer(normal_matrix(outputs, inputs, seed), rank, scale) {}
   layer(const hone::linalg::matrix& w, hone::index_t rank, double scale)
-      : site{"layer", w.rows(), w.cols(), rank, scale, 5},
-        weight(row_major<T>(w)),
-        before(weight),
+      : site{"layer", w.rows(), w.cols(), rank, scale, 5}, weight(row_major<T>(w)), before(weight),
         parameters(static_cast<std::size_t>(site.offset + site.size() + 3),
                    hone::from_accumulator<U>(hone::accumulator_t<U>{7})) {}
 

@@ -72,8 +72,8 @@ void check_row(index_t vocab, const row_terms& terms, index_t target, const std:
 
 }  // namespace
 
-TEMPLATE_TEST_CASE("the kernel of one exponential writes the row gradient, each element rounded once", "", double, float,
-                   bfloat16, float16) {
+TEMPLATE_TEST_CASE("the kernel of one exponential writes the row gradient, each element rounded once", "", double,
+                   float, bfloat16, float16) {
   using T = TestType;
   for (const index_t vocab : {1, 17, 1500}) {
     std::vector<std::vector<std::int32_t>> subsets = {{}, {0}, {0, static_cast<std::int32_t>(vocab) - 1}};
@@ -86,9 +86,12 @@ TEMPLATE_TEST_CASE("the kernel of one exponential writes the row gradient, each 
       subsets.back().erase(std::unique(subsets.back().begin(), subsets.back().end()), subsets.back().end());
     }
     for (const auto& subset : subsets)
-      for (const row_terms& terms :
-           {row_terms{.target = 1}, {.target = -0.5, .subset = 2}, {.subset = 1}, {.target = 0.7, .entropy = 0.4},
-            {.target = -1, .forward_kl = 0.8}, {0.3, -0.2, 0.5, -0.6}})
+      for (const row_terms& terms : {row_terms{.target = 1},
+                                     {.target = -0.5, .subset = 2},
+                                     {.subset = 1},
+                                     {.target = 0.7, .entropy = 0.4},
+                                     {.target = -1, .forward_kl = 0.8},
+                                     {0.3, -0.2, 0.5, -0.6}})
         for (const index_t target : {index_t{0}, vocab / 2, vocab - 1})
           if (terms.forward_kl == 0 || !subset.empty()) check_row<T>(vocab, terms, target, subset);
   }

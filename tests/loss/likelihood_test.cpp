@@ -2,8 +2,8 @@
 #include "hone/loss/likelihood.hpp"
 
 #include <Eigen/Core>
-#include <xtensor/xtensor.hpp>
 #include <algorithm>
+#include <xtensor/xtensor.hpp>
 
 #include "hone/core/thread_pool.hpp"
 #include "hone/interop/eigen.hpp"
@@ -31,14 +31,10 @@ struct family {
 template <class T>
 loss_sum run(int which, const matrix_view<T>& z, const row_options& options = {}) {
   switch (which) {
-    case 0:
-      return likelihood(z, labels, options);
-    case 1:
-      return gradient_ascent(z, labels, options);
-    case 2:
-      return wga(z, labels, 0.5, options);
-    default:
-      return satimp(z, labels, {.beta1 = 2, .beta2 = 0.5}, options);
+    case 0: return likelihood(z, labels, options);
+    case 1: return gradient_ascent(z, labels, options);
+    case 2: return wga(z, labels, 0.5, options);
+    default: return satimp(z, labels, {.beta1 = 2, .beta2 = 0.5}, options);
   }
 }
 

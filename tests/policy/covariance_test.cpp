@@ -84,8 +84,7 @@ TEST_CASE("clip_cov takes the weight of the share that it may, of tokens in rang
     CHECK(zeros == drawn);
   }
   double candidates = 0, squares = 0;
-  for (std::size_t t = 0; t < 2000; ++t)
-    candidates += b.targets[t] >= 0 && b.covariance[t] > 1 && b.covariance[t] < 5;
+  for (std::size_t t = 0; t < 2000; ++t) candidates += b.targets[t] >= 0 && b.covariance[t] > 1 && b.covariance[t] < 5;
   const double expected = 400 * std::floor(0.01 * n) / candidates;
   for (std::size_t t = 0; t < 2000; ++t)
     if (b.targets[t] >= 0 && b.covariance[t] > 1 && b.covariance[t] < 5)

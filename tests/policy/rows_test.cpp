@@ -192,14 +192,15 @@ TEMPLATE_TEST_CASE("coefficients become the gradient", "", double, float, bfloat
   }
 }
 
-TEMPLATE_TEST_CASE("a NaN stays in its row; no rows and rows that do not count write zeros or nothing", "", double, float,
-                   bfloat16) {
+TEMPLATE_TEST_CASE("a NaN stays in its row; no rows and rows that do not count write zeros or nothing", "", double,
+                   float, bfloat16) {
   using T = TestType;
   const index_t rows = 4, vocab = 60;
   const auto clean = random_logits<T>(rows, vocab, 12);
   const std::vector<std::int32_t> targets = {3, 7, 9, 11}, nobody(4, -1);
   const auto e = extract(random_logits<double>(rows, vocab, 13), rows, targets, 5);
-  for (const auto& term : {loss::row_terms{.target = 1}, {.target = 1, .subset = -0.3},
+  for (const auto& term : {loss::row_terms{.target = 1},
+                           {.target = 1, .subset = -0.3},
                            {.target = 1, .subset = 0.2, .entropy = 0.1, .forward_kl = 0.4}}) {
     const std::vector<loss::row_terms> terms(4, term);
     auto expected = clean, z = clean;

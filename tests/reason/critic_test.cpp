@@ -9,7 +9,13 @@ using namespace reason;
 namespace {
 
 transformer::config small_policy(const task& t) {
-  return {.d_model = 16, .d_ff = 40, .n_layers = 2, .n_heads = 4, .n_kv_heads = 2, .vocab = t.vocab(), .max_seq = 12,
+  return {.d_model = 16,
+          .d_ff = 40,
+          .n_layers = 2,
+          .n_heads = 4,
+          .n_kv_heads = 2,
+          .vocab = t.vocab(),
+          .max_seq = 12,
           .tie_embeddings = false};
 }
 
@@ -25,9 +31,7 @@ rollout guesses(const chain& t, index_t count) {
   return r;
 }
 
-double brier(const std::vector<double>& logits, const rollout& r) {
-  return policy::calibrate(logits, r.rewards).brier;
-}
+double brier(const std::vector<double>& logits, const rollout& r) { return policy::calibrate(logits, r.rewards).brier; }
 
 }  // namespace
 

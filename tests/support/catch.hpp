@@ -7,7 +7,7 @@ using Catch::Approx;
 namespace Catch {
 using Matchers::StartsWith;
 inline auto Contains(const std::string& part) { return Matchers::ContainsSubstring(part); }
-}
+}  // namespace Catch
 #else
 #include <catch2/catch.hpp>
 #endif

@@ -41,7 +41,8 @@ TEST_CASE("sites are the matrices of every layer, by the names of the table") {
   CHECK((sites[1].name == "wcls" && sites[1].outputs == 17 && sites[1].offset == 2 * (12 + 7)));
   CHECK_THROWS_WITH(adapter_sites(c, {role::tok_emb}, 2, 1), Catch::Contains("is no matrix of this model"));
   CHECK_THROWS_WITH(adapter_sites(c, {role::q_norm}, 2, 1), Catch::Contains("is no matrix of this model"));
-  CHECK_THROWS_WITH(adapter_sites(small_models()[0], {role::wcls}, 2, 1), Catch::Contains("is no matrix of this model"));
+  CHECK_THROWS_WITH(adapter_sites(small_models()[0], {role::wcls}, 2, 1),
+                    Catch::Contains("is no matrix of this model"));
   CHECK_THROWS_WITH(adapter_sites(c, {role::w2}, 8, 1), Catch::Contains("rank 8 of a 12 x 7 matrix"));
 }
 
@@ -269,13 +270,16 @@ TEST_CASE("an observer sees inputs and outputs of every product, in order") {
             REQUIRE(y(row, i) == Approx(expected).margin(1e-11));
           }
       };
-      if (under_adapter) adapted.forward(adapter, t.all(), w, observe);
-      else model.forward(parameters, t.all(), w, observe);
+      if (under_adapter)
+        adapted.forward(adapter, t.all(), w, observe);
+      else
+        model.forward(parameters, t.all(), w, observe);
       return order;
     };
     std::string expected;
     for (index_t l = 0; l < c.n_layers; ++l)
-      for (const char* name : {"wq.", "wk.", "wv.", "wo.", "w1.", "w3.", "w2."}) expected += name + std::to_string(l) + " ";
+      for (const char* name : {"wq.", "wk.", "wv.", "wo.", "w1.", "w3.", "w2."})
+        expected += name + std::to_string(l) + " ";
     expected += c.tie_embeddings ? "tok_emb " : "wcls ";
     CHECK(seen(false) == expected);
     CHECK(seen(true) == expected);

@@ -35,7 +35,8 @@ TEST_CASE("a classifier may have outputs of its own, if it is not the embedding"
   CHECK(parameter_count(critic) == 260032 + 64);
   CHECK(config{}.output_width() == 512);
   CHECK_THROWS_WITH(validate({.outputs = 1}), Catch::Contains("outputs: a classifier that is the embedding"));
-  CHECK_THROWS_WITH(validate({.tie_embeddings = false, .outputs = -1}), Catch::Contains("outputs: must be in [0, 2^31"));
+  CHECK_THROWS_WITH(validate({.tie_embeddings = false, .outputs = -1}),
+                    Catch::Contains("outputs: must be in [0, 2^31"));
 }
 
 TEST_CASE("a shape that cannot be is refused by the name of its field") {
@@ -52,7 +53,8 @@ TEST_CASE("a shape that cannot be is refused by the name of its field") {
   CHECK_THROWS_WITH(validate({.head_width = 2147483646}), Catch::Contains("n_heads * head_width"));
   CHECK_THROWS_WITH(validate({.window = -1}), Catch::Contains("window"));
   CHECK_THROWS_WITH(validate({.full_layers = -1}), Catch::Contains("full_layers"));
-  CHECK_THROWS_WITH(validate({.causal = false, .window = 4}), Catch::Contains("window: only a causal model has one, is 4"));
+  CHECK_THROWS_WITH(validate({.causal = false, .window = 4}),
+                    Catch::Contains("window: only a causal model has one, is 4"));
   using enum rope_scaling::method;
   CHECK_THROWS_WITH(validate({.scaling = {.how = linear, .factor = 0.5}}), Catch::Contains("scaling.factor"));
   CHECK_THROWS_WITH(validate({.scaling = {.how = llama3, .factor = std::numeric_limits<double>::infinity()}}),
@@ -62,14 +64,23 @@ TEST_CASE("a shape that cannot be is refused by the name of its field") {
   CHECK_THROWS_WITH(validate({.scaling = {.how = llama3, .original_max_seq = 0}}), Catch::Contains("original_max_seq"));
   CHECK_NOTHROW(validate({.d_model = 50, .n_heads = 8, .head_width = 6}));
   constexpr index_t most = 2147483647;
-  CHECK_THROWS_WITH(tensor_table({.d_model = 2147483644, .d_ff = most, .n_layers = most, .n_heads = 1, .n_kv_heads = 1,
-                                  .vocab = most}),
-                    Catch::Contains("c: has about"));
+  CHECK_THROWS_WITH(
+      tensor_table(
+          {.d_model = 2147483644, .d_ff = most, .n_layers = most, .n_heads = 1, .n_kv_heads = 1, .vocab = most}),
+      Catch::Contains("c: has about"));
 }
 
 TEST_CASE("a head size of its own, biases and norms of heads are tensors behind their matrices") {
-  const config c{.d_model = 10, .d_ff = 6, .n_layers = 2, .n_heads = 4, .n_kv_heads = 2, .vocab = 7, .head_width = 8,
-                 .qkv_bias = true, .output_bias = true, .qk_norm = true};
+  const config c{.d_model = 10,
+                 .d_ff = 6,
+                 .n_layers = 2,
+                 .n_heads = 4,
+                 .n_kv_heads = 2,
+                 .vocab = 7,
+                 .head_width = 8,
+                 .qkv_bias = true,
+                 .output_bias = true,
+                 .qk_norm = true};
   std::string names;
   index_t offset = 0;
   for (const tensor& t : tensor_table(c)) {

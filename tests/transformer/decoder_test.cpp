@@ -57,7 +57,8 @@ TEST_CASE("a critic has as many outputs as it is told, and passes the gradient c
       model.forward(p, s.all(), w);
       double sum = 0;
       for (index_t t = 0; t < s.all().rows(); ++t)
-        for (index_t i = 0; i < outputs; ++i) sum += w.logits()(t, i) * slope[static_cast<std::size_t>(t * outputs + i)];
+        for (index_t i = 0; i < outputs; ++i)
+          sum += w.logits()(t, i) * slope[static_cast<std::size_t>(t * outputs + i)];
       return sum;
     };
     loss(parameters);
@@ -129,7 +130,8 @@ TEST_CASE("what does not fit the model is refused") {
   CHECK_THROWS_WITH(model.forward(parameters, {tokens, pair}, w), Catch::Contains("offsets"));
   CHECK_THROWS_WITH(model.forward(parameters, {strange, pair}, w), Catch::Contains("token 11, the vocabulary has 11"));
   CHECK_THROWS_WITH(model.forward(parameters, {negative, single}, w), Catch::Contains("token -1"));
-  CHECK_THROWS_WITH(model.forward(parameters, {tokens, two}, narrow), Catch::Contains("61 rows, the workspace holds 1"));
+  CHECK_THROWS_WITH(model.forward(parameters, {tokens, two}, narrow),
+                    Catch::Contains("61 rows, the workspace holds 1"));
   CHECK_THROWS_WITH(model.forward(parameters, {tokens, two}, other), Catch::Contains("another shape"));
   CHECK_THROWS_WITH(w.hidden(3), Catch::Contains("layer"));
   CHECK_THROWS_WITH(workspace<float>(c, 0), Catch::Contains("rows"));
@@ -140,8 +142,9 @@ TEST_CASE("what does not fit the model is refused") {
                     Catch::Contains("taps"));
   CHECK_THROWS_WITH(model.backward(parameters, {tokens, two}, w, w.logits(), std::span(&short_tap, 1), parameters),
                     Catch::Contains("taps"));
-  CHECK_THROWS_WITH(model.backward(parameters, {tokens, two}, w, matrix_view<const float>(few.data(), 2, 5), {}, parameters),
-                    Catch::Contains("dlogits"));
+  CHECK_THROWS_WITH(
+      model.backward(parameters, {tokens, two}, w, matrix_view<const float>(few.data(), 2, 5), {}, parameters),
+      Catch::Contains("dlogits"));
   config broken = c;
   broken.n_heads = 5;
   CHECK_THROWS_WITH(decoder<float>(broken), Catch::Contains("n_heads"));

@@ -55,12 +55,14 @@ TEST_CASE("what a sequence says does not depend on its neighbours or on workers"
     offsets.push_back(static_cast<index_t>(tokens.size()));
   }
   const std::vector<std::int32_t> stop = {4};
-  const generation_options options{.max_tokens = 20, .stop = stop, .sampling = {.temperature = 1, .top_p = 0.95, .seed = 3}};
+  const generation_options options{
+      .max_tokens = 20, .stop = stop, .sampling = {.temperature = 1, .top_p = 0.95, .seed = 3}};
   const auto together = generate({tokens, offsets}, options);
   index_t stopped = 0;
   for (index_t s = 0; s < 31; ++s) {
     const auto begin = static_cast<std::size_t>(offsets[static_cast<std::size_t>(s)]);
-    const auto own = std::span(tokens).subspan(begin, static_cast<std::size_t>(offsets[static_cast<std::size_t>(s) + 1]) - begin);
+    const auto own =
+        std::span(tokens).subspan(begin, static_cast<std::size_t>(offsets[static_cast<std::size_t>(s) + 1]) - begin);
     const std::vector<index_t> border = {0, static_cast<index_t>(own.size())};
     auto alone = options;
     alone.first_sequence = static_cast<std::uint32_t>(s);
@@ -110,7 +112,8 @@ TEST_CASE("prompts and options that do not fit are refused") {
   CHECK_THROWS_WITH(generate({std::span(tokens).first(1), one}, {.sampling = {.top_p = 2}}), Catch::Contains("top_p"));
   const decoder<float> both_ways(small_models()[2]);
   const std::vector<float> p(static_cast<std::size_t>(both_ways.parameters()));
-  CHECK_THROWS_WITH(generator<float>(both_ways, p)({std::span(tokens).first(1), one}), Catch::Contains("bidirectional"));
+  CHECK_THROWS_WITH(generator<float>(both_ways, p)({std::span(tokens).first(1), one}),
+                    Catch::Contains("bidirectional"));
   config critic = small_models()[1];
   critic.outputs = 1;
   const decoder<float> values(critic);
@@ -119,7 +122,8 @@ TEST_CASE("prompts and options that do not fit are refused") {
 }
 
 TEST_CASE("stories260K tells the story that run.c tells") {
-  const auto checkpoint_file = data_file("tinystories/stories260K.bin"), tokenizer_file = data_file("tinystories/tok512.bin");
+  const auto checkpoint_file = data_file("tinystories/stories260K.bin"),
+             tokenizer_file = data_file("tinystories/tok512.bin");
   if (!checkpoint_file || !tokenizer_file) return;
   const auto checkpoint = io::read_llama2c(*checkpoint_file);
   const auto tokenizer = io::read_tokenizer(*tokenizer_file, checkpoint.config.vocab);
@@ -140,9 +144,10 @@ TEST_CASE("stories260K tells the story that run.c tells") {
   std::vector<std::int32_t> all = begin;
   all.insert(all.end(), tokens.begin(), tokens.end());
   const std::string text = tokenizer.decode(all);
-  CHECK(text.starts_with("Once upon a time, there was a little girl named Lily. She loved to play outside in the park. "
-                         "One day, she saw a big, red ball. She wanted to play with it, but it was too high.\n"
-                         "Lily's mom said, \"Lily, let's go to the park.\" Lily was sad and didn't know what to do."));
+  CHECK(
+      text.starts_with("Once upon a time, there was a little girl named Lily. She loved to play outside in the park. "
+                       "One day, she saw a big, red ball. She wanted to play with it, but it was too high.\n"
+                       "Lily's mom said, \"Lily, let's go to the park.\" Lily was sad and didn't know what to do."));
   // FNV-1a of the text whose SHA-256, with a newline behind it, is run.c's f5a0e67d….
   std::uint64_t hash = 0xcbf29ce484222325u;
   for (const char byte : text) hash = (hash ^ static_cast<unsigned char>(byte)) * 0x100000001b3u;

@@ -50,20 +50,26 @@ outcome<T> likelihood_of(const head<T>& h, index_t chunk, index_t workers) {
                std::vector<T>(h.w.size(), T{0.5})};
   const auto hidden = as_rows(h.hidden, h.rows), w = as_rows(h.w, h.vocab);
   index_t expected = 0;
-  chunks.forward(hidden, w, [&](index_t first, const matrix_view<T>& logits) {
-    CHECK(first == expected);
-    CHECK(logits.rows() == (std::min)(chunk, h.rows - first));
-    expected += logits.rows();
-    policy::measure(logits, h.targets_of(first, logits.rows()), {},
-                    {.log_probability = std::span(o.log_probability)
-                                            .subspan(static_cast<std::size_t>(first),
-                                                     static_cast<std::size_t>(logits.rows()))},
-                    1.0, pool);
-  }, pool);
+  chunks.forward(
+      hidden, w,
+      [&](index_t first, const matrix_view<T>& logits) {
+        CHECK(first == expected);
+        CHECK(logits.rows() == (std::min)(chunk, h.rows - first));
+        expected += logits.rows();
+        policy::measure(
+            logits, h.targets_of(first, logits.rows()), {},
+            {.log_probability = std::span(o.log_probability)
+                                    .subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(logits.rows()))},
+            1.0, pool);
+      },
+      pool);
   CHECK(expected == h.rows);
-  chunks.backward(hidden, w, [&](index_t first, const matrix_view<T>& logits) {
-    loss::likelihood(logits, h.targets_of(first, logits.rows()), {}, pool);
-  }, as_rows(o.dhidden, h.rows), as_rows(o.dw, h.vocab), pool);
+  chunks.backward(
+      hidden, w,
+      [&](index_t first, const matrix_view<T>& logits) {
+        loss::likelihood(logits, h.targets_of(first, logits.rows()), {}, pool);
+      },
+      as_rows(o.dhidden, h.rows), as_rows(o.dw, h.vocab), pool);
   return o;
 }
 
@@ -136,9 +142,9 @@ TEST_CASE("an anchored policy in two visits: central differences, the same bits 
     std::vector<double> log_p(6), log_mass(6);
     chunks.forward(as_rows(x, rows), as_rows(m, vocab), [&](index_t first, const matrix_view<double>& logits) {
       const auto from = static_cast<std::size_t>(first), n = static_cast<std::size_t>(logits.rows());
-      policy::measure(logits, std::span(targets).subspan(from, n), support_of(first, logits.rows()),
-                      {.log_probability = std::span(log_p).subspan(from, n),
-                       .log_mass = std::span(log_mass).subspan(from, n)});
+      policy::measure(
+          logits, std::span(targets).subspan(from, n), support_of(first, logits.rows()),
+          {.log_probability = std::span(log_p).subspan(from, n), .log_mass = std::span(log_mass).subspan(from, n)});
     });
     return policy::policy_loss(apo,
                                {.offsets = offsets,
@@ -157,11 +163,14 @@ TEST_CASE("an anchored policy in two visits: central differences, the same bits 
     measured(chunks, hidden, w);
     auto x = hidden;
     std::vector<double> dw(w.size());
-    chunks.backward(as_rows(x, rows), as_rows(w, vocab), [&](index_t first, const matrix_view<double>& logits) {
-      const auto from = static_cast<std::size_t>(first), n = static_cast<std::size_t>(logits.rows());
-      policy::write_gradient(logits, std::span(targets).subspan(from, n), std::span(terms).subspan(from, n),
-                             support_of(first, logits.rows()));
-    }, as_rows(x, rows), as_rows(dw, vocab));
+    chunks.backward(
+        as_rows(x, rows), as_rows(w, vocab),
+        [&](index_t first, const matrix_view<double>& logits) {
+          const auto from = static_cast<std::size_t>(first), n = static_cast<std::size_t>(logits.rows());
+          policy::write_gradient(logits, std::span(targets).subspan(from, n), std::span(terms).subspan(from, n),
+                                 support_of(first, logits.rows()));
+        },
+        as_rows(x, rows), as_rows(dw, vocab));
     if (chunk == 1) {
       first_dx = x;
       first_dw = dw;
@@ -226,12 +235,13 @@ TEST_CASE("a decoder without logits, its head in chunks, has the gradient of one
     linear_loss<double> chunks(c.d_model, c.vocab, 10);
     std::vector<double> dfeatures(static_cast<std::size_t>(24 * c.d_model));
     model.forward(parameters, s.all(), features);
-    chunks.backward(features.features(), model.view(std::span<const double>(parameters)).matrix(role::wcls, 0),
-                    [&](index_t first, const matrix_view<double>& logits) {
-                      loss::likelihood(logits, std::span(s.targets).subspan(static_cast<std::size_t>(first),
-                                                                            static_cast<std::size_t>(logits.rows())));
-                    },
-                    as_rows(dfeatures, 24), model.view(std::span(gradient)).matrix(role::wcls, 0));
+    chunks.backward(
+        features.features(), model.view(std::span<const double>(parameters)).matrix(role::wcls, 0),
+        [&](index_t first, const matrix_view<double>& logits) {
+          loss::likelihood(logits, std::span(s.targets).subspan(static_cast<std::size_t>(first),
+                                                                static_cast<std::size_t>(logits.rows())));
+        },
+        as_rows(dfeatures, 24), model.view(std::span(gradient)).matrix(role::wcls, 0));
     const std::vector<tap_gradient<double>> taps = {{c.n_layers + 1, as_rows(std::as_const(dfeatures), 24)}};
     model.backward(parameters, s.all(), features, features.logits(), taps, gradient);
     CHECK(features.logits().rows() == 0);

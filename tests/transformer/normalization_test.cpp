@@ -17,7 +17,8 @@ TEMPLATE_TEST_CASE("rmsnorm is its formula", "", double, float) {
     CHECK(y == again);
     for (index_t t = 0; t < 3; ++t) {
       double squares = 0;
-      for (index_t i = 0; i < d; ++i) squares += std::pow(static_cast<double>(x[static_cast<std::size_t>(t * d + i)]), 2);
+      for (index_t i = 0; i < d; ++i)
+        squares += std::pow(static_cast<double>(x[static_cast<std::size_t>(t * d + i)]), 2);
       for (index_t i = 0; i < d; ++i) {
         const auto k = static_cast<std::size_t>(t * d + i);
         const double expected = static_cast<double>(w[static_cast<std::size_t>(i)]) * static_cast<double>(x[k]) /
@@ -46,6 +47,7 @@ TEST_CASE("rmsnorm passes the gradient check, and adds to what is there") {
   CHECK(gradient_error(x, dx, [&](const auto& v) { return loss(v, w); }) < 1e-8);
   CHECK(gradient_error(w, dw, [&](const auto& v) { return loss(x, v); }) < 1e-8);
   std::vector<double> alone(x.size(), 0.0), none;
-  rmsnorm_backward<double>(as_rows(x, n), as_vector(w), r.data(), as_rows(slope, n), as_rows(alone, n), as_vector(none));
+  rmsnorm_backward<double>(as_rows(x, n), as_vector(w), r.data(), as_rows(slope, n), as_rows(alone, n),
+                           as_vector(none));
   for (std::size_t i = 0; i < alone.size(); ++i) CHECK(alone[i] == Approx(dx[i]).margin(1e-14));
 }

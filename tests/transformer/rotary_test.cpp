@@ -40,8 +40,10 @@ TEST_CASE("linear scaling slows every pair; Llama 3's leaves the fast ones alone
   for (index_t i = 0; i < 64; ++i) {
     const double f = plain[static_cast<std::size_t>(i)], wavelength = 2 * std::acos(-1.0) / f;
     const double scaled = rotary_frequency(c, i);
-    if (wavelength < 2048) CHECK(scaled == f);
-    else if (wavelength > 8192) CHECK(scaled == f / 32);
+    if (wavelength < 2048)
+      CHECK(scaled == f);
+    else if (wavelength > 8192)
+      CHECK(scaled == f / 32);
     else {
       const double smooth = (8192 / wavelength - 1) / 3;
       CHECK(scaled == Approx((1 - smooth) * f / 32 + smooth * f).epsilon(1e-12));

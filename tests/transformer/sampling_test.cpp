@@ -16,7 +16,8 @@ const std::vector<float> logits = {1, 3, 2, 3, -1e30f, 0};
 std::map<std::int32_t, double> frequencies(const sampling_options& options) {
   std::vector<std::pair<double, std::int32_t>> scratch;
   std::map<std::int32_t, double> counts;
-  for (std::uint32_t i = 0; i < 20000; ++i) counts[sample_token(logits, options, i % 7, i / 7, scratch).token] += 1.0 / 20000;
+  for (std::uint32_t i = 0; i < 20000; ++i)
+    counts[sample_token(logits, options, i % 7, i / 7, scratch).token] += 1.0 / 20000;
   return counts;
 }
 

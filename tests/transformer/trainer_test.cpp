@@ -113,7 +113,8 @@ TEST_CASE("a loss on hidden states alone: RMU at a layer leaves what lies above 
   accumulate_gradient(model, parameters, {data.tokens, data.offsets}, rmu, lanes, gradient);
   for (const tensor& t : tensor_table(c)) {
     const bool below = t.layer == 0 || t.kind == tensor_kind::embedding;
-    CHECK((squared_norm(std::span(gradient).subspan(static_cast<std::size_t>(t.offset), static_cast<std::size_t>(t.size()))) > 0) == below);
+    CHECK((squared_norm(std::span(gradient).subspan(static_cast<std::size_t>(t.offset),
+                                                    static_cast<std::size_t>(t.size()))) > 0) == below);
   }
   CHECK(gradient_error(parameters, gradient, [&](const std::vector<double>& p) {
           return evaluate(model, p, {data.tokens, data.offsets}, rmu, lanes).sum;
@@ -129,11 +130,12 @@ TEST_CASE("a model learns what it is shown") {
   const std::vector<index_t> offsets = {0, 4, 8};
   gradient_lanes<float> lanes(model, 4, 2);
   double last = 0;
+  const auto likelihood = [&](microbatch<float>& part) {
+    return loss::likelihood(part.activations.logits(), part.rows_of<std::int32_t>(targets), {.scale = 1.0 / 8});
+  };
   for (index_t step = 1; step <= 150; ++step) {
     fill(g, 0.0f);
-    last = accumulate_gradient(model, p, {tokens, offsets}, [&](microbatch<float>& part) {
-      return loss::likelihood(part.activations.logits(), part.rows_of<std::int32_t>(targets), {.scale = 1.0 / 8});
-    }, lanes, g).mean();
+    last = accumulate_gradient(model, p, {tokens, offsets}, likelihood, lanes, g).mean();
     gradient::weighted_sum({1.0}, gradient::tasks(g), gradient::adamw(p, m, v, step, {.learning_rate = 1e-2}));
   }
   CHECK(last < 0.05);

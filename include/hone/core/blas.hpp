@@ -54,9 +54,8 @@ template <mutable_vector X, executor E = const serial>
 void fill(X&& x, accumulator_t<element_t<X>> value, E&& pool = serial{}) {
   const auto xs = as_vector(x);
   using packs = pack_of<element_t<X>>;
-  detail::for_each_block<accumulator_t<element_t<X>>>(xs.size(), pool, [&](index_t i, auto end) {
-    store_pack(xs, i, end, packs(value));
-  }, xs);
+  detail::for_each_block<accumulator_t<element_t<X>>>(
+      xs.size(), pool, [&](index_t i, auto end) { store_pack(xs, i, end, packs(value)); }, xs);
 }
 
 /// y <- x, converting; @p x and @p y share an accumulator type. (n)
@@ -65,9 +64,8 @@ void copy(const X& x, Y&& y, E&& pool = serial{}) {
   const auto xs = as_vector(x);
   const auto ys = as_vector(y);
   detail::require_same_size(xs.size(), ys.size(), "hone::copy");
-  detail::for_each_block<accumulator_t<element_t<X>>>(xs.size(), pool, [&](index_t i, auto end) {
-    store_pack(ys, i, end, load_pack(xs, i, end));
-  }, xs, ys);
+  detail::for_each_block<accumulator_t<element_t<X>>>(
+      xs.size(), pool, [&](index_t i, auto end) { store_pack(ys, i, end, load_pack(xs, i, end)); }, xs, ys);
 }
 
 /// x <- a x
@@ -75,9 +73,8 @@ template <mutable_vector X, executor E = const serial>
 void scale(accumulator_t<element_t<X>> a, X&& x, E&& pool = serial{}) {
   const auto xs = as_vector(x);
   using packs = pack_of<element_t<X>>;
-  detail::for_each_block<accumulator_t<element_t<X>>>(xs.size(), pool, [&](index_t i, auto end) {
-    store_pack(xs, i, end, packs(a) * load_pack(xs, i, end));
-  }, xs);
+  detail::for_each_block<accumulator_t<element_t<X>>>(
+      xs.size(), pool, [&](index_t i, auto end) { store_pack(xs, i, end, packs(a) * load_pack(xs, i, end)); }, xs);
 }
 
 /// y <- a x + y
@@ -87,9 +84,10 @@ void axpy(accumulator_t<element_t<Y>> a, const X& x, Y&& y, E&& pool = serial{})
   const auto ys = as_vector(y);
   detail::require_same_size(xs.size(), ys.size(), "hone::axpy");
   using packs = pack_of<element_t<Y>>;
-  detail::for_each_block<accumulator_t<element_t<Y>>>(xs.size(), pool, [&](index_t i, auto end) {
-    store_pack(ys, i, end, packs(a) * load_pack(xs, i, end) + load_pack(ys, i, end));
-  }, xs, ys);
+  detail::for_each_block<accumulator_t<element_t<Y>>>(
+      xs.size(), pool,
+      [&](index_t i, auto end) { store_pack(ys, i, end, packs(a) * load_pack(xs, i, end) + load_pack(ys, i, end)); },
+      xs, ys);
 }
 
 /// <x, y>. Products of float are exact in double.
@@ -99,13 +97,16 @@ double dot(const X& x, const Y& y, E&& pool = serial{}) {
   const auto ys = as_vector(y);
   detail::require_same_size(xs.size(), ys.size(), "hone::dot");
   double result;
-  blocked_sum<1>(xs.size(), &result, [&](index_t begin, index_t end, double* partial) {
-    detail::lane_sum sums;
-    for_each_pack<pack_of<element_t<X>>::lanes>(begin, end, [&](index_t i, auto bound) {
-      sums.add_product(load_pack(xs, i, bound), load_pack(ys, i, bound));
-    }, xs, ys);
-    *partial = sums.total();
-  }, pool);
+  blocked_sum<1>(
+      xs.size(), &result,
+      [&](index_t begin, index_t end, double* partial) {
+        detail::lane_sum sums;
+        for_each_pack<pack_of<element_t<X>>::lanes>(
+            begin, end,
+            [&](index_t i, auto bound) { sums.add_product(load_pack(xs, i, bound), load_pack(ys, i, bound)); }, xs, ys);
+        *partial = sums.total();
+      },
+      pool);
   return result;
 }
 
@@ -120,13 +121,15 @@ template <vector_like X, executor E = const serial>
 double sum(const X& x, E&& pool = serial{}) {
   const auto xs = as_vector(x);
   double result;
-  blocked_sum<1>(xs.size(), &result, [&](index_t begin, index_t end, double* partial) {
-    detail::lane_sum sums;
-    for_each_pack<pack_of<element_t<X>>::lanes>(begin, end, [&](index_t i, auto bound) {
-      sums.add(load_pack(xs, i, bound));
-    }, xs);
-    *partial = sums.total();
-  }, pool);
+  blocked_sum<1>(
+      xs.size(), &result,
+      [&](index_t begin, index_t end, double* partial) {
+        detail::lane_sum sums;
+        for_each_pack<pack_of<element_t<X>>::lanes>(
+            begin, end, [&](index_t i, auto bound) { sums.add(load_pack(xs, i, bound)); }, xs);
+        *partial = sums.total();
+      },
+      pool);
   return result;
 }
 
@@ -135,13 +138,15 @@ template <vector_like X, executor E = const serial>
 index_t count_nonfinite(const X& x, E&& pool = serial{}) {
   const auto xs = as_vector(x);
   double result;
-  blocked_sum<1>(xs.size(), &result, [&](index_t begin, index_t end, double* partial) {
-    simd::counter<accumulator_t<element_t<X>>> counts;
-    for_each_pack<pack_of<element_t<X>>::lanes>(begin, end, [&](index_t i, auto bound) {
-      counts.add_nonfinite(load_pack(xs, i, bound));
-    }, xs);
-    *partial = static_cast<double>(counts.total());
-  }, pool);
+  blocked_sum<1>(
+      xs.size(), &result,
+      [&](index_t begin, index_t end, double* partial) {
+        simd::counter<accumulator_t<element_t<X>>> counts;
+        for_each_pack<pack_of<element_t<X>>::lanes>(
+            begin, end, [&](index_t i, auto bound) { counts.add_nonfinite(load_pack(xs, i, bound)); }, xs);
+        *partial = static_cast<double>(counts.total());
+      },
+      pool);
   return static_cast<index_t>(result);
 }
 

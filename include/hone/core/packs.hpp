@@ -16,7 +16,8 @@ HONE_INLINE pack_of<std::remove_const_t<T>> load_pack(const vector_view<T>& x, i
                                                       accumulator_t<T> fill = 0) {
   using A = accumulator_t<T>;
   constexpr index_t lanes = simd::pack<A>::lanes;
-  if (x.contiguous()) return end - i >= lanes ? simd::load<A>(x.data() + i) : simd::load<A>(x.data() + i, end - i, fill);
+  if (x.contiguous())
+    return end - i >= lanes ? simd::load<A>(x.data() + i) : simd::load<A>(x.data() + i, end - i, fill);
   A values[simd::pack<A>::lanes];
   for (index_t lane = 0; lane < lanes; ++lane) values[lane] = i + lane < end ? to_accumulator(x[i + lane]) : fill;
   return simd::load<A>(values);
@@ -54,7 +55,8 @@ HONE_INLINE void store_pack(const vector_view<T>& x, index_t i, whole_pack, cons
 }
 
 /// f(i, bound) for every pack of [begin, end), in ascending order; f hands @c bound to load_pack and store_pack. It is
-/// `whole_pack` where all @p vectors are contiguous and the pack is full, else @p end: the test stands outside the loop.
+/// `whole_pack` where all @p vectors are contiguous and the pack is full, else @p end: the test stands outside the
+/// loop.
 template <index_t Lanes, class F, scalar... T>
 HONE_INLINE void for_each_pack(index_t begin, index_t end, F&& f, const vector_view<T>&... vectors) {
   index_t i = begin;

@@ -44,7 +44,8 @@ struct philox {
     return static_cast<double>(((std::uint64_t{high} << 32) | low) >> 11) * 0x1p-53;
   }
 
-  /// Standard normal; up to the last bits of std::log in the tails the same on every platform. Defined in core/random.hpp.
+  /// Standard normal; up to the last bits of std::log in the tails the same on every platform. Defined in
+  /// core/random.hpp.
   [[nodiscard]] double normal(std::uint64_t index, std::uint32_t draw = 0) const;
 
   /// Gamma with the given @p shape and scale 1. Draws 2k and 2k + 1 of @p index feed attempt k; below shape 1, draw

@@ -10,7 +10,7 @@ namespace hone {
 /// The quantile of the standard normal distribution, |relative error| <= 1e-15 in (0, 1).
 /// [Wichura 1988, Algorithm AS 241 (PPND16), Applied Statistics 37]
 inline double normal_quantile(double p) {
-  const auto ratio = [](double r, const double (&a)[8], const double (&b)[8]) {
+  const auto ratio = [](double r, const double(&a)[8], const double(&b)[8]) {
     double numerator = a[7], denominator = b[7];
     for (int i = 6; i >= 0; --i) {
       numerator = numerator * r + a[i];
@@ -36,8 +36,8 @@ inline double normal_quantile(double p) {
   const double r = std::sqrt(-std::log(q < 0 ? p : 1 - p));
   double value;
   if (r <= 5) {
-    constexpr double a[8] = {1.42343711074968357734e0, 4.63033784615654529590e0, 5.76949722146069140550e0,
-                             3.64784832476320460504e0, 1.27045825245236838258e0, 2.41780725177450611770e-1,
+    constexpr double a[8] = {1.42343711074968357734e0,  4.63033784615654529590e0, 5.76949722146069140550e0,
+                             3.64784832476320460504e0,  1.27045825245236838258e0, 2.41780725177450611770e-1,
                              2.27238449892691845833e-2, 7.74545014278341407640e-4};
     constexpr double b[8] = {1.0,
                              2.05319162663775882187e0,
@@ -49,7 +49,7 @@ inline double normal_quantile(double p) {
                              1.05075007164441684324e-9};
     value = ratio(r - 1.6, a, b);
   } else {
-    constexpr double a[8] = {6.65790464350110377720e0, 5.46378491116411436990e0, 1.78482653991729133580e0,
+    constexpr double a[8] = {6.65790464350110377720e0,  5.46378491116411436990e0,  1.78482653991729133580e0,
                              2.96560571828504891230e-1, 2.65321895265761230930e-2, 1.24266094738807843860e-3,
                              2.71155556874348757815e-5, 2.01033439929228813265e-7};
     constexpr double b[8] = {1.0,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 /// Sums that do not depend on who computes them. The n elements are cut into blocks (of 4096, unless said otherwise); f
-/// sums one block, in an order of its own; the block sums are folded in a binary tree whose shape depends on n alone (node i of a level adds
-/// nodes 2i and 2i + 1 of the level below). Any executor gives the same bits.
+/// sums one block, in an order of its own; the block sums are folded in a binary tree whose shape depends on n alone
+/// (node i of a level adds nodes 2i and 2i + 1 of the level below). Any executor gives the same bits.
 #pragma once
 #include "hone/core/executor.hpp"
 

@@ -71,8 +71,8 @@ template <class A>
 struct pack : detail::block<A> {
   using base = detail::block<A>;
   using base::lanes;
-  using base::parts;
   using base::part;
+  using base::parts;
 
   pack() = default;
   HONE_INLINE pack(A value) {  // broadcast
@@ -84,13 +84,13 @@ struct pack : detail::block<A> {
     return values[i];
   }
 
-#define HONE_ARITHMETIC(op)                                                     \
-  HONE_INLINE friend pack operator op(const pack& x, const pack& y) {           \
-    pack result;                                                                \
-    for (std::size_t i = 0; i < parts; ++i) result.part[i] = x.part[i] op y.part[i];    \
-    return result;                                                              \
-  }                                                                             \
-  HONE_INLINE pack& operator op##=(const pack& y) { return *this = *this op y; }
+#define HONE_ARITHMETIC(op)                                                          \
+  HONE_INLINE friend pack operator op(const pack& x, const pack& y) {                \
+    pack result;                                                                     \
+    for (std::size_t i = 0; i < parts; ++i) result.part[i] = x.part[i] op y.part[i]; \
+    return result;                                                                   \
+  }                                                                                  \
+  HONE_INLINE pack& operator op##=(const pack & y) { return *this = *this op y; }
   HONE_ARITHMETIC(+)
   HONE_ARITHMETIC(-)
   HONE_ARITHMETIC(*)
@@ -103,17 +103,17 @@ struct pack : detail::block<A> {
     return result;
   }
 
-#define HONE_COMPARISON(op)                                                                \
-  HONE_INLINE friend mask<A> operator op(const pack& x, const pack& y) {                   \
-    mask<A> result;                                                                        \
-    using truth = typename detail::block<detail::integer_of<A>>::part_type;                \
-    for (std::size_t i = 0; i < parts; ++i) {                                                      \
-      if constexpr (base::part_lanes == 1)                                                 \
-        result.part[i] = -static_cast<truth>(x.part[i] op y.part[i]);                      \
-      else                                                                                 \
-        result.part[i] = x.part[i] op y.part[i];                                           \
-    }                                                                                      \
-    return result;                                                                         \
+#define HONE_COMPARISON(op)                                                 \
+  HONE_INLINE friend mask<A> operator op(const pack & x, const pack & y) {  \
+    mask<A> result;                                                         \
+    using truth = typename detail::block<detail::integer_of<A>>::part_type; \
+    for (std::size_t i = 0; i < parts; ++i) {                               \
+      if constexpr (base::part_lanes == 1)                                  \
+        result.part[i] = -static_cast<truth>(x.part[i] op y.part[i]);       \
+      else                                                                  \
+        result.part[i] = x.part[i] op y.part[i];                            \
+    }                                                                       \
+    return result;                                                          \
   }
   HONE_COMPARISON(<)
   HONE_COMPARISON(<=)
@@ -124,12 +124,12 @@ struct pack : detail::block<A> {
 #undef HONE_COMPARISON
 };
 
-#define HONE_MASK_OPERATION(op)                                                           \
-  template <class A>                                                                      \
-  HONE_INLINE mask<A> operator op(const mask<A>& x, const mask<A>& y) {                   \
-    mask<A> result;                                                                       \
-    for (std::size_t i = 0; i < mask<A>::parts; ++i) result.part[i] = x.part[i] op y.part[i];     \
-    return result;                                                                        \
+#define HONE_MASK_OPERATION(op)                                                               \
+  template <class A>                                                                          \
+  HONE_INLINE mask<A> operator op(const mask<A>& x, const mask<A>& y) {                       \
+    mask<A> result;                                                                           \
+    for (std::size_t i = 0; i < mask<A>::parts; ++i) result.part[i] = x.part[i] op y.part[i]; \
+    return result;                                                                            \
   }
 HONE_MASK_OPERATION(&)
 HONE_MASK_OPERATION(|)

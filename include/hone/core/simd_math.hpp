@@ -22,7 +22,7 @@ struct exp_constants<float> {
   static constexpr float round = 0x1.8p23f;            // adding it leaves round(x) in the low bits
   static constexpr float ln2_high = 0x1.62e4p-1f, ln2_low = 0x1.7f7d1cp-20f;
   static constexpr int mantissa_bits = 23, bias = 127, degree = 6;
-  static constexpr float coefficient[] = {1.0f,          1.000000038f,   0.5000000047f, 0.1666641541f,
+  static constexpr float coefficient[] = {1.0f,           1.000000038f,    0.5000000047f, 0.1666641541f,
                                           0.04166635277f, 0.008375134775f, 0.00139411189f};
 };
 
@@ -99,8 +99,8 @@ HONE_INLINE pack<A> exp(const pack<A>& x) {
     // 2^n in two factors, so that neither leaves the exponent's range.
     const auto exponent = detail::exponent_of<A>(parts.shifted.part[i]);
     const auto half = exponent >> 1;
-    parts.mantissa.part[i] = parts.mantissa.part[i] * detail::power_of_two<A>(half) *
-                             detail::power_of_two<A>(exponent - half);
+    parts.mantissa.part[i] =
+        parts.mantissa.part[i] * detail::power_of_two<A>(half) * detail::power_of_two<A>(exponent - half);
   }
   return select(x == x, parts.mantissa, x);
 }
@@ -135,7 +135,7 @@ template <>
 inline constexpr float two_to<4>[6] = {0.9999992614f, 0.6931218147f, 0.2402474483f, 0.05591786032f, 0.009570101903f};
 template <>
 inline constexpr float two_to<5>[6] = {1.0f,           0.6931469776f,   0.2402224209f,
-                                      0.05550733743f, 0.009671512640f, 0.001326472719f};
+                                       0.05550733743f, 0.009671512640f, 0.001326472719f};
 
 }  // namespace detail
 

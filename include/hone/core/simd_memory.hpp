@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 /// Packs from memory and back. Loads convert from any storage type and stores round once; `load(p, count, fill)` and
-/// `store(p, pack, count)` handle the ends of arrays, so that an algorithm is written once, on packs. 16-bit numbers are
-/// converted a register at a time, to the bits that core/scalar.hpp's conversions give.
+/// `store(p, pack, count)` handle the ends of arrays, so that an algorithm is written once, on packs. 16-bit numbers
+/// are converted a register at a time, to the bits that core/scalar.hpp's conversions give.
 #pragma once
 #include "hone/core/scalar.hpp"
 #include "hone/core/simd.hpp"
@@ -139,8 +139,7 @@ HONE_INLINE void store(T* p, const pack<A>& x) {
   } else {
 #if defined(__GNUC__)
     for (std::size_t i = 0; i < pack<A>::parts; ++i) {
-      const detail::half_part halves =
-          detail::take_upper_halves(detail::to_upper_half<scalar_format<T>>(x.part[i]));
+      const detail::half_part halves = detail::take_upper_halves(detail::to_upper_half<scalar_format<T>>(x.part[i]));
       std::memcpy(static_cast<void*>(p + i * pack<A>::part_lanes), &halves, sizeof halves);
     }
 #else
@@ -164,8 +163,8 @@ HONE_INLINE void store(T* p, const pack<A>& x, index_t count) {
 template <class T>
 inline constexpr bool has_words = scalar<T> && sizeof(T) == 2;
 
-/// 32 numbers of a 16-bit type as they lie in memory, taken apart into those at even and those at odd places. That needs
-/// no permutation: the fast way through memory where the order of elements does not matter.
+/// 32 numbers of a 16-bit type as they lie in memory, taken apart into those at even and those at odd places. That
+/// needs no permutation: the fast way through memory where the order of elements does not matter.
 template <scalar T>
 struct words : detail::block<std::uint32_t> {
   static constexpr int count = 2 * lanes;
@@ -182,8 +181,7 @@ struct words : detail::block<std::uint32_t> {
 
   [[nodiscard]] HONE_INLINE pack<float> even() const {
     pack<float> result;
-    for (std::size_t i = 0; i < parts; ++i)
-      result.part[i] = detail::from_upper_half<scalar_format<T>>(part[i] << 16);
+    for (std::size_t i = 0; i < parts; ++i) result.part[i] = detail::from_upper_half<scalar_format<T>>(part[i] << 16);
     return result;
   }
   [[nodiscard]] HONE_INLINE pack<float> odd() const {

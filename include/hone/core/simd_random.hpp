@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-/// The numbers of core/philox.hpp, many at once: a Philox counter a 64-bit lane of vector registers. The bits are those of
-/// `philox::bits`, on every machine.
+/// The numbers of core/philox.hpp, many at once: a Philox counter a 64-bit lane of vector registers. The bits are those
+/// of `philox::bits`, on every machine.
 #pragma once
 #include "hone/core/philox.hpp"
 #include "hone/core/simd_memory.hpp"
@@ -159,7 +159,8 @@ HONE_INLINE pack<A> uniform_pack(const std::uint32_t* words) {
 namespace hone {
 
 /// x[4 i + w] <- word w of random.bits(first + i, draw); the last index may be cut short.
-inline void fill_bits(const philox& random, std::span<std::uint32_t> x, std::uint64_t first = 0, std::uint32_t draw = 0) {
+inline void fill_bits(const philox& random, std::span<std::uint32_t> x, std::uint64_t first = 0,
+                      std::uint32_t draw = 0) {
   const simd::philox_words source(random, draw);
   constexpr std::size_t step = simd::philox_words::count;
   std::size_t i = 0;
@@ -176,8 +177,7 @@ inline void fill_uniform(const philox& random, std::span<double> x, std::uint64_
   for (std::size_t i = 0; i < x.size(); i += step) {
     std::uint32_t words[simd::philox_words::count];
     source.write(first + i, words);
-    for (std::size_t k = 0; k < step && i + k < x.size(); ++k)
-      x[i + k] = philox::unit(words[4 * k], words[4 * k + 1]);
+    for (std::size_t k = 0; k < step && i + k < x.size(); ++k) x[i + k] = philox::unit(words[4 * k], words[4 * k + 1]);
   }
 }
 

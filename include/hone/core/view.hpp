@@ -177,9 +177,9 @@ constexpr auto as_matrix(X&& x) {
 }
 
 template <class X>
-concept vector_like = detail::is_vector_view<std::remove_cvref_t<X>> ||
-                      detail::has_vector_traits<std::remove_reference_t<X>> ||
-                      detail::contiguous_range<std::remove_reference_t<X>>;
+concept vector_like =
+    detail::is_vector_view<std::remove_cvref_t<X>> || detail::has_vector_traits<std::remove_reference_t<X>> ||
+    detail::contiguous_range<std::remove_reference_t<X>>;
 template <class X>
 concept matrix_like =
     detail::is_matrix_view<std::remove_cvref_t<X>> || detail::has_matrix_traits<std::remove_reference_t<X>>;

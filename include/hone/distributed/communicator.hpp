@@ -3,8 +3,8 @@
 ///   rank(), size()                    which of how many this caller is
 /// and, each a concept of its own, the collectives that it offers. All ranks call them in the same order.
 ///   all_reduce(doubles)               every rank: the sum over the ranks, number by number
-///   reduce_scatter(x, borders)        rank r: elements [borders[r], borders[r + 1]) of the sum over the ranks; what the
-///                                     others hold in x is then unspecified
+///   reduce_scatter(x, borders)        rank r: elements [borders[r], borders[r + 1]) of the sum over the ranks; what
+///                                     the others hold in x is then unspecified
 ///   all_gather(x, borders)            every rank: all of x, of which rank r brought [borders[r], borders[r + 1])
 /// Both work in place on contiguous host memory. Sums over ranks are made in the accumulator type, in a tree over ranks
 /// (`add_ranks`), and rounded once: the same bits from every model here.
@@ -25,8 +25,9 @@ template <class C>
 concept all_reducer = communicator<C> && requires(C& c, std::span<double> x) { c.all_reduce(x); };
 
 template <class C, class T>
-concept reduce_scatterer =
-    communicator<C> && requires(C& c, std::span<T> x, std::span<const index_t> borders) { c.reduce_scatter(x, borders); };
+concept reduce_scatterer = communicator<C> && requires(C& c, std::span<T> x, std::span<const index_t> borders) {
+  c.reduce_scatter(x, borders);
+};
 
 template <class C, class T>
 concept all_gatherer =
@@ -41,8 +42,8 @@ inline void check_borders(std::span<const index_t> borders, index_t n, index_t r
   invalid_argument_unless(borders.front() == 0 && borders.back() == n, function, "borders",
                           "must begin with 0 and end with the number of elements, %td", n);
   for (std::size_t i = 1; i < borders.size(); ++i)
-    invalid_argument_unless(borders[i - 1] <= borders[i], function, "borders", "border %zu (%td) lies before border %zu",
-                            i, borders[i], i - 1);
+    invalid_argument_unless(borders[i - 1] <= borders[i], function, "borders",
+                            "border %zu (%td) lies before border %zu", i, borders[i], i - 1);
 }
 
 template <class X>

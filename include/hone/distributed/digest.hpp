@@ -82,9 +82,9 @@ inline constexpr bool is_array<std::array<T, N>> = true;
 /// FNV-1a [Fowler, Noll, Vo], byte by byte.
 class digest {
  public:
-  /// Numbers and enumerators by their value, arrays, aggregates and what they hold field by field. A span of constants by
-  /// its elements; of what may be written, which is a state of the rank's own, by its size. Of anything else (private
-  /// fields, pointers) nothing is known but the type.
+  /// Numbers and enumerators by their value, arrays, aggregates and what they hold field by field. A span of constants
+  /// by its elements; of what may be written, which is a state of the rank's own, by its size. Of anything else
+  /// (private fields, pointers) nothing is known but the type.
   template <class T>
   digest& add(const T& x) {
     if constexpr (std::is_floating_point_v<T>) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-/// Ranks that are NVIDIA devices, over NCCL. `all_reduce` takes host memory, as everywhere, so that gradients offloaded to
-/// the host are combined by `combine_sharded`; the other two take device memory, as pointers, so that no algorithm for the
-/// host accepts them. Host code only: needs the headers of the CUDA runtime and of NCCL, no device compiler.
+/// Ranks that are NVIDIA devices, over NCCL. `all_reduce` takes host memory, as everywhere, so that gradients offloaded
+/// to the host are combined by `combine_sharded`; the other two take device memory, as pointers, so that no algorithm
+/// for the host accepts them. Host code only: needs the headers of the CUDA runtime and of NCCL, no device compiler.
 #pragma once
 #include "hone/distributed/communicator.hpp"
 
@@ -11,7 +11,8 @@
 namespace hone::distributed {
 
 /// A communicator and a stream of the program's, which outlive this. Collectives on device memory are queued on the
-/// stream; `all_reduce` waits for it. NCCL adds in an order and a precision of its own: not bitwise the other models' sums.
+/// stream; `all_reduce` waits for it. NCCL adds in an order and a precision of its own: not bitwise the other models'
+/// sums.
 class nccl {
  public:
   /// @throws std::runtime_error, here and below, if NCCL or CUDA reports an error.

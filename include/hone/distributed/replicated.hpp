@@ -30,14 +30,14 @@ void sum_over_ranks(std::span<T> x, C&& comm) {
 ///        whole: with an optimiser there, gather the parameters (comm.all_gather(p, b)) instead.
 /// @param options groups as in `combine`; the same on all ranks, like @p method.
 /// @return the report of the whole, as `combine_sharded`.
-/// @throws std::invalid_argument on every rank, before anything is written, if sizes, options, tasks, formats, or the method
-///         and its parameters do not fit.
+/// @throws std::invalid_argument on every rank, before anything is written, if sizes, options, tasks, formats, or the
+///         method and its parameters do not fit.
 /// @note Bitwise for any executor, and equal to combining, in one process, gradients summed as `add_ranks` does.
 template <class Method, scalar T, std::size_t K, class Out, executor E = const serial, all_reducer C>
   requires(reduce_scatterer<C, T> && all_gatherer<C, T> && (mutable_vector<Out> || gradient::sink<Out, T>))
-gradient::combine_report<K> combine_replicated(const Method& method, const std::array<std::span<T>, K>& local, Out&& out,
-                                               reduction how, const gradient::combine_options& options, E&& pool,
-                                               C&& comm) {
+gradient::combine_report<K> combine_replicated(const Method& method, const std::array<std::span<T>, K>& local,
+                                               Out&& out, reduction how, const gradient::combine_options& options,
+                                               E&& pool, C&& comm) {
   const char* function = "hone::distributed::combine_replicated";
   const std::size_t n = local[0].size();
   std::size_t worst = n, written = n;
@@ -45,12 +45,13 @@ gradient::combine_report<K> combine_replicated(const Method& method, const std::
     if (x.size() != n) worst = x.size();
   std::span<T> target;
   if constexpr (vector_like<Out>) {
-    static_assert(std::is_same_v<element_t<Out>, T>, "hone::distributed::combine_replicated: out is gathered, so it "
-                                                     "holds what the gradients hold");
+    static_assert(std::is_same_v<element_t<Out>, T>,
+                  "hone::distributed::combine_replicated: out is gathered, so it "
+                  "holds what the gradients hold");
     const auto view = as_vector(out);
     written = static_cast<std::size_t>(view.size());
-    invalid_argument_unless(view.contiguous() || written == 0, function, "out", "must be contiguous, has a stride of %td",
-                            view.stride());
+    invalid_argument_unless(view.contiguous() || written == 0, function, "out",
+                            "must be contiguous, has a stride of %td", view.stride());
     target = std::span<T>(view.data(), written);
   }
   constexpr std::size_t fields = 8;
@@ -62,9 +63,14 @@ gradient::combine_report<K> combine_replicated(const Method& method, const std::
                               detail::digest().add(options).value(),
                               detail::digest().add(method).value(),
                               static_cast<double>(how)};
-  const char* const same[fields] = {"local: size",   nullptr,         nullptr,
-                                    "local: number of tasks", "local: format", "options: hash",
-                                    "method: hash of type and parameters", "how: reduction"};
+  const char* const same[fields] = {"local: size",
+                                    nullptr,
+                                    nullptr,
+                                    "local: number of tasks",
+                                    "local: format",
+                                    "options: hash",
+                                    "method: hash of type and parameters",
+                                    "how: reduction"};
   const std::vector<double> header = detail::agree(own, same, function, comm);
   for (std::size_t r = 0; r * fields < header.size(); ++r) {
     const double* said = header.data() + r * fields;
@@ -89,9 +95,9 @@ gradient::combine_report<K> combine_replicated(const Method& method, const std::
     comm.all_gather(target, cuts);
     return report;
   } else {
-    return combine_sharded(method, g, [&](index_t at, vector_view<const accumulator_t<T>> block) {
-      out(begin + at, block);
-    }, begin, options, pool, comm);
+    return combine_sharded(
+        method, g, [&](index_t at, vector_view<const accumulator_t<T>> block) { out(begin + at, block); }, begin,
+        options, pool, comm);
   }
 }
 

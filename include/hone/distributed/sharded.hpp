@@ -5,8 +5,8 @@
 ///
 /// A group's blocks are counted from its beginning and folded in a tree (core/reduce.hpp). Each rank sums the largest
 /// whole subtrees that it holds; one packed all-reduce shows all subtrees to all ranks, and each finishes the trees. So
-/// products, weights and result have the bits that one process would get, wherever a shard's border is a block border of
-/// the group that it cuts; `shard_borders` makes such borders. A block that a border cuts is summed in pieces, which
+/// products, weights and result have the bits that one process would get, wherever a shard's border is a block border
+/// of the group that it cuts; `shard_borders` makes such borders. A block that a border cuts is summed in pieces, which
 /// rounds its sum differently.
 #pragma once
 #include "hone/distributed/communicator.hpp"
@@ -37,8 +37,8 @@ std::vector<double> agree(const double (&own)[N], const char* const (&names)[N],
   std::vector<double> all = show(std::span<const double>(own), comm);
   for (std::size_t i = N; i < all.size(); ++i)
     if (names[i % N] != nullptr)
-      invalid_argument_unless(all[i] == all[i % N], function, names[i % N], "on rank %zu is %.0f, on rank 0 %.0f", i / N,
-                              all[i], all[i % N]);
+      invalid_argument_unless(all[i] == all[i % N], function, names[i % N], "on rank %zu is %.0f, on rank 0 %.0f",
+                              i / N, all[i], all[i % N]);
   return all;
 }
 
@@ -172,14 +172,15 @@ inline std::vector<shard> order_shards(std::span<const double> header, std::size
   index_t covered = 0;
   for (const shard& s : shards) {
     invalid_argument_unless(s.begin == covered, function, "begin",
-                            "the shard of rank %zu begins at %td, those before it end at %td", s.rank, s.begin, covered);
+                            "the shard of rank %zu begins at %td, those before it end at %td", s.rank, s.begin,
+                            covered);
     covered = s.end;
   }
   return shards;
 }
 
-/// The combination of elements [at, at + g.size()) of this rank's part, which begin at @p begin of a whole; Gram methods
-/// have the @p gram of their @p group.
+/// The combination of elements [at, at + g.size()) of this rank's part, which begin at @p begin of a whole; Gram
+/// methods have the @p gram of their @p group.
 template <bool Geometry, class Method, scalar T, std::size_t K, class Out, executor E>
 gradient::combine_report<K> combine_part(const Method& method, const gradient::gram_matrix<K>& gram, std::size_t group,
                                          const gradient::task_gradients<T, K>& g, Out& out, index_t begin, index_t at,
@@ -193,8 +194,8 @@ gradient::combine_report<K> combine_part(const Method& method, const gradient::g
 
 template <bool Geometry, class Method, scalar T, std::size_t K, class Out, executor E, all_reducer C>
 gradient::combine_report<K> combine_shard(const Method& method, const gradient::task_gradients<T, K>& g, Out& out,
-                                          index_t begin, std::span<const index_t> groups,
-                                          std::span<const shard> shards, E& pool, C& comm) {
+                                          index_t begin, std::span<const index_t> groups, std::span<const shard> shards,
+                                          E& pool, C& comm) {
   constexpr std::size_t terms = K * (K + 1) / 2;
   const auto rank = static_cast<std::size_t>(comm.rank());
   std::vector<product_part> parts;
@@ -202,14 +203,16 @@ gradient::combine_report<K> combine_shard(const Method& method, const gradient::
   if constexpr (gradient::gram_method<Method, K>) {
     parts = cut_groups(groups, shards);
     products.resize(parts.size() * terms);
-    deal_out(parts.size(), [&](std::size_t i) { return parts[i].rank == rank ? parts[i].size : 0; },
-             [&](std::size_t i, auto& executor) {
-      if (parts[i].rank != rank) return;
-      const auto own = gradient::gram(g.slice(parts[i].begin - begin, parts[i].size), executor);
-      std::size_t t = i * terms;
-      for (std::size_t a = 0; a < K; ++a)
-        for (std::size_t b = a; b < K; ++b) products[t++] = own(a, b);
-    }, pool);
+    deal_out(
+        parts.size(), [&](std::size_t i) { return parts[i].rank == rank ? parts[i].size : 0; },
+        [&](std::size_t i, auto& executor) {
+          if (parts[i].rank != rank) return;
+          const auto own = gradient::gram(g.slice(parts[i].begin - begin, parts[i].size), executor);
+          std::size_t t = i * terms;
+          for (std::size_t a = 0; a < K; ++a)
+            for (std::size_t b = a; b < K; ++b) products[t++] = own(a, b);
+        },
+        pool);
     comm.all_reduce(std::span(products));
   }
   // The groups that this rank has elements of, and where their parts lie.
@@ -225,16 +228,21 @@ gradient::combine_report<K> combine_shard(const Method& method, const gradient::
     if (from < to) stretches.push_back({group, from - begin, to - from, first, last});
   }
   std::vector<gradient::combine_report<K>> reports(stretches.size());
-  deal_out(stretches.size(), [&](std::size_t i) { return stretches[i].size; }, [&](std::size_t i, auto& executor) {
-    const stretch& s = stretches[i];
-    gradient::gram_matrix<K> gram;
-    if constexpr (gradient::gram_method<Method, K>) {
-      double sums[terms];
-      fold_parts<terms>(std::span(parts).subspan(s.first, s.last - s.first), products.data() + s.first * terms, sums);
-      gram = gradient::detail::unpack_gram<K>(sums);
-    }
-    reports[i] = combine_part<Geometry>(method, gram, s.group, g.slice(s.begin, s.size), out, begin, s.begin, executor);
-  }, pool);
+  deal_out(
+      stretches.size(), [&](std::size_t i) { return stretches[i].size; },
+      [&](std::size_t i, auto& executor) {
+        const stretch& s = stretches[i];
+        gradient::gram_matrix<K> gram;
+        if constexpr (gradient::gram_method<Method, K>) {
+          double sums[terms];
+          fold_parts<terms>(std::span(parts).subspan(s.first, s.last - s.first), products.data() + s.first * terms,
+                            sums);
+          gram = gradient::detail::unpack_gram<K>(sums);
+        }
+        reports[i] =
+            combine_part<Geometry>(method, gram, s.group, g.slice(s.begin, s.size), out, begin, s.begin, executor);
+      },
+      pool);
   gradient::combine_report<K> total;
   for (const auto& report : reports) total += report;
   return add_reports(total, comm);
@@ -242,8 +250,8 @@ gradient::combine_report<K> combine_shard(const Method& method, const gradient::
 
 }  // namespace detail
 
-/// size + 1 borders of parts of nearly n / size elements each, moved down to the next block border of the group they cut
-/// (@p groups as in `combine_options`; empty: one), so that sharded results have the bits of unsharded ones.
+/// size + 1 borders of parts of nearly n / size elements each, moved down to the next block border of the group they
+/// cut (@p groups as in `combine_options`; empty: one), so that sharded results have the bits of unsharded ones.
 inline std::vector<index_t> shard_borders(index_t n, index_t size, std::span<const index_t> groups = {}) {
   const char* function = "hone::distributed::shard_borders";
   invalid_argument_unless(n >= 0, function, "n", "must not be negative, is %td", n);
@@ -272,9 +280,9 @@ inline std::vector<index_t> shard_borders(index_t n, index_t size, std::span<con
 /// @throws std::invalid_argument on every rank, before anything is written, if parts, output, options, the number of
 ///         tasks, their type, or the method and its parameters (`digest.hpp` says what it sees of them) do not fit
 ///         together, on whichever rank.
-/// @note Three small all-reduces: 7 numbers a rank, K(K + 1)/2 a subtree (one for each group that lies on one rank, about
-///       log2 of its blocks for one that is cut), a report a rank. Methods on elements have no need of the second.
-///       Bitwise for any executor; bitwise equal to one process where the introduction says so.
+/// @note Three small all-reduces: 7 numbers a rank, K(K + 1)/2 a subtree (one for each group that lies on one rank,
+///       about log2 of its blocks for one that is cut), a report a rank. Methods on elements have no need of the
+///       second. Bitwise for any executor; bitwise equal to one process where the introduction says so.
 template <class Method, scalar T, std::size_t K, class Out, executor E = const serial, all_reducer C>
   requires(mutable_vector<Out> || gradient::sink<Out, T>)
 gradient::combine_report<K> combine_sharded(const Method& method, const gradient::task_gradients<T, K>& g, Out&& out,
@@ -295,7 +303,12 @@ gradient::combine_report<K> combine_sharded(const Method& method, const gradient
                               static_cast<double>(scalar_format<T>),
                               detail::digest().add(options).value(),
                               detail::digest().add(method).value()};
-  const char* const same[fields] = {nullptr, nullptr, nullptr, "g: number of tasks", "g: format", "options: hash",
+  const char* const same[fields] = {nullptr,
+                                    nullptr,
+                                    nullptr,
+                                    "g: number of tasks",
+                                    "g: format",
+                                    "options: hash",
                                     "method: hash of type and parameters"};
   const std::vector<double> header = detail::agree(own, same, function, comm);
   for (std::size_t r = 0; r * fields < header.size(); ++r) {

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-/// Adafactor: AdamW's step with the second moments of a matrix kept as one number a row and one a column. For step t = 1, 2,
-/// … of a rows x cols gradient G, with b = 1 - t^-0.8,
+/// Adafactor: AdamW's step with the second moments of a matrix kept as one number a row and one a column. For step t =
+/// 1, 2, … of a rows x cols gradient G, with b = 1 - t^-0.8,
 ///   R_i <- b R_i + (1 - b) mean_j (G_ij^2 + e1)      C_j <- b C_j + (1 - b) mean_i (G_ij^2 + e1)
 ///   U_ij = G_ij / sqrt(R_i C_j / mean R)             U <- U / max(1, rms(U) / clip)
 ///   P <- P - a U - a decay P                         a = rate max(e2, rms(P)),   rate = min(0.01, 1 / sqrt(t))
-/// [Shazeer, Stern 2018, Adafactor, arXiv 1804.04235, Alg. 4; no first moment, as the paper's default]. A vector is a matrix
-/// of one row: its second moments are then not factored at all (Alg. 5).
+/// [Shazeer, Stern 2018, Adafactor, arXiv 1804.04235, Alg. 4; no first moment, as the paper's default]. A vector is a
+/// matrix of one row: its second moments are then not factored at all (Alg. 5).
 ///
-/// A factored step is no sink of one pass: all of G must be seen before the first element moves, and again for rms(U). So
-/// the combined gradient is made two or three times, block by block in cache, and never written: it is asked for by a
-/// callable.
+/// A factored step is no sink of one pass: all of G must be seen before the first element moves, and again for rms(U).
+/// So the combined gradient is made two or three times, block by block in cache, and never written: it is asked for by
+/// a callable.
 #pragma once
 #include "hone/core/blas.hpp"
 
@@ -19,11 +19,11 @@
 namespace hone::gradient {
 
 struct adafactor_options {
-  double learning_rate = 0;     ///< 0: the paper's min(0.01, 1 / sqrt(t))
+  double learning_rate = 0;  ///< 0: the paper's min(0.01, 1 / sqrt(t))
   double decay_exponent = 0.8;
   double epsilon1 = 1e-30;
   double epsilon2 = 1e-3;
-  double clip_threshold = 1;    ///< 0: no clipping by rms(U), one pass less
+  double clip_threshold = 1;  ///< 0: no clipping by rms(U), one pass less
   double weight_decay = 0;
   bool scale_by_parameter = true;  ///< false: a = rate
 };
@@ -33,16 +33,16 @@ struct adafactor_report {
   double step_size = 0;   ///< a, with the clipping in it
 };
 
-/// The Adafactor step number @p t (from 1) on @p p (rows x cols) with second moments @p row (rows) and @p col (cols), zero
-/// before the first step and in the accumulator type of p.
-/// @param pass pass(begin, count, sink) hands elements [begin, begin + count) of the combined gradient, rows laid end to end,
-///        to sink(i, block), i counted from begin: `weighted_sum(w, g.slice(begin, count), sink)` with a Gram method's weights,
-///        or `combine(sago{}, g.slice(begin, count), sink)`. Called for runs of whole rows, from any thread of @p pool, the
-///        same elements at each call.
+/// The Adafactor step number @p t (from 1) on @p p (rows x cols) with second moments @p row (rows) and @p col (cols),
+/// zero before the first step and in the accumulator type of p.
+/// @param pass pass(begin, count, sink) hands elements [begin, begin + count) of the combined gradient, rows laid end
+///        to end, to sink(i, block), i counted from begin: `weighted_sum(w, g.slice(begin, count), sink)` with a Gram
+///        method's weights, or `combine(sago{}, g.slice(begin, count), sink)`. Called for runs of whole rows, from any
+///        thread of @p pool, the same elements at each call.
 /// @throws std::invalid_argument if the sizes differ, t < 1, or an option is out of range.
-/// @note Bytes a float parameter behind two gradients: 8 + 4 (statistics and rms(P)) + 8 (rms(U)) + 8 + 8 (step) = 36, or
-///       28 without clipping; AdamW moves 32 and keeps 8 where this keeps next to none. Allocates 17 cols doubles at most.
-///       At most 16 workers: rows are cut into 16 runs whatever the executor, which makes it bitwise for any.
+/// @note Bytes a float parameter behind two gradients: 8 + 4 (statistics and rms(P)) + 8 (rms(U)) + 8 + 8 (step) = 36,
+///       or 28 without clipping; AdamW moves 32 and keeps 8 where this keeps next to none. Allocates 17 cols doubles at
+///       most. At most 16 workers: rows are cut into 16 runs whatever the executor, which makes it bitwise for any.
 template <mutable_matrix P, mutable_vector R, mutable_vector C, class Pass, executor E = const serial>
 adafactor_report adafactor(P&& p, R&& row, C&& col, index_t t, Pass&& pass, const adafactor_options& options = {},
                            E&& pool = serial{}) {
@@ -54,12 +54,14 @@ adafactor_report adafactor(P&& p, R&& row, C&& col, index_t t, Pass&& pass, cons
   const auto cs = as_vector(col);
   static_assert(std::is_same_v<A, element_t<R>> && std::is_same_v<A, element_t<C>>,
                 "hone::gradient::adafactor: the moments are in the accumulator type of the parameters");
-  invalid_argument_unless(rs.size() == ps.rows(), function, "row", "has %td elements, p has %td rows", rs.size(), ps.rows());
+  invalid_argument_unless(rs.size() == ps.rows(), function, "row", "has %td elements, p has %td rows", rs.size(),
+                          ps.rows());
   invalid_argument_unless(cs.size() == ps.cols(), function, "col", "has %td elements, p has %td columns", cs.size(),
                           ps.cols());
   invalid_argument_unless(t >= 1, function, "t", "steps are counted from 1, is %td", t);
   const auto in_range = [&](double value, const char* name) {
-    invalid_argument_unless(value >= 0 && value < 1e300, function, name, "must be finite and not negative, is %g", value);
+    invalid_argument_unless(value >= 0 && value < 1e300, function, name, "must be finite and not negative, is %g",
+                            value);
   };
   in_range(options.learning_rate, "learning_rate");
   in_range(options.decay_exponent, "decay_exponent");
@@ -93,7 +95,7 @@ adafactor_report adafactor(P&& p, R&& row, C&& col, index_t t, Pass&& pass, cons
       }
     });
   };
-  const auto add = [](const double (&x)[16]) {
+  const auto add = [](const double(&x)[16]) {
     double total = 0;
     for (const double y : x) total += y;
     return total;
@@ -105,14 +107,17 @@ adafactor_report adafactor(P&& p, R&& row, C&& col, index_t t, Pass&& pass, cons
     double* column = columns.data() + run * cols + j;
     hone::detail::lane_sum squares, values;
     const auto old = ps.row(i).subvector(j, g.size());
-    for_each_pack<packs::lanes>(0, g.size(), [&](index_t k, auto bound) HONE_INLINE_LAMBDA {
-      const packs x = load_pack(g, k, bound);
-      squares.add_product(x, x);
-      if (options.scale_by_parameter) {
-        const packs y = load_pack(old, k, bound);
-        values.add_product(y, y);
-      }
-    }, g, old);
+    for_each_pack<packs::lanes>(
+        0, g.size(),
+        [&](index_t k, auto bound) HONE_INLINE_LAMBDA {
+          const packs x = load_pack(g, k, bound);
+          squares.add_product(x, x);
+          if (options.scale_by_parameter) {
+            const packs y = load_pack(old, k, bound);
+            values.add_product(y, y);
+          }
+        },
+        g, old);
     for (index_t k = 0; k < g.size(); ++k) column[k] += static_cast<double>(g[k]) * static_cast<double>(g[k]);
     parameters[run] += values.total();
     if (j == 0) rs[i] = static_cast<A>(kept * static_cast<double>(rs[i]) + (1 - kept) * options.epsilon1);
@@ -129,7 +134,9 @@ adafactor_report adafactor(P&& p, R&& row, C&& col, index_t t, Pass&& pass, cons
     inverse[static_cast<std::size_t>(j)] = static_cast<A>(1 / std::sqrt(static_cast<double>(cs[j])));
   }
   const vector_view<const A> inverses(inverse.data(), cols);
-  const auto row_factor = [&](index_t i) { return static_cast<A>(1 / std::sqrt(static_cast<double>(rs[i]) / mean_row)); };
+  const auto row_factor = [&](index_t i) {
+    return static_cast<A>(1 / std::sqrt(static_cast<double>(rs[i]) / mean_row));
+  };
 
   const double rate =
       options.learning_rate > 0 ? options.learning_rate : (min)(0.01, 1 / std::sqrt(static_cast<double>(t)));
@@ -140,10 +147,13 @@ adafactor_report adafactor(P&& p, R&& row, C&& col, index_t t, Pass&& pass, cons
       const packs factor(row_factor(i));
       const auto inverse_columns = inverses.subvector(j, g.size());
       hone::detail::lane_sum squares;
-      for_each_pack<packs::lanes>(0, g.size(), [&](index_t k, auto bound) HONE_INLINE_LAMBDA {
-        const packs u = load_pack(g, k, bound) * factor * load_pack(inverse_columns, k, bound);
-        squares.add_product(u, u);
-      }, g, inverse_columns);
+      for_each_pack<packs::lanes>(
+          0, g.size(),
+          [&](index_t k, auto bound) HONE_INLINE_LAMBDA {
+            const packs u = load_pack(g, k, bound) * factor * load_pack(inverse_columns, k, bound);
+            squares.add_product(u, u);
+          },
+          g, inverse_columns);
       sums[run] += squares.total();
     });
     report.update_rms = std::sqrt(add(sums) / n);
@@ -154,11 +164,14 @@ adafactor_report adafactor(P&& p, R&& row, C&& col, index_t t, Pass&& pass, cons
     const packs factor = step * packs(row_factor(i));
     const auto inverse_columns = inverses.subvector(j, g.size());
     const auto target = ps.row(i).subvector(j, g.size());
-    for_each_pack<packs::lanes>(0, g.size(), [&](index_t k, auto bound) HONE_INLINE_LAMBDA {
-      const packs old = load_pack(target, k, bound);
-      const packs u = load_pack(g, k, bound) * factor * load_pack(inverse_columns, k, bound);
-      store_pack(target, k, bound, old - u - decay * old);
-    }, g, inverse_columns, target);
+    for_each_pack<packs::lanes>(
+        0, g.size(),
+        [&](index_t k, auto bound) HONE_INLINE_LAMBDA {
+          const packs old = load_pack(target, k, bound);
+          const packs u = load_pack(g, k, bound) * factor * load_pack(inverse_columns, k, bound);
+          store_pack(target, k, bound, old - u - decay * old);
+        },
+        g, inverse_columns, target);
   });
   return report;
 }

@@ -37,16 +37,19 @@ struct adamw_step {
     const auto gs = as_vector(g);
     const auto ps = p.subvector(begin, gs.size());
     const auto ms = m.subvector(begin, gs.size()), vs = v.subvector(begin, gs.size());
-    for_each_pack<packs::lanes>(0, gs.size(), [&](index_t i, auto bound) HONE_INLINE_LAMBDA {
-      const packs gradient = load_pack(gs, i, bound);
-      const packs first = packs(beta1) * load_pack(ms, i, bound) + packs(share1) * gradient;
-      const packs second = packs(beta2) * load_pack(vs, i, bound) + packs(share2) * gradient * gradient;
-      const packs old = load_pack(ps, i, bound);
-      const packs step = packs(rate) * first / (simd::sqrt(second) * packs(root_correction) + packs(epsilon));
-      store_pack(ms, i, bound, first);
-      store_pack(vs, i, bound, second);
-      store_pack(ps, i, bound, old - packs(decay) * old - step);
-    }, gs, ps, ms, vs);
+    for_each_pack<packs::lanes>(
+        0, gs.size(),
+        [&](index_t i, auto bound) HONE_INLINE_LAMBDA {
+          const packs gradient = load_pack(gs, i, bound);
+          const packs first = packs(beta1) * load_pack(ms, i, bound) + packs(share1) * gradient;
+          const packs second = packs(beta2) * load_pack(vs, i, bound) + packs(share2) * gradient * gradient;
+          const packs old = load_pack(ps, i, bound);
+          const packs step = packs(rate) * first / (simd::sqrt(second) * packs(root_correction) + packs(epsilon));
+          store_pack(ms, i, bound, first);
+          store_pack(vs, i, bound, second);
+          store_pack(ps, i, bound, old - packs(decay) * old - step);
+        },
+        gs, ps, ms, vs);
   }
 };
 
@@ -76,7 +79,9 @@ auto adamw(P&& p, M&& m, M&& v, index_t t, const adamw_options& options = {}) {
   using A = accumulator_t<element_t<P>>;
   const auto steps = static_cast<double>(t);
   return adamw_step<element_t<P>, element_t<M>>{
-      ps, ms, vs,
+      ps,
+      ms,
+      vs,
       static_cast<A>(options.learning_rate / (1 - std::pow(options.beta1, steps))),
       static_cast<A>(options.learning_rate * options.weight_decay),
       static_cast<A>(options.beta1),

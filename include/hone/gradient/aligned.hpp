@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-/// Aligned-MTL: the gradients' principal directions are all given one length before they are added. With the Gram matrix
-/// G = V L V^T and p the preference, the weights are
+/// Aligned-MTL: the gradients' principal directions are all given one length before they are added. With the Gram
+/// matrix G = V L V^T and p the preference, the weights are
 ///   sqrt(s) V L^(-1/2) V^T p,   s = the smallest, the median or the mean eigenvalue
 /// over the eigenvalues that are not zero.
 /// [Senushkin et al. 2023, Independent component alignment for multi-task learning, CVPR, arXiv 2305.19000, Alg. 1]
 ///
-/// The authors' code and LibMTL give each task preference 1, TorchJD 1/K, the default here. They count eigenvalues below
-/// K 2^-23 of the largest as zero, this those below 1e-12; the median of an even number is the lower one, as theirs.
+/// The authors' code and LibMTL give each task preference 1, TorchJD 1/K, the default here. They count eigenvalues
+/// below K 2^-23 of the largest as zero, this those below 1e-12; the median of an even number is the lower one, as
+/// theirs.
 #pragma once
 #include "hone/gradient/tasks.hpp"
 #include "hone/linalg/symmetric_eigen.hpp"

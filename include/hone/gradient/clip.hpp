@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-/// Clipping of the combination g to length: g min(1, max_norm / |g|), as torch.nn.utils.clip_grad_norm_ but without its 1e-6
-/// in the denominator.
+/// Clipping of the combination g to length: g min(1, max_norm / |g|), as torch.nn.utils.clip_grad_norm_ but without its
+/// 1e-6 in the denominator.
 ///   clipped{method, max_norm}   a method on inner products, each group clipped by itself: |g|^2 = <w, G w> is known
-///                               before the second pass, so that clipping costs nothing; exact for the whole model if it
-///                               is one group
+///                               before the second pass, so that clipping costs nothing; exact for the whole model if
+///                               it is one group
 ///   combined_squared_norm       |g|^2 of any method over any groups by one more read, then `scaled{method, factor}`
 #pragma once
 #include "hone/gradient/combine.hpp"
@@ -16,8 +16,8 @@ inline double clip_factor(double squared_norm, double max_norm) {
   return std::isfinite(norm) && norm > max_norm ? max_norm / norm : 1;
 }
 
-/// @p method, each group's result no longer than @c max_norm (>= 0). The rounding of <w, G w> is relative to the weighted
-/// gradients, which may be longer than their sum.
+/// @p method, each group's result no longer than @c max_norm (>= 0). The rounding of <w, G w> is relative to the
+/// weighted gradients, which may be longer than their sum.
 template <class Method>
 struct clipped {
   Method method;

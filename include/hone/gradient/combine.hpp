@@ -2,9 +2,11 @@
 /// Several task gradients in, one update direction out. A method is one of two things:
 ///   weights(const gram_matrix<K>&) const -> std::array<double, K>     the combination is sum_i w_i g_i
 ///   operator()(pack forget, pack retain) const -> pack                the combination is made element by element
-/// and has check() const, which throws on hyper-parameters out of range. A method that keeps something for each group takes
-/// weights(g, std::size_t group) and check(std::size_t groups); one that needs all tasks or the place of an element offers
-///   start<A>(index_t element) const -> run     run(const pack<A> (&tasks)[K]) -> pack, called for the packs of a block in
+/// and has check() const, which throws on hyper-parameters out of range. A method that keeps something for each group
+/// takes weights(g, std::size_t group) and check(std::size_t groups); one that needs all tasks or the place of an
+/// element offers
+///   start<A>(index_t element) const -> run     run(const pack<A> (&tasks)[K]) -> pack, called for the packs of a block
+///   in
 ///                                              order, the first of which begins at @c element; may keep what it likes
 /// This header is the one driver of all.
 #pragma once
@@ -44,9 +46,9 @@ concept started_element_method = requires(const M& m, const pack_of<T> (&x)[K], 
 
 template <class M, class T, std::size_t K>
 concept element_method = started_element_method<M, T, K> || (K == 2 && requires(const M& m, pack_of<T> x) {
-  { m(x, x) } -> std::convertible_to<pack_of<T>>;
-  m.check();
-});
+                           { m(x, x) } -> std::convertible_to<pack_of<T>>;
+                           m.check();
+                         });
 
 /// Where finished blocks go: sink(begin, block) for elements [begin, begin + block.size()), at most `block_size` of
 /// them, in the accumulator type. Called once an element, from any thread of the executor, never overlapping.
@@ -96,8 +98,8 @@ HONE_INLINE auto rule_of_block(const Rule& rule, [[maybe_unused]] index_t begin)
     return rule;
 }
 
-/// Where gradients and output are 16-bit numbers, contiguous, and the rule does not ask for order: rule(even), rule(odd)
-/// of `simd::words` from @p begin on, and the counts. Returns where the whole words end.
+/// Where gradients and output are 16-bit numbers, contiguous, and the rule does not ask for order: rule(even),
+/// rule(odd) of `simd::words` from @p begin on, and the counts. Returns where the whole words end.
 template <class T, std::size_t K, class Rule>
 HONE_INLINE index_t apply_to_words(const Rule& rule, const std::array<vector_view<const T>, K>& g,
                                    const vector_view<T>& out, index_t begin, index_t end, double* counts) {
@@ -127,36 +129,42 @@ combine_report<K> apply(const Rule& rule, const task_gradients<T, K>& g, Out& ou
   using A = accumulator_t<T>;
   using observed = observer<A, K, Geometry>;
   double sums[observed::terms];
-  blocked_sum<observed::terms>(g.size(), sums, [&](index_t begin, index_t end, double* partial) {
-    auto own = rule_of_block(rule, begin);
-    observed seen;
-    const auto run = [&](const auto& write, const auto&... target) HONE_INLINE_LAMBDA {
-      for_each_task_pack(g.task, begin, end, [&](index_t i, auto bound) HONE_INLINE_LAMBDA {
-        simd::pack<A> x[K];
-        for (std::size_t a = 0; a < K; ++a) x[a] = load_pack(g.task[a], i, bound);
-        if constexpr (in_order<Rule>)  // busy between packs: the processor's own prefetching does not get far enough
-          for (std::size_t a = 0; a < K; ++a) simd::prefetch(&g.task[a][i], drawn_ahead);
-        const simd::pack<A> combined = own(x);
-        seen.see(x, combined);
-        write(i, bound, combined);
-      }, target...);
-    };
-    if constexpr (vector_like<Out>) {
-      const auto target = as_vector(out).subvector(offset, g.size());
-      if constexpr (simd::has_words<T> && std::is_same_v<element_t<Out>, T> && !Geometry && !in_order<Rule>)
-        begin = apply_to_words(own, g.task, target, begin, end, partial);
-      run([&](index_t i, auto bound, const simd::pack<A>& combined) HONE_INLINE_LAMBDA {
-        store_pack(target, i, bound, combined);
-      }, target);
-    } else {
-      alignas(64) A block[block_size];
-      run([&](index_t i, auto, const simd::pack<A>& combined) HONE_INLINE_LAMBDA {
-        simd::store(block + (i - begin), combined);
-      });
-      out(offset + begin, vector_view<const A>(block, end - begin));
-    }
-    seen.add_to(partial);
-  }, pool);
+  blocked_sum<observed::terms>(
+      g.size(), sums,
+      [&](index_t begin, index_t end, double* partial) {
+        auto own = rule_of_block(rule, begin);
+        observed seen;
+        const auto run = [&](const auto& write, const auto&... target) HONE_INLINE_LAMBDA {
+          for_each_task_pack(
+              g.task, begin, end,
+              [&](index_t i, auto bound) HONE_INLINE_LAMBDA {
+                simd::pack<A> x[K];
+                for (std::size_t a = 0; a < K; ++a) x[a] = load_pack(g.task[a], i, bound);
+                if constexpr (in_order<
+                                  Rule>)  // busy between packs: the processor's own prefetching does not get far enough
+                  for (std::size_t a = 0; a < K; ++a) simd::prefetch(&g.task[a][i], drawn_ahead);
+                const simd::pack<A> combined = own(x);
+                seen.see(x, combined);
+                write(i, bound, combined);
+              },
+              target...);
+        };
+        if constexpr (vector_like<Out>) {
+          const auto target = as_vector(out).subvector(offset, g.size());
+          if constexpr (simd::has_words<T> && std::is_same_v<element_t<Out>, T> && !Geometry && !in_order<Rule>)
+            begin = apply_to_words(own, g.task, target, begin, end, partial);
+          run([&](index_t i, auto bound, const simd::pack<A>& combined)
+                  HONE_INLINE_LAMBDA { store_pack(target, i, bound, combined); },
+              target);
+        } else {
+          alignas(64) A block[block_size];
+          run([&](index_t i, auto, const simd::pack<A>& combined)
+                  HONE_INLINE_LAMBDA { simd::store(block + (i - begin), combined); });
+          out(offset + begin, vector_view<const A>(block, end - begin));
+        }
+        seen.add_to(partial);
+      },
+      pool);
   return observed::report(g.size(), sums);
 }
 
@@ -165,7 +173,7 @@ auto weighted_rule(const std::array<double, K>& weights) {
   using packs = pack_of<T>;
   std::array<packs, K> w;
   for (std::size_t a = 0; a < K; ++a) w[a] = packs(static_cast<accumulator_t<T>>(weights[a]));
-  return [w](const packs (&x)[K]) HONE_INLINE_LAMBDA {
+  return [w](const packs(&x)[K]) HONE_INLINE_LAMBDA {
     packs result = w[0] * x[0];
     for (std::size_t a = 1; a < K; ++a) result += w[a] * x[a];
     return result;
@@ -196,8 +204,8 @@ inline void check_groups(std::span<const index_t> groups, index_t n) {
   invalid_argument_unless(groups.size() >= 2 && groups.front() == 0 && groups.back() == n, function, "groups",
                           "must begin with 0 and end with the number of parameters, %td", n);
   for (std::size_t i = 1; i < groups.size(); ++i)
-    invalid_argument_unless(groups[i - 1] <= groups[i], function, "groups", "border %zu (%td) lies before border %zu", i,
-                            groups[i], i - 1);
+    invalid_argument_unless(groups[i - 1] <= groups[i], function, "groups", "border %zu (%td) lies before border %zu",
+                            i, groups[i], i - 1);
 }
 
 /// The groups that a method treats one by one; @p whole is the one group of the others.
@@ -209,8 +217,8 @@ std::span<const index_t> groups_of(const task_gradients<T, K>& g, const combine_
   return gram_method<Method, K> ? options.groups : whole;
 }
 
-/// Group after group. Runs of small groups are dealt out to the workers whole; a large group is cut among them. Small is
-/// what leaves nobody waiting for long: an eighth of a worker's share.
+/// Group after group. Runs of small groups are dealt out to the workers whole; a large group is cut among them. Small
+/// is what leaves nobody waiting for long: an eighth of a worker's share.
 template <bool Geometry, class Method, scalar T, std::size_t K, class Out, executor E>
 combine_report<K> combine_groups(const Method& method, const task_gradients<T, K>& g, Out& out,
                                  std::span<const index_t> groups, E& pool) {
@@ -232,8 +240,7 @@ combine_report<K> combine_groups(const Method& method, const task_gradients<T, K
     combine_report<K> reports[batch];
     pool.parallel_for(static_cast<index_t>(last - first), index_t{1}, [&](index_t begin, index_t end) {
       const serial alone;
-      for (index_t i = begin; i < end; ++i)
-        reports[i] = one(first + static_cast<std::size_t>(i), alone);
+      for (index_t i = begin; i < end; ++i) reports[i] = one(first + static_cast<std::size_t>(i), alone);
     });
     for (std::size_t i = 0; i < last - first; ++i) total += reports[i];
     first = last;
@@ -273,8 +280,7 @@ combine_report<K> combine(const Method& method, const task_gradients<T, K>& g, O
 /// `gram` over the tensors, ask the method for its weights once, then call this a tensor at a time.
 template <scalar T, std::size_t K, class Out, executor E = const serial>
   requires(mutable_vector<Out> || sink<Out, T>)
-void weighted_sum(const std::array<double, K>& weights, const task_gradients<T, K>& g, Out&& out,
-                  E&& pool = serial{}) {
+void weighted_sum(const std::array<double, K>& weights, const task_gradients<T, K>& g, Out&& out, E&& pool = serial{}) {
   if constexpr (vector_like<Out>)
     invalid_argument_unless(as_vector(out).size() == g.size(), "hone::gradient::weighted_sum", "out",
                             "has %td elements, the gradients have %td", as_vector(out).size(), g.size());

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 /// GradDrop: at each element one sign is drawn, and only the gradients of that sign are added. With the purity
-/// P = 1/2 (1 + sum_i g_i / sum_i |g_i|) and u uniform in [0, 1), the positive ones stay if u < f(P), else the negative:
+/// P = 1/2 (1 + sum_i g_i / sum_i |g_i|) and u uniform in [0, 1), the positive ones stay if u < f(P), else the
+/// negative:
 ///   sum_i (leak_i + (1 - leak_i) stays_i) g_i
 /// [Chen et al. 2020, Just pick a sign, arXiv 2010.06808, Alg. 1, lines 10 to 15]
 ///
@@ -15,15 +16,14 @@ namespace hone::gradient {
 
 namespace detail {
 
-/// 24-bit uniform numbers in [0, 1), one an element from @p first on, a pack a call: four a Philox counter, whose index is
-/// the element over four and whose stream and draw are the step.
+/// 24-bit uniform numbers in [0, 1), one an element from @p first on, a pack a call: four a Philox counter, whose index
+/// is the element over four and whose stream and draw are the step.
 template <class A>
 class uniform_packs {
  public:
   uniform_packs(std::uint64_t seed, std::uint64_t step, index_t first)
       : source_({seed, static_cast<std::uint32_t>(step)}, static_cast<std::uint32_t>(step >> 32)),
-        index_(static_cast<std::uint64_t>(first) / 4),
-        at_(full) {
+        index_(static_cast<std::uint64_t>(first) / 4), at_(full) {
     if (first % 4 == 0) return;
     const philox stream{seed, static_cast<std::uint32_t>(step)};
     const auto cut = stream.bits(index_++, static_cast<std::uint32_t>(step >> 32));
@@ -63,9 +63,10 @@ struct identity_purity {
   }
 };
 
-/// @c F maps a pack of purities to probabilities, rising, 0 to 0 and 1 to 1. A gradient that all tasks share the sign of
-/// always stays whole; where all are zero the result is. NaN and infinite elements make the result NaN unless their task's
-/// leak keeps them.
+/// @c F maps a pack of purities to probabilities, rising, 0 to 0 and 1 to 1. A gradient that all tasks share the sign
+///        of
+/// always stays whole; where all are zero the result is. NaN and infinite elements make the result NaN unless their
+/// task's leak keeps them.
 template <std::size_t K, class F = identity_purity>
 struct graddrop {
   std::uint64_t seed = 0;

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-/// GradNorm: weights w_i, summing to K, that are learned so that tasks train at one rate. With n_i = w_i |g_i|, their mean n
-/// and the relative inverse training rate r_i = (L_i / L_i(0)) / mean_j (L_j / L_j(0)),
-///   w_i <- w_i - rate d/dw_i sum_i |n_i - n r_i^alpha|   (the target n r_i^alpha held constant),   then   w <- w K / sum w
+/// GradNorm: weights w_i, summing to K, that are learned so that tasks train at one rate. With n_i = w_i |g_i|, their
+/// mean n and the relative inverse training rate r_i = (L_i / L_i(0)) / mean_j (L_j / L_j(0)),
+///   w_i <- w_i - rate d/dw_i sum_i |n_i - n r_i^alpha|   (the target n r_i^alpha held constant),   then   w <- w K /
+///   sum w
 /// [Chen et al. 2018, GradNorm, arXiv 1711.02257, Eq. 2, Alg. 1]
 ///
-/// The derivative is sign(n_i - target_i) |g_i|; here it is divided by the mean |g_j|, so that the learning rate does not
-/// depend on the gradients' scale. The paper takes |g_i| at the last shared layer: any Gram matrix will do. LibMTL learns
-/// the logits of a softmax with the model's optimiser, from the second epoch on, against the first epoch's mean losses.
+/// The derivative is sign(n_i - target_i) |g_i|; here it is divided by the mean |g_j|, so that the learning rate does
+/// not depend on the gradients' scale. The paper takes |g_i| at the last shared layer: any Gram matrix will do. LibMTL
+/// learns the logits of a softmax with the model's optimiser, from the second epoch on, against the first epoch's mean
+/// losses.
 #pragma once
 #include "hone/gradient/tasks.hpp"
 
@@ -28,8 +30,9 @@ template <std::size_t K>
 struct gradnorm_report {
   std::array<double, K> length{};  ///< n_i before the update
   std::array<double, K> target{};
-  double loss = 0;       ///< sum_i |n_i - target_i|
-  bool updated = false;  ///< false: a loss or the Gram matrix is non-finite, a loss negative, or all are zero; nothing done
+  double loss = 0;  ///< sum_i |n_i - target_i|
+  bool updated =
+      false;  ///< false: a loss or the Gram matrix is non-finite, a loss negative, or all are zero; nothing done
 };
 
 /// One update of the weights from the losses @p loss and inner products @p g of a step. Weights stay at or above 0.

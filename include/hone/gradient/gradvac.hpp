@@ -44,9 +44,10 @@ double cosine_with(const gram_matrix<K>& g, const std::array<double, K>& w, std:
 
 }  // namespace detail
 
-/// @c state belongs to the caller, one a group, and is read and advanced by each call of `weights`: call it once a step.
-/// Groups are different memory, so that an executor may run them side by side. A non-finite Gram matrix leaves the state
-/// alone and sums the gradients.
+/// @c state belongs to the caller, one a group, and is read and advanced by each call of `weights`: call it once a
+///        step.
+/// Groups are different memory, so that an executor may run them side by side. A non-finite Gram matrix leaves the
+/// state alone and sums the gradients.
 template <std::size_t K>
 struct gradvac {
   std::span<gradvac_state<K>> state;
@@ -85,8 +86,8 @@ struct gradvac {
   }
 };
 
-/// forget f' + retain r, with f' the forget gradient moved along r to cosine @c target where it is lower: one-sided PCGrad
-/// is target 0. Zero or non-finite gradients: not moved.
+/// forget f' + retain r, with f' the forget gradient moved along r to cosine @c target where it is lower: one-sided
+/// PCGrad is target 0. Zero or non-finite gradients: not moved.
 struct gradvac_one_sided {
   double retain = 1;
   double forget = 1;

@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 /// Methods that ask for a direction with the same cosine to every gradient. With C the cosines between the K gradients,
-/// l their lengths and x = sum_i (pinv(C) 1)_i g_i / l_i, whose product with every g_i / l_i is 1 if they are independent:
+/// l their lengths and x = sum_i (pinv(C) 1)_i g_i / l_i, whose product with every g_i / l_i is 1 if they are
+/// independent:
 ///   IMTL-G   x, scaled so that the weights sum to 1
 ///   ConFIG   x / |x| sum_i <g_i, x / |x|>: the length is the sum of the projections
 /// [Liu et al. 2021, Towards impartial multi-task learning, ICLR, Eq. 6; Liu, Chu, Thuerey 2024, ConFIG: towards
 /// conflict-free training of physics informed neural networks, arXiv 2408.11104, Eq. 2].
 ///
-/// Dependent gradients: least squares in the cosines. IMTL-G's authors and LibMTL invert a matrix that is then singular;
-/// TorchJD takes pinv(G) diag(G)^1/2, equal to this for independent gradients, but blind to a task whose gradient is
-/// 1e-4 times another's in float. Zero gradients do not take part and get weight 0.
+/// Dependent gradients: least squares in the cosines. IMTL-G's authors and LibMTL invert a matrix that is then
+/// singular; TorchJD takes pinv(G) diag(G)^1/2, equal to this for independent gradients, but blind to a task whose
+/// gradient is 1e-4 times another's in float. Zero gradients do not take part and get weight 0.
 #pragma once
 #include "hone/gradient/tasks.hpp"
 #include "hone/linalg/symmetric_eigen.hpp"

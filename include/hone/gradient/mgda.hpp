@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-/// K-task methods that look for a point in the convex hull of the gradients, g_w = sum_i w_i g_i with w >= 0, sum w = 1:
+/// K-task methods that look for a point in the convex hull of the gradients, g_w = sum_i w_i g_i with w >= 0, sum w =
+/// 1:
 ///   MGDA     the shortest:   min_w |g_w|^2                                          -> g_w
 ///   CAGrad   the one that helps the worst task near the mean gradient g_0:
 ///            min_w <g_w, g_0> + c |g_0| |g_w|                                       -> g_0 + c |g_0| / |g_w| g_w,
@@ -24,8 +25,8 @@ struct mgda {
 };
 
 /// @c c in [0, 1): the radius of the search around the mean gradient, relative to its norm; 0 is the mean.
-/// Zero or non-finite gradients: the mean. At a Pareto-stationary point, where |g_w| = 0 and the formula has no value: the
-/// direction nearest to the mean that opposes no task, or least.
+/// Zero or non-finite gradients: the mean. At a Pareto-stationary point, where |g_w| = 0 and the formula has no value:
+/// the direction nearest to the mean that opposes no task, or least.
 struct cagrad {
   double c = 0.5;
 

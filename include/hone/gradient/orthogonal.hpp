@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 /// The forget gradient without its part in the span of k retain gradients r_1 … r_k:
 ///   f' = f - R^T pinv(R R^T) R f,   <f', r_j> = 0 for every j
-/// PCGrad against many vectors at once, whatever the signs: agreement is removed too (`gem`, upgrad.hpp, removes conflict
-/// alone). [Unlearning by the component of the forget gradient normal to the retain span, 2025, arXiv 2511.17100]
+/// PCGrad against many vectors at once, whatever the signs: agreement is removed too (`gem`, upgrad.hpp, removes
+/// conflict alone). [Unlearning by the component of the forget gradient normal to the retain span, 2025, arXiv
+/// 2511.17100]
 ///
 /// Two roads to it: `retain_orthogonal` is a method on inner products, for retain gradients that change every step;
 /// `orthonormalise` and `project_out` keep an orthonormal basis of stored ones (a QR decomposition), for many steps.
@@ -12,8 +13,9 @@
 
 namespace hone::gradient {
 
-/// forget f' + retain mean_j r_j, for task 0 the forget gradient and tasks 1 … K - 1 the retain gradients. Dependent and zero
-/// retain gradients are no failure: what depends, to 1e-6 of its length, does not count. Non-finite gradients: f is kept.
+/// forget f' + retain mean_j r_j, for task 0 the forget gradient and tasks 1 … K - 1 the retain gradients. Dependent
+/// and zero retain gradients are no failure: what depends, to 1e-6 of its length, does not count. Non-finite gradients:
+/// f is kept.
 struct retain_orthogonal {
   double retain = 0;
   double forget = 1;
@@ -41,8 +43,9 @@ struct retain_orthogonal {
   }
 };
 
-/// Makes the rows of @p basis (k x n, contiguous rows or not) orthonormal in place, by Gram-Schmidt with each row projected
-/// twice, and returns the rank: the basis are the first `rank` rows, the others are zero. Rows of which less than
+/// Makes the rows of @p basis (k x n, contiguous rows or not) orthonormal in place, by Gram-Schmidt with each row
+/// projected twice, and returns the rank: the basis are the first `rank` rows, the others are zero. Rows of which less
+/// than
 /// @p tolerance of their length is new, zero (or of no normal length) and non-finite ones are dropped.
 /// @throws std::invalid_argument unless tolerance is in (0, 1).
 /// @note About 2 k^2 passes over a row; allocates nothing; bitwise for any executor. Orthonormal to the rounding of the
@@ -62,8 +65,7 @@ index_t orthonormalise(B&& basis, double tolerance = 1e-6, E&& pool = serial{}) 
       // To length 1 first: the products with the basis cannot overflow then.
       scale(static_cast<A>(1 / before), row, pool);
       for (int pass = 0; pass < 2; ++pass)
-        for (index_t i = 0; i < rank; ++i)
-          axpy(static_cast<A>(-dot(row, rows.row(i), pool)), rows.row(i), row, pool);
+        for (index_t i = 0; i < rank; ++i) axpy(static_cast<A>(-dot(row, rows.row(i), pool)), rows.row(i), row, pool);
       after = std::sqrt(squared_norm(row, pool));
     }
     if (after > tolerance) {

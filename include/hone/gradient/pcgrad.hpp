@@ -54,8 +54,8 @@ struct a_gem {
   }
 };
 
-/// The order in which a method that goes from task to task meets the others: 0, 1, 2 …, or a permutation drawn afresh for
-/// each task at each step, addressed by (seed, step): the same for every group, shard and executor.
+/// The order in which a method that goes from task to task meets the others: 0, 1, 2 …, or a permutation drawn afresh
+/// for each task at each step, addressed by (seed, step): the same for every group, shard and executor.
 struct task_order {
   bool random = false;
   std::uint64_t seed = 0;
@@ -77,9 +77,10 @@ struct task_order {
   }
 };
 
-/// Any number of tasks, all alike; the authors draw the order at random, which is `order.random`. Two tasks have one order.
-/// Their code shuffles one list for all tasks, this and TorchJD, like the paper's Alg. 1, anew for each. Opposes a task only
-/// as later projections undo earlier ones; never with two tasks. LibMTL adds an @c epsilon of 1e-8, TorchJD none.
+/// Any number of tasks, all alike; the authors draw the order at random, which is `order.random`. Two tasks have one
+/// order. Their code shuffles one list for all tasks, this and TorchJD, like the paper's Alg. 1, anew for each. Opposes
+/// a task only as later projections undo earlier ones; never with two tasks. LibMTL adds an @c epsilon of 1e-8, TorchJD
+/// none.
 struct pcgrad_symmetric {
   task_order order{};
   double epsilon = 0;

@@ -11,13 +11,13 @@ struct combine_report {
   index_t elements = 0;
   std::array<index_t, K> nonfinite{};  ///< infinite or NaN inputs, by task
 
-  gram_matrix<K> gram;                     ///< <g_i, g_j>
-  std::array<double, K> combined_dot{};    ///< <combined, g_i>
-  double combined_squared = 0;             ///< |combined|^2
-  std::array<index_t, K> opposed{};        ///< elements where combined and g_i have opposite signs
-  index_t conflicts = 0;                   ///< elements where some two tasks have opposite signs
-  double conflict_mass = 0;                ///< sum of |g_0 g_1| over elements where tasks 0 and 1 conflict
-  double mass = 0;                         ///< sum of |g_0 g_1|
+  gram_matrix<K> gram;                   ///< <g_i, g_j>
+  std::array<double, K> combined_dot{};  ///< <combined, g_i>
+  double combined_squared = 0;           ///< |combined|^2
+  std::array<index_t, K> opposed{};      ///< elements where combined and g_i have opposite signs
+  index_t conflicts = 0;                 ///< elements where some two tasks have opposite signs
+  double conflict_mass = 0;              ///< sum of |g_0 g_1| over elements where tasks 0 and 1 conflict
+  double mass = 0;                       ///< sum of |g_0 g_1|
 
   /// Cosine between tasks i and j; 0 when one of them is zero.
   [[nodiscard]] double cosine(std::size_t i, std::size_t j) const {

@@ -51,10 +51,10 @@ struct sago_prefer_retain {
   }
 };
 
-/// An extension of this library, not published: the threshold of SAGO softened. Where SAGO takes one gradient, this takes
-/// s retain r + (1 - s) forget f, s = 1 / (1 + e^(sharpness c)), c = 2 f r / (f^2 + r^2) in [-1, 1], which does not depend
-/// on the scale of the pair. Sharpness 0 is half of `sum`; at infinity it is SAGO where f r is not 0. Elements of the
-/// result may oppose r.
+/// An extension of this library, not published: the threshold of SAGO softened. Where SAGO takes one gradient, this
+/// takes s retain r + (1 - s) forget f, s = 1 / (1 + e^(sharpness c)), c = 2 f r / (f^2 + r^2) in [-1, 1], which does
+/// not depend on the scale of the pair. Sharpness 0 is half of `sum`; at infinity it is SAGO where f r is not 0.
+/// Elements of the result may oppose r.
 struct sago_soft {
   double retain = 1;
   double forget = 1;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-/// Stochastic gradient descent as a sink of `combine`, the step taken on each block of the combined gradient g while it is
-/// in cache:
+/// Stochastic gradient descent as a sink of `combine`, the step taken on each block of the combined gradient g while it
+/// is in cache:
 ///   d = g + decay p      m <- momentum m + d      p <- p - rate (m, or with Nesterov d + momentum m)
 /// [Sutskever et al. 2013, On the importance of initialization and momentum in deep learning, ICML, in the form of
 /// PyTorch's SGD without dampening, whose first m is d as well]
@@ -16,8 +16,8 @@ struct sgd_options {
   bool nesterov = false;
 };
 
-/// One step over parameters @c p and, if momentum > 0, @c m, in the gradient's accumulator type. Made by `sgd`; safe to call
-/// from several threads for disjoint blocks.
+/// One step over parameters @c p and, if momentum > 0, @c m, in the gradient's accumulator type. Made by `sgd`; safe to
+/// call from several threads for disjoint blocks.
 template <scalar P, scalar M>
 struct sgd_step {
   vector_view<P> p;
@@ -31,30 +31,35 @@ struct sgd_step {
     using packs = pack_of<P>;
     const auto gs = as_vector(g);
     const auto ps = p.subvector(begin, gs.size());
-    const auto descend = [&](index_t i, auto bound, const packs& old, const packs& direction) HONE_INLINE_LAMBDA {
-      store_pack(ps, i, bound, old - packs(rate) * direction);
-    };
+    const auto descend = [&](index_t i, auto bound, const packs& old, const packs& direction)
+                             HONE_INLINE_LAMBDA { store_pack(ps, i, bound, old - packs(rate) * direction); };
     if (momentum == 0) {
-      for_each_pack<packs::lanes>(0, gs.size(), [&](index_t i, auto bound) HONE_INLINE_LAMBDA {
-        const packs old = load_pack(ps, i, bound);
-        descend(i, bound, old, load_pack(gs, i, bound) + packs(decay) * old);
-      }, gs, ps);
+      for_each_pack<packs::lanes>(
+          0, gs.size(),
+          [&](index_t i, auto bound) HONE_INLINE_LAMBDA {
+            const packs old = load_pack(ps, i, bound);
+            descend(i, bound, old, load_pack(gs, i, bound) + packs(decay) * old);
+          },
+          gs, ps);
       return;
     }
     const auto ms = m.subvector(begin, gs.size());
-    for_each_pack<packs::lanes>(0, gs.size(), [&](index_t i, auto bound) HONE_INLINE_LAMBDA {
-      const packs old = load_pack(ps, i, bound);
-      const packs d = load_pack(gs, i, bound) + packs(decay) * old;
-      const packs velocity = packs(momentum) * load_pack(ms, i, bound) + d;
-      store_pack(ms, i, bound, velocity);
-      descend(i, bound, old, nesterov ? d + packs(momentum) * velocity : velocity);
-    }, gs, ps, ms);
+    for_each_pack<packs::lanes>(
+        0, gs.size(),
+        [&](index_t i, auto bound) HONE_INLINE_LAMBDA {
+          const packs old = load_pack(ps, i, bound);
+          const packs d = load_pack(gs, i, bound) + packs(decay) * old;
+          const packs velocity = packs(momentum) * load_pack(ms, i, bound) + d;
+          store_pack(ms, i, bound, velocity);
+          descend(i, bound, old, nesterov ? d + packs(momentum) * velocity : velocity);
+        },
+        gs, ps, ms);
   }
 };
 
 /// The SGD step on @p p with momentum buffer @p m (n each, zero before the first step).
-/// @throws std::invalid_argument if the sizes differ or an option is out of range: rate, decay >= 0, momentum in [0, 1),
-///         and above 0 with Nesterov.
+/// @throws std::invalid_argument if the sizes differ or an option is out of range: rate, decay >= 0, momentum in [0,
+///         1), and above 0 with Nesterov.
 /// @note Bytes a float parameter behind `combine` of two gradients: 16, with momentum 24. Bitwise for any executor.
 template <mutable_vector P, mutable_vector M>
 auto sgd(P&& p, M&& m, const sgd_options& options = {}) {
@@ -70,8 +75,8 @@ auto sgd(P&& p, M&& m, const sgd_options& options = {}) {
   in_range(options.weight_decay, 1e300, "weight_decay");
   in_range(options.momentum, 1, "momentum");
   invalid_argument_unless(!options.nesterov || options.momentum > 0, function, "nesterov", "needs momentum above 0");
-  invalid_argument_unless(options.momentum == 0 || ms.size() == ps.size(), function, "m",
-                          "has %td elements, p has %td", ms.size(), ps.size());
+  invalid_argument_unless(options.momentum == 0 || ms.size() == ps.size(), function, "m", "has %td elements, p has %td",
+                          ms.size(), ps.size());
   using A = accumulator_t<element_t<P>>;
   return sgd_step<element_t<P>, element_t<M>>{ps,
                                               ms,

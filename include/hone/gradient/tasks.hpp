@@ -124,7 +124,8 @@ HONE_INLINE void add_gram_tile(const std::array<vector_view<const T>, K>& g, ind
   constexpr std::size_t first = A == B ? 0 : rows;  // of B's tasks
   simd::pack<Sum> own[rows][rows + columns];
   for (std::size_t a = 0; a < rows; ++a)
-    for (std::size_t b = A == B ? a : rows; b < rows + columns; ++b) own[a][b] = sums[pair_index<K>(A + a, B + b - first)];
+    for (std::size_t b = A == B ? a : rows; b < rows + columns; ++b)
+      own[a][b] = sums[pair_index<K>(A + a, B + b - first)];
   // Where products and not memory take the time; each of several tiles asks for its share of the tasks.
   constexpr std::size_t side = (K + gram_tile - 1) / gram_tile, tiles = side * (side + 1) / 2;
   constexpr std::size_t number = pair_index<side>(A / gram_tile, B / gram_tile);
@@ -137,13 +138,14 @@ HONE_INLINE void add_gram_tile(const std::array<vector_view<const T>, K>& g, ind
     for (std::size_t b = 0; b < columns; ++b) x[rows + b] = load_pack(g[B + b], i, bound);
     if constexpr (A != B)
       for (auto& p : x) simd::hold(p);
-    for_each_part<Sum>(x, [&](const simd::pack<Sum> (&y)[rows + columns]) HONE_INLINE_LAMBDA {
+    for_each_part<Sum>(x, [&](const simd::pack<Sum>(&y)[rows + columns]) HONE_INLINE_LAMBDA {
       for (std::size_t a = 0; a < rows; ++a)
         for (std::size_t b = A == B ? a : rows; b < rows + columns; ++b) own[a][b] += y[a] * y[b];
     });
   });
   for (std::size_t a = 0; a < rows; ++a)
-    for (std::size_t b = A == B ? a : rows; b < rows + columns; ++b) sums[pair_index<K>(A + a, B + b - first)] = own[a][b];
+    for (std::size_t b = A == B ? a : rows; b < rows + columns; ++b)
+      sums[pair_index<K>(A + a, B + b - first)] = own[a][b];
 }
 
 template <std::size_t A, std::size_t B, class Sum, scalar T, std::size_t K>
@@ -156,8 +158,8 @@ HONE_INLINE void add_gram_tiles(const std::array<vector_view<const T>, K>& g, in
     add_gram_tiles<A + gram_tile, A + gram_tile>(g, begin, end, sums);
 }
 
-/// Adds the products of a piece, summed in float, to the sums in double, if no gradient's square is so small or so large
-/// that one of them may have under- or overflowed. What underflows is then below 2^-40 of what is summed.
+/// Adds the products of a piece, summed in float, to the sums in double, if no gradient's square is so small or so
+/// large that one of them may have under- or overflowed. What underflows is then below 2^-40 of what is summed.
 template <scalar T, std::size_t K>
 HONE_INLINE bool add_gram_in_float(const std::array<vector_view<const T>, K>& g, index_t begin, index_t end,
                                    simd::pack<double>* sums) {
@@ -179,7 +181,8 @@ HONE_INLINE bool add_gram_in_float(const std::array<vector_view<const T>, K>& g,
 
 /// Adds the upper triangle, row by row, of the Gram matrix of elements [begin, end).
 template <scalar T, std::size_t K>
-HONE_INLINE void add_gram_block(const std::array<vector_view<const T>, K>& g, index_t begin, index_t end, double* sums) {
+HONE_INLINE void add_gram_block(const std::array<vector_view<const T>, K>& g, index_t begin, index_t end,
+                                double* sums) {
   constexpr std::size_t pairs = K * (K + 1) / 2;
   constexpr bool in_float = std::is_same_v<accumulator_t<T>, float> && (K > gram_tile || sizeof(T) == 2);
   simd::pack<double> products[pairs];
@@ -204,8 +207,8 @@ constexpr std::array<double, K> filled(double value) {
 
 /// Throws unless @p value is finite and not negative.
 inline void check_weight(double value, const char* function, const char* argument) {
-  invalid_argument_unless(value >= 0 && std::isfinite(value), function, argument, "must be finite and not negative, is %g",
-                          value);
+  invalid_argument_unless(value >= 0 && std::isfinite(value), function, argument,
+                          "must be finite and not negative, is %g", value);
 }
 
 /// Throws unless no preference is negative or infinite, and some is positive.
@@ -239,16 +242,16 @@ gram_matrix<K> unpack_gram(const double* sums) {
 }  // namespace detail
 
 /// The Gram matrix of the gradients. Products of up to four float gradients are exact in double; of more, where the
-/// double-precision units are the bound, they are summed 64 a lane in float (an error of some 1e-7 of |g_i| |g_j|), unless
-/// that could over- or underflow.
-/// @note One pass over the K gradients, none over pairs; allocates nothing; bitwise for any executor, and for up to four
-///       gradients for any instruction set.
+/// double-precision units are the bound, they are summed 64 a lane in float (an error of some 1e-7 of |g_i| |g_j|),
+/// unless that could over- or underflow.
+/// @note One pass over the K gradients, none over pairs; allocates nothing; bitwise for any executor, and for up to
+///       four gradients for any instruction set.
 template <scalar T, std::size_t K, executor E = const serial>
 gram_matrix<K> gram(const task_gradients<T, K>& g, E&& pool = serial{}) {
   double sums[K * (K + 1) / 2];
-  blocked_sum<K*(K + 1) / 2>(g.size(), sums, [&](index_t begin, index_t end, double* partial) {
-    detail::add_gram_block(g.task, begin, end, partial);
-  }, pool);
+  blocked_sum<K*(K + 1) / 2>(
+      g.size(), sums,
+      [&](index_t begin, index_t end, double* partial) { detail::add_gram_block(g.task, begin, end, partial); }, pool);
   return detail::unpack_gram<K>(sums);
 }
 

@@ -3,13 +3,13 @@
 ///   UPGrad     sum_i p_i P(g_i): each gradient is projected, then averaged
 ///   DualProj   P(sum_i p_i g_i): the average is projected
 ///   GEM        the forget gradient g_0, on the cone of the others: A-GEM against each of K - 1 retain gradients
-/// [Quinton, Rey 2024, Jacobian descent for multi-objective optimization, arXiv 2406.16232, Eq. 6; Lopez-Paz, Ranzato 2017,
-/// Gradient episodic memory for continual learning, arXiv 1706.08840, Eq. 11]. P(J^T u) = J^T v, v the least of <v, G v> with
-/// v >= u.
+/// [Quinton, Rey 2024, Jacobian descent for multi-objective optimization, arXiv 2406.16232, Eq. 6; Lopez-Paz, Ranzato
+/// 2017, Gradient episodic memory for continual learning, arXiv 1706.08840, Eq. 11]. P(J^T u) = J^T v, v the least of
+/// <v, G v> with v >= u.
 ///
 /// TorchJD divides G by its trace and adds 1e-4 to the diagonal, which makes the problem strictly convex and lets the
-/// result oppose a task slightly: `regularisation = 1e-4` is for parity. Here the problem is solved as it stands, singular
-/// or not. GEM's code adds 1e-3 to the diagonal of the unscaled G and asks v >= 0.5, its `margin`.
+/// result oppose a task slightly: `regularisation = 1e-4` is for parity. Here the problem is solved as it stands,
+/// singular or not. GEM's code adds 1e-3 to the diagonal of the unscaled G and asks v >= 0.5, its `margin`.
 #pragma once
 #include "hone/gradient/tasks.hpp"
 #include "hone/linalg/nonnegative_quadratic.hpp"
@@ -68,8 +68,8 @@ struct upgrad {
   }
 };
 
-/// Opposes no task and is the nearest such direction to the average; one task may be left with nothing. Zero or non-finite
-/// gradients: the preference.
+/// Opposes no task and is the nearest such direction to the average; one task may be left with nothing. Zero or
+/// non-finite gradients: the preference.
 template <std::size_t K>
 struct dual_projection {
   std::array<double, K> preference = detail::filled<K>(1.0 / K);
@@ -85,8 +85,8 @@ struct dual_projection {
   }
 };
 
-/// Task 0 gives way to all others, and to them only: the result opposes none of tasks 1 … K - 1. With a @c margin each of
-/// them gets at least that weight, in conflict or not. Zero or non-finite gradients: task 0 and the margin.
+/// Task 0 gives way to all others, and to them only: the result opposes none of tasks 1 … K - 1. With a @c margin each
+/// of them gets at least that weight, in conflict or not. Zero or non-finite gradients: task 0 and the margin.
 struct gem {
   double margin = 0;
 

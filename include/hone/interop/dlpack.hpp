@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-/// DLPack's tensors as hone's views: the door between Python's array libraries. Written against the structs' members, so
-/// that it needs no dlpack.h and takes whichever copy of it the program has (DLTensor; DLManagedTensor has one inside). `visit_vector`,
-/// `visit_matrix`, `vector_of<T>`, `matrix_of<T>` open it.
+/// DLPack's tensors as hone's views: the door between Python's array libraries. Written against the structs' members,
+/// so that it needs no dlpack.h and takes whichever copy of it the program has (DLTensor; DLManagedTensor has one
+/// inside). `visit_vector`, `visit_matrix`, `vector_of<T>`, `matrix_of<T>` open it.
 /// Memory of the CPU only. The views write; whether a tensor may be written is its producer's word.
 #pragma once
 #include "hone/interop/detail/described.hpp"
@@ -24,7 +24,8 @@ struct described_traits<X> {
     const int device = static_cast<int>(x.device.device_type);
     bool on_host = false;
     for (const int h : host) on_host = on_host || device == h;
-    invalid_argument_unless(on_host, function, "x", "lies on a device of DLPack type %d, not in the CPU's memory", device);
+    invalid_argument_unless(on_host, function, "x", "lies on a device of DLPack type %d, not in the CPU's memory",
+                            device);
     described result;
     const int code = x.dtype.code, bits = x.dtype.bits;
     if (x.dtype.lanes == 1) {
@@ -35,8 +36,8 @@ struct described_traits<X> {
     }
     invalid_argument_unless(result.type != format::none, function, "x",
                             "has elements of DLPack type code %d, %d bits, %d lanes", code, bits, int{x.dtype.lanes});
-    invalid_argument_unless(x.ndim >= 0 && x.ndim <= most_dimensions, function, "x", "has %d dimensions, at most %d are taken",
-                            int{x.ndim}, most_dimensions);
+    invalid_argument_unless(x.ndim >= 0 && x.ndim <= most_dimensions, function, "x",
+                            "has %d dimensions, at most %d are taken", int{x.ndim}, most_dimensions);
     result.dimensions = x.ndim;
     index_t compact = 1;
     for (int i = x.ndim - 1; i >= 0; --i) {

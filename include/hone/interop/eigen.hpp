@@ -28,8 +28,8 @@ concept eigen_memory = eigen_dense<X> && (Eigen::internal::traits<X>::Flags & Ei
 template <class X>
 auto* eigen_data(X& x) {
   using Scalar = typename X::Scalar;
-  constexpr bool writable = !std::is_const_v<X> && (Eigen::internal::traits<std::remove_const_t<X>>::Flags &
-                                                    Eigen::LvalueBit) != 0;
+  constexpr bool writable =
+      !std::is_const_v<X> && (Eigen::internal::traits<std::remove_const_t<X>>::Flags & Eigen::LvalueBit) != 0;
   using element = std::conditional_t<writable, Scalar, const Scalar>;
   return static_cast<element*>(x.derived().data());
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-/// mdspan, whoever provides it (std, Kokkos), and its submdspans as hone's views: rank 1 is a vector, rank 2 a matrix. Any
-/// layout that has strides; an accessor that computes instead of referring (scaled, atomic) is refused.
+/// mdspan, whoever provides it (std, Kokkos), and its submdspans as hone's views: rank 1 is a vector, rank 2 a matrix.
+/// Any layout that has strides; an accessor that computes instead of referring (scaled, atomic) is refused.
 #pragma once
 #include "hone/core/view.hpp"
 

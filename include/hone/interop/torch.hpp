@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-/// LibTorch's tensors as hone's views (`visit_vector`, `visit_matrix`, `vector_of<T>`, `matrix_of<T>`), and its threads as
-/// an executor. Dense tensors in the CPU's memory, of any strides; autograd does not see what is written through a view.
+/// LibTorch's tensors as hone's views (`visit_vector`, `visit_matrix`, `vector_of<T>`, `matrix_of<T>`), and its threads
+/// as an executor. Dense tensors in the CPU's memory, of any strides; autograd does not see what is written through a
+/// view.
 #pragma once
 #include "hone/core/executor.hpp"
 #include "hone/interop/detail/described.hpp"

@@ -22,7 +22,8 @@ constexpr bool has_rope_rows(transformer::role r) {
 
 /// The model of configuration @p c from the tensors of a file, sorted by name.
 /// @param name_of what the file calls a tensor of the table: name_of(const transformer::tensor&) -> std::string.
-/// @param passed_over whether a tensor that the model does not have may be there: passed_over(std::string_view) -> bool.
+/// @param passed_over whether a tensor that the model does not have may be there: passed_over(std::string_view) ->
+///        bool.
 /// @throws format_error, before memory is allocated for them, if @p c is no model, or a tensor is missing, has another
 ///         shape, or is more than the model has.
 /// @note One pass over the bytes.
@@ -61,13 +62,13 @@ checkpoint gather_checkpoint(const transformer::config& c, std::span<const store
     sources.push_back(source);
   }
   for (std::size_t i = 0; i < tensors.size(); ++i)
-    if (!wanted[i] && !passed_over(std::string_view(tensors[i].name))) fail_at(tensors[i], "the model has no such part");
+    if (!wanted[i] && !passed_over(std::string_view(tensors[i].name)))
+      fail_at(tensors[i], "the model has no such part");
   checkpoint result{c, std::vector<float>(static_cast<std::size_t>(transformer::parameter_count(c))), 0};
   for (std::size_t i = 0; i < table.size(); ++i)
-    result.nonfinite +=
-        copy_numbers(*sources[i], std::span(result.parameters)
-                                      .subspan(static_cast<std::size_t>(table[i].offset),
-                                               static_cast<std::size_t>(table[i].size())));
+    result.nonfinite += copy_numbers(*sources[i], std::span(result.parameters)
+                                                      .subspan(static_cast<std::size_t>(table[i].offset),
+                                                               static_cast<std::size_t>(table[i].size())));
   return result;
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-/// The config.json of a Hugging Face model: of type llama (Llama 2 and 3, SmolLM2), mistral, qwen2 (and 2.5) or qwen3, as
-/// versions 4 and 5 of Transformers write it. Where a field is missing, the default is the one of its type there.
+/// The config.json of a Hugging Face model: of type llama (Llama 2 and 3, SmolLM2), mistral, qwen2 (and 2.5) or qwen3,
+/// as versions 4 and 5 of Transformers write it. Where a field is missing, the default is the one of its type there.
 /// [huggingface/transformers, configuration_{llama,mistral,qwen2,qwen3}.py, modeling_rope_utils.py]
 #pragma once
 #include "hone/io/json.hpp"
@@ -78,7 +78,8 @@ inline void read_rope(const config_fields& in, transformer::config& c) {
   const nlohmann::json* object = in.find(section);
   if (object != nullptr && !object->is_object()) in.fail(section, "is not an object");
   for (const char* layers : {"full_attention", "sliding_attention"})
-    if (in.find(section + "." + layers) != nullptr) in.fail(section, "a RoPE of its own for some layers is not supported");
+    if (in.find(section + "." + layers) != nullptr)
+      in.fail(section, "a RoPE of its own for some layers is not supported");
   c.rope_base = in.real(section + ".rope_theta", in.real("rope_theta", 10000.0));
   for (const std::string& path : {section + ".partial_rotary_factor", std::string("partial_rotary_factor")})
     if (in.real(path, 1.0) != 1) in.fail(path, "RoPE on a part of the head is not supported");
@@ -110,8 +111,10 @@ inline void read_window(const config_fields& in, const std::string& type, transf
   for (index_t i = full; i < c.n_layers; ++i)
     if ((*layers)[static_cast<std::size_t>(i)] != "sliding_attention")
       in.fail("layer_types", "only full_attention, and sliding_attention behind it, are supported");
-  if (full == c.n_layers) c.window = 0;
-  else if (c.window == 0) in.fail("layer_types", "sliding_attention without a window");
+  if (full == c.n_layers)
+    c.window = 0;
+  else if (c.window == 0)
+    in.fail("layer_types", "sliding_attention without a window");
   c.full_layers = c.window == 0 ? 0 : full;
 }
 
@@ -165,28 +168,36 @@ inline transformer::config parse_config_json(std::string_view text, const std::s
 }
 
 /// The config.json of a model, as version 4 of Transformers writes it and both versions read it.
-/// @throws std::invalid_argument if no type of model has all that @p c has: it is bidirectional, its outputs are not the
-///         vocabulary, or its biases and its window are those of no family.
+/// @throws std::invalid_argument if no type of model has all that @p c has: it is bidirectional, its outputs are not
+///         the vocabulary, or its biases and its window are those of no family.
 inline std::string format_config_json(const transformer::config& c) {
   const char* function = "hone::io::format_config_json";
   transformer::validate(c);
   invalid_argument_unless(c.causal, function, "c", "Hugging Face's decoders are causal");
-  invalid_argument_unless(c.output_width() == c.vocab, function, "c", "the outputs of a causal model are its vocabulary");
+  invalid_argument_unless(c.output_width() == c.vocab, function, "c",
+                          "the outputs of a causal model are its vocabulary");
   const bool qwen2 = !c.qk_norm && c.qkv_bias && !c.output_bias, mistral = !c.qk_norm && !c.qkv_bias && c.window > 0;
   invalid_argument_unless(qwen2 || c.qkv_bias == c.output_bias, function, "c",
                           "no family has a bias on the output alone, or with norms of heads on queries alone");
-  invalid_argument_unless(c.window == 0 || qwen2 || c.qk_norm || (mistral && c.full_layers == 0), function, "c",
-                          mistral ? "Mistral's window is that of every layer"
-                                  : "no family has biases like these, and a window");
+  invalid_argument_unless(
+      c.window == 0 || qwen2 || c.qk_norm || (mistral && c.full_layers == 0), function, "c",
+      mistral ? "Mistral's window is that of every layer" : "no family has biases like these, and a window");
   const std::string type = c.qk_norm ? "qwen3" : qwen2 ? "qwen2" : mistral ? "mistral" : "llama";
   std::string model = type + "ForCausalLM";
   model[0] = static_cast<char>(model[0] - 'a' + 'A');
-  nlohmann::ordered_json j = {{"architectures", {model}}, {"model_type", type}, {"hidden_size", c.d_model},
-                              {"intermediate_size", c.d_ff}, {"num_hidden_layers", c.n_layers},
-                              {"num_attention_heads", c.n_heads}, {"num_key_value_heads", c.n_kv_heads},
-                              {"head_dim", c.head_size()}, {"vocab_size", c.vocab},
-                              {"max_position_embeddings", c.max_seq}, {"hidden_act", "silu"},
-                              {"rms_norm_eps", c.norm_eps}, {"tie_word_embeddings", c.tie_embeddings},
+  nlohmann::ordered_json j = {{"architectures", {model}},
+                              {"model_type", type},
+                              {"hidden_size", c.d_model},
+                              {"intermediate_size", c.d_ff},
+                              {"num_hidden_layers", c.n_layers},
+                              {"num_attention_heads", c.n_heads},
+                              {"num_key_value_heads", c.n_kv_heads},
+                              {"head_dim", c.head_size()},
+                              {"vocab_size", c.vocab},
+                              {"max_position_embeddings", c.max_seq},
+                              {"hidden_act", "silu"},
+                              {"rms_norm_eps", c.norm_eps},
+                              {"tie_word_embeddings", c.tie_embeddings},
                               {"rope_theta", c.rope_base}};
   using method = transformer::rope_scaling::method;
   j["rope_scaling"] = nullptr;

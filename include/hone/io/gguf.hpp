@@ -161,8 +161,7 @@ template <class F>
 void with_gguf_type(std::size_t type, F&& f) {
   [&]<std::size_t... I>(std::index_sequence<I...>) {
     (void)((type == I && (f(std::integral_constant<std::size_t, I>()), true)) || ...);
-  }
-  (std::make_index_sequence<std::variant_size_v<gguf_value>>());
+  }(std::make_index_sequence<std::variant_size_v<gguf_value>>());
 }
 
 inline std::size_t take_gguf_type(gguf_cursor& in, const std::string& key, bool nested) {

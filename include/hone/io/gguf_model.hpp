@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-/// Models of llama.cpp: GGUF files of architecture "llama" (which is Mistral's too), "qwen2" or "qwen3". Rows of queries
-/// and keys are laid out for interleaved RoPE in the first, in halves in the others, and stay as they are.
+/// Models of llama.cpp: GGUF files of architecture "llama" (which is Mistral's too), "qwen2" or "qwen3". Rows of
+/// queries and keys are laid out for interleaved RoPE in the first, in halves in the others, and stay as they are.
 /// [ggml-org/llama.cpp, convert_hf_to_gguf.py, src/llama-model.cpp]
 #pragma once
 #include "hone/io/checkpoint.hpp"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-/// Models as Hugging Face keeps them: a folder of config.json and model.safetensors, or its shards with their index. Rows
-/// of queries and keys are laid out for RoPE in halves.
+/// Models as Hugging Face keeps them: a folder of config.json and model.safetensors, or its shards with their index.
+/// Rows of queries and keys are laid out for RoPE in halves.
 #pragma once
 #include "hone/io/checkpoint.hpp"
 #include "hone/io/config_json.hpp"
@@ -19,8 +19,8 @@ inline std::string hugging_face_tensor(const transformer::tensor& t) {
 }
 
 /// Reads a folder.
-/// @throws std::system_error; format_error as `parse_config_json`, `read_safetensors_folder`, `gather_checkpoint`. Stored
-///         tables of RoPE, and a classifier beside an embedding that is tied to it, are passed over.
+/// @throws std::system_error; format_error as `parse_config_json`, `read_safetensors_folder`, `gather_checkpoint`.
+///         Stored tables of RoPE, and a classifier beside an embedding that is tied to it, are passed over.
 /// @note One pass over the mapped weights; memory for the parameters as float32.
 inline checkpoint read_hugging_face(const std::filesystem::path& folder) {
   const std::filesystem::path config_path = folder / config_json_name;

@@ -158,34 +158,16 @@ inline json_document parse_json(std::string_view text, const std::string& file) 
       text.substr(mark), file,
       [&](const json_event& e) {
         switch (e.is) {
-          case kind::null:
-            add(nullptr);
-            break;
-          case kind::boolean:
-            add(e.whole != 0);
-            break;
-          case kind::negative:
-            add(e.negative);
-            break;
-          case kind::whole:
-            add(e.whole);
-            break;
-          case kind::real:
-            add(e.real);
-            break;
-          case kind::string:
-            add(std::move(*e.text));
-            break;
-          case kind::begin_object:
-            open.push_back(&add(nlohmann::json::object()));
-            break;
-          case kind::begin_array:
-            open.push_back(&add(nlohmann::json::array()));
-            break;
+          case kind::null: add(nullptr); break;
+          case kind::boolean: add(e.whole != 0); break;
+          case kind::negative: add(e.negative); break;
+          case kind::whole: add(e.whole); break;
+          case kind::real: add(e.real); break;
+          case kind::string: add(std::move(*e.text)); break;
+          case kind::begin_object: open.push_back(&add(nlohmann::json::object())); break;
+          case kind::begin_array: open.push_back(&add(nlohmann::json::array())); break;
           case kind::end_object:
-          case kind::end_array:
-            open.pop_back();
-            break;
+          case kind::end_array: open.pop_back(); break;
           case kind::key:
             key = std::move(*e.text);
             if (open.back()->contains(key))

@@ -13,7 +13,7 @@ namespace hone::io {
 struct question_answer {
   std::string question;
   std::string answer;
-  std::string paraphrased_answer;             ///< empty where the file has none
+  std::string paraphrased_answer;              ///< empty where the file has none
   std::vector<std::string> perturbed_answers;  ///< empty where the file has none
 };
 

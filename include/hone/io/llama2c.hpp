@@ -44,8 +44,13 @@ inline transformer::config llama2c_config(std::span<const std::byte> bytes, std:
       throw format_error(file, {position::unit::byte, at + 4 * i},
                          names[i] + std::string(" is ") + std::to_string(value) + ", must be in [1, 2^31 - 1]");
   }
-  const transformer::config c{.d_model = field[0], .d_ff = field[1], .n_layers = field[2], .n_heads = field[3],
-                              .n_kv_heads = field[4], .vocab = field[vocab], .max_seq = field[6],
+  const transformer::config c{.d_model = field[0],
+                              .d_ff = field[1],
+                              .n_layers = field[2],
+                              .n_heads = field[3],
+                              .n_kv_heads = field[4],
+                              .vocab = field[vocab],
+                              .max_seq = field[6],
                               .tie_embeddings = load_little_endian<std::int32_t>(bytes, at + 4 * vocab) > 0};
   try {
     transformer::validate(c);
@@ -119,8 +124,8 @@ inline checkpoint read_llama2c(const std::filesystem::path& path) {
 /// The bytes of a version 0 checkpoint. The RoPE tables, which older readers use, are computed in float as the exporter
 /// does; sin and cos of two libraries may differ in the last bit.
 /// @throws std::invalid_argument if @p parameters does not fit @p c, or c has what the format cannot say: RoPE other
-///         than base 10000 in interleaved layout and unscaled, a norm epsilon other than 1e-5, bidirectional attention, a
-///         head size of its own, biases, norms of heads, a window, outputs other than the vocabulary.
+///         than base 10000 in interleaved layout and unscaled, a norm epsilon other than 1e-5, bidirectional attention,
+///         a head size of its own, biases, norms of heads, a window, outputs other than the vocabulary.
 inline std::vector<std::byte> format_llama2c(const transformer::config& c, std::span<const float> parameters) {
   const char* function = "hone::io::format_llama2c";
   transformer::validate(c);
@@ -128,7 +133,8 @@ inline std::vector<std::byte> format_llama2c(const transformer::config& c, std::
   invalid_argument_unless(c.scaling == plain.scaling, function, "c.scaling", "llama2.c does not scale RoPE");
   invalid_argument_unless(c.head_size() * c.n_heads == c.d_model, function, "c.head_width",
                           "llama2.c knows only d_model / n_heads");
-  invalid_argument_unless(!c.qkv_bias && !c.output_bias, function, "c.qkv_bias, c.output_bias", "llama2.c has no biases");
+  invalid_argument_unless(!c.qkv_bias && !c.output_bias, function, "c.qkv_bias, c.output_bias",
+                          "llama2.c has no biases");
   invalid_argument_unless(!c.qk_norm, function, "c.qk_norm", "llama2.c has no norms of heads");
   invalid_argument_unless(c.window == 0, function, "c.window", "llama2.c looks at all positions");
   invalid_argument_unless(c.output_width() == c.vocab, function, "c.outputs", "llama2.c's are the vocabulary");
@@ -141,8 +147,8 @@ inline std::vector<std::byte> format_llama2c(const transformer::config& c, std::
                           "llama2.c knows only a norm epsilon of 1e-5 and causal attention");
   std::vector<std::byte> bytes;
   bytes.reserve(28 + 4 * static_cast<std::size_t>(detail::llama2c_numbers(c, true)));
-  for (const index_t field : {c.d_model, c.d_ff, c.n_layers, c.n_heads, c.n_kv_heads,
-                              c.tie_embeddings ? c.vocab : -c.vocab, c.max_seq})
+  for (const index_t field :
+       {c.d_model, c.d_ff, c.n_layers, c.n_heads, c.n_kv_heads, c.tie_embeddings ? c.vocab : -c.vocab, c.max_seq})
     append_little_endian(bytes, static_cast<std::int32_t>(field));
   const std::size_t classifier = c.tie_embeddings ? 0 : static_cast<std::size_t>(c.vocab * c.d_model);
   for (const float value : parameters.first(parameters.size() - classifier)) append_little_endian(bytes, value);

@@ -28,7 +28,7 @@ class mapped_file {
     const auto fail = [&](int code) { throw std::system_error(code, std::generic_category(), path.string()); };
     const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);  // a FIFO is not waited for
     if (descriptor < 0) fail(errno);
-    struct ::stat status {};
+    struct ::stat status{};
     int code = ::fstat(descriptor, &status) != 0 ? errno : 0;
     if (code == 0 && !S_ISREG(status.st_mode)) code = S_ISDIR(status.st_mode) ? EISDIR : EINVAL;
     if (code == 0 && status.st_size > 0) {  // an empty mapping is an error

@@ -22,8 +22,7 @@ inline bool is_gguf(std::span<const std::byte> bytes) {
 inline checkpoint read_model(const std::filesystem::path& path) {
   if (std::filesystem::is_directory(path)) return read_hugging_face(path);
   const mapped_file file(path);
-  if (detail::is_gguf(file.bytes()))
-    return gather_gguf_model(parse_gguf(file.bytes(), path.string()), path.string());
+  if (detail::is_gguf(file.bytes())) return gather_gguf_model(parse_gguf(file.bytes(), path.string()), path.string());
   return parse_llama2c(file.bytes(), path.string());
 }
 
@@ -70,8 +69,8 @@ inline gguf_vocabulary vocabulary_of(const gguf& in, const std::string& file) {
   return v;
 }
 
-/// The tokenizer of a Hugging Face folder (its tokenizer.json) or of a GGUF file (its metadata), for a model of @p vocab
-/// tokens.
+/// The tokenizer of a Hugging Face folder (its tokenizer.json) or of a GGUF file (its metadata), for a model of @p
+/// vocab tokens.
 /// @throws std::system_error; format_error as `read_tokenizer_json`, `parse_tokenizer_gguf`, if the tokenizer has more
 ///         tokens than the model, or if @p path is a checkpoint of llama2.c, which has none.
 inline tokenizer read_model_tokenizer(const std::filesystem::path& path, index_t vocab) {
@@ -83,8 +82,9 @@ inline tokenizer read_model_tokenizer(const std::filesystem::path& path, index_t
     return tokenizer(parse_tokenizer_gguf(vocabulary_of(parse_gguf(file.bytes(), name), name), name));
   }();
   if (t.vocab() > vocab)
-    throw format_error(path.string(), {}, "a tokenizer of " + std::to_string(t.vocab()) + " tokens, the model has " +
-                                              std::to_string(vocab));
+    throw format_error(
+        path.string(), {},
+        "a tokenizer of " + std::to_string(t.vocab()) + " tokens, the model has " + std::to_string(vocab));
   return t;
 }
 

@@ -113,14 +113,10 @@ inline std::size_t llama3_end(std::string_view text, std::size_t at, std::size_t
 /// The end of the word of @p rule that begins at @p at.
 inline std::size_t word_end(split_rule::kind rule, std::string_view text, std::size_t at) {
   switch (rule) {
-    case split_rule::kind::gpt2:
-      return gpt2_end(text, at);
-    case split_rule::kind::llama3:
-      return llama3_end(text, at, 3);
-    case split_rule::kind::qwen2:
-      return llama3_end(text, at, 1);
-    default:
-      break;
+    case split_rule::kind::gpt2: return gpt2_end(text, at);
+    case split_rule::kind::llama3: return llama3_end(text, at, 3);
+    case split_rule::kind::qwen2: return llama3_end(text, at, 1);
+    default: break;
   }
   const auto number = [&](std::size_t i) { return (character_at(text, i).classes & unicode::number) != 0; };
   if (number(at)) return run_end(text, at, unicode::number, rule == split_rule::kind::digits ? 1 : SIZE_MAX);

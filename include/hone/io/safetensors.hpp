@@ -67,14 +67,10 @@ class safetensors_header {
 
   void operator()(const json_event& e) {
     switch (e.depth) {
-      case 0:
-        return;  // the object, which its first byte shows it to be
-      case 1:
-        return in_header(e);
-      case 2:
-        return in_metadata_ ? in_metadata(e) : in_entry(e);
-      default:
-        return in_numbers(e);
+      case 0: return;  // the object, which its first byte shows it to be
+      case 1: return in_header(e);
+      case 2: return in_metadata_ ? in_metadata(e) : in_entry(e);
+      default: return in_numbers(e);
     }
   }
 

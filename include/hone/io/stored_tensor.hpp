@@ -146,24 +146,15 @@ index_t copy_numbers(const stored_tensor& t, std::span<T> out) {
   invalid_argument_unless(out.size() == static_cast<std::size_t>(t.size()), "hone::io::copy_numbers", "out",
                           "has %zu numbers, \"%s\" has %td", out.size(), t.name.c_str(), t.size());
   switch (t.type->kind) {
-    case number_kind::float32:
-      return detail::copy_as<float>(t.bytes, out.data());
-    case number_kind::float16:
-      return detail::copy_as<float16>(t.bytes, out.data());
-    case number_kind::bfloat16:
-      return detail::copy_as<bfloat16>(t.bytes, out.data());
-    case number_kind::float64:
-      return detail::copy_as<double>(t.bytes, out.data());
-    case number_kind::int32:
-      return detail::copy_as<std::int32_t>(t.bytes, out.data());
-    case number_kind::int64:
-      return detail::copy_as<std::int64_t>(t.bytes, out.data());
-    case number_kind::uint8:
-      return detail::copy_as<std::uint8_t>(t.bytes, out.data());
-    case number_kind::q8_0:
-      return detail::copy_as<detail::q8_0>(t.bytes, out.data());
-    case number_kind::listed_only:
-      break;
+    case number_kind::float32: return detail::copy_as<float>(t.bytes, out.data());
+    case number_kind::float16: return detail::copy_as<float16>(t.bytes, out.data());
+    case number_kind::bfloat16: return detail::copy_as<bfloat16>(t.bytes, out.data());
+    case number_kind::float64: return detail::copy_as<double>(t.bytes, out.data());
+    case number_kind::int32: return detail::copy_as<std::int32_t>(t.bytes, out.data());
+    case number_kind::int64: return detail::copy_as<std::int64_t>(t.bytes, out.data());
+    case number_kind::uint8: return detail::copy_as<std::uint8_t>(t.bytes, out.data());
+    case number_kind::q8_0: return detail::copy_as<detail::q8_0>(t.bytes, out.data());
+    case number_kind::listed_only: break;
   }
   throw format_error(*t.file, {position::unit::byte, t.offset},
                      "tensor \"" + t.name + "\" is of type " + t.type->name + ", which is not read");

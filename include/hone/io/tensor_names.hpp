@@ -32,7 +32,7 @@ inline constexpr tensor_name model_names[] = {{"tok_emb", "model.embed_tokens", 
 
 /// The name of another scheme, or an empty text. Both schemes write a layer's tensors as LAYERS + number + "." + name,
 /// our own as name + "." + number.
-inline std::string from_own(std::string_view own, const char* tensor_name::*field, const char* layers) {
+inline std::string from_own(std::string_view own, const char* tensor_name::* field, const char* layers) {
   for (const tensor_name& n : model_names)
     if (own == n.own) return n.*field;
   const std::size_t dot = own.find('.');
@@ -42,7 +42,7 @@ inline std::string from_own(std::string_view own, const char* tensor_name::*fiel
   return {};
 }
 
-inline std::string to_own(std::string_view other, const char* tensor_name::*field, std::string_view layers) {
+inline std::string to_own(std::string_view other, const char* tensor_name::* field, std::string_view layers) {
   for (const tensor_name& n : model_names)
     if (other == n.*field) return n.own;
   if (!other.starts_with(layers)) return {};

@@ -195,9 +195,7 @@ class tokenizer {
           next = step.to;
           next += text;
           break;
-        case normalizer_step::kind::replace:
-          next = detail::replaced(text, step.from, step.to);
-          break;
+        case normalizer_step::kind::replace: next = detail::replaced(text, step.from, step.to); break;
       }
       text = storage = std::move(next);
     }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-/// The Nash bargaining solution among the rows of a Gram matrix: w > 0 with (G w)_i = 1 / w_i, the minimum of the convex
-/// 1/2 <w, G w> - sum_i log w_i. Newton steps, damped by their own length while it is large, which suffices for a
-/// self-concordant function. [Nesterov, Nemirovskii 1994, Interior-point polynomial algorithms in convex programming]
+/// The Nash bargaining solution among the rows of a Gram matrix: w > 0 with (G w)_i = 1 / w_i, the minimum of the
+/// convex 1/2 <w, G w> - sum_i log w_i. Newton steps, damped by their own length while it is large, which suffices for
+/// a self-concordant function. [Nesterov, Nemirovskii 1994, Interior-point polynomial algorithms in convex programming]
 #pragma once
 #include "hone/linalg/symmetric_eigen.hpp"
 
@@ -12,13 +12,14 @@ struct bargain {
   std::array<double, K> w{};
   /// The certificate: the largest |w_i (G w)_i - 1| over the rows that take part.
   double residual = 0;
-  /// False if there is no solution: some convex combination of the rows vanishes, to 1e-6 of their lengths. w is then 0.
+  /// False if there is no solution: some convex combination of the rows vanishes, to 1e-6 of their lengths. w is then
+  /// 0.
   bool agreed = true;
   int steps = 0;
 };
 
-/// The bargain over the positive semidefinite @p g; rows with G_ii = 0 do not take part and get w_i = 0. Each row may be
-/// in units of its own: scaling row i by s divides w_i by s. Finite numbers are asked for.
+/// The bargain over the positive semidefinite @p g; rows with G_ii = 0 do not take part and get w_i = 0. Each row may
+/// be in units of its own: scaling row i by s divides w_i by s. Finite numbers are asked for.
 template <std::size_t K>
 bargain<K> solve_bargain(const square<K>& g) {
   bargain<K> result;

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 /// Two questions about the convex hull of the rows g_i of J, asked in inner products G = J J^T and answered by
 /// `minimise_nonnegative`:
-///   shortest_in_hull    min_w |J^T w|, w >= 0, sum w = 1. With rows (g_i, 1) in place of g_i it is the point nearest to
+///   shortest_in_hull    min_w |J^T w|, w >= 0, sum w = 1. With rows (g_i, 1) in place of g_i it is the point nearest
+///   to
 ///                       (0, 1), up to scale [Lawson, Hanson 1974, Solving least squares problems, ch. 23]
-///   help_worst          max_d min_i <g_i, d>, |d - x| <= radius: the distance from x to {d: J d >= t} rises with t, convexly,
+///   help_worst          max_d min_i <g_i, d>, |d - x| <= radius: the distance from x to {d: J d >= t} rises with t,
+///   convexly,
 ///                       so that Newton's steps from above find where it is the radius
 #pragma once
 #include "hone/linalg/nonnegative_quadratic.hpp"
@@ -82,8 +84,9 @@ struct worst_case_step {
   double gap = 0;
 };
 
-/// The step from x, given by @p b = J x, that helps the worst row most within @p radius > 0. Where rows are so opposed that none
-/// can be helped (the hull holds 0, to 1e-6 of its longest row), the nearest d that hurts none, or hurts them least.
+/// The step from x, given by @p b = J x, that helps the worst row most within @p radius > 0. Where rows are so opposed
+/// that none can be helped (the hull holds 0, to 1e-6 of its longest row), the nearest d that hurts none, or hurts them
+/// least.
 template <std::size_t K>
 worst_case_step<K> help_worst(const square<K>& g, const std::array<double, K>& b, double radius) {
   worst_case_step<K> result;
@@ -122,7 +125,8 @@ worst_case_step<K> help_worst(const square<K>& g, const std::array<double, K>& b
     reach += result.z[i] * b[i];
   }
   result.worst = worst;
-  if (total > 0) result.gap = (max)((reach + radius * std::sqrt(detail::quadratic_form(g, result.z))) / total - worst, 0.0);
+  if (total > 0)
+    result.gap = (max)((reach + radius * std::sqrt(detail::quadratic_form(g, result.z))) / total - worst, 0.0);
   return result;
 }
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-/// min_z 1/2 <z, H z> + <b, z>, z >= 0, for a positive semidefinite H of fixed size, singular or not, and b in the range
-/// of H. It is the projection of a point on a cone, written in inner products: with H = J J^T and b = J x,
-/// x + J^T z is the point of {y: J y >= 0} nearest to x. Solved by adding the most violated row and dropping those whose
-/// multiplier reaches zero, which ends after finitely many steps.
+/// min_z 1/2 <z, H z> + <b, z>, z >= 0, for a positive semidefinite H of fixed size, singular or not, and b in the
+/// range of H. It is the projection of a point on a cone, written in inner products: with H = J J^T and b = J x,
+/// x + J^T z is the point of {y: J y >= 0} nearest to x. Solved by adding the most violated row and dropping those
+/// whose multiplier reaches zero, which ends after finitely many steps.
 /// [Goldfarb, Idnani 1983, A numerically stable dual method for solving strictly convex quadratic programs]
 #pragma once
 #include "hone/linalg/symmetric_eigen.hpp"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-/// Eigenvalues and eigenvectors of a small symmetric matrix of fixed size, by Householder reflections to tridiagonal form
-/// and implicit QL steps with Wilkinson's shift; and least-squares solutions of singular systems from them.
+/// Eigenvalues and eigenvectors of a small symmetric matrix of fixed size, by Householder reflections to tridiagonal
+/// form and implicit QL steps with Wilkinson's shift; and least-squares solutions of singular systems from them.
 /// [Golub, Van Loan, Matrix computations, 8.3]
 #pragma once
 #include "hone/core/contract.hpp"
@@ -15,12 +15,12 @@ namespace hone::linalg {
 template <std::size_t K>
 using square = std::array<std::array<double, K>, K>;
 
-/// Eigenvalues below this share of the largest count as zero. The Gram matrix of two copies of one gradient, each rounded
-/// to float, has one at 1e-14.
+/// Eigenvalues below this share of the largest count as zero. The Gram matrix of two copies of one gradient, each
+/// rounded to float, has one at 1e-14.
 inline constexpr double rank_tolerance = 1e-12;
 
-/// A Gram matrix as lengths and cosines, so that a row may be in units of its own. Rows whose squared length is no normal
-/// number have length 0 and cosine 0 with all, themselves included.
+/// A Gram matrix as lengths and cosines, so that a row may be in units of its own. Rows whose squared length is no
+/// normal number have length 0 and cosine 0 with all, themselves included.
 template <std::size_t K>
 struct unit_rows {
   std::array<double, K> length{};

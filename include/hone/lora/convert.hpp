@@ -14,8 +14,8 @@ namespace hone::lora {
 /// (`initialisation::deviation`).
 /// @throws std::invalid_argument if a buffer is too short or twice a rank exceeds the smaller side of its matrix.
 template <vector_like V, vector_like V0>
-requires std::same_as<element_t<V>, element_t<V0>> adapter<element_t<V>> plain(std::span<const site> sites,
-                                                                               const V& parameters, const V0& initial) {
+  requires std::same_as<element_t<V>, element_t<V0>>
+adapter<element_t<V>> plain(std::span<const site> sites, const V& parameters, const V0& initial) {
   using T = element_t<V>;
   const char* function = "hone::lora::plain";
   adapter<T> result{{sites.begin(), sites.end()}, {}};

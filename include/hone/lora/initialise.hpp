@@ -46,8 +46,8 @@ void store_factor(const linalg::matrix& from, const matrix_view<U>& to) {
 /// then.
 /// @note Bitwise for any executor.
 template <class M, mutable_matrix W, mutable_vector P, executor E = const serial>
-requires method_for<M, element_t<W>> initialisation initialise(const M& method, W&& weight, const site& s,
-                                                               P&& parameters, E&& pool = serial{}) {
+  requires method_for<M, element_t<W>>
+initialisation initialise(const M& method, W&& weight, const site& s, P&& parameters, E&& pool = serial{}) {
   const char* function = "hone::lora::initialise";
   const auto w = as_matrix(weight);
   detail::check_site(s, function);

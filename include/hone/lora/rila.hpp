@@ -328,11 +328,8 @@ rila_subspace find_rila_subspace(const linalg::second_moments<A>& forget, const 
   };
   const auto apply_retain = [&](const linalg::matrix& x) -> linalg::matrix { return times(r, x); };
   rila_subspace result = detail::solve_rila(
-      apply, apply_retain,
-      [&] {
-        return detail::two_moments{f, r};
-      },
-      r.trace(), forget.width(), rank, options, function);
+      apply, apply_retain, [&] { return detail::two_moments{f, r}; }, r.trace(), forget.width(), rank, options,
+      function);
   result.solver = options.solver;
   detail::put_units(result, 1, options);
   return result;

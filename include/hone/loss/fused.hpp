@@ -21,7 +21,8 @@ HONE_NOINLINE double with_numbers(index_t n, const F& f) {
   return f(vector_view<A>(memory, n));
 }
 
-/// A row's exponentials: e^(z / temperature - maximum), their sum and, with Entropy, the sum of each times its exponent.
+/// A row's exponentials: e^(z / temperature - maximum), their sum and, with Entropy, the sum of each times its
+/// exponent.
 struct exponential_sums {
   double maximum = 0, sum = 0, weighted = 0;
 };
@@ -58,12 +59,13 @@ exponential_sums exponentials(const vector_view<T>& z, double temperature, const
 
 }  // namespace detail
 
-/// Reads the row @p z (V) and writes dL/dz over it: f(row_summary, log p_y) gives the terms in between. Returns log p_y.
+/// Reads the row @p z (V) and writes dL/dz over it: f(row_summary, log p_y) gives the terms in between. Returns log
+/// p_y.
 /// @param target  y, an id.
 /// @param subset  S in ascending order, each id once; @param weights q on its members, of any sum, if there is a
 ///                forward_kl.
-/// @param f       whose summary has the entropy only with @p Entropy; of its terms, entropy may be other than 0 only with
-///                it, reverse_kl never.
+/// @param f       whose summary has the entropy only with @p Entropy; of its terms, entropy may be other than 0 only
+///                with it, reverse_kl never.
 /// @note Two reads, the second from a cache, and one write of z. One exponential an element: float and double keep them
 ///       in place, 16-bit rows and those with Entropy beside, up to 32,768 ids (double: 16,384; 128 KiB of the thread's
 ///       stack); longer ones compute a second, as `row_gradient`. Each element is rounded once. Allocates nothing. The
@@ -134,8 +136,9 @@ double fused_gradient(Z&& z, double temperature, index_t target, std::span<const
           zs, kept);
     };
     return write(
-        summary, summary.normalizer.log_probability(logit), (sums.sum - static_cast<double>(kept[target])) * inverse_sum,
-        inverse_sum, [&](index_t v) { return static_cast<double>(kept[v]); }, dense);
+        summary, summary.normalizer.log_probability(logit),
+        (sums.sum - static_cast<double>(kept[target])) * inverse_sum, inverse_sum,
+        [&](index_t v) { return static_cast<double>(kept[v]); }, dense);
   };
 
   if constexpr (std::is_same_v<T, A> && !Entropy) {

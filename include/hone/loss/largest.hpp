@@ -65,20 +65,20 @@ struct largest_result {
   index_t count = 0;  ///< K, or fewer where fewer logits are numbers
 };
 
-/// `summarize`, and in the same read the ids of the K largest logits of @p z (V >= 1) into @p ids (K), their logits into
+/// `summarize`, and in the same read the ids of the K largest logits of @p z (V >= 1) into @p ids (K), their logits
+/// into
 /// @p logits (K): largest first, of equals the lowest id first; NaNs are passed over. K may be 0, or above V.
 /// @pre ids and logits have the same size.
-/// @note One read; O(K) for each of about K ln(V / K) ids that enter the list, for a row in no order; allocates nothing.
+/// @note One read; O(K) for each of about K ln(V / K) ids that enter the list, for a row in no order; allocates
+///        nothing.
 template <vector_like Z>
 largest_result summarize_largest(const Z& z, double temperature, std::span<std::int32_t> ids,
                                  std::span<double> logits) {
   const auto zs = as_vector(z);
   using T = std::remove_pointer_t<decltype(zs.data())>;
   detail::largest_list<T> list{zs, ids, logits};
-  const row_summary summary =
-      detail::summarize_row<false>(zs, temperature, [&](index_t begin, index_t end, auto largest) {
-        list.look(begin, end, largest);
-      });
+  const row_summary summary = detail::summarize_row<false>(
+      zs, temperature, [&](index_t begin, index_t end, auto largest) { list.look(begin, end, largest); });
   return {summary.normalizer, static_cast<index_t>(list.count)};
 }
 

@@ -51,8 +51,8 @@ loss_sum weighted_likelihood(Z&& logits, std::span<const std::int32_t> targets, 
       zs, targets,
       [&](index_t row, index_t target) {
         double weight = 0;
-        const double log_p = fused_gradient(
-            zs.row(row), options.temperature, target, {}, [&](const row_summary&, double log_py) {
+        const double log_p =
+            fused_gradient(zs.row(row), options.temperature, target, {}, [&](const row_summary&, double log_py) {
               weight = detail::weight_of(options, row) * f(log_py);
               return row_terms{.target = -options.scale * weight};
             });
@@ -65,16 +65,14 @@ loss_sum weighted_likelihood(Z&& logits, std::span<const std::int32_t> targets, 
 template <mutable_matrix Z, executor E = const serial>
 loss_sum likelihood(Z&& logits, std::span<const std::int32_t> targets, const row_options& options = {},
                     E&& pool = serial{}) {
-  return weighted_likelihood(
-      logits, targets, [](double) { return 1.0; }, options, pool);
+  return weighted_likelihood(logits, targets, [](double) { return 1.0; }, options, pool);
 }
 
 /// -sum l. Unbounded below.
 template <mutable_matrix Z, executor E = const serial>
 loss_sum gradient_ascent(Z&& logits, std::span<const std::int32_t> targets, const row_options& options = {},
                          E&& pool = serial{}) {
-  return weighted_likelihood(
-      logits, targets, [](double) { return -1.0; }, options, pool);
+  return weighted_likelihood(logits, targets, [](double) { return -1.0; }, options, pool);
 }
 
 /// -sum p(y)^beta l. @throws std::invalid_argument also if beta < 0 or not finite.
@@ -83,8 +81,7 @@ loss_sum wga(Z&& logits, std::span<const std::int32_t> targets, double beta = 1,
              E&& pool = serial{}) {
   invalid_argument_unless(beta >= 0 && beta < 1e300, "hone::loss::wga", "beta", "must be finite and at least 0, is %g",
                           beta);
-  return weighted_likelihood(
-      logits, targets, [=](double log_p) { return -std::exp(beta * log_p); }, options, pool);
+  return weighted_likelihood(logits, targets, [=](double log_p) { return -std::exp(beta * log_p); }, options, pool);
 }
 
 struct satimp_options {

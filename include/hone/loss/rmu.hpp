@@ -69,8 +69,7 @@ loss_sum rmu_forget(H&& h, std::span<const std::int32_t> labels, const U& u, dou
   invalid_argument_unless(us.size() == hs.cols(), function, "u", "has %td elements, h has %td columns", us.size(),
                           hs.cols());
   invalid_argument_unless(std::abs(c) < 1e300, function, "c", "must be finite, is %g", c);
-  return detail::squared_distance(
-      hs, labels, c, options, [&](index_t) { return us; }, pool);
+  return detail::squared_distance(hs, labels, c, options, [&](index_t) { return us; }, pool);
 }
 
 /// As `rmu_forget` towards the rows of @p reference (rows x d).
@@ -83,8 +82,7 @@ loss_sum rmu_retain(H&& h, const R& reference, std::span<const std::int32_t> lab
   detail::check_rows(hs.rows(), (std::numeric_limits<index_t>::max)(), labels, options, function, true);
   invalid_argument_unless(rs.rows() == hs.rows() && rs.cols() == hs.cols(), function, "reference",
                           "is %td x %td, h is %td x %td", rs.rows(), rs.cols(), hs.rows(), hs.cols());
-  return detail::squared_distance(
-      hs, labels, 1, options, [&](index_t row) { return rs.row(row); }, pool);
+  return detail::squared_distance(hs, labels, 1, options, [&](index_t row) { return rs.row(row); }, pool);
 }
 
 }  // namespace hone::loss

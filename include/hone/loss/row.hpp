@@ -61,9 +61,8 @@ void dense_gradient(const vector_view<T>& z, const vector_view<R>& w, index_t be
   if constexpr (Reference) {
     for_each_pack<packs::lanes>(
         begin, end,
-        [&](index_t i, auto bound) HONE_INLINE_LAMBDA {
-          store_pack(z, i, bound, gradient(load_pack(z, i, bound), load_pack(w, i, bound)));
-        },
+        [&](index_t i, auto bound)
+            HONE_INLINE_LAMBDA { store_pack(z, i, bound, gradient(load_pack(z, i, bound), load_pack(w, i, bound))); },
         z, w);
   } else {
     if constexpr (simd::has_words<T>) {
@@ -76,9 +75,8 @@ void dense_gradient(const vector_view<T>& z, const vector_view<R>& w, index_t be
     }
     for_each_pack<packs::lanes>(
         begin, end,
-        [&](index_t i, auto bound) HONE_INLINE_LAMBDA {
-          store_pack(z, i, bound, gradient(load_pack(z, i, bound), packs(0)));
-        },
+        [&](index_t i, auto bound)
+            HONE_INLINE_LAMBDA { store_pack(z, i, bound, gradient(load_pack(z, i, bound), packs(0))); },
         z);
   }
 }
@@ -165,9 +163,8 @@ void row_gradient(Z&& z, const row_summary& summary, const row_terms& terms, dou
     if (k[1] != 0 && p > 0) gradient += p * k[1] * log_pv;
     return gradient / temperature;
   };
-  detail::walk_row(zs.size(), target, subset, value, dense, [&](index_t v, double x) {
-    zs[v] = from_accumulator<T>(static_cast<accumulator_t<T>>(x));
-  });
+  detail::walk_row(zs.size(), target, subset, value, dense,
+                   [&](index_t v, double x) { zs[v] = from_accumulator<T>(static_cast<accumulator_t<T>>(x)); });
 }
 
 /// As above without a reference.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-/// What one read of a row of logits z tells, p = softmax(z / temperature): its normalizer, the entropy of p, and, beside
-/// a reference row w with q = softmax(w / temperature), both divergences.
+/// What one read of a row of logits z tells, p = softmax(z / temperature): its normalizer, the entropy of p, and,
+/// beside a reference row w with q = softmax(w / temperature), both divergences.
 #pragma once
 #include <cmath>
 #include <span>
@@ -65,9 +65,8 @@ HONE_INLINE accumulator_t<T> tile_max(const vector_view<T>& z, index_t begin, in
   }
   for_each_pack<packs::lanes>(
       i, end,
-      [&](index_t at, auto bound) HONE_INLINE_LAMBDA {
-        largest[0] = (simd::max)(load_pack(z, at, bound, none), largest[0]);
-      },
+      [&](index_t at, auto bound)
+          HONE_INLINE_LAMBDA { largest[0] = (simd::max)(load_pack(z, at, bound, none), largest[0]); },
       z);
   return simd::horizontal_max((simd::max)((simd::max)(largest[0], largest[1]), (simd::max)(largest[2], largest[3])));
 }

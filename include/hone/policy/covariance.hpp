@@ -56,8 +56,9 @@ struct clip_cov {
     invalid_argument_unless(share >= 0 && share <= 1, function, "share", "must be in [0, 1], is %g", share);
     invalid_argument_unless(low <= high, function, "low", "must be at most high, is %g", low);
   }
-  /// weight <- 0 for the tokens drawn, the others keep theirs. Tokens without a gradient in @p terms (of a `policy_loss`
-  /// before this, or none) are not drawn: PPO's clip has taken theirs already. Returns how many were drawn.
+  /// weight <- 0 for the tokens drawn, the others keep theirs. Tokens without a gradient in @p terms (of a
+  /// `policy_loss` before this, or none) are not drawn: PPO's clip has taken theirs already. Returns how many were
+  /// drawn.
   /// @param covariance, weight (T). @throws std::invalid_argument if sizes differ or a parameter is out of range.
   /// @note Allocates nothing. Every set of candidates of that size is as likely; the same for the same seed.
   index_t operator()(std::span<const double> covariance, std::span<const std::int32_t> targets,
@@ -74,7 +75,8 @@ struct clip_cov {
     index_t candidates = 0;
     for (std::size_t t = 0; t < covariance.size(); ++t) candidates += candidate(t);
     const index_t tokens = detail::count_tokens(targets, 0, covariance.size());
-    const index_t drawn = (min)(candidates, (max)(static_cast<index_t>(share * static_cast<double>(tokens)), index_t{1}));
+    const index_t drawn =
+        (min)(candidates, (max)(static_cast<index_t>(share * static_cast<double>(tokens)), index_t{1}));
     index_t wanted = drawn;
     for (std::size_t t = 0; wanted > 0; ++t) {
       if (!candidate(t)) continue;
@@ -95,8 +97,8 @@ struct kl_cov {
     invalid_argument_unless(share >= 0 && share <= 1, "hone::policy::kl_cov", "share", "must be in [0, 1], is %g",
                             share);
   }
-  /// selected (T) <- 1 for those tokens, 0 for the others: the weight of the second objective, `log_ratio_distance` with
-  /// `loss_output::add`. Of equals the first is taken. Returns how many.
+  /// selected (T) <- 1 for those tokens, 0 for the others: the weight of the second objective, `log_ratio_distance`
+  /// with `loss_output::add`. Of equals the first is taken. Returns how many.
   /// @throws std::invalid_argument if sizes differ or share is not in [0, 1].
   /// @note O(T) on average; allocates nothing. NaNs are not selected.
   index_t operator()(std::span<const double> covariance, std::span<const std::int32_t> targets,

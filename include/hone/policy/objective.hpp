@@ -97,7 +97,9 @@ struct response_pass {
 
   /// @p each(t, value, slope): slope is the derivative of the surrogates' sum through the ratio.
   template <class Each>
-  void tokens(Each&& each) const requires(!Ratio::of_sequence) {
+  void tokens(Each&& each) const
+    requires(!Ratio::of_sequence)
+  {
     for (std::size_t t = begin; t < end; ++t) {
       if (!batch.counts(t)) continue;
       const double x = log_ratio(t), inside = clamp(x, -log_ratio_limit, log_ratio_limit), ratio = std::exp(inside);
@@ -106,7 +108,9 @@ struct response_pass {
     }
   }
   template <class Each>
-  void tokens(Each&& each) const requires(Ratio::of_sequence) {
+  void tokens(Each&& each) const
+    requires(Ratio::of_sequence)
+  {
     double x = 0;
     for (std::size_t t = begin; t < end; ++t)
       if (batch.counts(t)) x += f.ratio.token(log_ratio(t), batch.advantage[t]).value;

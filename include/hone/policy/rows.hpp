@@ -91,8 +91,8 @@ inline void sort_by_id(std::int32_t* ids, double* values, index_t n) {
 /// it, and Z. Of equal logits the lowest id is taken first. A row that does not count has no members.
 /// @param reference (T x V); @param targets (T) in [0, V), or negative; @param width K in [0, V].
 /// @throws std::invalid_argument if a size does not fit, K > V, a target is V or larger, or temperature not positive.
-/// @note One read of each row, as `loss::summarize_largest`; O(V K) comparisons at worst; allocates nothing; bitwise for
-///       any executor.
+/// @note One read of each row, as `loss::summarize_largest`; O(V K) comparisons at worst; allocates nothing; bitwise
+///       for any executor.
 template <matrix_like W, executor E = const serial>
 void top_k_support(const W& reference, std::span<const std::int32_t> targets, index_t width, const support_output& out,
                    const support_options& options = {}, E&& pool = serial{}) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-/// The decoder under a low-rank adapter: y = W x + bias + scale B (A x) on any of its matrices, W frozen. To a trainer it
-/// is a model whose parameters are the adapter's: of W there is no gradient, neither the memory nor the products.
+/// The decoder under a low-rank adapter: y = W x + bias + scale B (A x) on any of its matrices, W frozen. To a trainer
+/// it is a model whose parameters are the adapter's: of W there is no gradient, neither the memory nor the products.
 /// [Hu et al. 2021, LoRA, arXiv 2106.09685]
 #pragma once
 #include "hone/lora/adapter.hpp"
@@ -10,7 +10,8 @@
 
 namespace hone::transformer {
 
-/// Sites on the matrices @p targets (wq, wk, wv, wo, w1, w2, w3, and wcls where it is not tied) of every layer, laid out.
+/// Sites on the matrices @p targets (wq, wk, wv, wo, w1, w2, w3, and wcls where it is not tied) of every layer, laid
+/// out.
 /// @throws std::invalid_argument if a target is no matrix of the model, or as `lora::lay_out`.
 inline std::vector<lora::site> adapter_sites(const config& c, std::initializer_list<role> targets, index_t rank,
                                              double scale) {
@@ -77,19 +78,20 @@ class adapted_decoder {
     const index_t classifier = base_->tensor_index(role::wcls, 0);
     invalid_argument_unless(w.has_logits() || site(classifier) == nullptr, function, "w",
                             "has no logits, the classifier an adapter");
-    base_->run_forward(frozen_, b, w, [&](role r, index_t layer, const matrix_view<const T>& x, const matrix_view<T>& y) {
-      base_->product(frozen_, r, layer, x, y);
-      const index_t tensor = base_->tensor_index(r, layer);
-      if (const lora::site* s = site(tensor)) {
-        const auto ax = scaled_inputs(*s, adapter, x, w);
-        detail::multiply_nt<T>(ax, s->b(adapter.data()), y, into::accumulate);
-      }
-      observe(tensor, x, y);
-    });
+    base_->run_forward(frozen_, b, w,
+                       [&](role r, index_t layer, const matrix_view<const T>& x, const matrix_view<T>& y) {
+                         base_->product(frozen_, r, layer, x, y);
+                         const index_t tensor = base_->tensor_index(r, layer);
+                         if (const lora::site* s = site(tensor)) {
+                           const auto ax = scaled_inputs(*s, adapter, x, w);
+                           detail::multiply_nt<T>(ax, s->b(adapter.data()), y, into::accumulate);
+                         }
+                         observe(tensor, x, y);
+                       });
   }
 
-  /// As `decoder::backward`, with dL/dadapter: dA += scale B^T dy^T x, dB += scale dy^T (A x)^T. Goes down to the lowest
-  /// layer that has a site.
+  /// As `decoder::backward`, with dL/dadapter: dA += scale B^T dy^T x, dB += scale dy^T (A x)^T. Goes down to the
+  /// lowest layer that has a site.
   /// @note About 2 flops a parameter of the base and row, and twice the forward pass's for the sites.
   void backward(std::span<const T> adapter, const batch& b, workspace<T>& w, matrix_view<const T> dlogits,
                 std::span<const tap_gradient<T>> taps, std::span<T> gradient) const {

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 /// Grouped-query attention over one sequence of n positions: head j of H computes softmax(q k^T / sqrt(head_size)) v,
-/// with kv head floor(j K / H) [Ainslie et al. 2023, GQA, arXiv 2305.13245]. Scores are made for a block of queries at a
-/// time and never kept: the backward pass recomputes them from each row's logarithmic normalizer [as Dao et al. 2022,
-/// FlashAttention, arXiv 2205.14135]. Causal attention does the work of its half of the square, up to a tile's edge, and
-/// in a window [Beltagy et al. 2020, Longformer, arXiv 2004.05150; as in Jiang et al. 2023, Mistral 7B, arXiv 2310.06825]
-/// that of its band.
+/// with kv head floor(j K / H) [Ainslie et al. 2023, GQA, arXiv 2305.13245]. Scores are made for a block of queries at
+/// a time and never kept: the backward pass recomputes them from each row's logarithmic normalizer [as Dao et al. 2022,
+/// FlashAttention, arXiv 2205.14135]. Causal attention does the work of its half of the square, up to a tile's edge,
+/// and in a window [Beltagy et al. 2020, Longformer, arXiv 2004.05150; as in Jiang et al. 2023, Mistral 7B, arXiv
+/// 2310.06825] that of its band.
 #pragma once
 #include "hone/core/blas.hpp"
 #include "hone/core/simd_math.hpp"
@@ -65,10 +65,11 @@ constexpr index_t pack_begin(index_t i) {
   return i / panels<T>::width * panels<T>::width;
 }
 
-/// Scores of queries [begin, end), row t in scores.row(t - begin), from each tile's first key to its last, in whole packs.
+/// Scores of queries [begin, end), row t in scores.row(t - begin), from each tile's first key to its last, in whole
+/// packs.
 template <class T>
-void score_block(const attention_input<T>& in, matrix_view<const T> q, const panels<T>& keys, index_t begin, index_t end,
-                 matrix_view<T> scores) {
+void score_block(const attention_input<T>& in, matrix_view<const T> q, const panels<T>& keys, index_t begin,
+                 index_t end, matrix_view<T> scores) {
   for_each_tile_of_rows(begin, end, [&]<int Rows>(index_t t, std::integral_constant<int, Rows>) HONE_INLINE_LAMBDA {
     for (index_t j = pack_begin<T>(in.first_key(t)); j < in.keys(t + Rows - 1); j += panels<T>::width) {
       tile<T, Rows> c;
@@ -100,22 +101,22 @@ void mix_block(const attention_input<T>& in, matrix_view<const T> weights, const
 template <class T>
 void scatter_block(const attention_input<T>& in, matrix_view<const T> weights, const panels<T>& rows, index_t begin,
                    index_t end, const panels<T>& sums) {
-  for_each_tile_of_rows(in.first_key(begin), in.keys(end - 1), [&]<int Rows>(
-                                                                   index_t key, std::integral_constant<int, Rows>)
-                                                                   HONE_INLINE_LAMBDA {
-    const index_t first = in.causal ? (max)(begin, key) : begin;
-    const index_t last = in.window > 0 ? (min)(end, key + Rows - 1 + in.window) : end;
-    for (index_t j = 0; j < in.head_size; j += panels<T>::width) {
-      tile<T, Rows> c;
-      for (int i = 0; i < Rows; ++i) c[i] = simd::load<T>(sums.at(key + i, j));
-      multiply_tile(&weights(first - begin, key), 1, weights.row_stride(), rows.at(first, j), last - first, c);
-      for (int i = 0; i < Rows; ++i) simd::store(sums.at(key + i, j), c[i]);
-    }
-  });
+  for_each_tile_of_rows(in.first_key(begin), in.keys(end - 1),
+                        [&]<int Rows>(index_t key, std::integral_constant<int, Rows>) HONE_INLINE_LAMBDA {
+                          const index_t first = in.causal ? (max)(begin, key) : begin;
+                          const index_t last = in.window > 0 ? (min)(end, key + Rows - 1 + in.window) : end;
+                          for (index_t j = 0; j < in.head_size; j += panels<T>::width) {
+                            tile<T, Rows> c;
+                            for (int i = 0; i < Rows; ++i) c[i] = simd::load<T>(sums.at(key + i, j));
+                            multiply_tile(&weights(first - begin, key), 1, weights.row_stride(), rows.at(first, j),
+                                          last - first, c);
+                            for (int i = 0; i < Rows; ++i) simd::store(sums.at(key + i, j), c[i]);
+                          }
+                        });
 }
 
-/// Whole packs of columns [begin, end) of query @p t that its block's products read: as far as the first and last keys of
-/// its tile could lie. Those that it does not look at become @p weightless.
+/// Whole packs of columns [begin, end) of query @p t that its block's products read: as far as the first and last keys
+/// of its tile could lie. Those that it does not look at become @p weightless.
 struct columns {
   index_t begin, end;
 };
@@ -134,8 +135,7 @@ template <class T>
 HONE_INLINE T softmax_row(const vector_view<T>& s, const simd::pack<T>& scale) {
   using packs = simd::pack<T>;
   packs largest(-std::numeric_limits<T>::infinity());
-  for (index_t i = 0; i < s.size(); i += packs::lanes)
-    largest = (simd::max)(load_pack(s, i, whole_pack{}), largest);
+  for (index_t i = 0; i < s.size(); i += packs::lanes) largest = (simd::max)(load_pack(s, i, whole_pack{}), largest);
   const packs top(simd::horizontal_max(largest));
   packs sums(0);
   for (index_t i = 0; i < s.size(); i += packs::lanes) {
@@ -225,15 +225,16 @@ void attention_backward(const attention_input<T>& in, matrix_view<const std::typ
           const auto ps = p.row(t - begin), dss = ds.row(t - begin);
           const auto slope_row = slope.row(t), result_row = result.row(t);
           packs products(0);
-          for_each_pack<packs::lanes>(0, size, [&](index_t i, auto bound) HONE_INLINE_LAMBDA {
-            products += load_pack(slope_row, i, bound) * load_pack(result_row, i, bound);
-          }, slope_row, result_row);
+          for_each_pack<packs::lanes>(
+              0, size,
+              [&](index_t i, auto bound)
+                  HONE_INLINE_LAMBDA { products += load_pack(slope_row, i, bound) * load_pack(result_row, i, bound); },
+              slope_row, result_row);
           const packs mean(simd::horizontal_sum(products)), normalizer(log_normalizers(t, head));
           const auto [first, last] = detail::close_row(in, t, ps, -std::numeric_limits<T>::infinity());
           detail::close_row(in, t, dss, T{0});
           for (index_t i = first; i < last; i += packs::lanes) {
-            const packs weight =
-                simd::exp_nonpositive(load_pack(ps, i, whole_pack{}) * packs(scale) - normalizer);
+            const packs weight = simd::exp_nonpositive(load_pack(ps, i, whole_pack{}) * packs(scale) - normalizer);
             store_pack(ps, i, whole_pack{}, weight);
             store_pack(dss, i, whole_pack{}, weight * (load_pack(dss, i, whole_pack{}) - mean) * packs(scale));
           }

@@ -66,8 +66,8 @@ struct config {
 inline void validate(const config& c) {
   const char* function = "hone::transformer::validate";
   const auto between = [&](index_t value, index_t least, const char* field) {
-    invalid_argument_unless(value >= least && value <= 2147483647, function, field, "must be in [%td, 2^31 - 1], is %td",
-                            least, value);
+    invalid_argument_unless(value >= least && value <= 2147483647, function, field,
+                            "must be in [%td, 2^31 - 1], is %td", least, value);
   };
   const auto positive = [&](double value, const char* field) {
     invalid_argument_unless(value > 0 && value < 1e300, function, field, "must be positive, is %g", value);
@@ -103,7 +103,8 @@ inline void validate(const config& c) {
                             c.scaling.low_frequency, c.scaling.high_frequency);
     between(c.scaling.original_max_seq, 1, "scaling.original_max_seq");
   }
-  invalid_argument_unless(c.causal || c.window == 0, function, "window", "only a causal model has one, is %td", c.window);
+  invalid_argument_unless(c.causal || c.window == 0, function, "window", "only a causal model has one, is %td",
+                          c.window);
   invalid_argument_unless(!c.tie_embeddings || c.outputs == 0, function, "outputs",
                           "a classifier that is the embedding has none of its own, is %td", c.outputs);
 }
@@ -111,8 +112,26 @@ inline void validate(const config& c) {
 enum class tensor_kind { embedding, norm, linear, bias, classifier };
 
 /// What a tensor does, in the order of `tensor_table`.
-enum class role { tok_emb, att_norm, wq, bq, q_norm, wk, bk, k_norm, wv, bv, wo, bo, ffn_norm, w1, w2, w3, final_norm,
-                  wcls };
+enum class role {
+  tok_emb,
+  att_norm,
+  wq,
+  bq,
+  q_norm,
+  wk,
+  bk,
+  k_norm,
+  wv,
+  bv,
+  wo,
+  bo,
+  ffn_norm,
+  w1,
+  w2,
+  w3,
+  final_norm,
+  wcls
+};
 inline constexpr index_t roles = static_cast<index_t>(role::wcls) + 1;
 
 /// One named tensor: @c rows x @c cols row-major numbers from @c offset on (a norm and a bias have rows = 1).
@@ -145,7 +164,8 @@ inline std::vector<tensor> tensor_table(const config& c) {
     table.push_back({std::move(name), kind, layer, rows, cols, offset, place});
     offset += rows * cols;
   };
-  const auto add_layers = [&](bool present, const char* name, role place, tensor_kind kind, index_t rows, index_t cols) {
+  const auto add_layers = [&](bool present, const char* name, role place, tensor_kind kind, index_t rows,
+                              index_t cols) {
     for (index_t layer = 0; present && layer < c.n_layers; ++layer)
       add(std::string(name) + "." + std::to_string(layer), place, kind, layer, rows, cols);
   };

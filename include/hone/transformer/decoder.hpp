@@ -91,13 +91,13 @@ class decoder {
   }
 
   /// Adds dL/dparameters to @p gradient, for the batch that @p w holds from `forward` with the same parameters.
-  /// @param dlogits (rows x output_width()), usually w.logits() after a loss; may be empty (0 rows) where only taps have
-  ///        one.
+  /// @param dlogits (rows x output_width()), usually w.logits() after a loss; may be empty (0 rows) where only taps
+  ///        have one.
   /// @param taps gradients on hidden states, added to the residual stream where that state entered its layer, and on
   ///        features (layer n_layers + 1), where a `linear_loss` has done the classifier.
   /// @throws std::invalid_argument, before anything is written, if something does not fit.
-  /// @note About 4 flops a parameter and row. Leaves hidden states and logits as they are: a second backward of the same
-  ///       forward is allowed. Deterministic. Single-threaded.
+  /// @note About 4 flops a parameter and row. Leaves hidden states and logits as they are: a second backward of the
+  ///       same forward is allowed. Deterministic. Single-threaded.
   void backward(std::span<const T> parameters, const batch& b, workspace<T>& w, matrix_view<const T> dlogits,
                 std::span<const tap_gradient<T>> taps, std::span<T> gradient) const {
     const char* function = "hone::transformer::decoder::backward";
@@ -201,8 +201,8 @@ class decoder {
   };
 
   /// The backward pass, down to layer to.first_layer(). For each product to.input(role, layer, dy, dx, how) and behind
-  /// it, before that of another, to.weight(role, layer, dy, x); to.norm(role, layer) is the gradient of a norm's weights,
-  /// empty for none; to.embedding(b, dx) comes last.
+  /// it, before that of another, to.weight(role, layer, dy, x); to.norm(role, layer) is the gradient of a norm's
+  /// weights, empty for none; to.embedding(b, dx) comes last.
   template <class To>
   void run_backward(std::span<const T> parameters, const batch& b, workspace<T>& w, matrix_view<const T> dlogits,
                     std::span<const tap_gradient<T>> taps, const To& to) const {
@@ -299,8 +299,8 @@ class decoder {
     invalid_argument_unless(w.shape() == config_, function, "w", "was made for a model of another shape");
     invalid_argument_unless(b.rows() <= w.capacity(), function, "b", "has %td rows, the workspace holds %td", b.rows(),
                             w.capacity());
-    invalid_argument_unless(!b.offsets.empty() && b.offsets.front() == 0 && b.offsets.back() == b.rows(), function,
-                            "b", "offsets must begin with 0 and end with the number of tokens, %td", b.rows());
+    invalid_argument_unless(!b.offsets.empty() && b.offsets.front() == 0 && b.offsets.back() == b.rows(), function, "b",
+                            "offsets must begin with 0 and end with the number of tokens, %td", b.rows());
     for (index_t s = 0; s < b.sequences(); ++s)
       invalid_argument_unless(b.end(s) >= b.begin(s) && b.end(s) - b.begin(s) <= config_.max_seq, function, "b",
                               "sequence %td has %td tokens, the model takes %td", s, b.end(s) - b.begin(s),
@@ -315,10 +315,10 @@ class decoder {
     invalid_argument_unless(b.rows() == w.rows(), function, "b", "has %td rows, the workspace holds a batch of %td",
                             b.rows(), w.rows());
     const index_t rows = dlogits.rows();
-    invalid_argument_unless(rows == 0 || (rows == b.rows() && dlogits.cols() == config_.output_width() &&
-                                          dlogits.col_stride() == 1),
-                            function, "dlogits", "is %td x %td, must be %td x %td with adjacent columns", rows,
-                            dlogits.cols(), b.rows(), config_.output_width());
+    invalid_argument_unless(
+        rows == 0 || (rows == b.rows() && dlogits.cols() == config_.output_width() && dlogits.col_stride() == 1),
+        function, "dlogits", "is %td x %td, must be %td x %td with adjacent columns", rows, dlogits.cols(), b.rows(),
+        config_.output_width());
     for (const auto& tap : taps)
       invalid_argument_unless(tap.layer >= 0 && tap.layer <= config_.n_layers + 1 && tap.gradient.rows() == b.rows() &&
                                   tap.gradient.cols() == config_.d_model,

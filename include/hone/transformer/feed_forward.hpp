@@ -23,10 +23,13 @@ template <class T>
 void swiglu_forward(vector_view<const std::type_identity_t<T>> a, vector_view<const std::type_identity_t<T>> b,
                     vector_view<T> s) {
   using packs = simd::pack<T>;
-  for_each_pack<packs::lanes>(0, s.size(), [&](index_t i, auto bound) HONE_INLINE_LAMBDA {
-    const packs gate = load_pack(a, i, bound);
-    store_pack(s, i, bound, gate * detail::sigmoid(gate) * load_pack(b, i, bound));
-  }, a, b, s);
+  for_each_pack<packs::lanes>(
+      0, s.size(),
+      [&](index_t i, auto bound) HONE_INLINE_LAMBDA {
+        const packs gate = load_pack(a, i, bound);
+        store_pack(s, i, bound, gate * detail::sigmoid(gate) * load_pack(b, i, bound));
+      },
+      a, b, s);
 }
 
 /// @param ds holds the gradient of s and receives s itself, which the weight gradient behind it needs; @p da and @p db
@@ -35,13 +38,16 @@ template <class T>
 void swiglu_backward(vector_view<const std::type_identity_t<T>> a, vector_view<const std::type_identity_t<T>> b,
                      vector_view<T> ds, vector_view<T> da, vector_view<T> db) {
   using packs = simd::pack<T>;
-  for_each_pack<packs::lanes>(0, ds.size(), [&](index_t i, auto bound) HONE_INLINE_LAMBDA {
-    const packs gate = load_pack(a, i, bound), value = load_pack(b, i, bound), slope = load_pack(ds, i, bound);
-    const packs sigma = detail::sigmoid(gate), silu = gate * sigma;
-    store_pack(da, i, bound, slope * value * (sigma + silu * (packs(1) - sigma)));
-    store_pack(db, i, bound, slope * silu);
-    store_pack(ds, i, bound, silu * value);
-  }, a, b, ds, da, db);
+  for_each_pack<packs::lanes>(
+      0, ds.size(),
+      [&](index_t i, auto bound) HONE_INLINE_LAMBDA {
+        const packs gate = load_pack(a, i, bound), value = load_pack(b, i, bound), slope = load_pack(ds, i, bound);
+        const packs sigma = detail::sigmoid(gate), silu = gate * sigma;
+        store_pack(da, i, bound, slope * value * (sigma + silu * (packs(1) - sigma)));
+        store_pack(db, i, bound, slope * silu);
+        store_pack(ds, i, bound, silu * value);
+      },
+      a, b, ds, da, db);
 }
 
 }  // namespace hone::transformer

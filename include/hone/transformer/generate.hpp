@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-/// Text from the decoder, several sequences at a time, with a cache of keys and values. Weights and cache lie in panels,
-/// and every row is multiplied in an order of its own: what a sequence says does not depend, to the bit, on the
+/// Text from the decoder, several sequences at a time, with a cache of keys and values. Weights and cache lie in
+/// panels, and every row is multiplied in an order of its own: what a sequence says does not depend, to the bit, on the
 /// sequences beside it, on workers, or on whether its prompt went in at once.
 #pragma once
 #include "hone/transformer/adapted.hpp"
@@ -46,16 +46,16 @@ class kv_cache {
 };
 
 struct generation_options {
-  index_t max_tokens = 256;                   ///< new ones; a sequence also ends where the model's max_seq is full
-  std::span<const std::int32_t> stop = {};    ///< tokens that end a sequence; the one that did is not part of it
+  index_t max_tokens = 256;                 ///< new ones; a sequence also ends where the model's max_seq is full
+  std::span<const std::int32_t> stop = {};  ///< tokens that end a sequence; the one that did is not part of it
   sampling_options sampling = {};
-  std::uint32_t first_sequence = 0;           ///< the number of the first prompt, for its random draws
+  std::uint32_t first_sequence = 0;  ///< the number of the first prompt, for its random draws
 };
 
 struct generated {
-  std::vector<std::int32_t> tokens;        ///< without the prompt
-  std::vector<double> log_probabilities;   ///< of each, as `sampled_token` says
-  bool stopped = false;                    ///< by a stop token
+  std::vector<std::int32_t> tokens;       ///< without the prompt
+  std::vector<double> log_probabilities;  ///< of each, as `sampled_token` says
+  bool stopped = false;                   ///< by a stop token
 };
 
 /// Hears of no token.
@@ -161,7 +161,8 @@ class generator {
     buffers& b = memory();
     const auto x = sized(b.x, n, c.d_model), normed = sized(b.normed, n, c.d_model), q = sized(b.q, n, c.q_width());
     const auto k = sized(b.k, n, c.kv_width()), v = sized(b.v, n, c.kv_width());
-    const auto attended = sized(b.attended, n, c.q_width()), gate = sized(b.gate, n, c.d_ff), up = sized(b.up, n, c.d_ff);
+    const auto attended = sized(b.attended, n, c.q_width()), gate = sized(b.gate, n, c.d_ff),
+               up = sized(b.up, n, c.d_ff);
     const auto rms = sized(b.rms, n * c.n_heads, 1);
     const auto flat = [](const matrix_view<T>& m) { return vector_view<T>(m.data(), m.rows() * m.cols()); };
     const auto product = [&](role r, index_t layer, const matrix_view<T>& input, const panels<T>& w,
@@ -174,7 +175,8 @@ class generator {
       const matrix_view<T> heads(m.data(), m.rows() * m.cols() / c.head_size(), c.head_size());
       rmsnorm_forward<T>(heads, p.vector(r, layer), c.norm_eps, rms.data(), heads);
     };
-    for (index_t t = 0; t < n; ++t) copy(p.matrix(d::tok_emb, 0).row(rows[static_cast<std::size_t>(t)].token), x.row(t));
+    for (index_t t = 0; t < n; ++t)
+      copy(p.matrix(d::tok_emb, 0).row(rows[static_cast<std::size_t>(t)].token), x.row(t));
     for (index_t layer = 0; layer < c.n_layers; ++layer) {
       const layer_panels& w = layers_[static_cast<std::size_t>(layer)];
       rmsnorm_forward<T>(x, p.vector(d::att_norm, layer), c.norm_eps, rms.data(), normed);
@@ -236,8 +238,9 @@ class generator {
         for (index_t j = detail::pack_begin<T>(column); j < column + size; j += packs::lanes) {
           tile<T, Rows> sums;
           for (auto& sum : sums) sum = packs(0);
-          multiply_tile<Rows <= 2 ? 4 : Rows == 3 ? 2 : 1>(&scores(h, first), stride, 1, value_panels.at(first, j),
-                                                           keys - first, sums);
+          multiply_tile<Rows <= 2   ? 4
+                        : Rows == 3 ? 2
+                                    : 1>(&scores(h, first), stride, 1, value_panels.at(first, j), keys - first, sums);
           const index_t from = (max)(j, column), to = (min)(j + packs::lanes, column + size);
           for (int i = 0; i < Rows; ++i) {
             T lanes[packs::lanes];  // those of a neighbouring head are left out
@@ -249,8 +252,8 @@ class generator {
     }
   }
 
-  /// As many sequences as read about as much of their caches as of the weights they share: more would drive each other's
-  /// cache out of the processor's.
+  /// As many sequences as read about as much of their caches as of the weights they share: more would drive each
+  /// other's cache out of the processor's.
   [[nodiscard]] index_t sequences_together(const batch& prompts, const generation_options& options) const {
     const config& c = model_->shape();
     index_t longest = 1;
@@ -324,10 +327,9 @@ class generator {
                             c.output_width(), c.vocab);
     invalid_argument_unless(options.max_tokens >= 0, function, "max_tokens", "must be at least 0, is %td",
                             options.max_tokens);
-    invalid_argument_unless(!prompts.offsets.empty() && prompts.offsets.front() == 0 &&
-                                prompts.offsets.back() == prompts.rows(),
-                            function, "prompts", "offsets must begin with 0 and end with the number of tokens, %td",
-                            prompts.rows());
+    invalid_argument_unless(
+        !prompts.offsets.empty() && prompts.offsets.front() == 0 && prompts.offsets.back() == prompts.rows(), function,
+        "prompts", "offsets must begin with 0 and end with the number of tokens, %td", prompts.rows());
     for (index_t s = 0; s < prompts.sequences(); ++s) {
       const index_t length = prompts.end(s) - prompts.begin(s);
       invalid_argument_unless(length >= 1 && length <= c.max_seq, function, "prompts",

@@ -60,15 +60,15 @@ void linear_forward(matrix_view<const std::type_identity_t<T>> x, matrix_view<co
 
 /// dx = dy W, or added to what dx holds.
 template <class T>
-void linear_backward_input(matrix_view<const std::type_identity_t<T>> dy,
-                           matrix_view<const std::type_identity_t<T>> w, matrix_view<T> dx, into how) {
+void linear_backward_input(matrix_view<const std::type_identity_t<T>> dy, matrix_view<const std::type_identity_t<T>> w,
+                           matrix_view<T> dx, into how) {
   detail::multiply_nn<T>(dy, w, dx, how);
 }
 
 /// dW += dy^T x
 template <class T>
-void linear_backward_weight(matrix_view<const std::type_identity_t<T>> dy,
-                            matrix_view<const std::type_identity_t<T>> x, matrix_view<T> dw) {
+void linear_backward_weight(matrix_view<const std::type_identity_t<T>> dy, matrix_view<const std::type_identity_t<T>> x,
+                            matrix_view<T> dw) {
   detail::multiply_tn<T>(dy, x, dw, into::accumulate);
 }
 

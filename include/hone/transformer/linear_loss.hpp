@@ -2,9 +2,10 @@
 /// A loss on logits = hidden W^T (hidden T x H, W V x H) without the T x V logits: they are made, read and turned into
 /// their gradient a chunk of rows at a time. The loss is any function on rows of logits in memory, the very ones that a
 /// whole matrix goes through (`loss::likelihood`, `policy::measure`, `policy::write_gradient`), so that no second
-/// implementation can differ. Where a token's coefficients are known from its own row, one visit does it (6 T H V flops);
-/// where they depend on the whole response, a first visit measures and a second writes (8 T H V).
-/// [The idea: Hsu et al. 2024, Liger Kernel, arXiv 2410.10989; Wijmans et al. 2024, Cut Cross-Entropy, arXiv 2411.09009]
+/// implementation can differ. Where a token's coefficients are known from its own row, one visit does it (6 T H V
+/// flops); where they depend on the whole response, a first visit measures and a second writes (8 T H V).
+/// [The idea: Hsu et al. 2024, Liger Kernel, arXiv 2410.10989; Wijmans et al. 2024, Cut Cross-Entropy, arXiv
+/// 2411.09009]
 #pragma once
 #include "hone/core/executor.hpp"
 #include "hone/transformer/linear.hpp"
@@ -128,8 +129,7 @@ class linear_loss {
       for (index_t v = begin * block; v < (min)(end * block, outputs_); v += block) {
         const auto dw_rows = rows_of(dw, v, (min)(block, outputs_ - v));
         for (index_t t = 0; t < n; ++t)
-          for (index_t i = 0; i < dw_rows.rows(); ++i)
-            slopes[static_cast<std::size_t>(t * block + i)] = dy(t, v + i);
+          for (index_t i = 0; i < dw_rows.rows(); ++i) slopes[static_cast<std::size_t>(t * block + i)] = dy(t, v + i);
         for (index_t j = 0; j < inputs_; j += width)
           detail::multiply_panel<T>(slopes.data(), 1, block, packed.at(0, j), n, columns_of(dw_rows, j, width),
                                     into::accumulate);
@@ -139,7 +139,8 @@ class linear_loss {
 
   /// dx = dy w: for some rows and columns at a time, over w's rows in order.
   template <executor E>
-  void write_input_gradient(const matrix_view<T>& dy, const matrix_view<const T>& w, const matrix_view<T>& dx, E& pool) {
+  void write_input_gradient(const matrix_view<T>& dy, const matrix_view<const T>& w, const matrix_view<T>& dx,
+                            E& pool) {
     constexpr index_t rows = 10 * tile_rows, columns = 4 * width, depth = 128;
     const index_t across = (inputs_ + columns - 1) / columns;
     pool.parallel_for((dx.rows() + rows - 1) / rows * across, index_t{1}, [&](index_t begin, index_t end) {
@@ -169,8 +170,9 @@ class linear_loss {
   static void check_output(const char* function, const char* argument, const matrix_view<T>& m,
                            const matrix_view<const T>& like) {
     invalid_argument_unless(
-        m.rows() == 0 || (m.rows() == like.rows() && m.cols() == like.cols() && m.col_stride() == 1), function, argument,
-        "is %td x %td, must be %td x %td with adjacent columns", m.rows(), m.cols(), like.rows(), like.cols());
+        m.rows() == 0 || (m.rows() == like.rows() && m.cols() == like.cols() && m.col_stride() == 1), function,
+        argument, "is %td x %td, must be %td x %td with adjacent columns", m.rows(), m.cols(), like.rows(),
+        like.cols());
   }
 
   index_t inputs_, outputs_, rows_;

@@ -17,9 +17,11 @@ void rmsnorm_apply(matrix_view<const std::type_identity_t<T>> x, vector_view<con
     const auto from = x.row(t);
     const auto to = y.row(t);
     const packs r(inverse_rms[t]);
-    for_each_pack<packs::lanes>(0, x.cols(), [&](index_t i, auto bound) HONE_INLINE_LAMBDA {
-      store_pack(to, i, bound, load_pack(w, i, bound) * (load_pack(from, i, bound) * r));
-    }, from, to, w);
+    for_each_pack<packs::lanes>(
+        0, x.cols(),
+        [&](index_t i, auto bound)
+            HONE_INLINE_LAMBDA { store_pack(to, i, bound, load_pack(w, i, bound) * (load_pack(from, i, bound) * r)); },
+        from, to, w);
   }
 }
 
@@ -31,10 +33,13 @@ void rmsnorm_forward(matrix_view<const std::type_identity_t<T>> x, vector_view<c
   for (index_t t = 0; t < x.rows(); ++t) {
     const auto row = x.row(t);
     packs squares(0);
-    for_each_pack<packs::lanes>(0, x.cols(), [&](index_t i, auto bound) HONE_INLINE_LAMBDA {
-      const packs value = load_pack(row, i, bound);
-      squares += value * value;
-    }, row);
+    for_each_pack<packs::lanes>(
+        0, x.cols(),
+        [&](index_t i, auto bound) HONE_INLINE_LAMBDA {
+          const packs value = load_pack(row, i, bound);
+          squares += value * value;
+        },
+        row);
     const double mean = static_cast<double>(simd::horizontal_sum(squares)) / static_cast<double>(x.cols());
     inverse_rms[t] = static_cast<T>(1 / std::sqrt(mean + epsilon));
   }
@@ -54,17 +59,23 @@ void rmsnorm_backward(matrix_view<const std::type_identity_t<T>> x, vector_view<
       const auto dys = dy.row(t);
       const auto dxs = dx.row(t);
       packs products(0);
-      for_each_pack<packs::lanes>(0, x.cols(), [&](index_t i, auto bound) HONE_INLINE_LAMBDA {
-        products += load_pack(w, i, bound) * load_pack(dys, i, bound) * load_pack(xs, i, bound);
-      }, xs, dys, w);
+      for_each_pack<packs::lanes>(
+          0, x.cols(),
+          [&](index_t i, auto bound) HONE_INLINE_LAMBDA {
+            products += load_pack(w, i, bound) * load_pack(dys, i, bound) * load_pack(xs, i, bound);
+          },
+          xs, dys, w);
       const T r = inverse_rms[t];
       const T shrink = r * r * simd::horizontal_sum(products) / static_cast<T>(x.cols());
-      for_each_pack<packs::lanes>(0, x.cols(), [&](index_t i, auto bound) HONE_INLINE_LAMBDA {
-        const packs value = load_pack(xs, i, bound), slope = load_pack(dys, i, bound);
-        store_pack(dxs, i, bound,
-                   load_pack(dxs, i, bound) + packs(r) * (load_pack(w, i, bound) * slope - value * packs(shrink)));
-        if constexpr (Weights) store_pack(dw, i, bound, load_pack(dw, i, bound) + slope * (value * packs(r)));
-      }, xs, dys, dxs, w, dw);
+      for_each_pack<packs::lanes>(
+          0, x.cols(),
+          [&](index_t i, auto bound) HONE_INLINE_LAMBDA {
+            const packs value = load_pack(xs, i, bound), slope = load_pack(dys, i, bound);
+            store_pack(dxs, i, bound,
+                       load_pack(dxs, i, bound) + packs(r) * (load_pack(w, i, bound) * slope - value * packs(shrink)));
+            if constexpr (Weights) store_pack(dw, i, bound, load_pack(dw, i, bound) + slope * (value * packs(r)));
+          },
+          xs, dys, dxs, w, dw);
     }
   };
   if (dw.size() > 0) return run(std::true_type{});

@@ -71,8 +71,8 @@ HONE_INLINE void for_each_tile_of_rows(index_t begin, index_t end, F&& f) {
     if (begin < end) for_each_tile_of_rows<Rows - 1>(begin, end, f);
 }
 
-/// c[i] += sum_p a[i * row_stride + p * step] * panel[p], i < Rows, p < depth; sums in ascending p. With several @c Parts,
-/// for tiles too low to hide the latency of an addition, every Parts-th p has a sum of its own.
+/// c[i] += sum_p a[i * row_stride + p * step] * panel[p], i < Rows, p < depth; sums in ascending p. With several @c
+/// Parts, for tiles too low to hide the latency of an addition, every Parts-th p has a sum of its own.
 template <int Parts = 1, class T, std::size_t Rows>
 HONE_INLINE void multiply_tile(const T* a, index_t row_stride, index_t step, const T* panel, index_t depth,
                                simd::pack<T> (&c)[Rows]) {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 /// Rotary position embedding: pair i of a head at position p is turned by the angle p base^(-2i / head_size).
 /// [Su et al. 2021, RoFormer, arXiv 2104.09864, Eq. 34; linear scaling: Chen et al. 2023, Position interpolation, arXiv
-/// 2306.15595; llama3: Grattafiori et al. 2024, The Llama 3 herd of models, arXiv 2407.21783, as Transformers computes it]
+/// 2306.15595; llama3: Grattafiori et al. 2024, The Llama 3 herd of models, arXiv 2407.21783, as Transformers computes
+/// it]
 #pragma once
 #include "hone/transformer/config.hpp"
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-/// One token from a row of logits: greedy, or drawn from softmax(z / temperature) cut to its top k tokens, renormalized,
-/// and then to its nucleus, the fewest tokens whose probabilities reach top_p [Holtzman et al. 2020, arXiv 1904.09751];
-/// the order in which Hugging Face applies them.
+/// One token from a row of logits: greedy, or drawn from softmax(z / temperature) cut to its top k tokens,
+/// renormalized, and then to its nucleus, the fewest tokens whose probabilities reach top_p [Holtzman et al. 2020,
+/// arXiv 1904.09751]; the order in which Hugging Face applies them.
 #pragma once
 #include "hone/core/random.hpp"
 #include "hone/loss/row.hpp"

@@ -26,8 +26,8 @@ struct microbatch {
   index_t first_row;
   index_t lane;  ///< in [0, size()) of its lanes; parts of one lane never run at the same time
   workspace<T>& activations;
-  bool logits_have_gradient = true;     ///< false: only taps do, and the classifier is passed over
-  std::vector<tap_gradient<T>> taps{};  ///< gradients on hidden states
+  bool logits_have_gradient = true;      ///< false: only taps do, and the classifier is passed over
+  std::vector<tap_gradient<T>> taps{};   ///< gradients on hidden states
   std::vector<std::vector<T>> memory{};  ///< that the taps may lie in
 
   /// The part of @p x, one element a row of the whole batch, that belongs here.
@@ -45,7 +45,8 @@ struct microbatch {
   }
 };
 
-/// Borders of runs of whole sequences of at most @p rows rows each: microbatch i has sequences [border[i], border[i+1]).
+/// Borders of runs of whole sequences of at most @p rows rows each: microbatch i has sequences [border[i],
+/// border[i+1]).
 /// @throws std::invalid_argument if a sequence has more than @p rows tokens.
 inline std::vector<index_t> cut_microbatches(std::span<const index_t> offsets, index_t rows) {
   std::vector<index_t> borders = {0};
@@ -59,7 +60,8 @@ inline std::vector<index_t> cut_microbatches(std::span<const index_t> offsets, i
   return borders;
 }
 
-/// Memory for `accumulate_gradient`: L workspaces and gradients, or the share of them that one process of several holds.
+/// Memory for `accumulate_gradient`: L workspaces and gradients, or the share of them that one process of several
+/// holds.
 template <class T>
 class gradient_lanes {
  public:
@@ -74,10 +76,12 @@ class gradient_lanes {
       : rows_(rows), all_(lanes), first_(lanes * part / (max)(parts, index_t{1})) {
     const char* function = "hone::transformer::gradient_lanes";
     invalid_argument_unless(lanes > 0, function, "lanes", "must be positive, is %td", lanes);
-    invalid_argument_unless(parts >= 1 && parts <= lanes, function, "parts", "must be in [1, %td], is %td", lanes, parts);
+    invalid_argument_unless(parts >= 1 && parts <= lanes, function, "parts", "must be in [1, %td], is %td", lanes,
+                            parts);
     invalid_argument_unless(part >= 0 && part < parts, function, "part", "must be in [0, %td), is %td", parts, part);
     for (index_t i = first_; i < lanes * (part + 1) / parts; ++i)
-      lane_.push_back({workspace<T>(model.shape(), rows), std::vector<T>(static_cast<std::size_t>(model.parameters()))});
+      lane_.push_back(
+          {workspace<T>(model.shape(), rows), std::vector<T>(static_cast<std::size_t>(model.parameters()))});
   }
 
   [[nodiscard]] index_t rows() const { return rows_; }
@@ -99,9 +103,12 @@ class gradient_lanes {
           const index_t row = b.begin(begin);
           offsets.clear();
           for (index_t s = begin; s <= end; ++s) offsets.push_back(b.offsets[static_cast<std::size_t>(s)] - row);
-          microbatch<T> part{{b.tokens.subspan(static_cast<std::size_t>(row), static_cast<std::size_t>(offsets.back())),
-                              offsets},
-                             begin, row, i, activations};
+          microbatch<T> part{
+              {b.tokens.subspan(static_cast<std::size_t>(row), static_cast<std::size_t>(offsets.back())), offsets},
+              begin,
+              row,
+              i,
+              activations};
           model.forward(parameters, part.tokens, activations);
           sums[static_cast<std::size_t>(i)] += f(part, std::span<T>(gradient));
         }
@@ -156,27 +163,31 @@ class gradient_lanes {
 /// @throws std::invalid_argument if something does not fit; @p gradient is then as it was.
 /// @note The same bits for any executor. About 6 flops a parameter and row, under an adapter about 4.
 template <class T, trainable<T> M, class Loss, executor E = const serial>
-loss::loss_sum accumulate_gradient(const M& model, std::span<const std::type_identity_t<T>> parameters,
-                                   const batch& b, Loss&& loss, gradient_lanes<T>& lanes,
-                                   std::span<std::type_identity_t<T>> gradient, E&& pool = serial{}) {
+loss::loss_sum accumulate_gradient(const M& model, std::span<const std::type_identity_t<T>> parameters, const batch& b,
+                                   Loss&& loss, gradient_lanes<T>& lanes, std::span<std::type_identity_t<T>> gradient,
+                                   E&& pool = serial{}) {
   invalid_argument_unless(static_cast<index_t>(gradient.size()) == model.parameters(),
                           "hone::transformer::accumulate_gradient", "gradient", "has %zu numbers, the model has %td",
                           gradient.size(), model.parameters());
-  const auto total = lanes.run(model, parameters, b, [&](microbatch<T>& part, std::span<T> own) {
-    const loss::loss_sum sum = loss(part);
-    const auto logits = part.activations.logits();
-    model.backward(parameters, part.tokens, part.activations,
-                   part.logits_have_gradient ? matrix_view<const T>(logits) : matrix_view<const T>(), part.taps, own);
-    return sum;
-  }, pool);
+  const auto total = lanes.run(
+      model, parameters, b,
+      [&](microbatch<T>& part, std::span<T> own) {
+        const loss::loss_sum sum = loss(part);
+        const auto logits = part.activations.logits();
+        model.backward(parameters, part.tokens, part.activations,
+                       part.logits_have_gradient ? matrix_view<const T>(logits) : matrix_view<const T>(), part.taps,
+                       own);
+        return sum;
+      },
+      pool);
   lanes.reduce(lanes.size(), gradient, pool);
   return total;
 }
 
 /// The forward half of `accumulate_gradient`: @p f(microbatch<T>&) -> loss_sum for every part, no gradient.
 template <class T, trainable<T> M, class F, executor E = const serial>
-loss::loss_sum evaluate(const M& model, std::span<const std::type_identity_t<T>> parameters, const batch& b,
-                        F&& f, gradient_lanes<T>& lanes, E&& pool = serial{}) {
+loss::loss_sum evaluate(const M& model, std::span<const std::type_identity_t<T>> parameters, const batch& b, F&& f,
+                        gradient_lanes<T>& lanes, E&& pool = serial{}) {
   return lanes.run(model, parameters, b, [&](microbatch<T>& part, std::span<T>) { return f(part); }, pool);
 }
 

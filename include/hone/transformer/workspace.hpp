@@ -10,7 +10,8 @@
 
 namespace hone::transformer {
 
-/// Sequences of tokens, one behind the other: sequence s is tokens [offsets[s], offsets[s + 1]), its first at position 0.
+/// Sequences of tokens, one behind the other: sequence s is tokens [offsets[s], offsets[s + 1]), its first at position
+/// 0.
 struct batch {
   std::span<const std::int32_t> tokens;
   std::span<const index_t> offsets;
@@ -81,9 +82,9 @@ class workspace {
     for (index_t layer = 0; layer < c.n_layers; ++layer) {
       hidden_.push_back(take(c.d_model));
       layers_.push_back({take(c.q_width()), take(c.kv_width()), take(c.kv_width()), take(c.q_width()), take(c.n_heads),
-                         take(c.d_model), take(c.d_ff), take(c.d_ff), take(1), take(1),
-                         take_if(c.qk_norm, c.q_width()), take_if(c.qk_norm, c.kv_width()),
-                         take_if(c.qk_norm, c.n_heads), take_if(c.qk_norm, c.n_kv_heads)});
+                         take(c.d_model), take(c.d_ff), take(c.d_ff), take(1), take(1), take_if(c.qk_norm, c.q_width()),
+                         take_if(c.qk_norm, c.kv_width()), take_if(c.qk_norm, c.n_heads),
+                         take_if(c.qk_norm, c.n_kv_heads)});
     }
     hidden_.push_back(take(c.d_model));
     final_rms_ = take(1);

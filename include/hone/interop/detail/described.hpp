@@ -104,7 +104,8 @@ template <detail::has_description X, class F>
 decltype(auto) visit_vector(const X& x, F&& f) {
   const char* function = "hone::visit_vector";
   const detail::described d = detail::described_traits<X>::describe(x, function);
-  return detail::with_format(d.type, [&]<class T>(T) -> decltype(auto) { return f(detail::vector_of<T>(d, function)); });
+  return detail::with_format(d.type,
+                             [&]<class T>(T) -> decltype(auto) { return f(detail::vector_of<T>(d, function)); });
 }
 
 /// f(matrix_of<T>(x)) for the T that @p x holds.
@@ -112,7 +113,8 @@ template <detail::has_description X, class F>
 decltype(auto) visit_matrix(const X& x, F&& f) {
   const char* function = "hone::visit_matrix";
   const detail::described d = detail::described_traits<X>::describe(x, function);
-  return detail::with_format(d.type, [&]<class T>(T) -> decltype(auto) { return f(detail::matrix_of<T>(d, function)); });
+  return detail::with_format(d.type,
+                             [&]<class T>(T) -> decltype(auto) { return f(detail::matrix_of<T>(d, function)); });
 }
 
 }  // namespace hone
