@@ -9,7 +9,8 @@ allowed() {
     linalg) echo "core linalg" ;;
     policy) echo "core linalg policy loss" ;;
     gradient | loss | lora | moe | diffusion | routing | privacy | eval) echo "core linalg $1" ;;
-    transformer | hone.hpp) echo "core linalg gradient loss lora policy moe diffusion routing privacy eval transformer" ;;
+    transformer | hone.hpp)
+      echo "core linalg gradient loss lora policy moe diffusion routing privacy eval transformer" ;;
     io) echo "core linalg gradient loss lora policy moe diffusion routing privacy eval transformer io" ;;
     interop | distributed | cuda) echo "core linalg gradient loss lora policy moe diffusion routing privacy eval $1" ;;
     *) echo "" ;;
@@ -19,12 +20,15 @@ failed=0
 for header in $(headers); do
   from=$(echo "$header" | cut -d/ -f3)
   for to in $(sed -n 's|^#include "hone/\([a-z_]*\)/.*|\1|p' "$header" | sort -u); do
-    [[ " $(allowed "$from") " == *" $to "* ]] || { echo "$header includes $to: $from may include only: $(allowed "$from")"; failed=1; }
+    [[ " $(allowed "$from") " == *" $to "* ]] ||
+      { echo "$header includes $to: $from may include only: $(allowed "$from")"; failed=1; }
   done
   if [[ $from == core ]] && grep -nE '#include <(random|iostream|functional|regex|ranges|Eigen)' "$header"; then
     echo "$header: not in core"; failed=1
   fi
-  if grep -n '#include <Eigen/Dense>' "$header"; then echo "$header: include the Eigen module that is needed"; failed=1; fi
+  if grep -n '#include <Eigen/Dense>' "$header"; then
+    echo "$header: include the Eigen module that is needed"; failed=1
+  fi
 done
 for header in $(headers); do
   name=${header#include/}

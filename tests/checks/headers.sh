@@ -13,14 +13,19 @@ check() {  # compiler header
   # The libraries beneath do not survive the macros; they are read first.
   local before=""
   if reads_eigen "$2"; then before="-include Eigen/Core"; fi
-  for standard in algorithm array atomic bit charconv chrono cmath complex cstdarg cstdio cstring deque filesystem fstream functional iterator limits map memory \
-      numeric optional queue random span sstream stdexcept string string_view thread tuple unordered_map utility variant vector; do
+  for standard in algorithm array atomic bit charconv chrono cmath complex cstdarg cstdio cstring deque filesystem \
+      fstream functional iterator limits map memory numeric optional queue random span sstream stdexcept string \
+      string_view thread tuple unordered_map utility variant vector; do
     before+=" -include $standard"
   done
   local library
   library=$(library_of "$2")
   [ -z "$library" ] || before+=" -include $library"
-  case $2 in */xtensor.hpp) before+=" -include xtensor.hpp" ;; */torch.hpp) before+=" -include ATen/core/Tensor.h" ;; */io/*) before+=" -include nlohmann/json.hpp" ;; esac
+  case $2 in
+    */xtensor.hpp) before+=" -include xtensor.hpp" ;;
+    */torch.hpp) before+=" -include ATen/core/Tensor.h" ;;
+    */io/*) before+=" -include nlohmann/json.hpp" ;;
+  esac
   $1 -std=c++20 $warnings $includes $flags -fsyntax-only "$work/twice-$$.cpp" 2>"$work/log-$$" &&
     $1 -std=c++20 $includes $flags $before -fsyntax-only "$work/macros-$$.cpp" 2>>"$work/log-$$" || {
     echo "$1 $2"
