@@ -15,6 +15,7 @@ fence { print; next }
 }
 {
   rest = $0
+  gsub(/\]\(\.\.\/images\//, "](", rest)
   line = ""
   while (match(rest, /\]\(([a-z_.\/]+\.md)?(#[a-z0-9-]+)?\)/)) {
     target = substr(rest, RSTART + 2, RLENGTH - 3)
