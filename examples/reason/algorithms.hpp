@@ -280,8 +280,8 @@ void advantages(const algorithm& a, const rollout_batch& batch, std::span<double
           if constexpr (std::is_same_v<M, policy::remax>) method.greedy = batch.greedy;
           if constexpr (std::is_same_v<M, policy::opo>) {
             for (std::size_t b = 0; b + 1 < batch.offsets.size(); ++b)
-              lengths.push_back(policy::detail::count_tokens(batch.targets, static_cast<std::size_t>(batch.offsets[b]),
-                                                             static_cast<std::size_t>(batch.offsets[b + 1])));
+              lengths.push_back(policy::count_tokens(batch.targets, static_cast<std::size_t>(batch.offsets[b]),
+                                                     static_cast<std::size_t>(batch.offsets[b + 1])));
             method.lengths = lengths;
           }
           policy::group_advantages(method, batch.rewards, batch.groups, of_response, pool);
@@ -312,8 +312,8 @@ inline batch_totals count_totals(std::span<const index_t> offsets, std::span<con
                                 "has %zu responses, offsets %zu", rewards.size(), offsets.size() - 1);
   for (std::size_t b = 0; b < rewards.size(); ++b)
     if (rewards[b] > 0.5)
-      totals.right += policy::detail::count_tokens(targets, static_cast<std::size_t>(offsets[b]),
-                                                   static_cast<std::size_t>(offsets[b + 1]));
+      totals.right +=
+          policy::count_tokens(targets, static_cast<std::size_t>(offsets[b]), static_cast<std::size_t>(offsets[b + 1]));
   return totals;
 }
 

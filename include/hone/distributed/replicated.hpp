@@ -79,7 +79,7 @@ gradient::combine_report<K> combine_replicated(const Method& method, const std::
     invalid_argument_unless(said[2] == said[0], function, "out", "on rank %zu has %.0f elements, the gradients %.0f", r,
                             said[2], said[0]);
   }
-  gradient::detail::check_method<K>(method, options.groups.empty() ? 1 : options.groups.size() - 1);
+  gradient::check_method<K>(method, options.groups.empty() ? 1 : options.groups.size() - 1);
   const std::vector<index_t> borders = shard_borders(static_cast<index_t>(n), comm.size(), options.groups);
   const std::span<const index_t> cuts(borders);
   const index_t rank = comm.rank(), begin = borders[static_cast<std::size_t>(rank)];

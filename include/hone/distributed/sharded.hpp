@@ -237,7 +237,7 @@ gradient::combine_report<K> combine_shard(const Method& method, const gradient::
           double sums[terms];
           fold_parts<terms>(std::span(parts).subspan(s.first, s.last - s.first), products.data() + s.first * terms,
                             sums);
-          gram = gradient::detail::unpack_gram<K>(sums);
+          gram = gradient::unpack_gram<K>(sums);
         }
         reports[i] =
             combine_part<Geometry>(method, gram, s.group, g.slice(s.begin, s.size), out, begin, s.begin, executor);
@@ -256,7 +256,7 @@ inline std::vector<index_t> shard_borders(index_t n, index_t size, std::span<con
   const char* function = "hone::distributed::shard_borders";
   invalid_argument_unless(n >= 0, function, "n", "must not be negative, is %td", n);
   invalid_argument_unless(size >= 1, function, "size", "must be positive, is %td", size);
-  if (!groups.empty()) gradient::detail::check_groups(groups, n);
+  if (!groups.empty()) gradient::check_groups(groups, n);
   std::vector<index_t> borders = {0};
   std::size_t group = 0;
   for (index_t r = 1; r < size; ++r) {
@@ -316,12 +316,12 @@ gradient::combine_report<K> combine_sharded(const Method& method, const gradient
     invalid_argument_unless(said[1] == said[2], function, "out", "on rank %zu has %.0f elements, the gradients %.0f", r,
                             said[2], said[1]);
   }
-  gradient::detail::check_method<K>(method, options.groups.empty() ? 1 : options.groups.size() - 1);
+  gradient::check_method<K>(method, options.groups.empty() ? 1 : options.groups.size() - 1);
   const std::vector<detail::shard> shards = detail::order_shards(header, fields, function);
   const index_t whole[2] = {0, shards.empty() ? 0 : shards.back().end};
   std::span<const index_t> groups = whole;
   if (!options.groups.empty()) {
-    gradient::detail::check_groups(options.groups, whole[1]);
+    gradient::check_groups(options.groups, whole[1]);
     if (gradient::gram_method<Method, K>) groups = options.groups;
   }
   return options.geometry ? detail::combine_shard<true>(method, g, out, begin, groups, shards, pool, comm)

@@ -55,8 +55,17 @@ concept element_method = started_element_method<M, T, K> || (K == 2 && requires(
 template <class S, class T>
 concept sink = !vector_like<S> && requires(S& s, vector_view<const accumulator_t<T>> block) { s(index_t{}, block); };
 
-namespace detail {
+/// @throws std::invalid_argument unless @p groups are ascending borders from 0 to @p n.
+inline void check_groups(std::span<const index_t> groups, index_t n) {
+  const char* function = "hone::gradient::combine";
+  invalid_argument_unless(groups.size() >= 2 && groups.front() == 0 && groups.back() == n, function, "groups",
+                          "must begin with 0 and end with the number of parameters, %td", n);
+  for (std::size_t i = 1; i < groups.size(); ++i)
+    invalid_argument_unless(groups[i - 1] <= groups[i], function, "groups", "border %zu (%td) lies before border %zu",
+                            i, groups[i], i - 1);
+}
 
+/// @throws std::invalid_argument if hyper-parameters are out of range or the state is not for so many @p groups.
 template <std::size_t K, class M>
 void check_method(const M& method, [[maybe_unused]] std::size_t groups) {
   if constexpr (grouped_gram_method<M, K>)
@@ -64,6 +73,8 @@ void check_method(const M& method, [[maybe_unused]] std::size_t groups) {
   else
     method.check();
 }
+
+namespace detail {
 
 template <class M, std::size_t K>
 std::array<double, K> weights_of(const M& method, const gram_matrix<K>& g, [[maybe_unused]] std::size_t group) {
@@ -199,15 +210,6 @@ combine_report<K> combine_group(const Method& method, const task_gradients<T, K>
     return apply<Geometry>(element_rule<T, K>(method, offset), g, out, offset, pool);
 }
 
-inline void check_groups(std::span<const index_t> groups, index_t n) {
-  const char* function = "hone::gradient::combine";
-  invalid_argument_unless(groups.size() >= 2 && groups.front() == 0 && groups.back() == n, function, "groups",
-                          "must begin with 0 and end with the number of parameters, %td", n);
-  for (std::size_t i = 1; i < groups.size(); ++i)
-    invalid_argument_unless(groups[i - 1] <= groups[i], function, "groups", "border %zu (%td) lies before border %zu",
-                            i, groups[i], i - 1);
-}
-
 /// The groups that a method treats one by one; @p whole is the one group of the others.
 template <class Method, scalar T, std::size_t K>
 std::span<const index_t> groups_of(const task_gradients<T, K>& g, const combine_options& options,
@@ -264,7 +266,7 @@ combine_report<K> combine(const Method& method, const task_gradients<T, K>& g, O
                           const combine_options& options = {}, E&& pool = serial{}) {
   const index_t whole[2] = {0, g.size()};
   const std::span<const index_t> groups = detail::groups_of<Method>(g, options, whole);
-  detail::check_method<K>(method, groups.size() - 1);
+  check_method<K>(method, groups.size() - 1);
   if constexpr (vector_like<Out>) {
     static_assert(std::is_same_v<accumulator_t<element_t<Out>>, accumulator_t<T>>,
                   "hone::gradient::combine: out and the gradients compute in different types");
