@@ -129,7 +129,7 @@ inline void declare(CLI::App& app, settings& s) {
 
   const auto of_algorithm = group("The algorithm");
   algorithm_settings& a = s.algorithm;
-  of_algorithm(app.add_option("--algorithm", a.name, "a name of docs/examples.md, or one with +apo"));
+  of_algorithm(app.add_option("--algorithm", a.name, "a name of docs/examples/reason.md, or one with +apo"));
   of_algorithm(app.add_option("--kl", a.kl, "coefficient of the KL to the model after its supervised start"))
       ->check(non_negative);
   of_algorithm(app.add_option("--kl-estimator", a.kl_estimator, "k1, k2 or k3"))

@@ -43,7 +43,9 @@ foreign=$(grep -rnoE "\\b(hone|simd|$names)::detail::[a-z_]+" include examples |
 for folder in include/hone/*/; do
   component=$(basename "$folder")
   [ "$component" != interop ] && [ "$component" != cuda ] && [ "$component" != client ] || continue
-  diff <(for header in "$folder"*.hpp; do [ -n "$(library_of "$header")" ] || echo "#include \"${header#include/}\""; done) \
-    <(grep '^#include' "include/hone/$component.hpp") || complain "include/hone/$component.hpp: other headers than $folder"
+  diff <(for header in "$folder"*.hpp; do
+    [ -n "$(library_of "$header")" ] || echo "#include \"${header#include/}\""
+  done) <(grep '^#include' "include/hone/$component.hpp") ||
+    complain "include/hone/$component.hpp: other headers than $folder"
 done
 exit $failed
