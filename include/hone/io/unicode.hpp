@@ -32,16 +32,22 @@ struct character {
 };
 inline constexpr char32_t no_character = 0x110000;
 
+namespace detail {
+
+// Named: g++ tries to evaluate a lambda that is called on the spot when it compiles, for seconds, in every includer.
+inline std::vector<std::uint8_t> make_unicode_classes() {
+  std::vector<std::uint8_t> classes;
+  classes.reserve(no_character + 1);
+  for (const unsigned run : class_runs) classes.insert(classes.end(), run / 32, static_cast<std::uint8_t>(run % 32));
+  classes.push_back(0);
+  return classes;
+}
+
+}  // namespace detail
+
 /// The classes of every character, and of `no_character`.
 inline const std::uint8_t* unicode_classes() {
-  static const std::vector<std::uint8_t> table = [] {
-    std::vector<std::uint8_t> classes;
-    classes.reserve(no_character + 1);
-    for (const unsigned run : detail::class_runs)
-      classes.insert(classes.end(), run / 32, static_cast<std::uint8_t>(run % 32));
-    classes.push_back(0);
-    return classes;
-  }();
+  static const std::vector<std::uint8_t> table = detail::make_unicode_classes();
   return table.data();
 }
 
@@ -132,6 +138,21 @@ inline char32_t combining_class(char32_t c) {
   return 0;
 }
 
+struct composition {
+  char32_t first, second, composed;
+  bool operator<(const composition& other) const {
+    return first != other.first ? first < other.first : second < other.second;
+  }
+};
+
+inline std::vector<composition> make_compositions() {
+  std::vector<composition> entries;
+  for (std::size_t i = 0; i < std::size(composites); i += 3)
+    entries.push_back({composites[i + 1], composites[i + 2], composites[i]});
+  std::sort(entries.begin(), entries.end());
+  return entries;
+}
+
 /// The character that @p first and @p second make, 0 if they make none.
 inline char32_t compose(char32_t first, char32_t second) {
   if (first >= 0x1100 && first < 0x1113 && second >= 0x1161 && second < 0x1176)
@@ -139,20 +160,8 @@ inline char32_t compose(char32_t first, char32_t second) {
   if (first >= 0xac00 && first < 0xac00 + 19 * 21 * 28 && (first - 0xac00) % 28 == 0 && second > 0x11a7 &&
       second < 0x11c3)
     return first + (second - 0x11a7);
-  struct entry {
-    char32_t first, second, composed;
-    bool operator<(const entry& other) const {
-      return first != other.first ? first < other.first : second < other.second;
-    }
-  };
-  static const std::vector<entry> table = [] {
-    std::vector<entry> entries;
-    for (std::size_t i = 0; i < std::size(composites); i += 3)
-      entries.push_back({composites[i + 1], composites[i + 2], composites[i]});
-    std::sort(entries.begin(), entries.end());
-    return entries;
-  }();
-  const auto found = std::lower_bound(table.begin(), table.end(), entry{first, second, 0});
+  static const std::vector<composition> table = make_compositions();
+  const auto found = std::lower_bound(table.begin(), table.end(), composition{first, second, 0});
   return found != table.end() && found->first == first && found->second == second ? found->composed : 0;
 }
 
