@@ -72,9 +72,9 @@ TEST_CASE("a text that is not JSON is refused at the byte where it stops to be")
 }
 
 TEST_CASE("a key that comes twice in one object is refused, in two it is not") {
-  refused("{\"a\":1,\"b\":2,\"a\":1}", 13, "the key \"a\" stands there twice");
-  refused("{\"x\":[{\"a\":1,\"a\":{}}]}", 13, "the key \"a\" stands there twice");
-  refused("{\"a\":1,\"\\u0061\":1}", 7, "the key \"a\" stands there twice");
+  refused("{\"a\":1,\"b\":2,\"a\":1}", 13, "the key \"a\" appears twice");
+  refused("{\"x\":[{\"a\":1,\"a\":{}}]}", 13, "the key \"a\" appears twice");
+  refused("{\"a\":1,\"\\u0061\":1}", 7, "the key \"a\" appears twice");
   CHECK(parse_json("[{\"a\":1},{\"a\":{\"a\":2}}]", "file").root.size() == 2);
 }
 

@@ -162,7 +162,7 @@ TEST_CASE("peft: an adapter that is not of the model is refused before there is 
   CHECK_THROWS_WITH(write([](auto& a) { a.sites[0].name = "tok_emb"; }), Catch::Contains("is not a linear map"));
   CHECK_THROWS_WITH(write([](auto& a) { a.sites[0].name = "wq.2"; }), Catch::Contains("is not a linear map"));
   CHECK_THROWS_WITH(write([](auto& a) { a.sites[0].name = "wv.0"; }), Catch::Contains("is 8 x 8, the model's 4 x 8"));
-  CHECK_THROWS_WITH(write([](auto& a) { a.sites[1].name = a.sites[2].name; }), Catch::Contains("stands there twice"));
+  CHECK_THROWS_WITH(write([](auto& a) { a.sites[1].name = a.sites[2].name; }), Catch::Contains("appears twice"));
   CHECK_THROWS_WITH(write([](auto& a) { a.parameters.pop_back(); }), Catch::Contains("lies outside"));
   CHECK_THROWS_AS(write([](auto& a) { a.sites[0].scale = 0; }), std::invalid_argument);
   CHECK_THROWS_AS(write([](auto& a) { a.sites.clear(); }), std::invalid_argument);
@@ -219,7 +219,7 @@ TEST_CASE("peft: a configuration that is not one") {
   for (const char* alpha : {"0", "-1", "1e300", "\"8\"", "[]"})
     refused(R"({"peft_type":"LORA","r":1,"lora_alpha":)" + std::string(alpha) + "}", 26,
             "\"lora_alpha\" is not a positive number");
-  refused(with(R"("r":1)"), 41, "the key \"r\" stands there twice");
+  refused(with(R"("r":1)"), 41, "the key \"r\" appears twice");
   refused(with(R"("use_rslora":1)"), 41, "\"use_rslora\" is not true or false");
   refused(with(R"("rank_pattern":[])"), 41, "\"rank_pattern\" is not an object");
   refused(with(R"("rank_pattern":{"a":0})"), 57, "\"rank_pattern\": \"a\" is not a positive whole number");

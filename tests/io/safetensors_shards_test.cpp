@@ -105,16 +105,16 @@ TEST_CASE("shards: an index that is not one") {
   refused("{}", 0, "the index has no \"weight_map\"");
   refused("{\"weight_map\":[]}", 14, "\"weight_map\" is not an object");
   refused("{\"weight_map\":null}", 14, "\"weight_map\" is not an object");
-  refused("{\"weight_map\":{},\"weight_map\":{}}", 17, "\"weight_map\" stands there twice");
+  refused("{\"weight_map\":{},\"weight_map\":{}}", 17, "\"weight_map\" appears twice");
   refused("{\"weight_map\":{\"a\":1}}", 19, "\"weight_map\": the file of \"a\" is not a string");
   refused("{\"weight_map\":{\"a\":[\"f\"]}}", 19, "\"weight_map\": the file of \"a\" is not a string");
   refused("{\"weight_map\":{\"a\":{}}}", 19, "\"weight_map\": the file of \"a\" is not a string");
-  refused("{\"weight_map\":{\"a\":\"f\",\"b\":\"f\",\"a\":\"g\"}}", 31, "\"weight_map\": \"a\" stands there twice");
+  refused("{\"weight_map\":{\"a\":\"f\",\"b\":\"f\",\"a\":\"g\"}}", 31, "\"weight_map\": \"a\" appears twice");
   refused("{\"x\":" + std::string(100000, '[') + "}", 68, "nested more than 64 deep");
   for (const char* size : {"-1", "1.5", "\"1\"", "null", "[1]", "1e300"})
     refused("{\"metadata\":{\"total_size\":" + std::string(size) + "},\"weight_map\":{}}", 26,
             "\"total_size\" is not a whole number");
-  refused("{\"metadata\":{\"total_size\":1,\"total_size\":1}}", 28, "\"total_size\" stands there twice");
+  refused("{\"metadata\":{\"total_size\":1,\"total_size\":1}}", 28, "\"total_size\" appears twice");
 }
 
 TEST_CASE("shards: an index may say more than is read") {

@@ -3,6 +3,7 @@
 /// as versions 4 and 5 of Transformers write it. Where a field is missing, the default is the one of its type there.
 /// [huggingface/transformers, configuration_{llama,mistral,qwen2,qwen3}.py, modeling_rope_utils.py]
 #pragma once
+#include "hone/io/detail/config_names.hpp"
 #include "hone/io/json.hpp"
 #include "hone/transformer/config.hpp"
 
@@ -20,8 +21,7 @@ class config_fields {
   [[noreturn]] void fail(const std::string& path, const std::string& reason) const {
     std::string key = path;
     std::replace(key.begin(), key.end(), '.', '/');
-    throw format_error(file_, {position::unit::byte, document_.where(key)},
-                       path.empty() ? reason : "\"" + path + "\": " + reason);
+    throw format_error(file_, document_.where(key), path.empty() ? reason : "\"" + path + "\": " + reason);
   }
   /// nullptr where it is missing or null.
   [[nodiscard]] const nlohmann::json* find(const std::string& path) const {
@@ -162,7 +162,7 @@ inline transformer::config parse_config_json(std::string_view text, const std::s
   try {
     transformer::validate(c);
   } catch (const std::invalid_argument& error) {
-    in.fail("", error.what());
+    in.fail("", detail::config_reason(error, &detail::config_name::hugging_face));
   }
   return c;
 }

@@ -4,8 +4,9 @@
 /// [ggml-org/llama.cpp, convert_hf_to_gguf.py, src/llama-model.cpp]
 #pragma once
 #include "hone/io/checkpoint.hpp"
+#include "hone/io/detail/config_names.hpp"
 #include "hone/io/gguf.hpp"
-#include "hone/io/lora_gguf.hpp"
+#include "hone/io/rope_rows.hpp"
 #include "hone/io/tensor_names.hpp"
 #include "hone/transformer/rotary.hpp"
 
@@ -102,7 +103,7 @@ inline transformer::config gguf_config(const gguf& in, const std::string& file) 
     try {
       transformer::validate(c);
     } catch (const std::invalid_argument& error) {
-      throw format_error(file, {}, error.what());
+      throw format_error(file, {}, config_reason(error, &config_name::gguf));
     }
   };
   validate();

@@ -58,7 +58,7 @@ inline peft_config parse_peft_config(std::string_view text, const std::string& f
   const json_document document = parse_json(text, file);
   const nlohmann::json& root = document.root;
   const auto fail = [&](std::string_view key, const std::string& reason) {
-    throw format_error(file, {position::unit::byte, document.where(key)}, reason);
+    throw format_error(file, document.where(key), reason);
   };
   if (!root.is_object()) fail("", "the configuration is not a JSON object");
   const auto field = [&](const char* key) {
@@ -113,7 +113,7 @@ inline peft_config parse_peft_config(std::string_view text, const std::string& f
             fail(where, both + " is more than a name");
           plain += key[i];
         }
-        by_place.push_back({document.where(where), {plain, positive(where, both, number, whole)}});
+        by_place.push_back({document.where(where).at, {plain, positive(where, both, number, whole)}});
       }
     std::sort(by_place.begin(), by_place.end());
     peft_config::pattern numbers;
@@ -147,8 +147,7 @@ inline stored_adapter read_peft(const std::filesystem::path& folder, const trans
   constexpr std::uint64_t most = std::uint64_t{1} << 20;
   const std::filesystem::path config_path = folder / peft_config_name;
   const std::vector<std::byte> text = read_file(config_path, most);
-  const peft_config config =
-      parse_peft_config({reinterpret_cast<const char*>(text.data()), text.size()}, config_path.string());
+  const peft_config config = parse_peft_config(text_of(text), config_path.string());
   const safetensors file = read_safetensors(folder / peft_tensors_name);
   const std::vector<transformer::tensor> table = transformer::tensor_table(c);
   std::map<std::string, detail::adapter_pair> pairs;
@@ -179,7 +178,7 @@ inline stored_adapter read_peft(const std::filesystem::path& folder, const trans
     (is_a ? pair.a : pair.b) = &t;
     pair.scale = config.scale_of(module);
   }
-  return detail::assemble(c, pairs, transformer::rope_layout::half);
+  return detail::assemble(c, table, pairs, transformer::rope_layout::half);
 }
 
 struct peft_options {

@@ -27,7 +27,8 @@ inline tokenizer parse_tokenizer_bin(std::span<const std::byte> bytes, std::opti
   const auto fail = [&](std::size_t at, const std::string& reason) {
     throw format_error(file, {position::unit::byte, at}, reason);
   };
-  if (vocab && *vocab < 3) fail(0, "a model of " + std::to_string(*vocab) + " tokens has no unknown, begin and end");
+  if (vocab && *vocab < 3)
+    throw format_error(file, {}, "a model of " + std::to_string(*vocab) + " tokens has no unknown, begin and end");
   if (bytes.size() < 4) fail(bytes.size(), "too short for a tokenizer");
   const auto longest = load_little_endian<std::int32_t>(bytes, 0);
   if (longest < 1 || longest > longest_token)
