@@ -138,7 +138,8 @@ TEST_CASE("metadata that are missing, of another type or ask for more are refuse
         "llama.rope.dimension_count: only the head's size, 8, is supported");
   CHECK(reason("llama.attention.value_length", std::uint32_t{4}) ==
         "llama.attention.value_length: only the head's size, 8, is supported");
-  CHECK_THAT(reason("llama.attention.head_count", std::uint32_t{5}), Catch::Contains("5 does not divide d_model 32"));
+  CHECK_THAT(reason("llama.attention.head_count", std::uint32_t{5}),
+             Catch::Equals("attention.head_count: 5 does not divide embedding_length 32"));
   CHECK(reason("llama.block_count", std::uint32_t{3}) == "there is no tensor \"blk.2.attn_norm.weight\"");
   CHECK(reason("llama.block_count", std::uint32_t{2147483647}) == "2147483647 layers in 21 tensors");
   CHECK(reason("llama.block_count", std::uint32_t{1}) == "tensor \"blk.1.attn_k.weight\": the model has no such part");

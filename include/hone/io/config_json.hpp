@@ -42,7 +42,7 @@ class config_fields {
     const nlohmann::json* value = find(path);
     if (value == nullptr) return otherwise ? *otherwise : missing(path);
     if (!value->is_number_unsigned() || value->get<std::uint64_t>() > 2147483647)
-      fail(path, value->dump() + " is not a whole number in [0, 2^31 - 1]");
+      fail(path, (value->is_number() ? value->dump() + " " : "") + "is not a whole number in [0, 2^31 - 1]");
     return static_cast<index_t>(value->get<std::uint64_t>());
   }
   [[nodiscard]] double real(const std::string& path, std::optional<double> otherwise = {}) const {
@@ -185,7 +185,7 @@ inline std::string format_config_json(const transformer::config& c) {
   const std::string type = c.qk_norm ? "qwen3" : qwen2 ? "qwen2" : mistral ? "mistral" : "llama";
   std::string model = type + "ForCausalLM";
   model[0] = static_cast<char>(model[0] - 'a' + 'A');
-  nlohmann::ordered_json j = {{"architectures", {model}},
+  nlohmann::json j = {{"architectures", {model}},
                               {"model_type", type},
                               {"hidden_size", c.d_model},
                               {"intermediate_size", c.d_ff},
@@ -209,7 +209,7 @@ inline std::string format_config_json(const transformer::config& c) {
                          {"high_freq_factor", c.scaling.high_frequency},
                          {"original_max_position_embeddings", c.scaling.original_max_seq}};
   if (type == "llama" || type == "qwen3") j["attention_bias"] = c.qkv_bias;
-  if (type != "llama") j["sliding_window"] = c.window > 0 ? nlohmann::ordered_json(c.window) : nlohmann::ordered_json();
+  if (type != "llama") j["sliding_window"] = c.window > 0 ? nlohmann::json(c.window) : nlohmann::json();
   if (c.qk_norm || qwen2) {
     j["use_sliding_window"] = c.window > 0;
     j["max_window_layers"] = c.window > 0 ? c.full_layers : c.n_layers;

@@ -228,7 +228,7 @@ inline void write_peft(const std::filesystem::path& folder, const transformer::c
       targets.push_back(end);
     else
       targets.insert(targets.end(), names.begin(), names.end());
-  const nlohmann::ordered_json config = {{"peft_type", "LORA"},
+  const nlohmann::json config = {{"peft_type", "LORA"},
                                          {"task_type", "CAUSAL_LM"},
                                          {"base_model_name_or_path", options.base_model},
                                          {"r", first.rank},
