@@ -154,8 +154,8 @@ struct asked {
 inline double score(const asked& a, std::string_view text) { return final_answer(text, a.number) == a.answer ? 1 : 0; }
 
 /// The prompt of a row, whose other fields are ignored.
-/// @throws hone::io::format_error with the line, if it is not an object with "prompt" or "question" and "answer", or the
-///         answer is empty.
+/// @throws hone::io::format_error with the line, if it is not an object with "prompt" or "question" and "answer", or
+///         the answer is empty.
 inline asked asked_of(const hone::io::json_row& row) {
   const char* name = row.find("prompt") != nullptr ? "prompt" : "question";
   if (row.find(name) == nullptr) row.fail("no field \"prompt\" or \"question\"");

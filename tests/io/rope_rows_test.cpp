@@ -71,6 +71,14 @@ TEST_CASE("queries that were moved and turned are the turned queries, moved") {
   }
 }
 
+TEST_CASE("llama.cpp's architectures have a layout each, others are refused") {
+  CHECK(gguf_rope_layout("llama") == interleaved);
+  CHECK(gguf_rope_layout("qwen2") == half);
+  CHECK(gguf_rope_layout("qwen3") == half);
+  for (const std::string name : {"", "Llama", "qwen", "gemma"})
+    CHECK_THROWS_WITH(gguf_rope_layout(name), Catch::Contains("\"" + name + "\" is not one of llama, qwen2, qwen3"));
+}
+
 TEST_CASE("rows that are no heads are refused") {
   std::vector<float> x(24), y(24);
   const matrix_view<const float> in(x.data(), 12, 2);

@@ -186,19 +186,19 @@ inline std::string format_config_json(const transformer::config& c) {
   std::string model = type + "ForCausalLM";
   model[0] = static_cast<char>(model[0] - 'a' + 'A');
   nlohmann::json j = {{"architectures", {model}},
-                              {"model_type", type},
-                              {"hidden_size", c.d_model},
-                              {"intermediate_size", c.d_ff},
-                              {"num_hidden_layers", c.n_layers},
-                              {"num_attention_heads", c.n_heads},
-                              {"num_key_value_heads", c.n_kv_heads},
-                              {"head_dim", c.head_size()},
-                              {"vocab_size", c.vocab},
-                              {"max_position_embeddings", c.max_seq},
-                              {"hidden_act", "silu"},
-                              {"rms_norm_eps", c.norm_eps},
-                              {"tie_word_embeddings", c.tie_embeddings},
-                              {"rope_theta", c.rope_base}};
+                      {"model_type", type},
+                      {"hidden_size", c.d_model},
+                      {"intermediate_size", c.d_ff},
+                      {"num_hidden_layers", c.n_layers},
+                      {"num_attention_heads", c.n_heads},
+                      {"num_key_value_heads", c.n_kv_heads},
+                      {"head_dim", c.head_size()},
+                      {"vocab_size", c.vocab},
+                      {"max_position_embeddings", c.max_seq},
+                      {"hidden_act", "silu"},
+                      {"rms_norm_eps", c.norm_eps},
+                      {"tie_word_embeddings", c.tie_embeddings},
+                      {"rope_theta", c.rope_base}};
   using method = transformer::rope_scaling::method;
   j["rope_scaling"] = nullptr;
   if (c.scaling.how == method::linear) j["rope_scaling"] = {{"rope_type", "linear"}, {"factor", c.scaling.factor}};

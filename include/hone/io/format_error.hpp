@@ -36,4 +36,11 @@ class format_error : public std::runtime_error {
   std::string reason_;
 };
 
+/// @p x as messages write it: 1e300 has no 300 digits.
+inline std::string short_text(double x) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%g", x);
+  return text;
+}
+
 }  // namespace hone::io

@@ -229,20 +229,20 @@ inline void write_peft(const std::filesystem::path& folder, const transformer::c
     else
       targets.insert(targets.end(), names.begin(), names.end());
   const nlohmann::json config = {{"peft_type", "LORA"},
-                                         {"task_type", "CAUSAL_LM"},
-                                         {"base_model_name_or_path", options.base_model},
-                                         {"r", first.rank},
-                                         {"lora_alpha", number(alpha_of(first))},
-                                         {"rank_pattern", ranks},
-                                         {"alpha_pattern", alphas},
-                                         {"target_modules", targets},
-                                         {"lora_dropout", 0.0},
-                                         {"bias", "none"},
-                                         {"fan_in_fan_out", false},
-                                         {"modules_to_save", nullptr},
-                                         {"use_rslora", false},
-                                         {"use_dora", false},
-                                         {"inference_mode", true}};
+                                 {"task_type", "CAUSAL_LM"},
+                                 {"base_model_name_or_path", options.base_model},
+                                 {"r", first.rank},
+                                 {"lora_alpha", number(alpha_of(first))},
+                                 {"rank_pattern", ranks},
+                                 {"alpha_pattern", alphas},
+                                 {"target_modules", targets},
+                                 {"lora_dropout", 0.0},
+                                 {"bias", "none"},
+                                 {"fan_in_fan_out", false},
+                                 {"modules_to_save", nullptr},
+                                 {"use_rslora", false},
+                                 {"use_dora", false},
+                                 {"inference_mode", true}};
   std::filesystem::create_directories(folder);
   write_safetensors(folder / peft_tensors_name, tensors, {{"format", "pt"}});
   atomic_file file(folder / peft_config_name);

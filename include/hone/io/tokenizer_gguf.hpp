@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-/// A tokenizer from the metadata of a GGUF file, by way of plain values that any reader of such files can fill. Ids are those of the tokenizer.json that
-/// the file was made from, of which the metadata keep less. [ggml-org/ggml, docs/gguf.md; ggml-org/llama.cpp]
+/// A tokenizer from the metadata of a GGUF file, by way of plain values that any reader of such files can fill. Ids are
+/// those of the tokenizer.json that the file was made from, of which the metadata keep less. [ggml-org/ggml,
+/// docs/gguf.md; ggml-org/llama.cpp]
 #pragma once
 #include "hone/io/gguf.hpp"
 #include "hone/io/tokenizer.hpp"
