@@ -10,6 +10,7 @@
 using hone::index_t;
 using hone::matrix_view;
 using hone::io::copy_rope_rows;
+using hone::io::gguf_rope_layout;
 using enum hone::transformer::rope_layout;
 
 namespace {

@@ -5,6 +5,7 @@
 #include "hone/io/file.hpp"
 
 #include <map>
+#include <memory>
 #include <set>
 #include <string>
 
@@ -54,8 +55,7 @@ struct json_cursor {
   friend bool operator!=(json_cursor x, json_cursor y) { return *x.at != *y.at; }
 };
 
-/// nlohmann's events, one function each, as json_event.
-template <class Handler>
+/// nlohmann's events, one function each, as json_event. No template: the parser is instantiated once.
 struct json_adapter {
   using kind = json_event::kind;
 
@@ -65,7 +65,8 @@ struct json_adapter {
   std::uint64_t first;
   std::size_t most_depth;
   const std::string& file;
-  Handler& handler;
+  void* handler;
+  void (*handle)(void* handler, const json_event&);
   std::size_t depth = 0;
   std::vector<std::set<std::string, std::less<>>> keys = {};  // of the open objects
 
@@ -86,7 +87,7 @@ struct json_adapter {
     if (event.is == kind::end_object) keys.pop_back();
     if (event.is == kind::key && !keys.back().insert(*event.text).second)
       fail(at, "the key \"" + *event.text + "\" appears twice");
-    handler(event);
+    handle(handler, event);
     return true;
   }
   bool null() { return emit({.is = kind::null}); }
@@ -118,6 +119,16 @@ struct json_adapter {
   }
 };
 
+inline void parse_json_events(std::string_view text, const std::string& file, std::uint64_t first,
+                              std::size_t most_depth, void* handler, void (*handle)(void*, const json_event&)) {
+  if (const std::size_t nul = text.find('\0'); nul != std::string_view::npos)  // where the parser would stop
+    throw format_error(file, {position::unit::byte, first + nul}, "not valid JSON");
+  const char* end = text.data() + text.size();
+  const char* content = text.data() + (text.starts_with("\xef\xbb\xbf") ? 3 : 0);
+  json_adapter adapter{text, text.data(), content, first, most_depth, file, handler, handle};
+  nlohmann::json::sax_parse(json_cursor{&adapter.now}, json_cursor{&end}, &adapter);
+}
+
 }  // namespace detail
 
 /// Hands the tokens of @p text to @p handler(const json_event&), in order; a byte-order mark is passed over. Byte 0 of
@@ -128,13 +139,10 @@ struct json_adapter {
 template <class Handler>
 void parse_json_events(std::string_view text, const std::string& file, Handler&& handler, std::uint64_t first = 0,
                        std::size_t most_depth = 64) {
-  if (const std::size_t nul = text.find('\0'); nul != std::string_view::npos)  // where the parser would stop
-    throw format_error(file, {position::unit::byte, first + nul}, "not valid JSON");
-  const char* end = text.data() + text.size();
-  const char* content = text.data() + (text.starts_with("\xef\xbb\xbf") ? 3 : 0);
-  detail::json_adapter<std::remove_reference_t<Handler>> adapter{text,       text.data(), content, first,
-                                                                 most_depth, file,        handler};
-  nlohmann::json::sax_parse(detail::json_cursor{&adapter.now}, detail::json_cursor{&end}, &adapter);
+  using handler_type = std::remove_reference_t<Handler>;
+  void* address = const_cast<void*>(static_cast<const void*>(std::addressof(handler)));
+  detail::parse_json_events(text, file, first, most_depth, address,
+                            [](void* h, const json_event& e) { (*static_cast<handler_type*>(h))(e); });
 }
 
 /// A JSON text as a tree.

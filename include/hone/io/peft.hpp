@@ -191,8 +191,7 @@ struct peft_options {
 /// the configuration, those of sites that differ in its patterns; alpha = scale * rank is rounded, so that a scale may
 /// come back with another last bit.
 /// @throws std::invalid_argument, before anything is written, if a site is not a linear map of the model with its
-/// shape,
-///         its numbers are not there, or base_model is not UTF-8; std::system_error.
+///         shape, its numbers are not there, or base_model is not UTF-8; std::system_error.
 inline void write_peft(const std::filesystem::path& folder, const transformer::config& c,
                        const lora::adapter<float>& adapter, const peft_options& options = {}) {
   const char* function = "hone::io::write_peft";

@@ -18,8 +18,7 @@ namespace hone::io {
 /// begin of text.
 /// @param vocab the model's number of tokens; without it, as many as there are. @param file what errors call the bytes.
 /// @throws format_error unless @p bytes hold exactly that many tokens, at least the 3 special ones, none longer than
-/// the
-///         header says, with scores that are numbers.
+///         the header says, with scores that are numbers.
 inline tokenizer parse_tokenizer_bin(std::span<const std::byte> bytes, std::optional<index_t> vocab,
                                      const std::string& file) {
   constexpr std::int32_t longest_token = 1 << 16;

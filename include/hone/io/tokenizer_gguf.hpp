@@ -69,9 +69,8 @@ inline gguf_vocabulary vocabulary_of(const gguf& in, const std::string& file) {
 /// The parts of the tokenizer of @p v. Control and unknown tokens are special; they and user-defined ones are found in
 /// texts. Where add_bos_token is not there, "llama" and Llama 3 begin with the begin of text. Qwen2 normalizes to form
 /// C, as the models were trained, which llama.cpp does not.
-/// @throws format_error, with the key, if the model or `pre` is not known, lists differ in
-/// length, an
-///         id is out of range, a score is not a number, or a merge names no token.
+/// @throws format_error, with the key, if the model or `pre` is not known, lists differ in length, an id is out of
+///         range, a score is not a number, or a merge names no token.
 inline tokenizer_parts parse_tokenizer_gguf(const gguf_vocabulary& v, const std::string& file) {
   const auto fail = [&](const std::string& key, const std::string& reason) {
     throw format_error(file, {}, "tokenizer.ggml." + key + ": " + reason);

@@ -351,8 +351,8 @@ class tokenizer_json {
 /// The parts of a tokenizer.json; @p file is what errors call it. The begin and end of text are what its post-processor
 /// puts around a text, if it does.
 /// @throws format_error, with the byte and the path in the JSON, for what is not JSON, not a BPE tokenizer, not sound
-/// (an
-///         id twice, or above 2 n + 65535 for n tokens; a merge that names no token; a key twice) or not read here.
+///         (an id twice, or above 2 n + 65535 for n tokens; a merge that names no token) or not read here. Fields that
+///         are not known are passed over.
 inline tokenizer_parts parse_tokenizer_json(std::string_view text, const std::string& file) {
   const json_document document = parse_json(text, file);
   return detail::tokenizer_json({&document.root, "", &document, &file}).read();
