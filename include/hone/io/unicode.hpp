@@ -7,6 +7,7 @@
 #include "hone/io/detail/unicode_classes.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -43,6 +44,15 @@ inline std::vector<std::uint8_t> make_unicode_classes() {
   return classes;
 }
 
+constexpr std::array<std::uint8_t, 128> make_ascii_classes() {
+  std::array<std::uint8_t, 128> classes{};
+  std::size_t at = 0;
+  for (const unsigned run : class_runs)
+    for (unsigned i = 0; i < run / 32 && at < classes.size(); ++i) classes[at++] = static_cast<std::uint8_t>(run % 32);
+  return classes;
+}
+inline constexpr std::array<std::uint8_t, 128> ascii_classes = make_ascii_classes();  // needs no guard of a static
+
 }  // namespace detail
 
 /// The classes of every character, and of `no_character`.
@@ -56,9 +66,8 @@ inline const std::uint8_t* unicode_classes() {
 inline character character_at(std::string_view text, std::size_t at) {
   if (at >= text.size()) return {no_character, 0, 0};
   const auto byte = [&](std::size_t i) { return static_cast<std::uint8_t>(text[at + i]); };
-  const std::uint8_t* classes = unicode_classes();
   const char32_t lead = byte(0);
-  if (lead < 0x80) return {lead, 1, classes[lead]};
+  if (lead < 0x80) return {lead, 1, detail::ascii_classes[lead]};
   const std::uint8_t size = lead < 0xc2 ? 0 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : lead < 0xf5 ? 4 : 0;
   if (size == 0 || text.size() - at < size) return {no_character, 1, 0};
   char32_t value = lead & (0x7fu >> size);
@@ -68,7 +77,7 @@ inline character character_at(std::string_view text, std::size_t at) {
   }
   const bool overlong = size > 2 && value < (size == 3 ? 0x800u : 0x10000u);
   if (overlong || value > 0x10ffff || (value >= 0xd800 && value < 0xe000)) return {no_character, 1, 0};
-  return {value, size, classes[value]};
+  return {value, size, unicode_classes()[value]};
 }
 
 inline void append_utf8(std::string& out, char32_t c) {
