@@ -124,7 +124,8 @@ TEST_CASE("GGUF: the vocabulary is what the keys below tokenizer.ggml say") {
   CHECK((v.bos_token_id == 0 && v.eos_token_id == 1 && v.unknown_token_id == 2));
   CHECK((v.add_bos_token == true && v.add_eos_token == false && v.add_space_prefix == true));
   for (std::size_t i = 0; i < file.metadata.size(); ++i) {
-    gguf other = file;
+    gguf other;
+    other.metadata = file.metadata;
     other.metadata[i].second = 0.5;
     const auto error = format_error_of([&] { vocabulary_of(other, "model.gguf"); });
     REQUIRE(error);
