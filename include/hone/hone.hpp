@@ -3,9 +3,12 @@
 /// other libraries' types (hone/interop/) are included by name. A translation unit that wants one method compiles
 /// faster with that method's header alone.
 #pragma once
+#include "hone/core/beta.hpp"
 #include "hone/core/blas.hpp"
 #include "hone/core/contract.hpp"
 #include "hone/core/executor.hpp"
+#include "hone/core/gamma.hpp"
+#include "hone/core/normal.hpp"
 #include "hone/core/packs.hpp"
 #include "hone/core/philox.hpp"
 #include "hone/core/random.hpp"
@@ -15,6 +18,7 @@
 #include "hone/core/simd_math.hpp"
 #include "hone/core/simd_memory.hpp"
 #include "hone/core/simd_random.hpp"
+#include "hone/core/special.hpp"
 #include "hone/core/thread_pool.hpp"
 #include "hone/core/view.hpp"
 #include "hone/eval/fluency.hpp"

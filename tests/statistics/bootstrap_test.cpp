@@ -78,10 +78,7 @@ namespace {
 
 double value_of(const std::string& statistic, std::span<const double> values) {
   if (statistic == "mean") return estimate_mean(values).mean;
-  if (statistic == "variance") {
-    const mean_estimate m = estimate_mean(values);
-    return m.standard_error * m.standard_error * static_cast<double>(m.count);
-  }
+  if (statistic == "variance") return variance(estimate_mean(values));
   std::vector<double> sorted(values.begin(), values.end());
   std::sort(sorted.begin(), sorted.end());
   return sorted_quantile(sorted, 0.5);

@@ -20,6 +20,8 @@ TEST_CASE("mean and standard error") {
   CHECK(m.standard_error == Approx(0.1527525232).epsilon(1e-9));
   CHECK(m.count == 10);
   CHECK(m.nonfinite == 0);
+  CHECK(variance(m) == Approx(7.0 / 30).epsilon(1e-14));
+  CHECK(std::isnan(variance(estimate_mean(vector{3}))));
   // Two passes: no cancellation.
   CHECK(estimate_mean(vector{1e9 + 4, 1e9 + 7, 1e9 + 13, 1e9 + 16}).standard_error ==
         Approx(std::sqrt(30.0 / 4)).epsilon(1e-12));

@@ -141,8 +141,8 @@ inline double trigamma(double x) {
   return sum + (1 + 0.5 / x + series * s) / x;
 }
 
-/// x log(x / mean) + mean - x for x >= 0, mean > 0: twice it is the deviance of a count from its mean. @p difference: x -
-/// mean, from who knows it better than the subtraction.
+/// x log(x / mean) + mean - x for x >= 0, mean > 0: twice it is the deviance of a count from its mean. @p difference: x
+/// - mean, from who knows it better than the subtraction.
 inline double half_deviance(double x, double mean, double difference) {
   if (x == 0) return mean;
   if (std::abs(difference) <= 0.5 * (x + mean)) return x * detail::log1p_deficit(-difference / x);
@@ -163,8 +163,8 @@ inline double log_poisson_peak(double a) {
 inline double log_poisson(double a, double x) { return log_poisson_peak(a) - half_deviance(a, x); }
 
 /// The regularised incomplete gamma functions P(a, x), lower, and Q(a, x), upper, for finite a > 0 and x >= 0: the
-/// distribution of a gamma variate of shape a and scale 1. Relative error of either 1e-15 (1 + |log of it|): 7e-13
-/// at 1e-300, for any shape.
+/// distribution of a gamma variate of shape a and scale 1. Relative error of either below 1e-14 + 6e-16 |log of
+/// it|, 4e-13 at 1e-300, for any shape.
 /// @note The series, for small a that of Q, the continued fraction, at most some 300 terms; above a = 1000 an integral
 /// of 64 points. [Abramowitz, Stegun 1964, 6.5.29, 6.5.31]
 inline tails incomplete_gamma(double a, double x) {
@@ -174,13 +174,13 @@ inline tails incomplete_gamma(double a, double x) {
   if (x == infinity) return {1, 0};
   const double power = std::exp(log_poisson(a, x));
   if (a > 1000) {
-    const double slope = (a - 1 - x) / x, curvature = (a - 1) / x / x;
     const bool upper = x > a;
     const double sign = upper ? 1 : -1;
-    const double tail =
-        power * (a / x) * detail::integrate_tail(detail::tail_length(-sign * slope, curvature), [&](double s) {
-          return -sign * slope * s + (a - 1) * detail::log1p_deficit(sign * s / x);
-        });
+    const double slope = -sign * (a - 1 - x) / x, curvature = (a - 1) / x / x;  // of minus the density's logarithm
+    const double integral = detail::integrate_tail(detail::tail_length(slope, curvature), [&](double s) {
+      return slope * s + (a - 1) * detail::log1p_deficit(sign * s / x);
+    });
+    const double tail = power * (a / x) * integral;
     return upper ? tails{1 - tail, tail} : tails{tail, 1 - tail};
   }
   if (x > 1.1 && x > a) {  // x^a e^-x / Gamma(a) / (x + 1 - a - 1 (1 - a) / (x + 3 - a - ...)), by Lentz

@@ -28,9 +28,9 @@ inline double log_normal_cdf(double x) {
   return std::log(sum) - 0.5 * x * x - std::log(-x) - log_root_two_pi;
 }
 
-/// The x with P(Z <= x) = @p p, -infinity at 0, infinity at 1, outside NaN. Relative error 1e-15. By symmetry the x that
-/// is exceeded with probability p is -normal_quantile(p), also where 1 - p rounds to 1.
-/// [Wichura 1988, Algorithm AS 241 (PPND16), Applied Statistics 37]
+/// The x with P(Z <= x) = @p p, -infinity at 0, infinity at 1, outside NaN. Relative error 1e-15. By symmetry the x
+/// that is exceeded with probability p is -normal_quantile(p), also where 1 - p rounds to 1. [Wichura 1988, Algorithm
+/// AS 241 (PPND16), Applied Statistics 37]
 inline double normal_quantile(double p) {
   if (!(p > 0 && p < 1)) {
     constexpr double infinity = std::numeric_limits<double>::infinity();

@@ -54,15 +54,15 @@ struct philox {
   /// @throws std::invalid_argument unless shape > 0 and finite. Defined in core/random.hpp.
   [[nodiscard]] double gamma(double shape, std::uint64_t index) const;
 
-  /// The logarithm of a gamma variate, from the same draws: where the variate itself would underflow (at shape 0.01 to 0
-  /// in 6 of 10,000, in float in a third of them) its logarithm is still that of one, finite and with all its digits.
+  /// The logarithm of a gamma variate, from the same draws: where the variate itself would underflow (at shape 0.01 to
+  /// 0 in 6 of 10,000, in float in a third of them) its logarithm is still that of one, finite and with all its digits.
   /// @throws std::invalid_argument unless shape is in [1e-300, 1e300). Defined in core/random.hpp.
   [[nodiscard]] double log_gamma(double shape, std::uint64_t index) const;
 
-  /// Logarithms of Dirichlet weights with @p shapes (n), into @p logs (n): log_gamma of the indices index n + i, less the
-  /// logarithm of the sum of their exponentials.
-  /// @throws std::invalid_argument if the sizes differ or a shape is not in [1e-300, 1e300), before anything is written.
-  /// Defined in core/random.hpp.
+  /// Logarithms of Dirichlet weights with @p shapes (n), into @p logs (n): log_gamma of the indices index n + i, less
+  /// the logarithm of the sum of their exponentials.
+  /// @throws std::invalid_argument if the sizes differ or a shape is not in [1e-300, 1e300), before anything is
+  /// written. Defined in core/random.hpp.
   void log_dirichlet(std::span<const double> shapes, std::uint64_t index, std::span<double> logs) const;
   /// The weights themselves, which sum to 1 up to n roundings; below 1e-308 they are 0.
   void dirichlet(std::span<const double> shapes, std::uint64_t index, std::span<double> weights) const;

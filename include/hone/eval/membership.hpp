@@ -8,11 +8,13 @@
 ///   min-k      -mean of the share k of smallest l_t                 [Shi et al. 2024, arXiv 2310.16789]
 ///   min-k++    the same of (l_t - mean) / deviation of log p under the model's own p
 ///                                                                   [Zhang et al. 2024, arXiv 2404.02936]
-/// `auc` (roc.hpp) of the scores of non-members against those of members says how well a score tells them apart: 0.5
-/// not at all.
+/// `auc` (statistics/roc.hpp) of the scores of non-members against those of members says how well a score tells them
+/// apart: 0.5 not at all.
 #pragma once
+#include <algorithm>
 #include <cmath>
 #include <span>
+#include <vector>
 
 #include "hone/core/packs.hpp"
 #include "hone/core/simd_math.hpp"

@@ -6,11 +6,13 @@
 ///   acc_bytes         ... / bytes of the choice
 ///   acc_mutual_info   log p(choice | question) - log p(choice)
 /// Accuracy is the mean over items of choice = gold (`accuracy`), its error that of a mean, groups of tasks are pooled
-/// by items (`statistics::pool_items`, statistics.hpp) or each alike (`statistics::average_groups`).
+/// by items (`statistics::pool_items`, statistics/means.hpp) or each alike (`statistics::average_groups`).
 #pragma once
 #include "hone/statistics/means.hpp"
 
+#include <algorithm>
 #include <string_view>
+#include <vector>
 
 namespace hone::eval {
 

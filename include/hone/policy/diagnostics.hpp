@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 /// What tells collapse from learning: pass at k, coverage and distinct solutions of drawn responses; means of the
 /// measures of tokens (rows.hpp: support mass, entropy, top-1 mass, rare members of the support), over all tokens and
-/// over the punished ones. Pass at k (statistics/pass_at_k.hpp) of one prompt is a function of its success rate: coverage is lost between prompts, and shows in their
-/// mean.
+/// over the punished ones. Pass at k (statistics/pass_at_k.hpp) of one prompt is a function of its success rate:
+/// coverage is lost between prompts, and shows in their mean.
 #pragma once
 #include "hone/policy/batch.hpp"
 #include "hone/statistics/pass_at_k.hpp"

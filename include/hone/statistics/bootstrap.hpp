@@ -73,10 +73,6 @@ std::vector<double> replicate(index_t items, Statistic& statistic, const bootstr
   return values;
 }
 
-inline double deviation(const mean_estimate& mean) {
-  return mean.standard_error * std::sqrt(static_cast<double>(mean.count));
-}
-
 }  // namespace detail
 
 /// Draws as many of @p items indices as there are, with replacement, once a replicate. statistic(std::span<const
@@ -95,18 +91,19 @@ bootstrap_estimate bootstrap(index_t items, Statistic&& statistic, const bootstr
     result.standard_error = result.percentile.low = result.percentile.high = nan;
     return result;
   }
-  result.standard_error = detail::deviation(mean);
+  result.standard_error = std::sqrt(variance(mean));
   std::sort(values.begin(), values.end());
   const double tail = (1 - options.level) / 2;
   result.percentile = {sorted_quantile(values, tail), sorted_quantile(values, 1 - tail)};
   return result;
 }
 
-/// The BCa interval from @p sorted replicates (ascending), the statistic of the @p whole, and the statistics without one
-/// item each, @p left_out. With z the normal quantile of a tail's share, its end is the quantile of the replicates at
+/// The BCa interval from @p sorted replicates (ascending), the statistic of the @p whole, and the statistics without
+/// one item each, @p left_out. With z the normal quantile of a tail's share, its end is the quantile of the replicates
+/// at
 ///   Phi(z0 + (z0 + z) / (1 - a (z0 + z)))
-/// Where all that leave an item out agree a = 0. The ends are NaN where the whole lies outside all replicates, where the
-/// denominator is not positive, and where anything is infinite or NaN, which is counted.
+/// Where all that leave an item out agree a = 0. The ends are NaN where the whole lies outside all replicates, where
+/// the denominator is not positive, and where anything is infinite or NaN, which is counted.
 /// @throws std::invalid_argument if sorted or left_out is empty or level is not in (0, 1).
 inline bca_estimate bca_interval(std::span<const double> sorted, double whole, std::span<const double> left_out,
                                  double level = 0.95) {
@@ -119,7 +116,7 @@ inline bca_estimate bca_interval(std::span<const double> sorted, double whole, s
   bca_estimate result{.standard_error = nan, .bca = {nan, nan}, .bias = nan, .acceleration = nan};
   result.nonfinite = mean.nonfinite + jackknife.nonfinite + !std::isfinite(whole);
   if (result.nonfinite > 0) return result;
-  result.standard_error = detail::deviation(mean);
+  result.standard_error = std::sqrt(variance(mean));
   const auto below = std::lower_bound(sorted.begin(), sorted.end(), whole) - sorted.begin();
   const auto not_above = std::upper_bound(sorted.begin(), sorted.end(), whole) - sorted.begin();
   result.bias = normal_quantile(static_cast<double>(below + not_above) / (2 * static_cast<double>(sorted.size())));

@@ -14,8 +14,8 @@ struct interval {
   double high = 0;
 };
 
-/// Half of the interval of a mean, t s / sqrt(n) with Student's t of n - 1 degrees of freedom: what stands behind +-. NaN
-/// below two values, and where the standard error is.
+/// Half of the interval of a mean, t s / sqrt(n) with Student's t of n - 1 degrees of freedom: what stands behind +-.
+/// NaN below two values, and where the standard error is.
 /// @throws std::invalid_argument unless level is in (0, 1).
 inline double student_margin(const mean_estimate& m, double level = 0.95) {
   invalid_argument_unless(level > 0 && level < 1, "hone::statistics::student_margin", "level",
@@ -39,8 +39,8 @@ inline void check_proportion(index_t successes, index_t count, double level, con
 }
 }  // namespace detail
 
-/// The proportion above which fewer than @p successes + 1 of @p count have a probability of at most 1 - level: it bounds
-/// the proportion from above with confidence @p level, whatever it is. [Clopper, Pearson 1934]
+/// The proportion p at which @p successes of @p count or fewer have probability 1 - level: whatever the true proportion
+/// is, it is above p with probability at most 1 - level. [Clopper, Pearson 1934]
 /// @throws std::invalid_argument unless 0 <= successes <= count, count > 0 and level is in (0, 1).
 inline double clopper_pearson_upper(index_t successes, index_t count, double level) {
   detail::check_proportion(successes, count, level, "hone::statistics::clopper_pearson_upper");

@@ -34,6 +34,11 @@ inline mean_estimate estimate_mean(std::span<const double> x) {
   return result;
 }
 
+/// The variance of the values (with count - 1) that @p m is the mean of; NaN below 2.
+inline double variance(const mean_estimate& m) {
+  return m.standard_error * m.standard_error * static_cast<double>(m.count);
+}
+
 /// The mean over the items of all @p groups (large groups weigh more), with the error that treats the groups as strata:
 /// the pooled variance of lm-evaluation-harness, sum (n_g - 1) s_g^2 / (N - G), over N. Groups of one item have no
 /// variance of their own and add nothing to it; without any larger one the error is NaN.

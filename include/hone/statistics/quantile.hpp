@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-/// Quantiles of samples. [Hyndman, Fan 1996, Sample quantiles in statistical packages; type 7 is NumPy's and R's default]
+/// Quantiles of samples. [Hyndman, Fan 1996, Sample quantiles in statistical packages; type 7 is NumPy's and R's
+/// default]
 #pragma once
 #include "hone/core/contract.hpp"
 
