@@ -107,7 +107,7 @@ inline tails incomplete_beta(double a, double b, double x, double y) {
   if (x == 0) return {0, 1};
   if (y == 0) return {1, 0};
   const detail::log_beta_tail t = detail::log_incomplete_beta(a, b, x, y);
-  const double tail = std::exp(t.value);
+  const double tail = std::exp(t.value < 0 ? t.value : 0);
   return t.upper ? tails{1 - tail, tail} : tails{tail, 1 - tail};
 }
 inline tails incomplete_beta(double a, double b, double x) { return incomplete_beta(a, b, x, 1 - x); }
