@@ -7,6 +7,7 @@
 #include <numeric>
 
 #include "hone/policy/critic.hpp"
+#include "hone/statistics/calibration.hpp"
 #include "reason/rollout.hpp"
 
 namespace reason {
@@ -72,6 +73,13 @@ inline std::pair<index_t, index_t> part_of(std::size_t groups, long i, long part
 inline double logit_of_value(double value) {
   const double v = std::clamp(value, 1e-6, 1 - 1e-6);
   return std::log(v / (1 - v));
+}
+
+/// How well the @p logits of success foretell the @p outcomes.
+inline statistics::calibration calibrate(std::span<const double> logits, std::span<const double> outcomes) {
+  std::vector<double> probabilities;
+  for (const double v : logits) probabilities.push_back(1 / (1 + std::exp(-v)));
+  return statistics::calibrate(probabilities, outcomes);
 }
 
 class critic {

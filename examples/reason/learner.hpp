@@ -5,6 +5,7 @@
 #pragma once
 #include <optional>
 
+#include "hone/statistics/means.hpp"
 #include "reason/critic.hpp"
 #include "reason/measures.hpp"
 #include "reason/settings.hpp"
@@ -20,14 +21,6 @@ struct interval {
 };
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(interval, steps, reward, zero_variance, entropy, length, advantage_mean,
                                    advantage_variance, negative, negative_active, inactive, tokens, value, outcome)
-
-/// Mean and variance (n - 1) of @p x.
-inline std::pair<double, double> moments(std::span<const double> x) {
-  double mean = 0, squares = 0;
-  for (const double value : x) mean += value / static_cast<double>(x.size());
-  for (const double value : x) squares += (value - mean) * (value - mean);
-  return {mean, x.size() > 1 ? squares / static_cast<double>(x.size() - 1) : 0};
-}
 
 class learner {
  public:
@@ -199,14 +192,14 @@ class learner {
   }
 
   void note(const rollout& r, const batch& b, interval& seen) {
-    const auto [mean, variance] = raw_moments(r, b);
+    const statistics::mean_estimate raw = raw_advantage(r, b);
     seen.steps += 1;
-    seen.reward += moments(r.rewards).first;
+    seen.reward += statistics::estimate_mean(r.rewards).mean;
     seen.zero_variance += policy::share_groups(r.rewards, r.groups).zero_variance;
     seen.entropy += policy::mean_over_tokens(b.entropy, {}, r.rows.targets, [](double x) { return x; }).all;
     seen.length += static_cast<double>(r.tokens()) / static_cast<double>(r.responses());
-    seen.advantage_mean += mean;
-    seen.advantage_variance += variance;
+    seen.advantage_mean += raw.mean;
+    if (raw.count > 1) seen.advantage_variance += statistics::variance(raw);
     if (!critic_) return;
     for (std::size_t s = 0; s < r.responses(); ++s) {
       seen.outcome.push_back(r.rewards[s]);
@@ -216,8 +209,8 @@ class learner {
     }
   }
 
-  /// Mean and variance of the tokens' advantages as they are before they are whitened.
-  std::pair<double, double> raw_moments(const rollout& r, const batch& b) {
+  /// The mean of the tokens' advantages as they are before they are whitened.
+  statistics::mean_estimate raw_advantage(const rollout& r, const batch& b) {
     std::vector<double> raw(b.advantage), of_tokens;
     if (algorithm_.whitens) {
       algorithm plain = algorithm_;
@@ -226,7 +219,7 @@ class learner {
     }
     for (std::size_t t = 0; t < raw.size(); ++t)
       if (r.rows.targets[t] >= 0) of_tokens.push_back(raw[t]);
-    return moments(of_tokens);
+    return statistics::estimate_mean(of_tokens);
   }
 
   static rollout_batch view(const rollout& r, const batch& b) {

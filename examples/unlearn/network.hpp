@@ -5,6 +5,7 @@
 #include "hone/core/thread_pool.hpp"
 #include "hone/gradient/combine.hpp"
 #include "hone/loss/likelihood.hpp"
+#include "hone/statistics/means.hpp"
 #include "hone/transformer/adapted.hpp"
 #include "hone/transformer/schedule.hpp"
 #include "support/knowledge.hpp"
@@ -87,16 +88,17 @@ class network {
     return nll_of(rows, model_, reference_);
   }
 
-  /// The mean probability of the answers.
+  /// The mean probability of the answers; NaN of none.
   [[nodiscard]] double probability(const lessons::rows& rows) {
-    return knowledge::mean(knowledge::answer_probabilities(rows, sequence_nll(rows)));
+    return statistics::estimate_mean(knowledge::answer_probabilities(rows, sequence_nll(rows))).mean;
   }
   [[nodiscard]] knowledge::recital recite(const std::vector<lesson>& lessons, const lessons::codec& codec) {
     return knowledge::recite(model_, merged(), lessons, codec, pool_);
   }
   [[nodiscard]] knowledge::score examine(const std::vector<lesson>& lessons, const lessons::codec& codec) {
     const knowledge::recital said = recite(lessons, codec);
-    return {probability(lessons::all_rows(lessons)), knowledge::mean(said.exact), knowledge::mean(said.rouge_l)};
+    return {probability(lessons::all_rows(lessons)), statistics::estimate_mean(said.exact).mean,
+            statistics::estimate_mean(said.rouge_l).mean};
   }
 
   /// From here on the present parameters are the reference.

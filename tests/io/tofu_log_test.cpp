@@ -219,13 +219,13 @@ TEST_CASE("the benchmark's logs of phi-1.5 give the reference values to eight di
   components(full.retain, tofu_part::retain, .92608842, .92925251, .48268301);
   components(full.forget, tofu_part::forget, .92823948, .92486126, .48335559);
 
-  const eval::ks_result geometric = forget_quality(full.forget, retrained.forget, truth_ratio::geometric);
+  const statistics::ks_result geometric = forget_quality(full.forget, retrained.forget, truth_ratio::geometric);
   CHECK(geometric.statistic == Approx(104.0 / 300).epsilon(1e-15));
   CHECK(geometric.p_value == Approx(2.1942743021891e-16).epsilon(1e-12));
   CHECK(geometric.log10_p == Approx(-15.658709).epsilon(1e-7));
   CHECK(geometric.n == 300);
   CHECK(geometric.m == 300);
-  const eval::ks_result arithmetic = forget_quality(full.forget, retrained.forget, truth_ratio::arithmetic);
+  const statistics::ks_result arithmetic = forget_quality(full.forget, retrained.forget, truth_ratio::arithmetic);
   CHECK(arithmetic.statistic == Approx(0.35666667).epsilon(1e-7));
   CHECK(arithmetic.p_value == Approx(2.43112821e-17).epsilon(1e-8));
 }

@@ -31,7 +31,7 @@ rollout guesses(const chain& t, index_t count) {
   return r;
 }
 
-double brier(const std::vector<double>& logits, const rollout& r) { return policy::calibrate(logits, r.rewards).brier; }
+double brier(const std::vector<double>& logits, const rollout& r) { return calibrate(logits, r.rewards).brier; }
 
 }  // namespace
 
