@@ -25,7 +25,8 @@ def table(name, fields, rows):
 
 
 def tail_integral(log_density, x, scale, upwards):
-    """The integral of exp(log_density) from x on upwards or downwards, over pieces of @p scale, until they are nothing."""
+    """The integral of exp(log_density) from x on upwards or downwards, over pieces of @p scale, until
+    they are nothing."""
     at = log_density(x)
     total, begin = mpf(0), x
     while True:

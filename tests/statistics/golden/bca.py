@@ -54,7 +54,8 @@ for name, statistic in STATISTICS.items():
         ).confidence_interval
         print(
             f'    {{"{name}", {numbers(sample)}, {numbers(replicates)}, {numbers(left_out)}, '
-            f"{float(statistic(sample))!r}, {level!r}, {float(np.ravel(acceleration)[0])!r}, {float(low)!r}, {float(high)!r}, "
+            f"{float(statistic(sample))!r}, {level!r}, {float(np.ravel(acceleration)[0])!r}, "
+            f"{float(low)!r}, {float(high)!r}, "
             f"{float(drawn.low)!r}, {float(drawn.high)!r}}},"
         )
 print("};")
