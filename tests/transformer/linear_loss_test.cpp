@@ -236,12 +236,12 @@ TEST_CASE("a decoder without logits, its head in chunks, has the gradient of one
     std::vector<double> dfeatures(static_cast<std::size_t>(24 * c.d_model));
     model.forward(parameters, s.all(), features);
     chunks.backward(
-        features.features(), model.view(std::span<const double>(parameters)).matrix(role::wcls, 0),
+        features.features(), model.view(std::span<const double>(parameters)).matrix({role::wcls}),
         [&](index_t first, const matrix_view<double>& logits) {
           loss::likelihood(logits, std::span(s.targets).subspan(static_cast<std::size_t>(first),
                                                                 static_cast<std::size_t>(logits.rows())));
         },
-        as_rows(dfeatures, 24), model.view(std::span(gradient)).matrix(role::wcls, 0));
+        as_rows(dfeatures, 24), model.view(std::span(gradient)).matrix({role::wcls}));
     const std::vector<tap_gradient<double>> taps = {{c.n_layers + 1, as_rows(std::as_const(dfeatures), 24)}};
     model.backward(parameters, s.all(), features, features.logits(), taps, gradient);
     CHECK(features.logits().rows() == 0);
