@@ -71,9 +71,9 @@ inline std::string hugging_face_name(const transformer::tensor_id& id) {
     if (n.role == role) name = n.hugging_face;
   if (id.expert >= 0) {
     if (!detail::has_experts(role)) return {};
-    name.insert(name.find('.') + 1, "experts." + std::to_string(id.expert) + ".");
+    name.insert(name.find('.') + 1, std::string("experts.") + std::to_string(id.expert) + ".");
   }
-  return "model.layers." + std::to_string(id.layer) + "." + name;
+  return std::string("model.layers.") + std::to_string(id.layer) + "." + name;
 }
 
 /// "blk.3.attn_q"; empty for an expert of what has none.
@@ -81,7 +81,7 @@ inline std::string gguf_name(const transformer::tensor_id& id) {
   const transformer::role role = detail::matrix_of(id.role);
   for (const detail::tensor_name& n : detail::model_names)
     if (n.role == role) return n.gguf;
-  std::string name = "blk." + std::to_string(id.layer) + ".";
+  std::string name = std::string("blk.") + std::to_string(id.layer) + ".";
   for (const detail::tensor_name& n : detail::layer_names)
     if (n.role == role) name += n.gguf;
   if (id.expert >= 0 && !detail::has_experts(role)) return {};

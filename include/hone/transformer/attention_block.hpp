@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-/// The attention half of a layer: y = x + Wo attention(q, k, v), of n = rmsnorm(x) q = rotate(Wq n + bq), k = rotate(Wk
-/// n + bk), v = Wv n + bv; with qk_norm each head of q and k is normalized before it is rotated. It owns its forward and
-/// backward passes over whole sequences, the forward pass of rows with a cache, and its share of a workspace; parameters
-/// it names to an object of transformer/product.hpp.
+/// The attention half of a layer: y = x + Wo attention(q, k, v) + bo, where with n = rmsnorm(x)
+///   q = rotate(Wq n + bq),  k = rotate(Wk n + bk),  v = Wv n + bv
+/// and with qk_norm each head of q and k is normalized before it is rotated. It owns its forward and backward passes
+/// over whole sequences, the forward pass of rows with a cache, and its share of a workspace; it names parameters to an
+/// object of transformer/product.hpp.
 #pragma once
 #include "hone/transformer/attention.hpp"
 #include "hone/transformer/kv_cache.hpp"
@@ -64,8 +65,8 @@ class attention_block {
   attention_block(const config& c, index_t layer, const rotary_table<T>& rotary)
       : c_(c), layer_(layer), rotary_(rotary) {}
 
-  /// @param offsets of the sequences in the rows, as in a batch. @param x (n x d_model), @param y (n x d_model) receives
-  ///        the sum; not the memory of x.
+  /// @param offsets of the sequences in the rows, as in a batch. @param x (n x d_model).
+  /// @param y (n x d_model) receives the sum; it is not the memory of x.
   template <class Products>
   void forward(const Products& p, std::span<const index_t> offsets, const matrix_view<const T>& x, const activations& a,
                const scratch& s, const matrix_view<T>& y) const {

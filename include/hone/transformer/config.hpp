@@ -162,7 +162,7 @@ struct tensor_id {
 inline std::string name_of(const tensor_id& id) {
   std::string name = role_names[static_cast<std::size_t>(id.role)];
   for (const index_t number : {id.layer, id.expert})
-    if (number >= 0) name += "." + std::to_string(number);
+    if (number >= 0) (name += '.') += std::to_string(number);
   return name;
 }
 

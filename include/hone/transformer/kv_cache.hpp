@@ -55,7 +55,7 @@ struct cached_row {
 };
 
 /// Attention of one position over the cache up to itself, as far back as the layer's window.
-/// @param q (n_heads head_size), rotated; @param out as many elements; @param memory for scores, which grows as it must.
+/// @param q (n_heads head_size), rotated. @param out as many elements. @param memory for scores; grows as it must.
 /// @pre the cache has the position's own key and value.
 template <class T>
 void attend_cached(const config& c, index_t layer, const cached_row<T>& r, const T* q, T* out, std::vector<T>& memory) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 /// The feed-forward half of a layer: y = x + W2 (silu(W1 n) W3 n), n = rmsnorm(x), row by row. It owns its forward and
-/// backward passes, the forward pass of rows that each stand alone, and its share of a workspace; parameters it names
-/// to an object of transformer/product.hpp. [Shazeer 2020, GLU variants improve transformer, arXiv 2002.05202]
+/// backward passes, the forward pass of rows alone, and its share of a workspace; it names parameters to an object of
+/// transformer/product.hpp. [Shazeer 2020, GLU variants improve transformer, arXiv 2002.05202]
 #pragma once
 #include "hone/transformer/feed_forward.hpp"
 #include "hone/transformer/product.hpp"
@@ -41,7 +41,7 @@ class mlp_block {
   /// @param c must outlive this.
   mlp_block(const config& c, index_t layer) : c_(c), layer_(layer) {}
 
-  /// @param x (n x d_model), @param y (n x d_model) receives the sum; not the memory of x.
+  /// @param x (n x d_model). @param y (n x d_model) receives the sum; it is not the memory of x.
   template <class Products>
   void forward(const Products& p, const matrix_view<const T>& x, const activations& a, const scratch& s,
                const matrix_view<T>& y) const {
@@ -75,7 +75,7 @@ class mlp_block {
     p.norm_backward(id(role::ffn_norm), x, a.rms, dnormed, dx);
   }
 
-  /// Rows that each stand alone, with nothing kept for a backward pass: @p x (n x d_model) becomes y.
+  /// With nothing kept for a backward pass: @p x (n x d_model) becomes y.
   template <class Products>
   void forward_rows(const Products& p, const matrix_view<T>& x, row_memory& m) const {
     const index_t n = x.rows();

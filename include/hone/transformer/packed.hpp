@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-/// A snapshot of a model's parameters for `forward_rows` of its blocks: every matrix in panels, which rows are multiplied
-/// with one by one, in an order of their own. 16-bit matrices stay in their 16 bits and are converted in registers.
+/// A snapshot of a model's parameters for `forward_rows` of its blocks: every matrix in panels, with which each row is
+/// multiplied in an order of its own. 16-bit matrices stay in their 16 bits and are converted in registers.
 #pragma once
 #include "hone/transformer/adapted.hpp"
 #include "hone/transformer/panel.hpp"
@@ -91,7 +91,8 @@ class packed_parameters {
   template <class S>
   static std::vector<S> packed_transpose(matrix_view<const S> w) {
     std::vector<S> memory(static_cast<std::size_t>(panels<T, S>::size(w.cols(), w.rows())));
-    panels<T, S>(memory.data(), w.cols(), w.rows()).pack({w.data(), w.cols(), w.rows(), index_t{1}, w.row_stride()});
+    panels<T, S>(memory.data(), w.cols(), w.rows())
+        .pack(matrix_view<const S>(w.data(), w.cols(), w.rows(), index_t{1}, w.row_stride()));
     return memory;
   }
   /// f(pointer) for the type that @p matrix is kept in.

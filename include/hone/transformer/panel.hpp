@@ -29,13 +29,20 @@ class panels {
   /// Row @p row of the panel that begins with column @p column, a multiple of w.
   [[nodiscard]] Stored* at(index_t row, index_t column) const { return data_ + column * rows_ + row * width; }
 
-  /// Copies @p m (rows x columns, any strides).
-  void pack(matrix_view<const stored> m) const {
+  /// Copies @p m (rows x columns, any strides), converting where it is stored as another type.
+  template <scalar S>
+  void pack(const matrix_view<S>& m) const {
+    const auto convert = [](const S& x) {
+      if constexpr (std::is_same_v<std::remove_const_t<S>, stored>)
+        return x;
+      else
+        return static_cast<stored>(to_accumulator(x));
+    };
     for (index_t j = 0; j < columns_; j += width) {
       const index_t count = (min)(width, columns_ - j);
       for (index_t i = 0; i < rows_; ++i) {
         Stored* to = at(i, j);
-        for (index_t lane = 0; lane < count; ++lane) to[lane] = m(i, j + lane);
+        for (index_t lane = 0; lane < count; ++lane) to[lane] = convert(m(i, j + lane));
         for (index_t lane = count; lane < width; ++lane) to[lane] = stored(0);
       }
     }

@@ -25,6 +25,9 @@ class stored_matrix {
                             "has columns %td elements apart", m.col_stride());
   }
 
+  template <scalar S>
+  stored_matrix(const S* data, index_t rows, index_t cols) : stored_matrix(matrix_view<const S>(data, rows, cols)) {}
+
   [[nodiscard]] format stored() const { return stored_; }
   [[nodiscard]] index_t rows() const { return rows_; }
   [[nodiscard]] index_t cols() const { return cols_; }
@@ -102,7 +105,7 @@ matrix_view<T> columns_of(const matrix_view<T>& m, index_t first, index_t count)
 }  // namespace detail
 
 /// y = x W^T, to the bit as for a W of type T with the same elements.
-/// @param memory for converted blocks: 2^18 elements or, if they are more, 192 rows of W; grows when it is first needed.
+/// @param memory for converted blocks: about 2^18 elements, or 191 rows of W if they are more; grows as it must.
 template <class T>
 void linear_forward(matrix_view<const std::type_identity_t<T>> x, const stored_matrix& w, matrix_view<T> y,
                     std::vector<T>& memory) {
