@@ -50,8 +50,8 @@ inline activations observe(const transformer::decoder<float>& model, std::span<c
   for (std::size_t k = 0; k < (std::min)(most, lessons.size()); ++k) {
     lessons::rows rows;
     rows.add(lessons[k]);
-    model.forward(parameters, rows.batch(), w, [&](index_t tensor, const auto& x, const auto& y) {
-      const std::ptrdiff_t i = site_of[static_cast<std::size_t>(tensor)];
+    model.forward(parameters, rows.batch(), w, [&](const transformer::tensor_id& id, const auto& x, const auto& y) {
+      const std::ptrdiff_t i = site_of[static_cast<std::size_t>(model.tensor_index(id))];
       if (i < 0) return;
       const auto at = static_cast<std::size_t>(i);
       const auto to = seen.inputs[at].grow(x.rows(), x.cols());

@@ -18,6 +18,7 @@
 #include "hone/io/llama2c.hpp"
 #include "hone/io/lora_gguf.hpp"
 #include "hone/io/mapped_file.hpp"
+#include "hone/io/mapped_model.hpp"
 #include "hone/io/model.hpp"
 #include "hone/io/peft.hpp"
 #include "hone/io/pre_tokenizer.hpp"

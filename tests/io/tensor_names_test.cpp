@@ -12,7 +12,10 @@ TEST_CASE("every tensor of the table has a name in both other schemes, and comes
   c.tie_embeddings = false;
   for (const auto& t : hone::transformer::tensor_table(c)) {
     CAPTURE(t.name);
-    CHECK(!hugging_face_name(t.name).empty());
+    CHECK(hugging_face_name(t.id) == hugging_face_name(t.name));
+    CHECK(gguf_name(t.id) == gguf_name(t.name));
+    CHECK(hugging_face_tensor_id(hugging_face_name(t.id)) == t.id);
+    CHECK(gguf_tensor_id(gguf_name(t.id)) == t.id);
     CHECK(from_hugging_face_name(hugging_face_name(t.name)) == t.name);
     CHECK(from_gguf_name(gguf_name(t.name)) == t.name);
   }
@@ -43,6 +46,29 @@ TEST_CASE("names are those of the other schemes") {
   CHECK(gguf_name("tok_emb") == "token_embd");
   CHECK(gguf_name("final_norm") == "output_norm");
   CHECK(gguf_name("wcls") == "output");
+}
+
+TEST_CASE("an expert has a number of its own, after the layer's; a bias is called as its matrix") {
+  using hone::transformer::role;
+  using hone::transformer::tensor_id;
+  CHECK(hugging_face_name("w1.3.5") == "model.layers.3.mlp.experts.5.gate_proj");
+  CHECK(gguf_name("w1.3.5") == "blk.3.ffn_gate.5");
+  for (const role r : {role::w1, role::w2, role::w3}) {
+    const tensor_id id{r, 12, 34};
+    CHECK(hugging_face_tensor_id(hugging_face_name(id)) == id);
+    CHECK(gguf_tensor_id(gguf_name(id)) == id);
+  }
+  CHECK(from_hugging_face_name("model.layers.3.mlp.experts.5.gate_proj") == "w1.3.5");
+  CHECK(hugging_face_name(tensor_id{role::wq, 3, 5}).empty());
+  CHECK(gguf_name(tensor_id{role::wq, 3, 5}).empty());
+  CHECK(hugging_face_name(tensor_id{role::bk, 3}) == "model.layers.3.self_attn.k_proj");
+  CHECK(gguf_name("bo.3") == "blk.3.attn_output");
+  for (const char* name : {"model.layers.3.mlp.experts.5.q_proj", "model.layers.3.mlp.experts.gate_proj",
+                           "model.layers.3.mlp.experts.-5.gate_proj", "model.layers.3.mlp.experts.05.gate_proj",
+                           "model.layers.3.self_attn.experts.5.q_proj", "model.layers.3.5.mlp.gate_proj"})
+    CHECK(!hugging_face_tensor_id(name));
+  for (const char* name : {"blk.3.5.ffn_gate", "blk.3.ffn_gate_exps", "blk.3.attn_q.5", "blk.3.ffn_gate.5.1"})
+    CHECK(!gguf_tensor_id(name));
 }
 
 TEST_CASE("a name that is in no table has no other") {

@@ -249,22 +249,22 @@ TEST_CASE("an observer sees inputs and outputs of every product, in order") {
     workspace<double> w(c, 24);
     const auto seen = [&](bool under_adapter) {
       std::string order;
-      const auto observe = [&](index_t at, const matrix_view<const double>& x, const matrix_view<double>& y) {
-        const tensor& tensor_of = model.table()[static_cast<std::size_t>(at)];
-        order += tensor_of.name + " ";
-        REQUIRE((x.rows() == 24 && x.cols() == tensor_of.cols && y.rows() == 24 && y.cols() == tensor_of.rows));
+      const auto observe = [&](const tensor_id& id, const matrix_view<const double>& x, const matrix_view<double>& y) {
+        const tensor& seen_tensor = model.table()[static_cast<std::size_t>(model.tensor_index(id))];
+        order += seen_tensor.name + " ";
+        REQUIRE((x.rows() == 24 && x.cols() == seen_tensor.cols && y.rows() == 24 && y.cols() == seen_tensor.rows));
         const lora::site* s = nullptr;
         for (const lora::site& candidate : sites)
-          if (under_adapter && candidate.name == tensor_of.name) s = &candidate;
+          if (under_adapter && candidate.name == seen_tensor.name) s = &candidate;
         for (const index_t row : {0, 23})
           for (index_t i = 0; i < y.cols(); ++i) {
             double expected = 0;
             for (const tensor& bias : model.table())
-              if (bias.kind == tensor_kind::bias && bias.layer == tensor_of.layer && tensor_of.name[0] == 'w' &&
-                  bias.name.substr(1) == tensor_of.name.substr(1))
+              if (bias.kind == tensor_kind::bias && bias.id.layer == seen_tensor.id.layer &&
+                  seen_tensor.name[0] == 'w' && bias.name.substr(1) == seen_tensor.name.substr(1))
                 expected = parameters[static_cast<std::size_t>(bias.offset + i)];
             for (index_t j = 0; j < x.cols(); ++j)
-              expected += parameters[static_cast<std::size_t>(tensor_of.offset + i * x.cols() + j)] * x(row, j);
+              expected += parameters[static_cast<std::size_t>(seen_tensor.offset + i * x.cols() + j)] * x(row, j);
             for (index_t r = 0; s != nullptr && r < s->rank; ++r)
               expected += s->scale * s->b(adapter.data())(i, r) * dot(s->a(adapter.data()).row(r), x.row(row));
             REQUIRE(y(row, i) == Approx(expected).margin(1e-11));
@@ -332,10 +332,10 @@ TEST_CASE("docs: a model under an adapter, and an observer of it") {
   CHECK(plain != parameters);
 
   workspace<float> w(c, 24);
-  std::map<std::string, std::pair<index_t, index_t>> seen;
-  model.forward(parameters, {tokens, offsets}, w, [&](index_t tensor, const auto& inputs, const auto& outputs) {
-    seen[model.table()[static_cast<std::size_t>(tensor)].name] = {inputs.cols(), outputs.cols()};
+  std::map<tensor_id, std::pair<index_t, index_t>> seen;
+  model.forward(parameters, {tokens, offsets}, w, [&](const tensor_id& id, const auto& inputs, const auto& outputs) {
+    seen[id] = {inputs.cols(), outputs.cols()};
   });
   CHECK(seen.size() == 15);
-  CHECK(seen.at("w2.1") == std::pair<index_t, index_t>(20, 12));
+  CHECK(seen.at({role::w2, 1}) == std::pair<index_t, index_t>(20, 12));
 }

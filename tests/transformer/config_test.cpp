@@ -86,7 +86,7 @@ TEST_CASE("a head size of its own, biases and norms of heads are tensors behind 
   for (const tensor& t : tensor_table(c)) {
     CHECK(t.offset == offset);
     offset += t.size();
-    if (t.layer == 1) names += t.name + " " + std::to_string(t.rows) + "x" + std::to_string(t.cols) + "\n";
+    if (t.id.layer == 1) names += t.name + " " + std::to_string(t.rows) + "x" + std::to_string(t.cols) + "\n";
   }
   CHECK(names ==
         "att_norm.1 1x10\nwq.1 32x10\nbq.1 1x32\nq_norm.1 1x8\nwk.1 16x10\nbk.1 1x16\nk_norm.1 1x8\nwv.1 16x10\n"
@@ -94,4 +94,25 @@ TEST_CASE("a head size of its own, biases and norms of heads are tensors behind 
   CHECK(parameter_count(c) == offset);
   CHECK((c.window_of(0) == 0 && config{.window = 4, .full_layers = 1}.window_of(0) == 0 &&
          config{.window = 4, .full_layers = 1}.window_of(1) == 4));
+}
+
+TEST_CASE("a tensor's name says which it is, and the other way round; experts have a number more") {
+  config c = {.n_layers = 12, .tie_embeddings = false, .qkv_bias = true, .output_bias = true, .qk_norm = true};
+  const auto table = tensor_table(c);
+  for (std::size_t i = 0; i < table.size(); ++i) {
+    CAPTURE(table[i].name);
+    CHECK(table[i].name == name_of(table[i].id));
+    CHECK(tensor_of(table[i].name) == table[i].id);
+    CHECK((i == 0 || table[i - 1].id < table[i].id));
+  }
+  CHECK(name_of({role::w1, 3, 5}) == "w1.3.5");
+  CHECK(tensor_of("w1.3.5") == tensor_id{role::w1, 3, 5});
+  CHECK(tensor_of("w1.0.0") == tensor_id{role::w1, 0, 0});
+  for (const char* name : {"", ".", "w1", "w1.", "w1.x", "w1.-1", "w1.+1", "w1.01", "w1.1.", "w1.1.2.3", "w1.1x",
+                           "w4.0", "tok_emb.0", "wcls.1", ".0", "w1.99999999999999999999"}) {
+    CAPTURE(name);
+    CHECK(!tensor_of(name));
+  }
+  CHECK(bias_of(role::wk) == role::bk);
+  CHECK(bias_of(role::w1) == role::w1);
 }

@@ -97,7 +97,7 @@ TEST_CASE("the logits of a chunk are the bits of multiply_rows") {
   std::vector<float> memory(static_cast<std::size_t>(panels<float>::size(h.inputs, h.vocab))),
       expected(static_cast<std::size_t>(h.rows * h.vocab)), seen;
   const panels<float> p(memory.data(), h.inputs, h.vocab);
-  p.pack({h.w.data(), h.inputs, h.vocab, 1, h.inputs});
+  p.pack(matrix_view<const float>(h.w.data(), h.inputs, h.vocab, 1, h.inputs));
   multiply_rows<float>(as_rows(h.hidden, h.rows), p, as_rows(expected, h.rows));
   linear_loss<float>(h.inputs, h.vocab, 13)
       .forward(as_rows(h.hidden, h.rows), as_rows(h.w, h.vocab), [&](index_t, const matrix_view<float>& logits) {
@@ -221,6 +221,28 @@ TEST_CASE("a head that does not fit is refused before anything is written") {
   CHECK(dx == std::vector<float>(6, 7));
 }
 
+TEST_CASE("a 16-bit W has the bits of its floats") {
+  const index_t rows = 21, inputs = 37, outputs = 301;
+  const auto x = normals<float>(rows * inputs, 1);
+  const auto w = stored_as<bfloat16>(normals<float>(outputs * inputs, 2));
+  const auto wide = converted_from<float>(w);
+  const auto gradients = [&](const stored_matrix& m) {
+    linear_loss<float> chunks(inputs, outputs, 8);
+    std::vector<float> dx(x.size()), dw(wide.size()), all(dx);
+    chunks.backward(
+        as_rows(x, rows), m,
+        [&](index_t, const matrix_view<float>& z) {
+          for (index_t t = 0; t < z.rows(); ++t)
+            for (index_t i = 0; i < z.cols(); ++i) all.push_back(z(t, i) *= 0.5f);
+        },
+        as_rows(dx, rows), as_rows(dw, outputs));
+    all.insert(all.end(), dx.begin(), dx.end());
+    all.insert(all.end(), dw.begin(), dw.end());
+    return all;
+  };
+  CHECK(gradients(as_rows(w, outputs)) == gradients(as_rows(wide, outputs)));
+}
+
 TEST_CASE("a decoder without logits, its head in chunks, has the gradient of one with them") {
   for (const config& c : small_models()) {
     const sequences s(c);
@@ -236,12 +258,12 @@ TEST_CASE("a decoder without logits, its head in chunks, has the gradient of one
     std::vector<double> dfeatures(static_cast<std::size_t>(24 * c.d_model));
     model.forward(parameters, s.all(), features);
     chunks.backward(
-        features.features(), model.view(std::span<const double>(parameters)).matrix(role::wcls, 0),
+        features.features(), model.view(std::span<const double>(parameters)).matrix({role::wcls}),
         [&](index_t first, const matrix_view<double>& logits) {
           loss::likelihood(logits, std::span(s.targets).subspan(static_cast<std::size_t>(first),
                                                                 static_cast<std::size_t>(logits.rows())));
         },
-        as_rows(dfeatures, 24), model.view(std::span(gradient)).matrix(role::wcls, 0));
+        as_rows(dfeatures, 24), model.view(std::span(gradient)).matrix({role::wcls}));
     const std::vector<tap_gradient<double>> taps = {{c.n_layers + 1, as_rows(std::as_const(dfeatures), 24)}};
     model.backward(parameters, s.all(), features, features.logits(), taps, gradient);
     CHECK(features.logits().rows() == 0);

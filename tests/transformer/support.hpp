@@ -7,6 +7,7 @@
 
 #include <cmath>
 #include <functional>
+#include <limits>
 #include <vector>
 
 template <class T>
@@ -156,6 +157,35 @@ double tapped_gradient_error(const Model& model, const std::vector<double>& para
   std::vector<double> gradient(parameters.size(), 0.0);
   model.backward(parameters, s.all(), w, w.logits(), taps, gradient);
   return gradient_error(parameters, gradient, loss);
+}
+
+/// Memory for a block's share of a workspace: begins as NaN, so that nothing that was not written may be read.
+template <class T>
+class arrays {
+ public:
+  explicit arrays(hone::index_t rows) : rows_(rows) {}
+  T* operator()(hone::index_t width) {
+    memory_.push_back(std::vector<T>(static_cast<std::size_t>(rows_ * width), std::numeric_limits<T>::quiet_NaN()));
+    return memory_.back().data();
+  }
+
+ private:
+  hone::index_t rows_;
+  std::vector<std::vector<T>> memory_;
+};
+
+/// Elements as they are when they are stored as S.
+template <class S, class T>
+std::vector<S> stored_as(const std::vector<T>& x) {
+  std::vector<S> result;
+  for (const T v : x) result.push_back(hone::from_accumulator<S>(static_cast<hone::accumulator_t<S>>(v)));
+  return result;
+}
+template <class T, class S>
+std::vector<T> converted_from(const std::vector<S>& x) {
+  std::vector<T> result;
+  for (const S v : x) result.push_back(static_cast<T>(hone::to_accumulator(v)));
+  return result;
 }
 
 /// Logits and residual streams of one sequence, from the definition.

@@ -112,7 +112,7 @@ TEST_CASE("a loss on hidden states alone: RMU at a layer leaves what lies above 
   };
   accumulate_gradient(model, parameters, {data.tokens, data.offsets}, rmu, lanes, gradient);
   for (const tensor& t : tensor_table(c)) {
-    const bool below = t.layer == 0 || t.kind == tensor_kind::embedding;
+    const bool below = t.id.layer == 0 || t.kind == tensor_kind::embedding;
     CHECK((squared_norm(std::span(gradient).subspan(static_cast<std::size_t>(t.offset),
                                                     static_cast<std::size_t>(t.size()))) > 0) == below);
   }

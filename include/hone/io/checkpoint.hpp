@@ -15,7 +15,7 @@ struct checkpoint {
   index_t nonfinite = 0;          ///< infinite or NaN parameters: they are kept, not hidden
 };
 
-/// Whether a tensor's rows, or a norm's numbers, are in the order of the rotary embedding's layout.
+/// Whether a tensor's rows, or a norm's elements, are in the order of the rotary embedding's layout.
 constexpr bool has_rope_rows(transformer::role r) {
   using enum transformer::role;
   return r == wq || r == bq || r == q_norm || r == wk || r == bk || r == k_norm;
@@ -26,6 +26,52 @@ namespace detail {
 /// How many parameters the tensors of @p table have.
 inline index_t parameters_of(const std::vector<transformer::tensor>& table) {
   return table.back().offset + table.back().size();
+}
+
+/// A model's table, and where a file has each of its tensors.
+struct matched_tensors {
+  std::vector<transformer::tensor> table;
+  std::vector<const stored_tensor*> sources;
+};
+
+/// As `gather_checkpoint`, which copies what this finds.
+template <class Name, class PassedOver>
+matched_tensors match_tensors(const transformer::config& c, std::span<const stored_tensor> tensors,
+                              const std::string& file, Name&& name_of, PassedOver&& passed_over) {
+  const auto fail = [&](const std::string& reason) { throw format_error(file, {}, reason); };
+  const auto fail_at = [](const stored_tensor& t, const std::string& reason) {
+    throw format_error(*t.file, {position::unit::byte, t.offset}, "tensor \"" + t.name + "\": " + reason);
+  };
+  if (std::cmp_greater(c.n_layers, tensors.size()))
+    fail(std::to_string(c.n_layers) + " layers in " + std::to_string(tensors.size()) + " tensors");
+  matched_tensors result;
+  try {
+    result.table = transformer::tensor_table(c);
+  } catch (const std::invalid_argument& error) {
+    fail(config_reason(error, &config_name::own));
+  }
+  std::vector<bool> wanted(tensors.size());
+  for (const transformer::tensor& t : result.table) {
+    const std::string name = name_of(t);
+    const stored_tensor* source = find_tensor(tensors, name);
+    if (source == nullptr) fail("there is no tensor \"" + name + "\"");
+    const bool vector = t.kind == transformer::tensor_kind::norm || t.kind == transformer::tensor_kind::bias;
+    const std::vector<index_t> shape = vector ? std::vector<index_t>{t.cols} : std::vector<index_t>{t.rows, t.cols};
+    if (source->shape != shape) {
+      const auto text = [](const std::vector<index_t>& sizes) {
+        std::string list = "[";
+        for (const index_t n : sizes) list += (list.size() > 1 ? ", " : "") + std::to_string(n);
+        return list + "]";
+      };
+      fail_at(*source, "has the shape " + text(source->shape) + ", must have " + text(shape));
+    }
+    wanted[static_cast<std::size_t>(source - tensors.data())] = true;
+    result.sources.push_back(source);
+  }
+  for (std::size_t i = 0; i < tensors.size(); ++i)
+    if (!wanted[i] && !passed_over(std::string_view(tensors[i].name)))
+      fail_at(tensors[i], "the model has no such part");
+  return result;
 }
 
 }  // namespace detail
@@ -40,40 +86,8 @@ inline index_t parameters_of(const std::vector<transformer::tensor>& table) {
 template <class Name, class PassedOver>
 checkpoint gather_checkpoint(const transformer::config& c, std::span<const stored_tensor> tensors,
                              const std::string& file, Name&& name_of, PassedOver&& passed_over) {
-  const auto fail = [&](const std::string& reason) { throw format_error(file, {}, reason); };
-  const auto fail_at = [](const stored_tensor& t, const std::string& reason) {
-    throw format_error(*t.file, {position::unit::byte, t.offset}, "tensor \"" + t.name + "\": " + reason);
-  };
-  if (std::cmp_greater(c.n_layers, tensors.size()))
-    fail(std::to_string(c.n_layers) + " layers in " + std::to_string(tensors.size()) + " tensors");
-  std::vector<transformer::tensor> table;
-  try {
-    table = transformer::tensor_table(c);
-  } catch (const std::invalid_argument& error) {
-    fail(detail::config_reason(error, &detail::config_name::own));
-  }
-  std::vector<const stored_tensor*> sources;
-  std::vector<bool> wanted(tensors.size());
-  for (const transformer::tensor& t : table) {
-    const std::string name = name_of(t);
-    const stored_tensor* source = find_tensor(tensors, name);
-    if (source == nullptr) fail("there is no tensor \"" + name + "\"");
-    const bool vector = t.kind == transformer::tensor_kind::norm || t.kind == transformer::tensor_kind::bias;
-    const std::vector<index_t> shape = vector ? std::vector<index_t>{t.cols} : std::vector<index_t>{t.rows, t.cols};
-    if (source->shape != shape) {
-      const auto text = [](const std::vector<index_t>& sizes) {
-        std::string result = "[";
-        for (const index_t n : sizes) result += (result.size() > 1 ? ", " : "") + std::to_string(n);
-        return result + "]";
-      };
-      fail_at(*source, "has the shape " + text(source->shape) + ", must have " + text(shape));
-    }
-    wanted[static_cast<std::size_t>(source - tensors.data())] = true;
-    sources.push_back(source);
-  }
-  for (std::size_t i = 0; i < tensors.size(); ++i)
-    if (!wanted[i] && !passed_over(std::string_view(tensors[i].name)))
-      fail_at(tensors[i], "the model has no such part");
+  const auto [table, sources] =
+      detail::match_tensors(c, tensors, file, std::forward<Name>(name_of), std::forward<PassedOver>(passed_over));
   checkpoint result{c, std::vector<float>(static_cast<std::size_t>(detail::parameters_of(table))), 0};
   for (std::size_t i = 0; i < table.size(); ++i)
     result.nonfinite += copy_numbers(*sources[i], std::span(result.parameters)

@@ -14,8 +14,7 @@ namespace hone::io {
 
 /// "blk.3.attn_q.weight" of wq.3, "….bias" of bq.3.
 inline std::string gguf_tensor(const transformer::tensor& t) {
-  if (t.kind != transformer::tensor_kind::bias) return gguf_name(t.name) + ".weight";
-  return gguf_name("w" + t.name.substr(1)) + ".bias";
+  return gguf_name(t.id) + (t.kind == transformer::tensor_kind::bias ? ".bias" : ".weight");
 }
 
 namespace detail {
@@ -120,13 +119,19 @@ inline transformer::config gguf_config(const gguf& in, const std::string& file) 
 
 }  // namespace detail
 
+namespace detail {
+
+/// What a file may have beside the model's tensors.
+inline bool gguf_extra(std::string_view name) { return name == "rope_freqs.weight"; }
+
+}  // namespace detail
+
 /// The model of a parsed file, which errors call @p file.
 /// @throws format_error if the metadata lack something, or ask for what the decoder does not have (naming the key): an
 ///         architecture other than those above, experts, windows, RoPE on a part of the head or scaled otherwise than
 ///         linearly or as Llama 3 is; as `gather_checkpoint`.
 inline checkpoint gather_gguf_model(const gguf& in, const std::string& file) {
-  return gather_checkpoint(detail::gguf_config(in, file), in.tensors, file, gguf_tensor,
-                           [](std::string_view name) { return name == "rope_freqs.weight"; });
+  return gather_checkpoint(detail::gguf_config(in, file), in.tensors, file, gguf_tensor, detail::gguf_extra);
 }
 
 /// Reads a model. @throws std::system_error; format_error as `read_gguf`, `gather_gguf_model`.

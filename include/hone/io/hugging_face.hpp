@@ -14,22 +14,34 @@ inline constexpr const char* config_json_name = "config.json";
 
 /// "model.layers.3.self_attn.q_proj.weight" of wq.3, "….bias" of bq.3.
 inline std::string hugging_face_tensor(const transformer::tensor& t) {
-  if (t.kind != transformer::tensor_kind::bias) return hugging_face_name(t.name) + ".weight";
-  return hugging_face_name("w" + t.name.substr(1)) + ".bias";
+  return hugging_face_name(t.id) + (t.kind == transformer::tensor_kind::bias ? ".bias" : ".weight");
 }
+
+namespace detail {
+
+inline transformer::config hugging_face_config(const std::filesystem::path& folder) {
+  const std::filesystem::path path = folder / config_json_name;
+  const std::vector<std::byte> text = read_file(path, std::uint64_t{1} << 24);
+  return parse_config_json(text_of(text), path.string());
+}
+
+/// What a folder may have beside the model's tensors: tables of RoPE, a classifier that the embedding is tied to.
+inline auto hugging_face_extra(const transformer::config& c) {
+  return [tied = c.tie_embeddings](std::string_view name) {
+    return name.ends_with(".rotary_emb.inv_freq") || (tied && name == "lm_head.weight");
+  };
+}
+
+}  // namespace detail
 
 /// Reads a folder.
 /// @throws std::system_error; format_error as `parse_config_json`, `read_safetensors_folder`, `gather_checkpoint`.
 ///         Stored tables of RoPE, and a classifier beside an embedding that is tied to it, are passed over.
 /// @note One pass over the mapped weights; memory for the parameters as float32.
 inline checkpoint read_hugging_face(const std::filesystem::path& folder) {
-  const std::filesystem::path config_path = folder / config_json_name;
-  const std::vector<std::byte> text = read_file(config_path, std::uint64_t{1} << 24);
-  const transformer::config c = parse_config_json(text_of(text), config_path.string());
-  const safetensors file = read_safetensors_folder(folder);
-  return gather_checkpoint(c, file.tensors, folder.string(), hugging_face_tensor, [&](std::string_view name) {
-    return name.ends_with(".rotary_emb.inv_freq") || (c.tie_embeddings && name == "lm_head.weight");
-  });
+  const transformer::config c = detail::hugging_face_config(folder);
+  return gather_checkpoint(c, read_safetensors_folder(folder).tensors, folder.string(), hugging_face_tensor,
+                           detail::hugging_face_extra(c));
 }
 
 /// Writes a folder, which is made if it is not there; weights first, so that a config.json has them beside it. Rows of
@@ -51,7 +63,7 @@ inline void write_hugging_face(const std::filesystem::path& folder, const transf
     const bool vector = t.kind == transformer::tensor_kind::norm || t.kind == transformer::tensor_kind::bias;
     std::span<const float> numbers =
         parameters.subspan(static_cast<std::size_t>(t.offset), static_cast<std::size_t>(t.size()));
-    if (has_rope_rows(t.place) && c.rope != transformer::rope_layout::half) {
+    if (has_rope_rows(t.id.role) && c.rope != transformer::rope_layout::half) {
       std::vector<float>& copied = moved.emplace_back(numbers.size());
       const index_t rows = vector ? t.cols : t.rows;
       copy_rope_rows<float>({numbers.data(), rows, t.size() / rows}, {copied.data(), rows, t.size() / rows},

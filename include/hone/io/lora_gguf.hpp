@@ -31,16 +31,16 @@ inline stored_adapter lora_of(const gguf& file, const std::string& name, const t
     if (!std::holds_alternative<float>(*value)) fail("adapter.lora.alpha is not of type f32");
     alpha = std::get<float>(*value);
   }
-  std::map<std::string, adapter_pair> pairs;
+  adapter_pairs pairs;
   for (const stored_tensor& t : file.tensors) {
     std::string_view base = t.name;
     if (base.ends_with("_norm.weight")) continue;  // as llama.cpp does
     const bool is_a = base.ends_with(".weight.lora_a");
     if (!is_a && !base.ends_with(".weight.lora_b")) detail::fail(t, "is not called MATRIX.weight.lora_a or .lora_b");
     base.remove_suffix(std::string_view(".weight.lora_a").size());
-    const std::string own = from_gguf_name(base);
-    if (own.empty()) detail::fail(t, "the model has no tensor \"" + std::string(base) + ".weight\"");
-    adapter_pair& pair = pairs[own];
+    const auto id = gguf_tensor_id(base);
+    if (!id) detail::fail(t, "the model has no tensor \"" + std::string(base) + ".weight\"");
+    adapter_pair& pair = pairs[*id];
     (is_a ? pair.a : pair.b) = &t;
     if (is_a) pair.scale = alpha == 0 || t.shape.empty() ? 1 : alpha / static_cast<double>(t.shape.front());
   }

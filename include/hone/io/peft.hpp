@@ -150,7 +150,7 @@ inline stored_adapter read_peft(const std::filesystem::path& folder, const trans
   const peft_config config = parse_peft_config(text_of(text), config_path.string());
   const safetensors file = read_safetensors(folder / peft_tensors_name);
   const std::vector<transformer::tensor> table = transformer::tensor_table(c);
-  std::map<std::string, detail::adapter_pair> pairs;
+  detail::adapter_pairs pairs;
   for (const stored_tensor& t : file.tensors) {
     std::string_view module = t.name;
     constexpr std::string_view before = "base_model.model.", a = ".lora_A.weight", b = ".lora_B.weight";
@@ -160,8 +160,8 @@ inline stored_adapter read_peft(const std::filesystem::path& folder, const trans
       detail::fail(t, "is not called base_model.model.MODULE.lora_A.weight or .lora_B.weight");
     module.remove_prefix(before.size());
     module.remove_suffix((std::min)(is_base ? base.size() : a.size(), module.size()));
-    const std::string own = from_hugging_face_name(module);
-    const auto matrix = std::find_if(table.begin(), table.end(), [&](const auto& m) { return m.name == own; });
+    const auto id = hugging_face_tensor_id(module);
+    const auto matrix = std::find_if(table.begin(), table.end(), [&](const auto& m) { return m.id == id; });
     if (matrix == table.end()) detail::fail(t, "the model has no module \"" + std::string(module) + "\" of its own");
     if (is_base) {  // PEFT puts a copy of the classifier beside its adapter
       if (t.shape != std::vector<index_t>{matrix->rows, matrix->cols})
@@ -174,7 +174,7 @@ inline stored_adapter read_peft(const std::filesystem::path& folder, const trans
     if (t.shape.size() != 2 || static_cast<double>(t.shape[rank_axis]) != rank)
       detail::fail(t, "is " + detail::shape_of(t) + ", its configured rank is " +
                           std::to_string(static_cast<std::uint64_t>(rank)));
-    detail::adapter_pair& pair = pairs[own];
+    detail::adapter_pair& pair = pairs[*id];
     (is_a ? pair.a : pair.b) = &t;
     pair.scale = config.scale_of(module);
   }

@@ -1,76 +1,144 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-/// What the tensors of transformer/config.hpp are called elsewhere, without the ".weight" behind:
-///   wq.3   model.layers.3.self_attn.q_proj (Hugging Face)   blk.3.attn_q (GGUF)
+/// What the tensors of transformer/config.hpp are called elsewhere, without the ".weight" after it:
+///   wq.3     model.layers.3.self_attn.q_proj (Hugging Face)         blk.3.attn_q (GGUF)
+///   w1.3.5   model.layers.3.mlp.experts.5.gate_proj, of expert 5    blk.3.ffn_gate.5
+/// A bias is called as its matrix. (In GGUF the experts of a layer also come in one tensor of three axes,
+/// blk.3.ffn_gate_exps, which is no tensor of a single id.)
 #pragma once
 #include "hone/io/format_error.hpp"
-
-#include <string>
-#include <string_view>
+#include "hone/transformer/config.hpp"
 
 namespace hone::io {
 
 namespace detail {
 
 struct tensor_name {
-  const char *own, *hugging_face, *gguf;
+  transformer::role role;
+  const char *hugging_face, *gguf;
 };
 /// Those of a layer.
-inline constexpr tensor_name layer_names[] = {{"att_norm", "input_layernorm", "attn_norm"},
-                                              {"wq", "self_attn.q_proj", "attn_q"},
-                                              {"q_norm", "self_attn.q_norm", "attn_q_norm"},
-                                              {"wk", "self_attn.k_proj", "attn_k"},
-                                              {"k_norm", "self_attn.k_norm", "attn_k_norm"},
-                                              {"wv", "self_attn.v_proj", "attn_v"},
-                                              {"wo", "self_attn.o_proj", "attn_output"},
-                                              {"ffn_norm", "post_attention_layernorm", "ffn_norm"},
-                                              {"w1", "mlp.gate_proj", "ffn_gate"},
-                                              {"w2", "mlp.down_proj", "ffn_down"},
-                                              {"w3", "mlp.up_proj", "ffn_up"}};
-inline constexpr tensor_name model_names[] = {{"tok_emb", "model.embed_tokens", "token_embd"},
-                                              {"final_norm", "model.norm", "output_norm"},
-                                              {"wcls", "lm_head", "output"}};
+inline constexpr tensor_name layer_names[] = {{transformer::role::att_norm, "input_layernorm", "attn_norm"},
+                                              {transformer::role::wq, "self_attn.q_proj", "attn_q"},
+                                              {transformer::role::q_norm, "self_attn.q_norm", "attn_q_norm"},
+                                              {transformer::role::wk, "self_attn.k_proj", "attn_k"},
+                                              {transformer::role::k_norm, "self_attn.k_norm", "attn_k_norm"},
+                                              {transformer::role::wv, "self_attn.v_proj", "attn_v"},
+                                              {transformer::role::wo, "self_attn.o_proj", "attn_output"},
+                                              {transformer::role::ffn_norm, "post_attention_layernorm", "ffn_norm"},
+                                              {transformer::role::w1, "mlp.gate_proj", "ffn_gate"},
+                                              {transformer::role::w2, "mlp.down_proj", "ffn_down"},
+                                              {transformer::role::w3, "mlp.up_proj", "ffn_up"}};
+inline constexpr tensor_name model_names[] = {{transformer::role::tok_emb, "model.embed_tokens", "token_embd"},
+                                              {transformer::role::final_norm, "model.norm", "output_norm"},
+                                              {transformer::role::wcls, "lm_head", "output"}};
 
-/// The name of another scheme, or an empty text. Both schemes write a layer's tensors as LAYERS + number + "." + name,
-/// our own as name + "." + number.
-inline std::string from_own(std::string_view own, const char* tensor_name::* field, const char* layers) {
-  for (const tensor_name& n : model_names)
-    if (own == n.own) return n.*field;
-  const std::size_t dot = own.find('.');
-  for (const tensor_name& n : layer_names)
-    if (dot != std::string_view::npos && own.substr(0, dot) == n.own)
-      return layers + std::string(own.substr(dot + 1)) + "." + n.*field;
-  return {};
+/// The matrix that a bias belongs to; any other role is its own.
+constexpr transformer::role matrix_of(transformer::role bias) {
+  for (index_t r = 0; r < transformer::roles; ++r)
+    if (const auto matrix = static_cast<transformer::role>(r); bias != matrix && bias_of(matrix) == bias) return matrix;
+  return bias;
 }
 
-inline std::string to_own(std::string_view other, const char* tensor_name::* field, std::string_view layers) {
-  for (const tensor_name& n : model_names)
-    if (other == n.*field) return n.own;
-  if (!other.starts_with(layers)) return {};
-  other.remove_prefix(layers.size());
-  const std::size_t dot = other.find('.');
-  if (dot == 0 || dot == std::string_view::npos) return {};
-  const std::string_view number = other.substr(0, dot);
-  if (number.find_first_not_of("0123456789") != std::string_view::npos) return {};
-  for (const tensor_name& n : layer_names)
-    if (other.substr(dot + 1) == n.*field) return std::string(n.own) + "." + std::string(number);
-  return {};
+constexpr bool has_experts(transformer::role r) {
+  return r == transformer::role::w1 || r == transformer::role::w2 || r == transformer::role::w3;
+}
+
+/// The whole number that @p text begins with, without sign or leading zeros, is taken off it; -1 if there is none.
+inline index_t take_number(std::string_view& text) {
+  index_t number = -1;
+  const char* const begin = text.data();
+  const auto [end, error] = std::from_chars(begin, begin + text.size(), number);
+  if (error != std::errc() || number < 0 || (*begin == '0' && end != begin + 1)) return -1;
+  text.remove_prefix(static_cast<std::size_t>(end - begin));
+  return number;
+}
+
+inline bool take(std::string_view& text, std::string_view start) {
+  if (!text.starts_with(start)) return false;
+  text.remove_prefix(start.size());
+  return true;
 }
 
 }  // namespace detail
 
-/// "model.layers.3.self_attn.q_proj" of "wq.3"; empty for a name that no table has.
+/// "model.layers.3.self_attn.q_proj"; empty for an expert of what has none.
+inline std::string hugging_face_name(const transformer::tensor_id& id) {
+  const transformer::role role = detail::matrix_of(id.role);
+  for (const detail::tensor_name& n : detail::model_names)
+    if (n.role == role) return n.hugging_face;
+  std::string name;
+  for (const detail::tensor_name& n : detail::layer_names)
+    if (n.role == role) name = n.hugging_face;
+  if (id.expert >= 0) {
+    if (!detail::has_experts(role)) return {};
+    name.insert(name.find('.') + 1, std::string("experts.") + std::to_string(id.expert) + ".");
+  }
+  return std::string("model.layers.") + std::to_string(id.layer) + "." + name;
+}
+
+/// "blk.3.attn_q"; empty for an expert of what has none.
+inline std::string gguf_name(const transformer::tensor_id& id) {
+  const transformer::role role = detail::matrix_of(id.role);
+  for (const detail::tensor_name& n : detail::model_names)
+    if (n.role == role) return n.gguf;
+  std::string name = std::string("blk.") + std::to_string(id.layer) + ".";
+  for (const detail::tensor_name& n : detail::layer_names)
+    if (n.role == role) name += n.gguf;
+  if (id.expert >= 0 && !detail::has_experts(role)) return {};
+  return id.expert < 0 ? name : name + "." + std::to_string(id.expert);
+}
+
+/// The matrix or norm that Hugging Face calls @p name; none if no table has it.
+inline std::optional<transformer::tensor_id> hugging_face_tensor_id(std::string_view name) {
+  for (const detail::tensor_name& n : detail::model_names)
+    if (name == n.hugging_face) return transformer::tensor_id{n.role};
+  if (!detail::take(name, "model.layers.")) return {};
+  const index_t layer = detail::take_number(name);
+  if (layer < 0 || !detail::take(name, ".")) return {};
+  for (const detail::tensor_name& n : detail::layer_names) {
+    if (name == n.hugging_face) return transformer::tensor_id{n.role, layer};
+    std::string_view rest = name, own = n.hugging_face;
+    if (!detail::has_experts(n.role) || !detail::take(rest, "mlp.experts.")) continue;
+    const index_t expert = detail::take_number(rest);
+    if (expert >= 0 && detail::take(rest, ".") && rest == own.substr(own.find('.') + 1))
+      return transformer::tensor_id{n.role, layer, expert};
+  }
+  return {};
+}
+
+/// The matrix or norm that llama.cpp calls @p name; none if no table has it.
+inline std::optional<transformer::tensor_id> gguf_tensor_id(std::string_view name) {
+  for (const detail::tensor_name& n : detail::model_names)
+    if (name == n.gguf) return transformer::tensor_id{n.role};
+  if (!detail::take(name, "blk.")) return {};
+  const index_t layer = detail::take_number(name);
+  if (layer < 0 || !detail::take(name, ".")) return {};
+  for (const detail::tensor_name& n : detail::layer_names) {
+    if (name == n.gguf) return transformer::tensor_id{n.role, layer};
+    std::string_view rest = name;
+    if (!detail::has_experts(n.role) || !detail::take(rest, n.gguf) || !detail::take(rest, ".")) continue;
+    const index_t expert = detail::take_number(rest);
+    if (expert >= 0 && rest.empty()) return transformer::tensor_id{n.role, layer, expert};
+  }
+  return {};
+}
+
+// The same between names: "wq.3", as `transformer::name_of` gives it, and the others. Empty for what has no name.
 inline std::string hugging_face_name(std::string_view own) {
-  return detail::from_own(own, &detail::tensor_name::hugging_face, "model.layers.");
+  const auto id = transformer::tensor_of(own);
+  return id ? hugging_face_name(*id) : std::string();
 }
-/// "wq.3" of "model.layers.3.self_attn.q_proj"; empty for a name that no table has.
+inline std::string gguf_name(std::string_view own) {
+  const auto id = transformer::tensor_of(own);
+  return id ? gguf_name(*id) : std::string();
+}
 inline std::string from_hugging_face_name(std::string_view name) {
-  return detail::to_own(name, &detail::tensor_name::hugging_face, "model.layers.");
+  const auto id = hugging_face_tensor_id(name);
+  return id ? name_of(*id) : std::string();
 }
-/// "blk.3.attn_q" of "wq.3"; empty for a name that no table has.
-inline std::string gguf_name(std::string_view own) { return detail::from_own(own, &detail::tensor_name::gguf, "blk."); }
-/// "wq.3" of "blk.3.attn_q"; empty for a name that no table has.
 inline std::string from_gguf_name(std::string_view name) {
-  return detail::to_own(name, &detail::tensor_name::gguf, "blk.");
+  const auto id = gguf_tensor_id(name);
+  return id ? name_of(*id) : std::string();
 }
 
 }  // namespace hone::io

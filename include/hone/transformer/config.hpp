@@ -4,12 +4,17 @@
 #pragma once
 #include "hone/core/contract.hpp"
 
+#include <charconv>
+#include <compare>
+#include <iterator>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace hone::transformer {
 
-/// Which two numbers of a head rotary position embedding turns together: (2i, 2i+1) or (i, i + head_size/2).
+/// Which two elements of a head rotary position embedding turns together: (2i, 2i+1) or (i, i + head_size/2).
 enum class rope_layout { interleaved, half };
 
 /// Rotary embedding for longer contexts than a model was first trained on: its frequencies f, made slower.
@@ -41,7 +46,7 @@ struct config {
   bool causal = true;
   rope_layout rope = rope_layout::interleaved;
   rope_scaling scaling = {};
-  index_t head_width = 0;    ///< numbers of a head; 0: d_model / n_heads
+  index_t head_width = 0;    ///< elements of a head; 0: d_model / n_heads
   bool qkv_bias = false;     ///< on the queries, keys and values
   bool output_bias = false;  ///< on the attention's output
   bool qk_norm = false;      ///< RMSNorm of each head of queries and keys, before they are turned
@@ -53,7 +58,7 @@ struct config {
   [[nodiscard]] constexpr index_t q_width() const { return n_heads * head_size(); }
   [[nodiscard]] constexpr index_t kv_width() const { return n_kv_heads * head_size(); }
   [[nodiscard]] constexpr index_t window_of(index_t layer) const { return layer < full_layers ? 0 : window; }
-  /// Numbers that a row of logits has.
+  /// Elements of a row of logits.
   [[nodiscard]] constexpr index_t output_width() const { return outputs > 0 ? outputs : vocab; }
 
   friend bool operator==(const config&, const config&) = default;
@@ -132,17 +137,66 @@ enum class role {
   final_norm,
   wcls
 };
+inline constexpr const char* role_names[] = {"tok_emb",  "att_norm", "wq", "bq", "q_norm",     "wk",
+                                             "bk",       "k_norm",   "wv", "bv", "wo",         "bo",
+                                             "ffn_norm", "w1",       "w2", "w3", "final_norm", "wcls"};
 inline constexpr index_t roles = static_cast<index_t>(role::wcls) + 1;
+static_assert(std::size(role_names) == std::size_t{roles});
 
-/// One named tensor: @c rows x @c cols row-major numbers from @c offset on (a norm and a bias have rows = 1).
+/// The bias that a matrix has where the configuration asks for one; the role itself where there is never one.
+constexpr role bias_of(role matrix) {
+  using enum role;
+  return matrix == wq ? bq : matrix == wk ? bk : matrix == wv ? bv : matrix == wo ? bo : matrix;
+}
+
+/// Which tensor of a model: what products, observers, adapters and files name it by. Ordered as `tensor_table` is.
+struct tensor_id {
+  transformer::role role;
+  index_t layer = -1;   ///< -1 outside the layers
+  index_t expert = -1;  ///< -1 where a layer has one such tensor, which all rows go through
+
+  friend constexpr auto operator<=>(const tensor_id&, const tensor_id&) = default;
+};
+
+/// "tok_emb", "wq.3"; "w1.3.5" of expert 5.
+inline std::string name_of(const tensor_id& id) {
+  std::string name = role_names[static_cast<std::size_t>(id.role)];
+  for (const index_t number : {id.layer, id.expert})
+    if (number >= 0) (name += '.') += std::to_string(number);
+  return name;
+}
+
+/// The tensor that `name_of` calls @p name; none where no tensor could be called so.
+inline std::optional<tensor_id> tensor_of(std::string_view name) {
+  index_t numbers[2] = {-1, -1};
+  const std::string_view first = name.substr(0, name.find('.'));
+  std::string_view rest = name.substr(first.size());
+  for (index_t& number : numbers) {
+    if (rest.empty()) break;
+    const char* const end = rest.data() + rest.size();
+    const auto [stopped, error] = std::from_chars(rest.data() + 1, end, number);
+    const bool canonical = rest.size() > 1 && (rest[1] != '0' || stopped == rest.data() + 2);
+    if (error != std::errc() || number < 0 || !canonical) return {};
+    rest = {stopped, static_cast<std::size_t>(end - stopped)};
+    if (!rest.empty() && rest[0] != '.') return {};
+  }
+  if (!rest.empty()) return {};
+  for (std::size_t r = 0; r < std::size(role_names); ++r) {
+    const auto found = static_cast<role>(r);
+    const bool outside = found == role::tok_emb || found == role::final_norm || found == role::wcls;
+    if (first == role_names[r] && outside == (numbers[0] < 0)) return tensor_id{found, numbers[0], numbers[1]};
+  }
+  return {};
+}
+
+/// One named tensor: @c rows x @c cols row-major elements from @c offset on (a norm and a bias have rows = 1).
 struct tensor {
-  std::string name;
+  std::string name;  ///< as `name_of`
   tensor_kind kind;
-  index_t layer;  ///< -1 outside the layers
+  tensor_id id;
   index_t rows;
   index_t cols;
   index_t offset;
-  role place;
 
   [[nodiscard]] constexpr index_t size() const { return rows * cols; }
 };
@@ -150,8 +204,8 @@ struct tensor {
 /// The tensors of a model in buffer order: the order of a llama2.c v0 file (all layers of one kind side by side), so
 /// that such a file is one read. Names: tok_emb, att_norm.0, wq.0, wk.0, wv.0, wo.0, ffn_norm.0, w1.0, w2.0, w3.0, …,
 /// final_norm, and wcls when the classifier is not tied. Each layer's part is a tensor of its own. What a configuration
-/// has beyond that lies behind its matrix: bq.0, q_norm.0, bk.0, k_norm.0, bv.0, bo.0.
-/// @throws std::invalid_argument as `validate`, or if the model has more than 10^18 numbers.
+/// has beyond that comes after its matrix: bq.0, q_norm.0, bk.0, k_norm.0, bv.0, bo.0.
+/// @throws std::invalid_argument as `validate`, or if the model has more than 10^18 parameters.
 inline std::vector<tensor> tensor_table(const config& c) {
   validate(c);
   const auto f = [](index_t x) { return static_cast<double>(x); };  // products of sizes overflow an index
@@ -160,38 +214,38 @@ inline std::vector<tensor> tensor_table(const config& c) {
   invalid_argument_unless(numbers < 1e18, "hone::transformer::tensor_table", "c", "has about %g parameters", numbers);
   std::vector<tensor> table;
   index_t offset = 0;
-  const auto add = [&](std::string name, role place, tensor_kind kind, index_t layer, index_t rows, index_t cols) {
-    table.push_back({std::move(name), kind, layer, rows, cols, offset, place});
+  const auto add = [&](role r, tensor_kind kind, index_t layer, index_t rows, index_t cols) {
+    const tensor_id id{r, layer};
+    table.push_back({name_of(id), kind, id, rows, cols, offset});
     offset += rows * cols;
   };
-  const auto add_layers = [&](bool present, const char* name, role place, tensor_kind kind, index_t rows,
-                              index_t cols) {
-    for (index_t layer = 0; present && layer < c.n_layers; ++layer)
-      add(std::string(name) + "." + std::to_string(layer), place, kind, layer, rows, cols);
+  const auto add_layers = [&](bool present, role r, tensor_kind kind, index_t rows, index_t cols) {
+    for (index_t layer = 0; present && layer < c.n_layers; ++layer) add(r, kind, layer, rows, cols);
   };
   using enum tensor_kind;
-  add("tok_emb", role::tok_emb, embedding, -1, c.vocab, c.d_model);
-  add_layers(true, "att_norm", role::att_norm, norm, 1, c.d_model);
-  add_layers(true, "wq", role::wq, linear, c.q_width(), c.d_model);
-  add_layers(c.qkv_bias, "bq", role::bq, bias, 1, c.q_width());
-  add_layers(c.qk_norm, "q_norm", role::q_norm, norm, 1, c.head_size());
-  add_layers(true, "wk", role::wk, linear, c.kv_width(), c.d_model);
-  add_layers(c.qkv_bias, "bk", role::bk, bias, 1, c.kv_width());
-  add_layers(c.qk_norm, "k_norm", role::k_norm, norm, 1, c.head_size());
-  add_layers(true, "wv", role::wv, linear, c.kv_width(), c.d_model);
-  add_layers(c.qkv_bias, "bv", role::bv, bias, 1, c.kv_width());
-  add_layers(true, "wo", role::wo, linear, c.d_model, c.q_width());
-  add_layers(c.output_bias, "bo", role::bo, bias, 1, c.d_model);
-  add_layers(true, "ffn_norm", role::ffn_norm, norm, 1, c.d_model);
-  add_layers(true, "w1", role::w1, linear, c.d_ff, c.d_model);
-  add_layers(true, "w2", role::w2, linear, c.d_model, c.d_ff);
-  add_layers(true, "w3", role::w3, linear, c.d_ff, c.d_model);
-  add("final_norm", role::final_norm, norm, -1, 1, c.d_model);
-  if (!c.tie_embeddings) add("wcls", role::wcls, classifier, -1, c.output_width(), c.d_model);
+  using enum role;
+  add(tok_emb, embedding, -1, c.vocab, c.d_model);
+  add_layers(true, att_norm, norm, 1, c.d_model);
+  add_layers(true, wq, linear, c.q_width(), c.d_model);
+  add_layers(c.qkv_bias, bq, bias, 1, c.q_width());
+  add_layers(c.qk_norm, q_norm, norm, 1, c.head_size());
+  add_layers(true, wk, linear, c.kv_width(), c.d_model);
+  add_layers(c.qkv_bias, bk, bias, 1, c.kv_width());
+  add_layers(c.qk_norm, k_norm, norm, 1, c.head_size());
+  add_layers(true, wv, linear, c.kv_width(), c.d_model);
+  add_layers(c.qkv_bias, bv, bias, 1, c.kv_width());
+  add_layers(true, wo, linear, c.d_model, c.q_width());
+  add_layers(c.output_bias, bo, bias, 1, c.d_model);
+  add_layers(true, ffn_norm, norm, 1, c.d_model);
+  add_layers(true, w1, linear, c.d_ff, c.d_model);
+  add_layers(true, w2, linear, c.d_model, c.d_ff);
+  add_layers(true, w3, linear, c.d_ff, c.d_model);
+  add(final_norm, norm, -1, 1, c.d_model);
+  if (!c.tie_embeddings) add(wcls, classifier, -1, c.output_width(), c.d_model);
   return table;
 }
 
-/// Numbers in the parameter buffer.
+/// Elements of the parameter buffer.
 inline index_t parameter_count(const config& c) {
   const std::vector<tensor> table = tensor_table(c);
   return table.back().offset + table.back().size();

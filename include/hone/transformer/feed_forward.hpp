@@ -32,11 +32,10 @@ void swiglu_forward(vector_view<const std::type_identity_t<T>> a, vector_view<co
       a, b, s);
 }
 
-/// @param ds holds the gradient of s and receives s itself, which the weight gradient behind it needs; @p da and @p db
-///        receive theirs (n each).
+/// @param ds the gradient of s; @param da, db receive theirs (n each). @p db may be the memory of ds.
 template <class T>
 void swiglu_backward(vector_view<const std::type_identity_t<T>> a, vector_view<const std::type_identity_t<T>> b,
-                     vector_view<T> ds, vector_view<T> da, vector_view<T> db) {
+                     vector_view<const std::type_identity_t<T>> ds, vector_view<T> da, vector_view<T> db) {
   using packs = simd::pack<T>;
   for_each_pack<packs::lanes>(
       0, ds.size(),
@@ -45,7 +44,6 @@ void swiglu_backward(vector_view<const std::type_identity_t<T>> a, vector_view<c
         const packs sigma = detail::sigmoid(gate), silu = gate * sigma;
         store_pack(da, i, bound, slope * value * (sigma + silu * (packs(1) - sigma)));
         store_pack(db, i, bound, slope * silu);
-        store_pack(ds, i, bound, silu * value);
       },
       a, b, ds, da, db);
 }

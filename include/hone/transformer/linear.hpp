@@ -7,6 +7,8 @@
 
 #include <Eigen/Core>
 
+#include <vector>
+
 namespace hone::transformer {
 
 namespace detail {
@@ -18,6 +20,20 @@ auto eigen(const matrix_view<T>& m) {
   using mapped = std::conditional_t<std::is_const_v<T>, const matrix, matrix>;
   return Eigen::Map<mapped, Eigen::Unaligned, Eigen::OuterStride<>>(m.data(), m.rows(), m.cols(),
                                                                     Eigen::OuterStride<>(m.row_stride()));
+}
+
+/// All elements of a matrix whose rows lie one after the other.
+template <class T>
+vector_view<T> flat(const matrix_view<T>& m) {
+  return {m.data(), m.rows() * m.cols()};
+}
+
+/// rows x columns elements of @p memory, which grows if it is smaller.
+template <class T>
+matrix_view<T> sized(std::vector<T>& memory, index_t rows, index_t columns) {
+  const auto size = static_cast<std::size_t>(rows * columns);
+  if (memory.size() < size) memory.resize(size);
+  return {memory.data(), rows, columns};
 }
 
 enum class into { overwrite, accumulate };

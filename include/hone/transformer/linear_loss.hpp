@@ -8,8 +8,8 @@
 /// 2411.09009]
 #pragma once
 #include "hone/core/executor.hpp"
-#include "hone/transformer/linear.hpp"
 #include "hone/transformer/panel.hpp"
+#include "hone/transformer/source.hpp"
 
 #include <vector>
 
@@ -50,13 +50,14 @@ class linear_loss {
 
   /// Calls f(first row, logits (n x V)) for every chunk of rows, in order, on the calling thread. What f leaves in the
   /// logits is forgotten.
-  /// @param hidden (T x H), @param w (V x H), columns adjacent.
+  /// @param hidden (T x H), @param w (V x H), columns adjacent; w may be stored as another type, it is converted a few
+  ///        rows at a time.
   /// @throws std::invalid_argument if something does not fit, before f is called.
   /// @note 2 T H V flops on the executor. The bits of a row of logits depend on that row and W alone, not on the rows
   ///       beside it, the chunk, or the executor; they are those of `multiply_rows`, hence of a `generator` with the
   ///       same features.
   template <class F, executor E = const serial>
-  void forward(matrix_view<const T> hidden, matrix_view<const T> w, F&& f, E&& pool = serial{}) {
+  void forward(matrix_view<const T> hidden, const stored_matrix& w, F&& f, E&& pool = serial{}) {
     check("hone::transformer::linear_loss::forward", hidden, w);
     for_each_chunk(hidden, w, f, pool, [](index_t, const matrix_view<const T>&, const matrix_view<T>&) {});
   }
@@ -66,12 +67,12 @@ class linear_loss {
   /// @note 6 T H V flops. dhidden is bitwise independent of the chunk and the executor, dW of the executor, and of the
   ///       chunk too: it is summed over rows in their order.
   template <class F, executor E = const serial>
-  void backward(matrix_view<const T> hidden, matrix_view<const T> w, F&& f, matrix_view<T> dhidden, matrix_view<T> dw,
+  void backward(matrix_view<const T> hidden, const stored_matrix& w, F&& f, matrix_view<T> dhidden, matrix_view<T> dw,
                 E&& pool = serial{}) {
     const char* function = "hone::transformer::linear_loss::backward";
     check(function, hidden, w);
-    check_output(function, "dhidden", dhidden, hidden);
-    check_output(function, "dw", dw, w);
+    check_output(function, "dhidden", dhidden, hidden.rows(), hidden.cols());
+    check_output(function, "dw", dw, w.rows(), w.cols());
     for_each_chunk(hidden, w, f, pool,
                    [&](index_t first, const matrix_view<const T>& x, const matrix_view<T>& dlogits) {
                      if (dw.rows() > 0) add_weight_gradient(x, dlogits, dw, pool);
@@ -92,25 +93,27 @@ class linear_loss {
   }
 
   template <class F, class G, executor E>
-  void for_each_chunk(const matrix_view<const T>& hidden, const matrix_view<const T>& w, F& f, E& pool, G&& behind) {
+  void for_each_chunk(const matrix_view<const T>& hidden, const stored_matrix& w, F& f, E& pool, G&& after) {
     for (index_t first = 0; first < hidden.rows(); first += rows_) {
       const auto x = rows_of(hidden, first, (min)(rows_, hidden.rows() - first));
       const matrix_view<T> logits(logits_.data(), x.rows(), outputs_);
       multiply(x, w, logits, pool);
       f(first, logits);
-      behind(first, x, logits);
+      after(first, x, logits);
     }
   }
 
   /// y = x w^T, a panel of w's rows at a time.
   template <executor E>
-  void multiply(const matrix_view<const T>& x, const matrix_view<const T>& w, const matrix_view<T>& y, E& pool) {
+  void multiply(const matrix_view<const T>& x, const stored_matrix& w, const matrix_view<T>& y, E& pool) {
     pool.parallel_for((outputs_ + width - 1) / width, index_t{1}, [&](index_t begin, index_t end) {
       std::vector<T> turned(static_cast<std::size_t>(inputs_ * width));
       for (index_t j = begin * width; j < (min)(end * width, outputs_); j += width) {
         const auto columns = columns_of(y, j, width);
         const panels<T> panel(turned.data(), inputs_, columns.cols());
-        panel.pack({w.data() + j * w.row_stride(), inputs_, columns.cols(), index_t{1}, w.row_stride()});
+        w.visit([&]<class S>(const matrix_view<const S>& m) {
+          panel.pack(matrix_view<const S>(m.row(j).data(), inputs_, columns.cols(), index_t{1}, m.row_stride()));
+        });
         detail::multiply_panel(x.data(), x.row_stride(), 1, turned.data(), inputs_, columns, into::overwrite);
       }
     });
@@ -139,8 +142,7 @@ class linear_loss {
 
   /// dx = dy w: for some rows and columns at a time, over w's rows in order.
   template <executor E>
-  void write_input_gradient(const matrix_view<T>& dy, const matrix_view<const T>& w, const matrix_view<T>& dx,
-                            E& pool) {
+  void write_input_gradient(const matrix_view<T>& dy, const stored_matrix& w, const matrix_view<T>& dx, E& pool) {
     constexpr index_t rows = 10 * tile_rows, columns = 4 * width, depth = 128;
     const index_t across = (inputs_ + columns - 1) / columns;
     pool.parallel_for((dx.rows() + rows - 1) / rows * across, index_t{1}, [&](index_t begin, index_t end) {
@@ -151,7 +153,9 @@ class linear_loss {
         for (index_t v = 0; v < outputs_; v += depth) {
           const index_t n = (min)(depth, outputs_ - v);
           const panels<T> packed(block.data(), n, out.cols());
-          packed.pack({w.data() + v * w.row_stride() + j, n, out.cols(), w.row_stride(), index_t{1}});
+          w.visit([&]<class S>(const matrix_view<const S>& m) {
+            packed.pack(matrix_view<const S>(&m(v, j), n, out.cols(), m.row_stride(), index_t{1}));
+          });
           for (index_t k = 0; k < out.cols(); k += width)
             detail::multiply_panel<T>(dy.data() + t * dy.row_stride() + v, dy.row_stride(), 1, packed.at(0, k), n,
                                       columns_of(out, k, width), v == 0 ? into::overwrite : into::accumulate);
@@ -160,19 +164,17 @@ class linear_loss {
     });
   }
 
-  void check(const char* function, const matrix_view<const T>& hidden, const matrix_view<const T>& w) const {
+  void check(const char* function, const matrix_view<const T>& hidden, const stored_matrix& w) const {
     invalid_argument_unless(hidden.cols() == inputs_ && hidden.col_stride() == 1, function, "hidden",
                             "is %td x %td, must have %td adjacent columns", hidden.rows(), hidden.cols(), inputs_);
-    invalid_argument_unless(w.rows() == outputs_ && w.cols() == inputs_ && w.col_stride() == 1, function, "w",
-                            "is %td x %td, must be %td x %td with adjacent columns", w.rows(), w.cols(), outputs_,
-                            inputs_);
+    invalid_argument_unless(w.rows() == outputs_ && w.cols() == inputs_, function, "w",
+                            "is %td x %td, must be %td x %td", w.rows(), w.cols(), outputs_, inputs_);
   }
-  static void check_output(const char* function, const char* argument, const matrix_view<T>& m,
-                           const matrix_view<const T>& like) {
-    invalid_argument_unless(
-        m.rows() == 0 || (m.rows() == like.rows() && m.cols() == like.cols() && m.col_stride() == 1), function,
-        argument, "is %td x %td, must be %td x %td with adjacent columns", m.rows(), m.cols(), like.rows(),
-        like.cols());
+  static void check_output(const char* function, const char* argument, const matrix_view<T>& m, index_t rows,
+                           index_t cols) {
+    invalid_argument_unless(m.rows() == 0 || (m.rows() == rows && m.cols() == cols && m.col_stride() == 1), function,
+                            argument, "is %td x %td, must be %td x %td with adjacent columns", m.rows(), m.cols(), rows,
+                            cols);
   }
 
   index_t inputs_, outputs_, rows_;

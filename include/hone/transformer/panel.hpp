@@ -8,51 +8,59 @@
 
 namespace hone::transformer {
 
-/// Rows x columns numbers as panels: columns [w j, w (j + 1)) of all rows lie together, w wide, the last panel padded
-/// with zeros; w is the lane count of a pack.
-template <class T>
+/// Rows x columns elements as panels: columns [w j, w (j + 1)) of all rows lie together, w wide, the last panel padded
+/// with zeros; w is the lane count of a pack of T. They are stored as @c Stored, of which T is the accumulator type.
+template <class T, class Stored = T>
 class panels {
  public:
+  using stored = std::remove_const_t<Stored>;
   static constexpr index_t width = simd::pack<T>::lanes;
 
-  /// Numbers that @p rows x @p columns take.
+  /// Elements that @p rows x @p columns take.
   static constexpr index_t size(index_t rows, index_t columns) {
     return rows * ((columns + width - 1) / width * width);
   }
 
-  /// Over @p data, size(rows, columns) numbers of the caller's.
-  panels(T* data, index_t rows, index_t columns) : data_(data), rows_(rows), columns_(columns) {}
+  /// Over @p data, size(rows, columns) elements of the caller's.
+  panels(Stored* data, index_t rows, index_t columns) : data_(data), rows_(rows), columns_(columns) {}
 
   [[nodiscard]] index_t rows() const { return rows_; }
   [[nodiscard]] index_t columns() const { return columns_; }
   /// Row @p row of the panel that begins with column @p column, a multiple of w.
-  [[nodiscard]] T* at(index_t row, index_t column) const { return data_ + column * rows_ + row * width; }
+  [[nodiscard]] Stored* at(index_t row, index_t column) const { return data_ + column * rows_ + row * width; }
 
-  /// Copies @p m (rows x columns, any strides).
-  void pack(matrix_view<const T> m) const {
+  /// Copies @p m (rows x columns, any strides), converting where it is stored as another type.
+  template <scalar S>
+  void pack(const matrix_view<S>& m) const {
+    const auto convert = [](const S& x) {
+      if constexpr (std::is_same_v<std::remove_const_t<S>, stored>)
+        return x;
+      else
+        return static_cast<stored>(to_accumulator(x));
+    };
     for (index_t j = 0; j < columns_; j += width) {
       const index_t count = (min)(width, columns_ - j);
       for (index_t i = 0; i < rows_; ++i) {
-        T* to = at(i, j);
-        for (index_t lane = 0; lane < count; ++lane) to[lane] = m(i, j + lane);
-        for (index_t lane = count; lane < width; ++lane) to[lane] = 0;
+        Stored* to = at(i, j);
+        for (index_t lane = 0; lane < count; ++lane) to[lane] = convert(m(i, j + lane));
+        for (index_t lane = count; lane < width; ++lane) to[lane] = stored(0);
       }
     }
   }
 
   /// Copies to @p m, without the padding.
-  void unpack(matrix_view<T> m) const {
+  void unpack(matrix_view<stored> m) const {
     for (index_t j = 0; j < columns_; j += width)
       for (index_t i = 0; i < rows_; ++i)
         for (index_t lane = 0; lane < (min)(width, columns_ - j); ++lane) m(i, j + lane) = at(i, j)[lane];
   }
 
   void clear() const {
-    for (index_t i = 0; i < size(rows_, columns_); ++i) data_[i] = 0;
+    for (index_t i = 0; i < size(rows_, columns_); ++i) data_[i] = stored(0);
   }
 
  private:
-  T* data_;
+  Stored* data_;
   index_t rows_, columns_;
 };
 
@@ -96,8 +104,8 @@ HONE_INLINE void multiply_tile(const T* a, index_t row_stride, index_t step, con
 
 /// y = x w for rows @p x (n x in), @p w (in x out) in panels, @p y (n x out). A row's bits do not depend on the others.
 /// @note Four panels at a time pass all rows, from the second-level cache: @p w is read from memory once.
-template <class T>
-void multiply_rows(matrix_view<const std::type_identity_t<T>> x, const panels<T>& w, matrix_view<T> y) {
+template <class T, class Stored>
+void multiply_rows(matrix_view<const std::type_identity_t<T>> x, const panels<T, Stored>& w, matrix_view<T> y) {
   constexpr index_t width = panels<T>::width, together = 4 * width;
   for (index_t first = 0; first < w.columns(); first += together) {
     const index_t last = (min)(first + together, w.columns());

@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 /// What goes through the decoder: a batch of sequences, and the memory of its activations.
 #pragma once
-#include "hone/transformer/attention.hpp"
-#include "hone/transformer/config.hpp"
+#include "hone/transformer/attention_block.hpp"
+#include "hone/transformer/mlp_block.hpp"
 
 #include <Eigen/Core>
 
 #include <span>
+#include <utility>
 
 namespace hone::transformer {
 
-/// Sequences of tokens, one behind the other: sequence s is tokens [offsets[s], offsets[s + 1]), its first at position
+/// Sequences of tokens, one after the other: sequence s is tokens [offsets[s], offsets[s + 1]), its first at position
 /// 0.
 struct batch {
   std::span<const std::int32_t> tokens;
@@ -23,7 +24,8 @@ struct batch {
 };
 
 /// Every activation of one batch, in one allocation: what `forward` leaves for `backward` and for the caller to read.
-/// About n_layers (4 d + 2 kv + 2 d_ff) + outputs numbers a row, d = d_model; the outputs are for the logits.
+/// About n_layers (4 d + 2 kv + 2 d_ff) + outputs elements a row, d = d_model; the outputs are for the logits. Each
+/// block says what its layer's share is; what passes need while they run is shared by all layers.
 template <class T>
 class workspace {
  public:
@@ -50,7 +52,7 @@ class workspace {
   [[nodiscard]] matrix_view<T> hidden(index_t layer) {
     invalid_argument_unless(layer >= 0 && layer <= config_.n_layers, "hone::transformer::workspace::hidden", "layer",
                             "must be in [0, %td], is %td", config_.n_layers, layer);
-    return view(hidden_[static_cast<std::size_t>(layer)], config_.d_model);
+    return view(layer < config_.n_layers ? layers_[static_cast<std::size_t>(layer)].input : output_, config_.d_model);
   }
   /// The final norm's output (rows x d_model), which the logits are made from.
   [[nodiscard]] matrix_view<T> features() { return view(features_, config_.d_model); }
@@ -62,41 +64,47 @@ class workspace {
   friend class adapted_decoder;
 
   struct layer_activations {
-    T *q, *k, *v, *attended, *log_normalizers, *middle, *gate, *up, *att_rms, *ffn_rms;
-    T *q_raw, *k_raw, *q_rms, *k_rms;  // what the norms of queries and keys read, and made of it
+    T* input;  ///< the residual stream before each block
+    typename attention_block<T>::activations attention;
+    T* middle;
+    typename mlp_block<T>::activations mlp;
+  };
+  /// Of the decoder around the layers; the gradient of the residual stream goes through all blocks.
+  struct own_scratch {
+    T *gradient, *features_gradient;
+  };
+  /// Of an adapter: A x and the gradient at it.
+  struct adapter_scratch {
+    T *projected, *slope;
   };
 
   /// Deals out @p base, or, without one, counts what there is to deal.
   index_t carve(T* base) {
     const config& c = config_;
     index_t used = 0;
-    const auto take = [&](index_t columns) {
+    const auto take = [&](index_t width) {
       T* slice = base == nullptr ? nullptr : base + used;
       constexpr index_t line = 64 / index_t{sizeof(T)};
-      used += (capacity_ * columns + line - 1) / line * line;
+      used += (capacity_ * width + line - 1) / line * line;
       return slice;
     };
-    const auto take_if = [&](bool wanted, index_t columns) { return wanted ? take(columns) : nullptr; };
-    hidden_.clear();
     layers_.clear();
-    for (index_t layer = 0; layer < c.n_layers; ++layer) {
-      hidden_.push_back(take(c.d_model));
-      layers_.push_back({take(c.q_width()), take(c.kv_width()), take(c.kv_width()), take(c.q_width()), take(c.n_heads),
-                         take(c.d_model), take(c.d_ff), take(c.d_ff), take(1), take(1), take_if(c.qk_norm, c.q_width()),
-                         take_if(c.qk_norm, c.kv_width()), take_if(c.qk_norm, c.n_heads),
-                         take_if(c.qk_norm, c.n_kv_heads)});
-    }
-    hidden_.push_back(take(c.d_model));
+    for (index_t layer = 0; layer < c.n_layers; ++layer)
+      layers_.push_back({.input = take(c.d_model),
+                         .attention = attention_block<T>::share_activations(c, take),
+                         .middle = take(c.d_model),
+                         .mlp = mlp_block<T>::share_activations(c, take)});
+    output_ = take(c.d_model);
     final_rms_ = take(1);
     features_ = take(c.d_model);
-    logits_ = take_if(has_logits_, c.output_width());
-    for (T*& slice : wide_) slice = take((max)(c.d_ff, c.q_width()));
-    for (T*& slice : narrow_) slice = take((max)(c.d_model, c.q_width()));
-    for (T*& slice : kv_) slice = take(c.kv_width());
-    for (T*& slice : low_rank_) slice = take(c.d_model);
-    const index_t longest = (min)(capacity_, c.max_seq);
-    scratch_ = take(attention_scratch<T>(longest, c.head_size()) / capacity_ + 1);
-    return used;
+    logits_ = has_logits_ ? take(c.output_width()) : nullptr;
+    own_ = {.gradient = take(c.d_model), .features_gradient = take(c.d_model)};
+    adapter_ = {.projected = take(c.d_model), .slope = take(c.d_model)};
+    const index_t before_blocks = used;  // one block runs at a time
+    attention_ = attention_block<T>::share_scratch(c, capacity_, take);
+    const index_t after_attention = std::exchange(used, before_blocks);
+    mlp_ = mlp_block<T>::share_scratch(c, take);
+    return (max)(used, after_attention);
   }
 
   [[nodiscard]] matrix_view<T> view(T* data, index_t columns) const { return {data, rows_, columns}; }
@@ -106,10 +114,13 @@ class workspace {
   bool has_logits_;
   index_t rows_ = 0;
   Eigen::Matrix<T, Eigen::Dynamic, 1> storage_;
-  std::vector<T*> hidden_;
   std::vector<layer_activations> layers_;
-  T *final_rms_, *features_, *logits_;
-  T *wide_[3], *narrow_[3], *kv_[3], *low_rank_[2], *scratch_;  // scratch of both passes
+  T *output_, *final_rms_, *features_, *logits_;
+  own_scratch own_;
+  adapter_scratch adapter_;
+  typename attention_block<T>::scratch attention_;
+  typename mlp_block<T>::scratch mlp_;
+  std::vector<T> converted_;  ///< blocks of weights that are not stored as T
 };
 
 }  // namespace hone::transformer

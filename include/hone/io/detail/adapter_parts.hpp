@@ -27,7 +27,14 @@ struct adapter_pair {
   double scale = 0;
 };
 
-inline bool has_rope(std::string_view own) { return own.starts_with("wq.") || own.starts_with("wk."); }
+/// The tensors of a file by the matrix that they adapt.
+using adapter_pairs = std::map<transformer::tensor_id, adapter_pair>;
+
+/// Whether the rows of a site's B are in the order of the rotary embedding's layout.
+inline bool has_rope(const lora::site& s) {
+  const auto id = transformer::tensor_of(s.name);
+  return id && (id->role == transformer::role::wq || id->role == transformer::role::wk);
+}
 
 [[noreturn]] inline void fail(const stored_tensor& t, const std::string& reason) {
   throw format_error(*t.file, {position::unit::byte, t.offset}, "tensor \"" + t.name + "\": " + reason);
@@ -39,15 +46,15 @@ inline std::string shape_of(const stored_tensor& t) {
   return t.shape.empty() ? "of no size" : text;
 }
 
-/// The adapter of the pairs, by their own names, of a model whose tensors are @p table; rows of q and k are laid out as
+/// The adapter of the pairs of a model whose tensors are @p table; rows of q and k are laid out as
 /// @p stored.
 /// @throws format_error if half of a pair is missing, a matrix is not one that the model adapts, or a shape is wrong.
 inline stored_adapter assemble(const transformer::config& c, const std::vector<transformer::tensor>& table,
-                               const std::map<std::string, adapter_pair>& pairs, transformer::rope_layout stored) {
+                               const adapter_pairs& pairs, transformer::rope_layout stored) {
   stored_adapter result;
   std::vector<adapter_pair> ordered;
   for (const transformer::tensor& t : table) {
-    const auto found = pairs.find(t.name);
+    const auto found = pairs.find(t.id);
     if (found == pairs.end()) continue;
     const auto& [a, b, scale] = found->second;
     if (a == nullptr || b == nullptr) fail(a == nullptr ? *b : *a, "its other half is not there");
@@ -65,11 +72,10 @@ inline stored_adapter assemble(const transformer::config& c, const std::vector<t
     result.adapter.sites.push_back({t.name, t.rows, t.cols, rank, scale});
     ordered.push_back(found->second);
   }
-  for (const auto& named : pairs)
+  for (const auto& [id, pair] : pairs)
     if (std::none_of(result.adapter.sites.begin(), result.adapter.sites.end(),
-                     [&](const lora::site& s) { return s.name == named.first; }))
-      fail(named.second.a == nullptr ? *named.second.b : *named.second.a,
-           "the model has no matrix \"" + named.first + "\" of its own");
+                     [name = name_of(id)](const lora::site& s) { return s.name == name; }))
+      fail(pair.a == nullptr ? *pair.b : *pair.a, "the model has no matrix \"" + name_of(id) + "\" of its own");
   result.adapter.parameters.resize(static_cast<std::size_t>(lora::lay_out(result.adapter.sites)));
   for (std::size_t i = 0; i < ordered.size(); ++i) {
     const lora::site& s = result.adapter.sites[i];
@@ -78,7 +84,7 @@ inline stored_adapter assemble(const transformer::config& c, const std::vector<t
       return std::span<float>(m.data(), static_cast<std::size_t>(m.rows() * m.cols()));
     };
     result.nonfinite += copy_numbers(*ordered[i].a, span_of(a)) + copy_numbers(*ordered[i].b, span_of(b));
-    if (has_rope(s.name)) {
+    if (has_rope(s)) {
       const std::vector<float> rows(span_of(b).begin(), span_of(b).end());
       copy_rope_rows(matrix_view<const float>(rows.data(), b.rows(), b.cols()), b, c.head_size(), stored, c.rope);
     }
@@ -113,7 +119,7 @@ class disassembled {
                               "lies outside of the %td parameters", available);
       const matrix_view<const float> b = s.b(adapter.parameters.data());
       std::vector<float>& rows = b_.emplace_back(b.data(), b.data() + b.rows() * b.cols());
-      if (has_rope(s.name))
+      if (has_rope(s))
         copy_rope_rows(b, matrix_view<float>(rows.data(), b.rows(), b.cols()), c.head_size(), c.rope, stored);
     }
   }

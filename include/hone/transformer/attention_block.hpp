@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+/// The attention half of a layer: y = x + Wo attention(q, k, v) + bo, where with n = rmsnorm(x)
+///   q = rotate(Wq n + bq),  k = rotate(Wk n + bk),  v = Wv n + bv
+/// and with qk_norm each head of q and k is normalized before it is rotated. It owns its forward and backward passes
+/// over whole sequences, the forward pass of rows with a cache, and its share of a workspace; it names parameters to an
+/// object of transformer/product.hpp.
+#pragma once
+#include "hone/transformer/attention.hpp"
+#include "hone/transformer/kv_cache.hpp"
+#include "hone/transformer/product.hpp"
+#include "hone/transformer/rotary.hpp"
+
+namespace hone::transformer {
+
+template <class T>
+class attention_block {
+ public:
+  /// What the forward pass leaves for the backward pass: an array of rows each. The last four, what the norms of
+  /// queries and keys read and made of it, only with qk_norm.
+  struct activations {
+    T *rms, *q, *k, *v, *log_normalizers, *attended;
+    T *q_raw, *k_raw, *q_rms, *k_rms;
+  };
+  /// What a pass needs while it runs; any layer, and any other block, may use it next.
+  struct scratch {
+    T *normed, *dnormed, *dattended, *dq, *dk, *dv, *dq_raw, *dk_raw, *attention;
+  };
+  /// Memory of `forward_rows`, which grows as it must.
+  struct row_memory {
+    std::vector<T> normed, q, k, v, attended, scores, rms;
+  };
+
+  /// @p take(width) deals out an array of rows of that width.
+  template <class Take>
+  static activations share_activations(const config& c, Take&& take) {
+    const auto take_if = [&](bool wanted, index_t width) { return wanted ? take(width) : nullptr; };
+    return {.rms = take(1),
+            .q = take(c.q_width()),
+            .k = take(c.kv_width()),
+            .v = take(c.kv_width()),
+            .log_normalizers = take(c.n_heads),
+            .attended = take(c.q_width()),
+            .q_raw = take_if(c.qk_norm, c.q_width()),
+            .k_raw = take_if(c.qk_norm, c.kv_width()),
+            .q_rms = take_if(c.qk_norm, c.n_heads),
+            .k_rms = take_if(c.qk_norm, c.n_kv_heads)};
+  }
+  /// @param rows of every array.
+  template <class Take>
+  static scratch share_scratch(const config& c, index_t rows, Take&& take) {
+    const auto take_if = [&](bool wanted, index_t width) { return wanted ? take(width) : nullptr; };
+    const index_t longest = (min)(rows, c.max_seq);
+    return {.normed = take(c.d_model),
+            .dnormed = take(c.d_model),
+            .dattended = take(c.q_width()),
+            .dq = take(c.q_width()),
+            .dk = take(c.kv_width()),
+            .dv = take(c.kv_width()),
+            .dq_raw = take_if(c.qk_norm, c.q_width()),
+            .dk_raw = take_if(c.qk_norm, c.kv_width()),
+            .attention = take(attention_scratch<T>(longest, c.head_size()) / rows + 1)};
+  }
+
+  /// @param c, rotary must outlive this.
+  attention_block(const config& c, index_t layer, const rotary_table<T>& rotary)
+      : c_(c), layer_(layer), rotary_(rotary) {}
+
+  /// @param offsets of the sequences in the rows, as in a batch. @param x (n x d_model).
+  /// @param y (n x d_model) receives the sum; it is not the memory of x.
+  template <class Products>
+  void forward(const Products& p, std::span<const index_t> offsets, const matrix_view<const T>& x, const activations& a,
+               const scratch& s, const matrix_view<T>& y) const {
+    const index_t n = x.rows();
+    const matrix_view<T> normed(s.normed, n, c_.d_model), attended(a.attended, n, c_.q_width());
+    const matrix_view<T> q(a.q, n, c_.q_width()), k(a.k, n, c_.kv_width()), v(a.v, n, c_.kv_width());
+    const matrix_view<T> q_product(c_.qk_norm ? a.q_raw : a.q, n, c_.q_width());
+    const matrix_view<T> k_product(c_.qk_norm ? a.k_raw : a.k, n, c_.kv_width());
+    rmsnorm_forward<T>(x, p.vector(id(role::att_norm)), c_.norm_eps, a.rms, normed);
+    p.forward(id(role::wq), normed, q_product);
+    p.forward(id(role::wk), normed, k_product);
+    p.forward(id(role::wv), normed, v);
+    if (c_.qk_norm) {
+      rmsnorm_forward<T>(heads(q_product), p.vector(id(role::q_norm)), c_.norm_eps, a.q_rms, heads(q));
+      rmsnorm_forward<T>(heads(k_product), p.vector(id(role::k_norm)), c_.norm_eps, a.k_rms, heads(k));
+    }
+    for_each_sequence(offsets, [&](const auto& rows) {
+      rotary_.rotate(rows(q), 0, turn::forward);
+      rotary_.rotate(rows(k), 0, turn::forward);
+      attention_forward<T>(input(rows(q), rows(k), rows(v)), rows(attended),
+                           rows(matrix_view<T>(a.log_normalizers, n, c_.n_heads)), s.attention);
+    });
+    p.forward(id(role::wo), attended, y);
+    axpy(T{1}, detail::flat(x), detail::flat(y));
+  }
+
+  /// @param x, a as of the forward pass. @param dx holds the gradient of y and receives that of x.
+  template <class Products>
+  void backward(const Products& p, std::span<const index_t> offsets, const matrix_view<const T>& x,
+                const activations& a, const scratch& s, const matrix_view<T>& dx) const {
+    const index_t n = x.rows();
+    const matrix_view<T> normed(s.normed, n, c_.d_model), dnormed(s.dnormed, n, c_.d_model);
+    const matrix_view<T> q(a.q, n, c_.q_width()), k(a.k, n, c_.kv_width()), v(a.v, n, c_.kv_width());
+    const matrix_view<T> attended(a.attended, n, c_.q_width()), dattended(s.dattended, n, c_.q_width());
+    matrix_view<T> dq(s.dq, n, c_.q_width()), dk(s.dk, n, c_.kv_width());
+    const matrix_view<T> dv(s.dv, n, c_.kv_width());
+    p.backward(id(role::wo), dx, attended, dattended, into::overwrite);
+    for_each_sequence(offsets, [&](const auto& rows) {
+      attention_backward<T>(input(rows(q), rows(k), rows(v)), rows(attended),
+                            rows(matrix_view<T>(a.log_normalizers, n, c_.n_heads)), rows(dattended), rows(dq), rows(dk),
+                            rows(dv), s.attention);
+      rotary_.rotate(rows(dq), 0, turn::back);
+      rotary_.rotate(rows(dk), 0, turn::back);
+    });
+    if (c_.qk_norm) {
+      const auto through_norm = [&](role r, T* raw, const T* rms, const matrix_view<T>& dy, T* draw_memory) {
+        const matrix_view<T> draw(draw_memory, n, dy.cols());
+        fill(detail::flat(draw), T{0});
+        p.norm_backward(id(r), heads(matrix_view<T>(raw, n, dy.cols())), rms, heads(dy), heads(draw));
+        return draw;
+      };
+      dq = through_norm(role::q_norm, a.q_raw, a.q_rms, dq, s.dq_raw);
+      dk = through_norm(role::k_norm, a.k_raw, a.k_rms, dk, s.dk_raw);
+    }
+    rmsnorm_apply<T>(x, p.vector(id(role::att_norm)), a.rms, normed);
+    p.backward(id(role::wq), dq, normed, dnormed, into::overwrite);
+    p.backward(id(role::wk), dk, normed, dnormed, into::accumulate);
+    p.backward(id(role::wv), dv, normed, dnormed, into::accumulate);
+    p.norm_backward(id(role::att_norm), x, a.rms, dnormed, dx);
+  }
+
+  /// Rows that each continue the sequence of a cache, those of one sequence in order: @p x (n x d_model) becomes y, and
+  /// the caches get the rows' keys and values. A row's bits do not depend on the others if those of @p p do not.
+  template <class Products>
+  void forward_rows(const Products& p, std::span<const cached_row<T>> rows, const matrix_view<T>& x,
+                    row_memory& m) const {
+    const auto n = static_cast<index_t>(rows.size());
+    const auto normed = detail::sized(m.normed, n, c_.d_model), q = detail::sized(m.q, n, c_.q_width());
+    const auto k = detail::sized(m.k, n, c_.kv_width()), v = detail::sized(m.v, n, c_.kv_width());
+    const auto attended = detail::sized(m.attended, n, c_.q_width());
+    T* const rms = detail::sized(m.rms, n, c_.n_heads).data();
+    rmsnorm_forward<T>(x, p.vector(id(role::att_norm)), c_.norm_eps, rms, normed);
+    p.forward(id(role::wq), normed, q);
+    p.forward(id(role::wk), normed, k);
+    p.forward(id(role::wv), normed, v);
+    if (c_.qk_norm) {
+      rmsnorm_forward<T>(heads(q), p.vector(id(role::q_norm)), c_.norm_eps, rms, heads(q));
+      rmsnorm_forward<T>(heads(k), p.vector(id(role::k_norm)), c_.norm_eps, rms, heads(k));
+    }
+    for (index_t t = 0; t < n; ++t) {
+      const cached_row<T>& row = rows[static_cast<std::size_t>(t)];
+      rotary_.rotate({q.row(t).data(), 1, c_.q_width()}, row.position, turn::forward);
+      rotary_.rotate({k.row(t).data(), 1, c_.kv_width()}, row.position, turn::forward);
+      row.cache->put(layer_, row.position, k.row(t), v.row(t));
+    }
+    for (index_t t = 0; t < n; ++t)
+      attend_cached(c_, layer_, rows[static_cast<std::size_t>(t)], q.row(t).data(), attended.row(t).data(), m.scores);
+    p.forward(id(role::wo), attended, normed);
+    axpy(T{1}, detail::flat(normed), detail::flat(x));
+  }
+
+ private:
+  [[nodiscard]] tensor_id id(role r) const { return {r, layer_}; }
+  [[nodiscard]] attention_input<T> input(const matrix_view<T>& q, const matrix_view<T>& k,
+                                         const matrix_view<T>& v) const {
+    return {q, k, v, c_.head_size(), c_.causal, c_.window_of(layer_)};
+  }
+  /// Each head a row.
+  [[nodiscard]] matrix_view<T> heads(const matrix_view<T>& m) const {
+    return {m.data(), m.rows() * m.cols() / c_.head_size(), c_.head_size()};
+  }
+  /// f(rows) for each sequence, where rows(m) are those of m that belong to it.
+  template <class F>
+  static void for_each_sequence(std::span<const index_t> offsets, F&& f) {
+    for (std::size_t s = 0; s + 1 < offsets.size(); ++s)
+      f([begin = offsets[s], end = offsets[s + 1]](const matrix_view<T>& m) {
+        return matrix_view<T>(m.data() + begin * m.row_stride(), end - begin, m.cols());
+      });
+  }
+
+  const config& c_;
+  index_t layer_;
+  const rotary_table<T>& rotary_;
+};
+
+}  // namespace hone::transformer

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+/// Where `tensor_table` has each tensor, by its id, and views of the buffers that it lays out: parameters, gradients,
+/// moments.
+#pragma once
+#include "hone/core/view.hpp"
+#include "hone/transformer/config.hpp"
+
+#include <span>
+
+namespace hone::transformer {
+
+/// The table of a configuration, built once.
+class parameter_layout {
+ public:
+  /// @throws std::invalid_argument as `tensor_table`.
+  explicit parameter_layout(const config& c)
+      : table_(tensor_table(c)), layers_(c.n_layers), tied_(c.tie_embeddings),
+        index_(static_cast<std::size_t>(roles * layers_), -1) {
+    for (std::size_t i = 0; i < table_.size(); ++i) index_[slot(table_[i].id)] = static_cast<index_t>(i);
+  }
+
+  [[nodiscard]] const std::vector<tensor>& table() const { return table_; }
+  /// Elements of a buffer.
+  [[nodiscard]] index_t size() const { return table_.back().offset + table_.back().size(); }
+  [[nodiscard]] const tensor& operator[](index_t i) const { return table_[static_cast<std::size_t>(i)]; }
+  /// Where the table has @p id; -1 where it does not. A tied classifier is the embedding.
+  [[nodiscard]] index_t index(tensor_id id) const {
+    if (tied_ && id.role == role::wcls) id.role = role::tok_emb;
+    if (id.layer < -1 || id.layer >= layers_) return -1;
+    const index_t i = index_[slot(id)];
+    return i >= 0 && (*this)[i].id == id ? i : -1;
+  }
+
+ private:
+  [[nodiscard]] std::size_t slot(const tensor_id& id) const {
+    return static_cast<std::size_t>(static_cast<index_t>(id.role) * layers_ + (max)(id.layer, index_t{0}));
+  }
+
+  std::vector<tensor> table_;
+  index_t layers_;
+  bool tied_;
+  std::vector<index_t> index_;
+};
+
+/// The tensors in a buffer. @pre that they ask for is in the layout.
+template <class U>
+struct parameter_views {
+  const parameter_layout& layout;
+  U* data;
+
+  [[nodiscard]] matrix_view<U> matrix(const tensor_id& id) const {
+    const tensor& t = layout[layout.index(id)];
+    return {data + t.offset, t.rows, t.cols};
+  }
+  [[nodiscard]] vector_view<U> vector(const tensor_id& id) const { return matrix(id).row(0); }
+  /// The bias of a matrix; empty where it has none.
+  [[nodiscard]] vector_view<U> bias(const tensor_id& matrix_id) const {
+    const tensor_id id{bias_of(matrix_id.role), matrix_id.layer, matrix_id.expert};
+    return id == matrix_id || layout.index(id) < 0 ? vector_view<U>() : vector(id);
+  }
+  /// As a source: see transformer/source.hpp.
+  [[nodiscard]] matrix_view<const U> operator()(const tensor_id& id) const { return matrix(id); }
+};
+
+}  // namespace hone::transformer

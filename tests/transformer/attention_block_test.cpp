@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "hone/transformer/attention_block.hpp"
+
+#include "support/catch.hpp"
+#include "transformer/support.hpp"
+
+#include <memory>
+
+using namespace hone;
+using namespace hone::transformer;
+
+namespace {
+
+/// A model of one layer, whose other block adds nothing, and a batch that enters it.
+struct one_layer {
+  explicit one_layer(config shape) : c((shape.n_layers = 1, shape)), model(c), tokens(sequences(c)) {
+    parameters = normals<double>(model.parameters(), 1, 0.4);
+    for (const role r : {role::w2})
+      if (const index_t i = model.tensor_index({r, 0}); i >= 0)
+        fill(std::span(parameters)
+                 .subspan(static_cast<std::size_t>(model.layout()[i].offset),
+                          static_cast<std::size_t>(model.layout()[i].size())),
+             0.0);
+    x.resize(static_cast<std::size_t>(24 * c.d_model));
+    products(parameters).embed(tokens.tokens, as_rows(x, 24));
+  }
+  [[nodiscard]] frozen_products<double, parameter_views<const double>> products(const std::vector<double>& p) {
+    views.push_back(std::make_unique<parameter_views<const double>>(model.view(std::span<const double>(p))));
+    return {*views.back(), memory};
+  }
+
+  config c;
+  decoder<double> model;
+  sequences tokens;
+  std::vector<double> parameters, x, memory;
+  std::vector<std::unique_ptr<parameter_views<const double>>> views;
+};
+
+/// A block's share of a workspace.
+struct memory_of {
+  memory_of(const config& c, index_t rows) : take(rows) {
+    kept = attention_block<double>::share_activations(c, take);
+    passing = attention_block<double>::share_scratch(c, rows, take);
+  }
+  arrays<double> take;
+  attention_block<double>::activations kept;
+  attention_block<double>::scratch passing;
+};
+
+attention_block<double> block_of(const one_layer& m) { return {m.c, 0, m.model.rotary()}; }
+/// With the window on the only layer, too.
+std::vector<config> shapes() {
+  auto result = small_models();
+  result[5].full_layers = 0;
+  result.push_back(small_models()[5]);
+  return result;
+}
+
+}  // namespace
+
+TEST_CASE("the attention block adds what the naive decoder adds") {
+  for (const config& shape : shapes()) {
+    one_layer m(shape);
+    std::vector<double> y(m.x.size());
+    memory_of s(m.c, 24);
+    block_of(m).forward(m.products(m.parameters), m.tokens.offsets, as_rows(std::as_const(m.x), 24), s.kept, s.passing,
+                        as_rows(y, 24));
+    for (index_t sequence = 0; sequence < 4; ++sequence) {
+      const auto begin = m.tokens.all().begin(sequence), end = m.tokens.all().end(sequence);
+      const naive_decoder naive(m.c, m.parameters, {m.tokens.tokens.begin() + begin, m.tokens.tokens.begin() + end});
+      for (index_t t = begin; t < end; ++t)
+        for (index_t i = 0; i < m.c.d_model; ++i)
+          REQUIRE(
+              as_rows(y, 24)(t, i) ==
+              Approx(naive.hidden[1][static_cast<std::size_t>(t - begin)][static_cast<std::size_t>(i)]).margin(1e-12));
+    }
+  }
+}
+
+TEST_CASE("the attention block passes the gradient check, for its input and its parameters") {
+  for (const config& shape : shapes()) {
+    one_layer m(shape);
+    const auto slope = normals<double>(24 * m.c.d_model, 3);
+    const auto loss = [&](const std::vector<double>& p, const std::vector<double>& x) {
+      std::vector<double> y(x.size());
+      memory_of s(m.c, 24);
+      block_of(m).forward(m.products(p), m.tokens.offsets, as_rows(x, 24), s.kept, s.passing, as_rows(y, 24));
+      return dot(y, slope);
+    };
+    memory_of s(m.c, 24);
+    std::vector<double> y(m.x.size()), dx = slope, frozen_dx = slope, gradient(m.parameters.size(), 0.0);
+    const trained_products<double> trained{m.products(m.parameters), m.model.view(std::span(gradient))};
+    block_of(m).forward(trained, m.tokens.offsets, as_rows(std::as_const(m.x), 24), s.kept, s.passing, as_rows(y, 24));
+    block_of(m).backward(trained, m.tokens.offsets, as_rows(std::as_const(m.x), 24), s.kept, s.passing,
+                         as_rows(dx, 24));
+    CHECK(gradient_error(m.x, dx, [&](const auto& x) { return loss(m.parameters, x); }) < 1e-7);
+    CHECK(gradient_error(m.parameters, gradient, [&](const auto& p) { return loss(p, m.x); }) < 1e-7);
+    block_of(m).backward(m.products(m.parameters), m.tokens.offsets, as_rows(std::as_const(m.x), 24), s.kept, s.passing,
+                         as_rows(frozen_dx, 24));
+    CHECK(frozen_dx == dx);
+  }
+}
+
+TEST_CASE("rows of the attention block with a cache are those of the batch, to rounding") {
+  for (const config& shape : shapes()) {
+    one_layer m(shape);
+    if (!m.c.causal) continue;
+    std::vector<double> y(m.x.size()), rows = m.x;
+    memory_of s(m.c, 24);
+    const auto p = m.products(m.parameters);
+    block_of(m).forward(p, m.tokens.offsets, as_rows(std::as_const(m.x), 24), s.kept, s.passing, as_rows(y, 24));
+    std::vector<kv_cache<double>> caches;
+    std::vector<cached_row<double>> all;
+    for (index_t sequence = 0; sequence < 4; ++sequence) caches.emplace_back(m.c, 24);
+    for (index_t sequence = 0; sequence < 4; ++sequence)
+      for (index_t t = m.tokens.all().begin(sequence); t < m.tokens.all().end(sequence); ++t)
+        all.push_back({m.tokens.tokens[static_cast<std::size_t>(t)], t - m.tokens.all().begin(sequence),
+                       &caches[static_cast<std::size_t>(sequence)]});
+    attention_block<double>::row_memory memory;
+    for (index_t first = 0; first < 24;) {  // one row, then more and more, of several sequences
+      const index_t count = (std::min)(first / 3 + 1, 24 - first);
+      block_of(m).forward_rows(p,
+                               std::span<const cached_row<double>>(all).subspan(static_cast<std::size_t>(first),
+                                                                                static_cast<std::size_t>(count)),
+                               matrix_view<double>(rows.data() + first * m.c.d_model, count, m.c.d_model), memory);
+      first += count;
+    }
+    for (std::size_t i = 0; i < y.size(); ++i) REQUIRE(rows[i] == Approx(y[i]).margin(1e-12));
+  }
+}
+
+TEST_CASE("an attention block's share has what norms of queries and keys need only where there are some") {
+  for (const config& c : small_models()) {
+    index_t kept = 0;
+    const auto a = attention_block<float>::share_activations(c, [&](index_t width) {
+      kept += width;
+      static float memory;
+      return &memory;
+    });
+    const index_t plain = 1 + 2 * c.q_width() + 2 * c.kv_width() + c.n_heads;
+    CHECK(kept == plain + (c.qk_norm ? c.q_width() + c.kv_width() + c.n_heads + c.n_kv_heads : 0));
+    CHECK((a.q_raw != nullptr) == c.qk_norm);
+  }
+}

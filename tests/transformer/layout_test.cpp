@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "hone/transformer/layout.hpp"
+
+#include "support/catch.hpp"
+#include "transformer/support.hpp"
+
+using namespace hone;
+using namespace hone::transformer;
+
+TEST_CASE("every tensor of the table is found by its id, and nothing else is") {
+  for (const config& c : small_models()) {
+    const parameter_layout layout(c);
+    CHECK(layout.size() == parameter_count(c));
+    for (std::size_t i = 0; i < layout.table().size(); ++i) {
+      const tensor_id id = layout.table()[i].id;
+      CHECK(layout.index(id) == static_cast<index_t>(i));
+      CHECK(layout[layout.index(id)].name == layout.table()[i].name);
+      CHECK(layout.index({id.role, id.layer, 0}) == -1);
+      CHECK(layout.index({id.role, id.layer < 0 ? 0 : -1}) == -1);
+    }
+    CHECK(layout.index({role::wq, c.n_layers}) == -1);
+    CHECK(layout.index({role::wq, -2}) == -1);
+    CHECK((layout.index({role::bq, 0}) >= 0) == c.qkv_bias);
+    CHECK((layout.index({role::q_norm, 0}) >= 0) == c.qk_norm);
+    CHECK((layout.index({role::wcls}) == layout.index({role::tok_emb})) == c.tie_embeddings);
+  }
+}
+
+TEST_CASE("views are the tensors of a buffer, a matrix's bias where it has one") {
+  const config c = small_models()[6];  // has all biases
+  const parameter_layout layout(c);
+  std::vector<double> buffer = normals<double>(layout.size(), 1);
+  const parameter_views<double> views{layout, buffer.data()};
+  for (const tensor& t : layout.table()) {
+    const auto m = views.matrix(t.id);
+    CHECK(
+        (m.data() == buffer.data() + t.offset && m.rows() == t.rows && m.cols() == t.cols && m.row_stride() == t.cols));
+    CHECK(views(t.id).data() == m.data());
+    if (t.rows == 1) CHECK((views.vector(t.id).data() == m.data() && views.vector(t.id).size() == t.cols));
+  }
+  CHECK(views.bias({role::wq, 0}).data() == views.vector({role::bq, 0}).data());
+  CHECK(views.bias({role::wo, 0}).size() == c.d_model);
+  CHECK(views.bias({role::w1, 0}).size() == 0);
+  const config plain = small_models()[0];
+  const parameter_layout other(plain);
+  CHECK(parameter_views<double>{other, buffer.data()}.bias({role::wq, 0}).size() == 0);
+}

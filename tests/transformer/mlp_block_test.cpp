@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "hone/transformer/mlp_block.hpp"
+
+#include "support/catch.hpp"
+#include "transformer/support.hpp"
+
+#include <memory>
+
+using namespace hone;
+using namespace hone::transformer;
+
+namespace {
+
+/// A model of one layer, whose other block adds nothing, and a batch that enters it.
+struct one_layer {
+  explicit one_layer(config shape) : c((shape.n_layers = 1, shape)), model(c), tokens(sequences(c)) {
+    parameters = normals<double>(model.parameters(), 1, 0.4);
+    for (const role r : {role::wo, role::bo})
+      if (const index_t i = model.tensor_index({r, 0}); i >= 0)
+        fill(std::span(parameters)
+                 .subspan(static_cast<std::size_t>(model.layout()[i].offset),
+                          static_cast<std::size_t>(model.layout()[i].size())),
+             0.0);
+    x.resize(static_cast<std::size_t>(24 * c.d_model));
+    products(parameters).embed(tokens.tokens, as_rows(x, 24));
+  }
+  [[nodiscard]] frozen_products<double, parameter_views<const double>> products(const std::vector<double>& p) {
+    views.push_back(std::make_unique<parameter_views<const double>>(model.view(std::span<const double>(p))));
+    return {*views.back(), memory};
+  }
+
+  config c;
+  decoder<double> model;
+  sequences tokens;
+  std::vector<double> parameters, x, memory;
+  std::vector<std::unique_ptr<parameter_views<const double>>> views;
+};
+
+/// A block's share of a workspace.
+struct memory_of {
+  memory_of(const config& c, index_t rows) : take(rows) {
+    kept = mlp_block<double>::share_activations(c, take);
+    passing = mlp_block<double>::share_scratch(c, take);
+  }
+  arrays<double> take;
+  mlp_block<double>::activations kept;
+  mlp_block<double>::scratch passing;
+};
+
+mlp_block<double> block_of(const one_layer& m) { return {m.c, 0}; }
+std::vector<config> shapes() { return small_models(); }
+
+}  // namespace
+
+TEST_CASE("the mlp block adds what the naive decoder adds") {
+  for (const config& shape : shapes()) {
+    one_layer m(shape);
+    std::vector<double> y(m.x.size());
+    memory_of s(m.c, 24);
+    block_of(m).forward(m.products(m.parameters), as_rows(std::as_const(m.x), 24), s.kept, s.passing, as_rows(y, 24));
+    for (index_t sequence = 0; sequence < 4; ++sequence) {
+      const auto begin = m.tokens.all().begin(sequence), end = m.tokens.all().end(sequence);
+      const naive_decoder naive(m.c, m.parameters, {m.tokens.tokens.begin() + begin, m.tokens.tokens.begin() + end});
+      for (index_t t = begin; t < end; ++t)
+        for (index_t i = 0; i < m.c.d_model; ++i)
+          REQUIRE(
+              as_rows(y, 24)(t, i) ==
+              Approx(naive.hidden[1][static_cast<std::size_t>(t - begin)][static_cast<std::size_t>(i)]).margin(1e-12));
+    }
+  }
+}
+
+TEST_CASE("the mlp block passes the gradient check, for its input and its parameters") {
+  for (const config& shape : shapes()) {
+    one_layer m(shape);
+    const auto slope = normals<double>(24 * m.c.d_model, 3);
+    const auto loss = [&](const std::vector<double>& p, const std::vector<double>& x) {
+      std::vector<double> y(x.size());
+      memory_of s(m.c, 24);
+      block_of(m).forward(m.products(p), as_rows(x, 24), s.kept, s.passing, as_rows(y, 24));
+      return dot(y, slope);
+    };
+    memory_of s(m.c, 24);
+    std::vector<double> y(m.x.size()), dx = slope, frozen_dx = slope, gradient(m.parameters.size(), 0.0);
+    const trained_products<double> trained{m.products(m.parameters), m.model.view(std::span(gradient))};
+    block_of(m).forward(trained, as_rows(std::as_const(m.x), 24), s.kept, s.passing, as_rows(y, 24));
+    block_of(m).backward(trained, as_rows(std::as_const(m.x), 24), s.kept, s.passing, as_rows(dx, 24));
+    CHECK(gradient_error(m.x, dx, [&](const auto& x) { return loss(m.parameters, x); }) < 1e-7);
+    CHECK(gradient_error(m.parameters, gradient, [&](const auto& p) { return loss(p, m.x); }) < 1e-7);
+    block_of(m).backward(m.products(m.parameters), as_rows(std::as_const(m.x), 24), s.kept, s.passing,
+                         as_rows(frozen_dx, 24));
+    CHECK(frozen_dx == dx);
+  }
+}
+
+TEST_CASE("rows of the mlp block alone are those of the batch, to rounding") {
+  for (const config& shape : shapes()) {
+    one_layer m(shape);
+    std::vector<double> y(m.x.size()), rows = m.x;
+    memory_of s(m.c, 24);
+    const auto p = m.products(m.parameters);
+    block_of(m).forward(p, as_rows(std::as_const(m.x), 24), s.kept, s.passing, as_rows(y, 24));
+    mlp_block<double>::row_memory memory;
+    for (index_t first = 0; first < 24;) {  // one row, then more and more
+      const index_t count = (std::min)(first / 3 + 1, 24 - first);
+      block_of(m).forward_rows(p, matrix_view<double>(rows.data() + first * m.c.d_model, count, m.c.d_model), memory);
+      first += count;
+    }
+    for (std::size_t i = 0; i < y.size(); ++i) REQUIRE(rows[i] == Approx(y[i]).margin(1e-13));
+  }
+}
+
+TEST_CASE("an mlp block's share is a norm and the two inputs of the gate") {
+  const config c = small_models()[2];
+  index_t kept = 0, passing = 0;
+  const auto count = [](index_t& sum) {
+    return [&sum](index_t width) { return sum += width, static_cast<float*>(nullptr); };
+  };
+  mlp_block<float>::share_activations(c, count(kept));
+  mlp_block<float>::share_scratch(c, count(passing));
+  CHECK(kept == 2 * c.d_ff + 1);
+  CHECK(passing == 2 * c.d_model + 3 * c.d_ff);
+}
