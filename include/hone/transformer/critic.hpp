@@ -9,9 +9,6 @@
 #include "hone/transformer/learner.hpp"
 #include "hone/transformer/responses.hpp"
 
-#include <algorithm>
-#include <numeric>
-
 namespace hone::transformer {
 
 /// The policy's shape at @p share of its width, feed-forward width, heads and layers, at least one of each, with one
@@ -28,7 +25,12 @@ inline config critic_shape(const config& policy, double share) {
   c.d_ff = scaled(policy.d_ff);
   c.n_layers = scaled(policy.n_layers);
   c.n_heads = scaled(policy.n_heads);
-  c.n_kv_heads = std::gcd(c.n_heads, scaled(policy.n_kv_heads));
+  c.n_kv_heads = scaled(policy.n_kv_heads);
+  for (index_t rest = c.n_heads; rest != 0;) {  // the greatest number that divides both
+    const index_t next = c.n_kv_heads % rest;
+    c.n_kv_heads = rest;
+    rest = next;
+  }
   return c;
 }
 
@@ -42,12 +44,13 @@ std::vector<T> initial_critic(const config& shape, const config& policy, const s
   const std::vector<tensor> there = tensor_table(policy);
   const bool same_body = shape.d_model == policy.d_model && shape.n_layers == policy.n_layers;
   for (const tensor& t : tensor_table(shape)) {
-    const auto at = result.begin() + t.offset;
-    const auto same = std::find_if(there.begin(), there.end(), [&](const tensor& o) { return o.name == t.name; });
-    if (t.kind == tensor_kind::classifier)
-      std::fill(at, at + t.size(), T{0});
-    else if (same_body)
-      std::copy_n(parameters.begin() + same->offset, t.size(), at);
+    const vector_view<T> own(result.data() + t.offset, t.size());
+    if (t.kind == tensor_kind::classifier) {
+      fill(own, T{0});
+      continue;
+    }
+    for (const tensor& o : there)
+      if (same_body && o.name == t.name) copy(vector_view<const T>(parameters.data() + o.offset, t.size()), own);
   }
   return result;
 }
@@ -90,8 +93,9 @@ class critic {
     const token_rows prompts = r.prompts();
     std::vector<double> share;
     for (std::size_t g = 0; g + 1 < r.groups.size(); ++g) {
-      const auto begin = r.rewards.begin() + r.groups[g], end = r.rewards.begin() + r.groups[g + 1];
-      share.push_back(std::accumulate(begin, end, 0.0) / static_cast<double>(end - begin));
+      double sum = 0;
+      for (const double x : rows_of(r.rewards, r.groups[g], r.groups[g + 1] - r.groups[g])) sum += x;
+      share.push_back(sum / static_cast<double>(r.groups[g + 1] - r.groups[g]));
     }
     return in_parts(
         prompts.batch(), r.group_count(), parts, how, pool,
