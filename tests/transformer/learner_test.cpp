@@ -324,3 +324,22 @@ TEST_CASE("learner: what does not fit is refused, and leaves it as it was") {
   CHECK(l.parameters() == base);
   CHECK(copy_of(l.trained()) == base);
 }
+
+TEST_CASE("learner: the page's example learns") {
+  const config shape = small_models()[0];
+  const labelled_rows rows = pairs(shape);
+  thread_pool pool(2);
+  const auto likelihood = [&](microbatch<float>& part) {
+    return loss::likelihood(part.activations.logits(), part.rows_of<std::int32_t>(rows.targets),
+                            {.scale = 1 / static_cast<double>(rows.label_count())});
+  };
+  learner<float> l(shape, initial_parameters<float>(shape, 1));
+  double first = 0, last = 0;
+  for (int step = 0; step < 30; ++step) {
+    const auto [loss, length] = l.learn(
+        rows.batch(), likelihood, {.rate = 1e-2, .weight_decay = 0.01, .clip = 1, .schedule = {.warmup = 5}}, pool);
+    if (!std::isfinite(length)) throw std::runtime_error("the gradient is not finite");
+    (step == 0 ? first : last) = loss.mean();
+  }
+  CHECK(last < 0.5 * first);
+}

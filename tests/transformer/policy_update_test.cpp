@@ -176,3 +176,30 @@ TEST_CASE("policy update: what is rewarded becomes likelier") {
     CHECK(right > wrong);
   }
 }
+
+TEST_CASE("policy update: the page's example raises the reward") {
+  const config shape = small_models()[0];
+  thread_pool pool(2);
+  learner<float> l(shape, initial_parameters<float>(shape, 4), {.rows = 12});
+  token_rows prompts;
+  for (std::int32_t g = 0; g < 5; ++g) prompts.add(std::vector<std::int32_t>{1, g, static_cast<std::int32_t>(9 - g)});
+  const auto reward = [](index_t, std::span<const std::int32_t> tokens) { return !tokens.empty() && tokens[0] == 3; };
+  double first = 0, last = 0;
+
+  const policy::recipe grpo = policy::make_recipe({.name = "grpo", .kl = 0.01});
+  l.remember_reference();
+  for (std::uint32_t step = 0; step < 30; ++step) {
+    const generator<float> generate(l.model(), l.parameters());
+    const responses r = draw_responses(generate, prompts.batch(), grpo.needs.group, stop,
+                                       {.max_tokens = 20, .sampling = {.temperature = 1, .seed = step}}, reward, pool);
+    const measured_responses m = measure_responses(l, grpo, r, {}, pool);
+    for (index_t i = 0; i < 2; ++i) {  // two minibatches
+      const auto [begin, end] = part_of(r.group_count(), i, 2);
+      update_policy(l, grpo, r, m, begin, end, {.longest = 20, .step = {.rate = 1e-2, .clip = 1}}, pool);
+    }
+    double mean = 0;
+    for (const double x : r.rewards) mean += x / static_cast<double>(r.count());
+    (step == 0 ? first : last) = mean;
+  }
+  CHECK(last > first + 0.3);
+}

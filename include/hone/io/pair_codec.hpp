@@ -26,8 +26,8 @@ struct pair_codec {
   }
 };
 
-/// "Q: question", a new line, "A:" and the answer, by @p tokenizer, which must outlive the codec; @p name is what errors
-/// call it.
+/// "Q: question", a new line, "A:" and the answer, by the tokenizer @p t, which must outlive the codec; @p name is what
+/// errors call it.
 /// @throws format_error if the tokenizer has no end of text.
 inline pair_codec question_answer_codec(const tokenizer& t, const std::string& name) {
   if (!t.eos()) throw format_error(name, {}, "says nothing of an end of text");

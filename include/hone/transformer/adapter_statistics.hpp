@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-/// What the initialisers of adapters (lora/rila.hpp, eva.hpp, corda.hpp) read of a model: what the matrices of its sites
-/// see and say on some sequences, before anything is trained.
+/// What the initialisers of adapters (lora/rila.hpp, eva.hpp, corda.hpp) read of a model: what the matrices of its
+/// sites see and say on some sequences, before anything is trained.
 #pragma once
 #include "hone/lora/pooling.hpp"
 #include "hone/transformer/adapted.hpp"

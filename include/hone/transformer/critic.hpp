@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 /// Critics: a decoder with one output, the policy's size or a share of it.
-///   of prompts   the logit of a success probability, at the prompt's last token; learns by cross-entropy from the share
-///                of right answers (`policy::sequence_critic_loss`, SPPO)
+///   of prompts   the logit of a success probability, at the prompt's last token; learns by cross-entropy from the
+///                share of right answers (`policy::sequence_critic_loss`, SPPO)
 ///   of tokens    the value of what is to come, at every position that a token of the response is drawn from; learns by
 ///                PPO's clipped squares from the returns (`policy::token_critic_loss`)
 #pragma once
@@ -116,7 +116,8 @@ class critic {
         [](index_t g) { return g; });
   }
 
-  /// Moves the values of tokens towards @p returns, as far as @p range from @p old, in @p parts updates of whole groups.
+  /// Moves the values of tokens towards @p returns, as far as @p range from @p old, in @p parts updates, each of whole
+  /// groups.
   /// @param old, returns (rows of @p r): what it said, and what `policy::token_advantages` makes of the rewards.
   /// @return as `learn_rewards`.
   template <executor E = const serial>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-/// Reinforcement learning of a decoder with a recipe of policy/recipes.hpp, from responses that were drawn and rewarded:
+/// Reinforcement learning of a decoder with a recipe (policy/recipes.hpp), from responses that were drawn and rewarded:
 ///   measured_responses m = measure_responses(l, recipe, responses, {…});    before anything learns from them
 ///   for each part of the groups:  update_policy(l, recipe, responses, m, first, last, {…});
 /// The denominators of an update are those of the whole of it, however it is cut into microbatches. In one process.
