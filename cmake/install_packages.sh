@@ -15,7 +15,8 @@ install_packages() {
   fi
   echo "Installing: ${missing[*]}"
   export DEBIAN_FRONTEND=noninteractive
-  if ! { $sudo apt-get update -q && $sudo apt-get install -q -y --no-install-recommends "${missing[@]}"; } >/dev/null; then
+  if ! { $sudo apt-get update -q &&
+    $sudo apt-get install -q -y --no-install-recommends "${missing[@]}"; } >/dev/null; then
     echo "Could not install: ${missing[*]}" >&2
     exit 1
   fi

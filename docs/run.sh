@@ -12,4 +12,4 @@ mkdir -p "$build"
   cat docs/Doxyfile
   echo "OUTPUT_DIRECTORY = $build"
 } | doxygen -
-echo "$build/html/index.html"
+echo "$build/html/index.html ($SECONDS s)"

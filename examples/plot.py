@@ -19,6 +19,7 @@ import sys
 import matplotlib
 
 matplotlib.use("Agg")
+matplotlib.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "hone"})  # small, and the same on every run
 import matplotlib.pyplot as plt
 
 
@@ -50,6 +51,9 @@ def draw_experiment(result):
     way.set_xlabel("probability of the answers to be forgotten")
     way.set_title("the way there: first seed, greatest weight")
     kept.set_xscale("log")
+    weights = sorted({weight for by_weight in groups.values() for weight in by_weight})
+    kept.set_xticks(weights, [f"{weight:g}" for weight in weights])
+    kept.minorticks_off()
     kept.set_xlabel("weight of the forget loss")
     kept.set_title("once the others are forgotten: mean and range of the seeds")
     for axis in (way, kept):

@@ -1,14 +1,22 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-# Installs what is missing, builds the examples, runs the tour, and collects what it printed and drew in
-# build/report/index.html. BUILD_DIR and CXX are respected; HONE_DATA says where real data lies.
+# Installs what is missing, builds, runs, and collects what was printed and drawn in build/report/index.html:
+#   bash examples/run.sh       the quickstarts and one run of unlearn on made-up facts, with its picture
+#   bash examples/run.sh all   every program, with the real data that lies in HONE_DATA
+# BUILD_DIR and CXX are respected.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
+case ${1-} in
+  "") targets=(quickstart_{std,eigen,xtensor,training_step} unlearn) ;;
+  all) targets=(all) ;;
+  *) echo "usage: bash examples/run.sh [all]" >&2; exit 2 ;;
+esac
 . cmake/install_packages.sh
 install_packages g++ cmake ninja-build libeigen3-dev libxtensor-dev libcli11-dev nlohmann-json3-dev python3-matplotlib
 build=${BUILD_DIR:-build}
 cmake --preset examples -B "$build/tour" >/dev/null
-cmake --build "$build/tour"
+cmake --build "$build/tour" --target "${targets[@]}"
+echo "Built in $SECONDS s."
 programs=$build/tour/examples
 data=${HONE_DATA:-../shared/data}
 # The package belongs to Debian's own interpreter, which need not be the first one.
@@ -41,53 +49,63 @@ note() {
   echo "<p>$*</p>" >>"$report/body.html"
 }
 
+tour() {
+  section "Forgetting them by adapters" "$programs/unlearn" --compare-adapters --combine sum --seeds 5 \
+    --json "$report/adapters.json"
+  picture adapters "what is kept against what is forgotten, for every adapter"
+  section "Learning to reason: three ways, at as many generated tokens each" "$programs/reason" \
+    --json "$report/reason.json"
+  picture reason "right answers over the generated tokens, for every algorithm"
+  section "The aliased bandit" "$programs/reason" --task bandit --json "$report/bandit.json"
+  picture bandit "pass@1 against pass@64, for every algorithm"
+  section "How SPPO, PPO, GRPO and RLOO take longer chains" "$programs/reason" --sweep horizon=4,16 \
+    --sweep algorithm=sppo,ppo,grpo,rloo --sft-steps 1000 --steps 50 --seeds 2 --json "$report/chains.json"
+  picture chains "right answers over the generated tokens, for every algorithm and length"
+  section "What is left of aliased walks" "$programs/reason" --task tree \
+    --sweep algorithm=grpo,grpo:kl=0.1,apo:anchor-beta=0.2 --steps 60 --seeds 2 --json "$report/tree.json"
+  picture tree "right walks over the generated tokens, and pass@1 against pass@64"
+  if [ -f "$data/tofu_eval_logs/phi_full.json" ]; then
+    section "The TOFU table of phi-1.5" "$programs/tofu_report" --model "$data/tofu_eval_logs/phi_full.json" \
+      --retain "$data/tofu_eval_logs/phi_retain90.json"
+  else
+    note "Skipped: tofu_eval_logs/phi_full.json is not there (set HONE_DATA)."
+  fi
+  if [ -f "$data/tinystories/stories260K.bin" ]; then
+    stories=(--checkpoint "$data/tinystories/stories260K.bin" --tokenizer "$data/tinystories/tok512.bin")
+    section "Ids of a sentence" bash -c 'echo "Once upon a time" | "$0" --tokenizer "$1" --pieces' \
+      "$programs/tokenize" "$data/tinystories/tok512.bin"
+    section "A story" "$programs/generate" "${stories[@]}" --tokens 200
+    if [ -f "$data/tofu/forget01.json" ] && [ -f "$data/tofu/retain99.json" ]; then
+      section "Quickstart: forgetting" "$programs/quickstart_unlearn" "$data/tinystories/stories260K.bin" \
+        "$data/tinystories/tok512.bin" "$data/tofu/forget01.json" "$data/tofu/retain99.json" "$report/quickstart.bin"
+      section "Forgetting two authors of TOFU" "$programs/unlearn" "${stories[@]}" --forget "$data/tofu/forget01.json" \
+        --retain "$data/tofu/retain99.json" --retain-limit 400 --learn-first --objective npo --combine sago \
+        --json "$report/tofu.json" --save "$report/unlearned.bin"
+      picture tofu "losses, cosines and probabilities over the steps"
+      section "The same by adapters" "$programs/unlearn" "${stories[@]}" --forget "$data/tofu/forget01.json" \
+        --retain "$data/tofu/retain99.json" --retain-limit 400 --learn-first --compare-adapters --combine sum \
+        --json "$report/tofu_adapters.json"
+      question=$("$python" -c 'import json, sys; print(json.loads(open(sys.argv[1]).readline())["question"])' \
+        "$data/tofu/forget01.json")
+      section "A forgotten question" "$programs/generate" --checkpoint "$report/unlearned.bin" \
+        --tokenizer "$data/tinystories/tok512.bin" --prompt "Q: $question"$'\nA:' --tokens 100
+    else
+      note "Skipped: TOFU is not in $data (set HONE_DATA)."
+    fi
+  else
+    note "Skipped: no checkpoint in $data (set HONE_DATA), so no story and no forgetting of TOFU."
+  fi
+}
+
 for program in std eigen xtensor training_step; do
   section "Quickstart: $program" "$programs/quickstart_$program"
 done
 section "Forgetting made-up facts" "$programs/unlearn" --json "$report/experiment.json"
 picture experiment "what is kept against what is forgotten, for every combination of gradients"
-section "Forgetting them by adapters" "$programs/unlearn" --compare-adapters --combine sum --seeds 5 \
-  --json "$report/adapters.json"
-picture adapters "what is kept against what is forgotten, for every adapter"
-section "Learning to reason: three ways, at equal numbers of generated tokens" "$programs/reason" \
-  --json "$report/reason.json"
-picture reason "right answers over the generated tokens, for every algorithm"
-section "The aliased bandit" "$programs/reason" --task bandit --json "$report/bandit.json"
-picture bandit "pass@1 against pass@64, for every algorithm"
-section "How SPPO, PPO, GRPO and RLOO take longer chains" "$programs/reason" --sweep horizon=4,16 \
-  --sweep algorithm=sppo,ppo,grpo,rloo --sft-steps 1000 --steps 50 --seeds 2 --json "$report/chains.json"
-picture chains "right answers over the generated tokens, for every algorithm and length"
-section "What is left of aliased walks" "$programs/reason" --task tree \
-  --sweep algorithm=grpo,grpo:kl=0.1,apo:anchor-beta=0.2 --steps 60 --seeds 2 --json "$report/tree.json"
-picture tree "right walks over the generated tokens, and pass@1 against pass@64"
-if [ -f "$data/tofu_eval_logs/phi_full.json" ]; then
-  section "The TOFU table of phi-1.5" "$programs/tofu_report" --model "$data/tofu_eval_logs/phi_full.json" \
-    --retain "$data/tofu_eval_logs/phi_retain90.json"
+if [ "${1-}" = all ]; then
+  tour
 else
-  note "Skipped: tofu_eval_logs/phi_full.json is not there (set HONE_DATA)."
-fi
-if [ -f "$data/tinystories/stories260K.bin" ]; then
-  stories=(--checkpoint "$data/tinystories/stories260K.bin" --tokenizer "$data/tinystories/tok512.bin")
-  section "Ids of a sentence" bash -c 'echo "Once upon a time" | "$0" --tokenizer "$1" --pieces' "$programs/tokenize" \
-    "$data/tinystories/tok512.bin"
-  section "A story" "$programs/generate" "${stories[@]}" --tokens 200
-  if [ -f "$data/tofu/forget01.json" ] && [ -f "$data/tofu/retain99.json" ]; then
-    section "Forgetting two authors of TOFU" "$programs/unlearn" "${stories[@]}" --forget "$data/tofu/forget01.json" \
-      --retain "$data/tofu/retain99.json" --retain-limit 400 --learn-first --objective npo --combine sago \
-      --json "$report/tofu.json" --save "$report/unlearned.bin"
-    picture tofu "losses, cosines and probabilities over the steps"
-    section "The same by adapters" "$programs/unlearn" "${stories[@]}" --forget "$data/tofu/forget01.json" \
-      --retain "$data/tofu/retain99.json" --retain-limit 400 --learn-first --compare-adapters --combine sum \
-      --json "$report/tofu_adapters.json"
-    question=$("$python" -c 'import json, sys; print(json.loads(open(sys.argv[1]).readline())["question"])' \
-      "$data/tofu/forget01.json")
-    section "A forgotten question" "$programs/generate" --checkpoint "$report/unlearned.bin" \
-      --tokenizer "$data/tinystories/tok512.bin" --prompt "Q: $question"$'\nA:' --tokens 100
-  else
-    note "Skipped: TOFU is not in $data (set HONE_DATA)."
-  fi
-else
-  note "Skipped: no checkpoint in $data (set HONE_DATA), so no story and no forgetting of TOFU."
+  note "Skipped: adapters, learning to reason, TOFU, text. bash examples/run.sh all runs them."
 fi
 
 {
@@ -101,10 +119,10 @@ pre.command { background: #e6ecf4; white-space: pre-wrap }
 img { max-width: 100% }
 </style>
 <h1>hone: the tour</h1>
-<p>What examples/run.sh ran on this machine. docs/examples.md explains it.</p>
+<p>What examples/run.sh ran on this machine. docs/examples.md and the pages that it names explain it.</p>
 END
   cat "$report/body.html"
   echo "</html>"
 } >"$report/index.html"
 rm "$report/body.html"
-echo "Report: $report/index.html"
+echo "Report: $report/index.html ($SECONDS s in all)"

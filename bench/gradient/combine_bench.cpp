@@ -33,7 +33,7 @@ struct data {
   void update_into(std::vector<T>& target) {
     const auto a = as_vector(f), b = as_vector(r), c = as_vector(target);
     using packs = pack_of<T>;
-    detail::for_each_block<float>(
+    for_each_block<float>(
         a.size(), pool,
         [&](index_t i, auto bound) {
           store_pack(c, i, bound, packs(0.5f) * load_pack(a, i, bound) + packs(0.25f) * load_pack(b, i, bound));
@@ -78,7 +78,7 @@ struct optimizer_data : data<float> {
   void touch() {
     const auto a = as_vector(f), b = as_vector(r), x = as_vector(p), y = as_vector(m), z = as_vector(v);
     using packs = pack_of<float>;
-    detail::for_each_block<float>(
+    for_each_block<float>(
         a.size(), pool,
         [&](index_t i, auto bound) {
           const packs g = load_pack(a, i, bound) + load_pack(b, i, bound);

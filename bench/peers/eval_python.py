@@ -46,7 +46,7 @@ def rouge_seconds(words):
 
 
 def ks_seconds(n, m, percent):
-    """Two samples evenly spread, a share of one moved behind the other."""
+    """Two samples evenly spread, a share of one moved past the other."""
     x = np.arange(n) / n
     y = (np.arange(m) + 0.5) / m
     y = np.where(y < percent / 100, 2 + y, y)

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""The combinations of bench/gradient as eager PyTorch does them: an operation a pass, booleans and temporaries in memory,
-as in the code of arXiv 2604.14808 (without the conflict mask that its PCGrad makes and does not use). Prints both
-times, of the same machine, size and number of threads, and their ratio.
+"""The combinations of bench/gradient as eager PyTorch does them: an operation a pass, booleans and temporaries in
+memory, as in the code of arXiv 2604.14808 (without the conflict mask that its PCGrad makes and does not use). Prints
+both times, of the same machine, size and number of threads, and their ratio.
 
   bash bench/run.sh --benchmark_filter=NONE; python3 bench/peers/gradient_torch.py [build-bench/bench/hone_bench]
 """

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""TorchJD's aggregators of K gradients, as rows of one matrix, beside hone's Gram matrix and combination of the same size:
-what is solved in between takes hone microseconds, whichever method it is. Prints both times, of the same machine and
-number of threads, and their ratio.
+"""TorchJD's aggregators of K gradients, as rows of one matrix, beside hone's Gram matrix and combination of the same
+size: what is solved in between takes hone microseconds, whichever method it is. Prints both times, of the same machine
+and number of threads, and their ratio.
 
   bash bench/run.sh --benchmark_filter=NONE; python3 bench/peers/gradient_torchjd.py [build-bench/bench/hone_bench]
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""Rows of hone_bench for the scripts that stand beside it."""
+"""Rows of hone_bench for the scripts beside it."""
 import json
 import os
 import statistics

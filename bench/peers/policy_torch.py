@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """The advantages and losses of bench/policy as TRL and verl compute them in eager PyTorch: padded rows, masks, an
-operation a pass, the gradient on log-probabilities by autograd. Same inputs, in double; prints both values, both times of
-the same machine and number of threads, and their ratio. Exits with 1 if a value differs by more than 1e-9 of its size.
+operation a pass, the gradient on log-probabilities by autograd. Same inputs, in double; prints both values, both times
+of the same machine and number of threads, and their ratio. Exits with 1 if a value differs by more than 1e-9 of its
+size.
 
   bash bench/run.sh --benchmark_filter=NONE; python3 bench/peers/policy_torch.py [build-bench/bench/hone_bench]
 """

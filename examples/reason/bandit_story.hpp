@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 /// The story of the aliased bandit: what is left of pass@k after 1500 steps of each algorithm, with the mean and the
 /// 95 % interval over seeds.
-///   reason --task bandit                                          the table of docs/examples.md: `bandit_table`
+///   reason --task bandit                                          the table of docs/examples/bandit.md: `bandit_table`
 ///   reason --task bandit --algorithm grpo --sweep kl=0,0.1,0.2    a case for each combination of the sweep
 ///   reason --task bandit --algorithm apo --anchor-beta 0.3        one case
 /// with --steps (1500), --batch (128), --group-size, --minibatches (2), --rate and --critic-rate (0.5), --seed, --seeds

@@ -119,7 +119,7 @@ inline program::options options_of(settings& s) {
   row("--sft-rate", s.sft_rate, "learning rate", positive);
 
   row.group("The algorithm");
-  row("--algorithm", a.name, "a name of docs/examples.md, or one with +apo");
+  row("--algorithm", a.name, "a name of docs/examples/reason.md, or one with +apo");
   row("--kl", a.kl, "coefficient of the KL to the model after its supervised start", non_negative);
   row.choice("--kl-estimator", a.kl_estimator, kl_estimators, "k1, k2 or k3").shown("k1 in the reward, k3 in the loss");
   row.choice("--kl-gradient", a.kl_gradient, kl_gradients, "own, straight_through or importance").shown("own");

@@ -2,7 +2,7 @@
 # Sourced by the checks, which run in the project's root.
 set -euo pipefail
 warnings="-Wall -Wextra -Wpedantic -Wconversion -Wsign-conversion -Wshadow -Werror"
-includes="-Iinclude $(for package in eigen3 mpi-c; do pkg-config --cflags $package 2>/dev/null; done | sed 's/-I/-isystem /g')"
+includes="-Iinclude $({ pkg-config --cflags eigen3; pkg-config --cflags mpi-c; } 2>/dev/null | sed 's/-I/-isystem /g')"
 headers() { find include/hone -name '*.hpp' | sort; }
 # What a header needs of a library that need not be there.
 library_of() {
@@ -17,7 +17,8 @@ headers_that_compile() {
   local header library
   for header in $(headers); do
     library=$(library_of "$header")
-    if [ -z "$library" ] || echo "#include <$library>" | ${CXX:-g++} -std=c++20 $includes -E -x c++ - >/dev/null 2>&1; then
+    if [ -z "$library" ] ||
+      echo "#include <$library>" | ${CXX:-g++} -std=c++20 $includes -E -x c++ - >/dev/null 2>&1; then
       echo "$header"
     else
       echo "skipped: $header (no $library)" >&2

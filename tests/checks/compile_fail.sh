@@ -8,7 +8,8 @@ for compiler in $(compilers); do
   for source in tests/checks/compile_fail/*.cpp; do
     expected=$(sed -n '1s|^// expect: ||p' "$source")
     [ -n "$expected" ] || { echo "$source: no '// expect:' line"; failed=1; continue; }
-    $compiler -std=c++20 $includes -DHONE_CHECK_OK -fsyntax-only "$source" || { echo "$compiler $source: the good half does not compile"; failed=1; }
+    $compiler -std=c++20 $includes -DHONE_CHECK_OK -fsyntax-only "$source" ||
+      { echo "$compiler $source: the good half does not compile"; failed=1; }
     if $compiler -std=c++20 $includes -fsyntax-only "$source" >"$work/log" 2>&1; then
       echo "$compiler $source: compiles"; failed=1
     elif [[ $(tr '\n' ' ' <"$work/log") != *"$expected"* ]]; then

@@ -19,10 +19,19 @@ cmake --install "$work/hone" >>"$work/log"
 consumer() {  # name, CMake line
   mkdir "$work/$1"
   cp "$work/main.cpp" "$work/$1"
-  printf 'cmake_minimum_required(VERSION 3.25)\nproject(consumer LANGUAGES CXX)\n%s\nadd_executable(consumer main.cpp)\ntarget_link_libraries(consumer PRIVATE hone::%s)\nif(TARGET test_main)\n  message(FATAL_ERROR "hone builds its tests inside another project")\nendif()\n' \
-    "$2" "$3" >"$work/$1/CMakeLists.txt"
+  cat >"$work/$1/CMakeLists.txt" <<END
+cmake_minimum_required(VERSION 3.25)
+project(consumer LANGUAGES CXX)
+$2
+add_executable(consumer main.cpp)
+target_link_libraries(consumer PRIVATE hone::$3)
+if(TARGET test_main)
+  message(FATAL_ERROR "hone builds its tests inside another project")
+endif()
+END
   cmake -S "$work/$1" -B "$work/$1/build" -DCMAKE_PREFIX_PATH="$work/prefix" >>"$work/log" 2>&1 &&
-    cmake --build "$work/$1/build" >>"$work/log" 2>&1 && "$work/$1/build/consumer" || { cat "$work/log"; echo "$1: failed"; exit 1; }
+    cmake --build "$work/$1/build" >>"$work/log" 2>&1 && "$work/$1/build/consumer" ||
+      { cat "$work/log"; echo "$1: failed"; exit 1; }
   echo "$1: works"
 }
 consumer find_package 'find_package(hone 0.1 REQUIRED COMPONENTS core)

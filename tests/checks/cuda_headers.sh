@@ -15,11 +15,13 @@ static_assert(!hone::distributed::reduce_scatterer<nccl, float> && !hone::distri
 void use(nccl& comm, float* device, hone::bfloat16* other, std::span<const hone::index_t> borders, std::span<float> x) {
   comm.reduce_scatter(device, borders);
   comm.all_gather(other, borders);
-  hone::distributed::combine_sharded(hone::gradient::pcgrad{}, hone::gradient::tasks(x, x), x, 0, {}, hone::serial{}, comm);
+  hone::distributed::combine_sharded(hone::gradient::pcgrad{}, hone::gradient::tasks(x, x), x, 0, {}, hone::serial{},
+                                     comm);
 }
 CPP
 for compiler in $(compilers); do
-  if ! printf '#include <cuda_runtime_api.h>\n#include <nccl.h>\n' | $compiler -std=c++20 $includes -fsyntax-only -x c++ - 2>/dev/null; then
+  if ! printf '#include <cuda_runtime_api.h>\n#include <nccl.h>\n' |
+    $compiler -std=c++20 $includes -fsyntax-only -x c++ - 2>/dev/null; then
     echo "skipped: nccl.cuh (no cuda_runtime_api.h or nccl.h; name their folders in HONE_CUDA_INCLUDES)"
     exit 0
   fi

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 # What including a header costs against <Eigen/Core>, in lines after preprocessing (checked) and in seconds (printed):
 # core at most 0.29 of it (0.21 are <stdexcept> alone; thread_pool, which needs <thread>, 0.5), components without
-# Eigen 0.5, with Eigen 1.25; hone.hpp, which is all of them, 1.4.
+# Eigen 0.5, with Eigen 1.25; hone.hpp, which is all of them, 1.35.
 . tests/checks/common.sh
 lines() { echo "$1" | ${CXX:-g++} -std=c++20 $includes -fopenmp -E -P -x c++ - | wc -l; }
 seconds() {
@@ -17,7 +17,7 @@ for header in $(headers_that_compile); do
   name=${header#include/}
   case $name in
     hone/interop/*) continue ;;
-    hone/hone.hpp) limit=140 ;;
+    hone/hone.hpp) limit=135 ;;
     hone/core/thread_pool.hpp | hone/distributed/threads.hpp) limit=50 ;;
     hone/core/*) limit=29 ;;
     hone/io/*) continue ;;

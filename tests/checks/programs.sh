@@ -38,7 +38,9 @@ json() {
 trap 'rm -rf "$work" "$work.out" "$work.err"' EXIT
 
 # A model of 285 tokens whose every parameter is 0.05, and a tokenizer of the bytes and the letters.
-bytes() { for value in "$@"; do printf "\\x$(printf %02x $((value & 255)))\\x$(printf %02x $((value >> 8 & 255)))\\0\\0"; done; }
+bytes() {
+  for value in "$@"; do printf "\\x$(printf %02x $((value & 255)))\\x$(printf %02x $((value >> 8 & 255)))\\0\\0"; done
+}
 {
   bytes 8 8 1 2 2 285 128
   for ((i = 0; i < 3264; ++i)); do printf '\xcd\xcc\x4c\x3d'; done
@@ -75,8 +77,10 @@ head -c 2000 tokens.bin >few.bin
 : >empty
 refused '--model is required' "$programs/generate"
 refused 'absent.bin: No such file' "$programs/generate" --checkpoint absent.bin --tokenizer tokens.bin
-refused 'the file has 1000 bytes, its header asks for 13084' "$programs/generate" --checkpoint short.bin --tokenizer tokens.bin
-refused 'the file has 13088 bytes, its header asks for 13084' "$programs/generate" --checkpoint long.bin --tokenizer tokens.bin
+refused 'the file has 1000 bytes, its header asks for 13084' "$programs/generate" --checkpoint short.bin \
+  --tokenizer tokens.bin
+refused 'the file has 13088 bytes, its header asks for 13084' "$programs/generate" --checkpoint long.bin \
+  --tokenizer tokens.bin
 refused 'too short for a llama2.c header' "$programs/generate" --checkpoint empty --tokenizer tokens.bin
 refused 'tokens, the model has 285' "$programs/generate" --checkpoint model.bin --tokenizer few.bin
 refused "bytes follow the model's 285 tokens" "$programs/generate" --checkpoint model.bin --tokenizer many.bin
@@ -89,14 +93,16 @@ tokenize=("$programs/tokenize" --tokenizer "$golden/llama3.json")
 printf 'The lamp\n\n<|eot_id|> \xff\xc3\xa9\nno end' >lines
 "${tokenize[@]}" <lines >ids || complain "tokenize fails"
 [ "$(wc -l <ids)" -eq 4 ] || complain "tokenize: not a line of ids for every line"
-"${tokenize[@]}" --decode --special <ids | cmp -s - <(cat lines; echo) || complain "tokenize does not give the lines back"
+"${tokenize[@]}" --decode --special <ids | cmp -s - <(cat lines; echo) ||
+  complain "tokenize does not give the lines back"
 [ "$("${tokenize[@]}" --decode <ids | sed -n 3p | wc -c)" -eq 5 ] || complain "tokenize --decode shows special tokens"
 [ "$(echo '<|eot_id|>' | "${tokenize[@]}" | wc -w)" -eq 1 ] || complain "tokenize does not know a special token"
 [ "$(echo '<|eot_id|>' | "${tokenize[@]}" --plain | wc -w)" -gt 1 ] || complain "tokenize --plain knows special tokens"
 [ "$(echo a | "${tokenize[@]}" --special --pieces)" = '<|begin_of_text|> a' ] || complain "tokenize --special --pieces"
 echo '"a\nb"' | "${tokenize[@]}" --json | "${tokenize[@]}" --json --decode | grep -qxF '"a\nb"' ||
   complain "tokenize --json does not give a line end back"
-[ "$(echo 'ab' | "$programs/tokenize" --tokenizer tokens.bin --special)" = '1 259 260' ] || complain "tokenize on tokenizer.bin"
+[ "$(echo 'ab' | "$programs/tokenize" --tokenizer tokens.bin --special)" = '1 259 260' ] ||
+  complain "tokenize on tokenizer.bin"
 yes 'a line' | "${tokenize[@]}" 2>errors | head -c 1 >/dev/null || true
 [ ! -s errors ] || complain "tokenize complains about a closed pipe"
 if [ -e /dev/full ]; then
@@ -113,7 +119,8 @@ kill -INT $!
 status=0
 wait $! || status=$?
 exec 9>&-
-[ $status -eq 130 ] && [ -z "$(tail -c 1 stopped.out)" ] || { complain "exit $status of tokenize after Ctrl-C"; cat stopped.err; }
+[ $status -eq 130 ] && [ -z "$(tail -c 1 stopped.out)" ] ||
+  { complain "exit $status of tokenize after Ctrl-C"; cat stopped.err; }
 head -c 1000 "$golden/llama3.json" >short.json
 echo '{"model": {"type": "Unigram"}}' >unigram.json
 echo 'x' >one
@@ -123,7 +130,11 @@ refused 'short.json: at byte 1000: not valid JSON' "$programs/tokenize" --tokeni
 refused 'unigram.json: at byte 11: model/type: the model is Unigram' "$programs/tokenize" --tokenizer unigram.json
 refused 'too short for a tokenizer' "$programs/tokenize" --tokenizer empty
 refused 'excludes --plain' "${tokenize[@]}" --plain --decode
-refused_line() { local expected=$1 line=$2; shift 2; refused "$expected" bash -c 'printf "%s\n" "$0" | "$@"' "$line" "${tokenize[@]}" "$@"; }
+refused_line() {
+  local expected=$1 line=$2
+  shift 2
+  refused "$expected" bash -c 'printf "%s\n" "$0" | "$@"' "$line" "${tokenize[@]}" "$@"
+}
 refused_line 'line 1: 1000000 is no id from 0 to' '1000000' --decode
 refused_line 'line 1: holds something other than ids' '99999999999' --decode
 refused_line 'line 1: holds something other than ids' '1 x' --decode
@@ -132,7 +143,8 @@ refused_line 'line 1: holds something other than ids' '[1, -1]' --decode --json
 refused_line 'line 1: not an array' '1' --decode --json
 refused_line 'line 1: not valid JSON' 'a' --json
 refused_line 'line 1: not a string' '[1]' --json
-"${generate[@]}" --tokenizer "$golden/llama2.json" >/dev/null 2>errors && complain "generate takes a tokenizer of more tokens than the model"
+"${generate[@]}" --tokenizer "$golden/llama2.json" >/dev/null 2>errors &&
+  complain "generate takes a tokenizer of more tokens than the model"
 
 run() { "$@" >"$work.out" 2>"$work.err" || { complain "fails: $*"; cat "$work.err"; }; }
 # A Hugging Face folder and a GGUF file of the same model say what Transformers says.
@@ -159,7 +171,8 @@ run "$programs/generate" --checkpoint quick.bin --tokenizer tokens.bin --tokens 
 refused 'absent.json: No such file' "${quick[@]/forget.json/absent.json}" out.bin
 refused 'usage:' "${quick[@]}"
 
-unlearn=("$programs/unlearn" --checkpoint model.bin --tokenizer tokens.bin --forget forget.json --retain retain.json --retain-limit 4)
+unlearn=("$programs/unlearn" --checkpoint model.bin --tokenizer tokens.bin --forget forget.json --retain retain.json
+  --retain-limit 4)
 for objective in grad_ascent grad_diff npo simnpo dpo idk ihl rmu undial wga satimp; do
   run "${unlearn[@]}" --objective $objective --steps 2 --stop-at 0
 done
@@ -195,8 +208,9 @@ for i in 1 2 3; do
   echo "{\"question\": \"who is number $i\", \"answer\": \"author $i\", \"paraphrased_answer\": \"writer $i\"," \
     "\"perturbed_answer\": [\"author x\", \"author yy\"]}"
 done >perturbed.json
-run "${unlearn[@]}" --learn-first --learn-steps 3 --steps 2 --stop-at 0 --forget-perturbed perturbed.json --retain-perturbed \
-  perturbed.json --real-authors perturbed.json --world-facts perturbed.json --retrain --json tofu.json
+run "${unlearn[@]}" --learn-first --learn-steps 3 --steps 2 --stop-at 0 --forget-perturbed perturbed.json \
+  --retain-perturbed perturbed.json --real-authors perturbed.json --world-facts perturbed.json --retrain \
+  --json tofu.json
 for score in geometric arithmetic; do
   json tofu.json tofu after model_utility $score >/dev/null || complain "no model utility ($score)"
   json tofu.json tofu before forget_quality $score log10_p >/dev/null || complain "no forget quality ($score)"
@@ -219,7 +233,8 @@ cmp -s saved.bin model.bin && complain "the saved checkpoint is the one that was
 run "$programs/generate" --checkpoint saved.bin --tokenizer tokens.bin --tokens 4
 run "$programs/unlearn" --seeds 1 --learn-steps 5 --steps 3 --stop-at 0 --combine sago --json one.json --threads 1
 run "$programs/unlearn" --seeds 1 --learn-steps 5 --steps 3 --stop-at 0 --combine sago --json two.json --threads 2
-cmp -s <(grep -v '"threads"' one.json) <(grep -v '"threads"' two.json) || complain "the experiment depends on the threads"
+cmp -s <(grep -v '"threads"' one.json) <(grep -v '"threads"' two.json) ||
+  complain "the experiment depends on the threads"
 if [[ $(ldd "$programs/unlearn") == *libmpi* ]]; then
   export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
   run mpirun --oversubscribe -n 2 "$programs/unlearn" --mpi --seeds 1 --learn-steps 5 --steps 3 --stop-at 0 \
@@ -298,7 +313,8 @@ for kind in geometric arithmetic; do
   json report.json model_utility $kind >/dev/null || complain "no model_utility $kind in the JSON"
   json report.json model forget truth_ratio $kind mean >/dev/null || complain "no truth ratio in the JSON"
 done
-[ "$(json report.json forget_quality geometric ks)" = 1.0 ] || complain "the two models' truth ratios are apart, but D is not 1"
+[ "$(json report.json forget_quality geometric ks)" = 1.0 ] ||
+  complain "the two models' truth ratios are apart, but D is not 1"
 run "${tofu_report[@]}" model.json --json same.json
 [ "$(json same.json forget_quality geometric p_value)" = 1.0 ] || complain "a model differs from itself"
 refused '--model is required' "$programs/tofu_report"
@@ -311,7 +327,8 @@ refused 'empty: at byte 0: not valid JSON' "${tofu_report[@]}" empty --json out.
 log 3 NaN >diverged.json
 refused 'diverged.json: at byte 93: not valid JSON: NaN and Infinity' "${tofu_report[@]}" diverged.json --json out.json
 log 3 '"4"' >text.json
-refused 'text.json: at byte 95: eval_log.json/avg_paraphrased_loss/1 is a string, must be a number' "${tofu_report[@]}" text.json
+refused 'text.json: at byte 95: eval_log.json/avg_paraphrased_loss/1 is a string, must be a number' \
+  "${tofu_report[@]}" text.json
 head -3 retrained.json >half.log
 refused 'half.log: at byte' "${tofu_report[@]}" half.log
 if [ -e /dev/full ]; then
@@ -325,13 +342,17 @@ small=("$programs/reason" --sft-steps 40 --sft-rate 0.02 --horizon 1 --width 8 -
 timeless() { grep -v '"threads"\|seconds"' "$1"; }
 tensors() { tail -c +$((9 + $(od -An -tu8 -N8 "$1"))) "$1"; }
 for algorithm in ppo dapo remax vapo 'clip_cov --cov-share 0.05 --cov-low 0' 'kl_cov --cov-share 0.1' sppo sppo+apo; do
-  run "${small[@]}" --algorithm $algorithm --steps 6 --report-every 2 --threads 1 --json one.json --checkpoint one.run --save one.model
+  run "${small[@]}" --algorithm $algorithm --steps 6 --report-every 2 --threads 1 --json one.json --checkpoint one.run \
+    --save one.model
   run "${small[@]}" --algorithm $algorithm --steps 3 --report-every 2 --threads 2 --checkpoint half.run
   run "${small[@]}" --algorithm $algorithm --steps 6 --report-every 2 --threads 2 --json two.json --checkpoint two.run \
     --save two.model --resume half.run
-  cmp -s <(timeless one.json) <(timeless two.json) || complain "$algorithm: the JSON depends on threads or on the resuming"
-  cmp -s <(tensors one.run) <(tensors two.run) || complain "$algorithm: the checkpoint depends on threads or on the resuming"
-  cmp -s one.model/model.safetensors two.model/model.safetensors || complain "$algorithm: the model depends on threads or on the resuming"
+  cmp -s <(timeless one.json) <(timeless two.json) ||
+    complain "$algorithm: the JSON depends on threads or on the resuming"
+  cmp -s <(tensors one.run) <(tensors two.run) ||
+    complain "$algorithm: the checkpoint depends on threads or on the resuming"
+  cmp -s one.model/model.safetensors two.model/model.safetensors ||
+    complain "$algorithm: the model depends on threads or on the resuming"
   [ "$(json one.json records 3 step)" = 6 ] || complain "$algorithm: not a record every two steps"
 done
 for key in pass_1 pass_8 pass_all coverage entropy kl support_mass length; do
@@ -344,7 +365,8 @@ for key in reward advantage_variance negative_active generated; do
   json one.json records 2 $key >/dev/null || complain "reason: no $key in a record"
 done
 [ "$(json one.json interrupted)" = OFF ] || complain "reason: not interrupted, but says so"
-[ "$("${small[@]}" --algorithm grpo --steps 2 2>/dev/null | awk 'length > 90' | wc -l)" -eq 0 ] || complain "reason's table is too wide"
+[ "$("${small[@]}" --algorithm grpo --steps 2 2>/dev/null | awk 'length > 90' | wc -l)" -eq 0 ] ||
+  complain "reason's table is too wide"
 for task in chain tree countdown; do
   run "$programs/reason" --task $task --sft-steps 2 --width 8 --layers 1 --batch 16 --held-out 2 --samples 8 \
     --steps 2 --kl 0.1 --entropy 0.01 --json task.json
@@ -376,7 +398,8 @@ else
   echo "skipped: plot.py (no matplotlib)"
 fi
 
-"${small[@]}" --algorithm sppo --steps 100000000 --report-every 10 --checkpoint stopped.run --json stopped.json >stopped.out 2>stopped.err &
+"${small[@]}" --algorithm sppo --steps 100000000 --report-every 10 --checkpoint stopped.run --json stopped.json \
+  >stopped.out 2>stopped.err &
 until grep -q '^ *20 ' stopped.out || ! kill -0 $! 2>/dev/null; do sleep 0.1; done
 kill -INT $!
 status=0
@@ -388,14 +411,17 @@ run "${small[@]}" --algorithm sppo --steps 20 --report-every 10 --resume stopped
 
 refused '--algorithm ppoo: is none of' "${small[@]}" --algorithm ppoo
 refused 'has no lambda of advantages' "${small[@]}" --algorithm grpo --gae-lambda 1
-refused '--anchor-beta changes nothing without an algorithm with an anchor' "${small[@]}" --algorithm grpo --anchor-beta 0.2
-refused '--kl-gradient changes nothing without a KL in the loss' "${small[@]}" --algorithm ppo --kl 0.1 --kl-gradient importance
+refused '--anchor-beta changes nothing without an algorithm with an anchor' "${small[@]}" --algorithm grpo \
+  --anchor-beta 0.2
+refused '--kl-gradient changes nothing without a KL in the loss' "${small[@]}" --algorithm ppo --kl 0.1 \
+  --kl-gradient importance
 refused '--kl-estimator changes nothing without --kl' "${small[@]}" --kl-estimator k2
 refused '--aliasing changes nothing without --task tree' "${small[@]}" --aliasing 0
 refused '--collapse changes nothing without --task bandit' "${small[@]}" --collapse 10
 refused '--width changes nothing without a model' "$programs/reason" --task bandit --algorithm grpo --width 8
 refused '--entropy changes nothing without --algorithm' "$programs/reason" --task bandit --entropy 0.1
-refused '--sweep grpo:anchor-k=4: --anchor-k changes nothing' "${small[@]}" --sweep algorithm=grpo:anchor-k=4,apo:anchor-k=4
+refused '--sweep grpo:anchor-k=4: --anchor-k changes nothing' "${small[@]}" \
+  --sweep algorithm=grpo:anchor-k=4,apo:anchor-k=4
 refused 'chooses no tokens by their covariance' "${small[@]}" --algorithm grpo --cov-share 0.1
 refused '--group-size 1: grpo compares' "${small[@]}" --algorithm grpo --group-size 1
 refused '--batch 16: must be a multiple' "${small[@]}" --algorithm grpo --group-size 5
@@ -420,10 +446,11 @@ refused --samples "${small[@]}" --samples 7
 
 # reason on somebody's own model and prompts.
 for i in 1 2 3 4; do echo "{\"prompt\": \"$i and 1 is\", \"answer\": $((i + 1))}"; done >prompts.jsonl
-own=("$programs/reason" --model model.bin --tokenizer tokens.bin --prompts prompts.jsonl --held-out 2 --longest 8 --batch 8
-  --samples 8 --steps 1 --algorithm sppo)
+own=("$programs/reason" --model model.bin --tokenizer tokens.bin --prompts prompts.jsonl --held-out 2 --longest 8
+  --batch 8 --samples 8 --steps 1 --algorithm sppo)
 run "${own[@]}" --sft-steps 2 --save own.bin --json own.json
-[ "$(json own.json config prompts)" = prompts.jsonl ] && json own.json after pass_1 >/dev/null || complain "no scores on own prompts"
+[ "$(json own.json config prompts)" = prompts.jsonl ] && json own.json after pass_1 >/dev/null ||
+  complain "no scores on own prompts"
 run "$programs/generate" --checkpoint own.bin --tokenizer tokens.bin --tokens 4
 refused 'requires --prompts' "$programs/reason" --model model.bin
 refused 'absent.jsonl: No such file' "${own[@]/prompts.jsonl/absent.jsonl}" --json out.json

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-# Every ```cpp block of README.md and docs/*.md stands, line for line up to indentation, in a file below tests/ or
-# examples/, which is compiled and run.
+# Every ```cpp block of README.md and of the pages below docs/ is, line for line up to indentation, in a file below
+# tests/ or examples/, which is compiled and run.
 . tests/checks/common.sh
 awk '
   function trimmed(line) { gsub(/^[ \t]+|[ \t\r]+$/, "", line); return line }
@@ -18,4 +18,4 @@ awk '
   END {
     print blocks " snippets"
     exit failed || !blocks
-  }' $(find tests examples -name '*.[ch]pp' | sort) README.md docs/*.md
+  }' $(find tests examples -name '*.[ch]pp' | sort) README.md $(find docs -name '*.md' | sort)

@@ -60,7 +60,7 @@ TEST_CASE("the shards' products fold to the bits of gram, however the blocks are
       REQUIRE(covered == n);
       double sums[6];
       parts_of::fold_parts<6>(std::span(parts).subspan(first), numbers.data() + 6 * first, sums);
-      REQUIRE(gradient::detail::unpack_gram<3>(sums).value == expected.value);
+      REQUIRE(gradient::unpack_gram<3>(sums).value == expected.value);
     }
 }
 

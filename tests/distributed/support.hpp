@@ -92,6 +92,15 @@ void check_collectives(C& comm) {
     }
 }
 
+/// A sink that keeps what it is handed.
+template <class T>
+struct collector {
+  vector_view<T> seen;
+  void operator()(index_t at, vector_view<const accumulator_t<T>> block) const {
+    copy(block, seen.subvector(at, block.size()));
+  }
+};
+
 /// Sharded and replicated combination against the one process, bit for bit, for @p method.
 template <class T, class Method, class C>
 void check_combination(const Method& method, C& comm) {
@@ -121,12 +130,9 @@ void check_combination(const Method& method, C& comm) {
                                       distributed::reduction::sum, options, serial{}, comm);
       require(same_bits<T>(own_r, expected), "combine_replicated");
       own_f = brought<T>(n, rank, 1), own_r = brought<T>(n, rank, 2);
-      distributed::combine_replicated(
-          method, std::array{std::span(own_f), std::span(own_r)},
-          [&](index_t at, vector_view<const accumulator_t<T>> block) {
-            copy(block, as_vector(seen).subvector(at, block.size()));
-          },
-          distributed::reduction::sum, options, serial{}, comm);
+      distributed::combine_replicated(method, std::array{std::span(own_f), std::span(own_r)},
+                                      collector<T>{as_vector(seen)}, distributed::reduction::sum, options, serial{},
+                                      comm);
       require(same_bits<T>(part(seen), part(expected)), "combine_replicated into a sink");
     }
   }

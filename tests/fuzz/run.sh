@@ -8,6 +8,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 . cmake/install_packages.sh
 install_packages clang libclang-rt-dev nlohmann-json3-dev
+SECONDS=0
 export seconds=${1:-60} build=${BUILD_DIR:-build}/fuzz
 shift $(($# > 0))
 [ $# -gt 0 ] || set -- $(cd tests/fuzz && ls ./*_fuzz.cpp | sed 's|./\(.*\)_fuzz.cpp|\1|')
@@ -34,3 +35,4 @@ fuzz() {  # stem
 }
 export -f fuzz
 printf '%s\n' "$@" | xargs -P "$(nproc)" -I{} bash -c 'fuzz {}'
+echo "tests/fuzz/run.sh: $((SECONDS / 60)) min $((SECONDS % 60)) s"

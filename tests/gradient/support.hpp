@@ -141,7 +141,24 @@ struct family {
     for (std::size_t i = 0; i < K; ++i) result.task[i] = hone::as_vector(g[i]);
     return result;
   }
-  [[nodiscard]] hone::gradient::gram_matrix<K> gram() const { return hone::gradient::gram(tasks()); }
+  /// By the formula, so that a test of a method's weights does not compile the products of K gradients.
+  [[nodiscard]] hone::gradient::gram_matrix<K> gram() const {
+    hone::gradient::gram_matrix<K> result;
+    for (std::size_t i = 0; i < K; ++i)
+      for (std::size_t j = 0; j < K; ++j)
+        for (std::size_t e = 0; e < g[i].size(); ++e)
+          result.value[i][j] +=
+              static_cast<double>(hone::to_accumulator(g[i][e])) * static_cast<double>(hone::to_accumulator(g[j][e]));
+    return result;
+  }
+  /// Likewise the combination with weights @p w.
+  [[nodiscard]] std::vector<double> weighted(const std::array<double, K>& w) const {
+    std::vector<double> result(g[0].size());
+    for (std::size_t i = 0; i < K; ++i)
+      for (std::size_t e = 0; e < result.size(); ++e)
+        result[e] += w[i] * static_cast<double>(hone::to_accumulator(g[i][e]));
+    return result;
+  }
 };
 
 /// The Gram matrix with gradient i scaled by s[i].

@@ -2,30 +2,47 @@
 #include "hone/gradient/tasks.hpp"
 
 #include "hone/core/thread_pool.hpp"
+#include "hone/gradient/combine.hpp"
 
 #include "gradient/support.hpp"
 #include "support/catch.hpp"
+#include "support/sizes.hpp"
 
 using namespace hone;
 using namespace hone::gradient;
 
-TEMPLATE_TEST_CASE("the Gram matrix against naive inner products, the same bits on every executor", "", float, double,
+TEMPLATE_TEST_CASE("Gram matrix and combination against naive ones, for any number of tasks", "", float, double,
+                   bfloat16) {
+  using T = TestType;
+  for_each_k([](auto k) {
+    constexpr std::size_t K = k();
+    for (const index_t n : {index_t{0}, index_t{1}, block_size + 1}) {
+      const family<T, K> f(n, 3, 0.5);
+      const auto expected = f.gram(), result = gram(f.tasks());
+      std::array<double, K> w;
+      for (std::size_t i = 0; i < K; ++i) {
+        w[i] = 1 / static_cast<double>(i + 1);
+        for (std::size_t j = 0; j < K; ++j)
+          CHECK(result(i, j) == Approx(expected(i, j)).margin(1e-6 * std::sqrt(expected(i, i) * expected(j, j))));
+      }
+      std::vector<T> out(static_cast<std::size_t>(n));
+      weighted_sum(w, f.tasks(), out);
+      CHECK(near<T>(out, f.weighted(w)));
+    }
+  });
+}
+
+TEMPLATE_TEST_CASE("the Gram matrix has the same bits on every executor, at block borders", "", float, double,
                    bfloat16) {
   using T = TestType;
   thread_pool two(2), seven(7);
   for (const index_t n : {index_t{0}, index_t{1}, block_size - 1, block_size, block_size + 1, 9 * block_size + 5}) {
-    const std::vector<T> x[3] = {normals<T>(n, 1), normals<T>(n, 2), normals<T>(n, 3)};
-    const auto g = tasks(x[0], x[1], x[2]);
-    const auto result = gram(g);
-    CHECK(result.value == gram(g, two).value);
-    CHECK(result.value == gram(g, seven).value);
+    const family<T, 3> f(n, 1);
+    const auto result = gram(f.tasks()), expected = f.gram();
+    CHECK(result.value == gram(f.tasks(), two).value);
+    CHECK(result.value == gram(f.tasks(), seven).value);
     for (std::size_t i = 0; i < 3; ++i)
-      for (std::size_t j = 0; j < 3; ++j) {
-        double expected = 0;
-        for (std::size_t k = 0; k < x[0].size(); ++k)
-          expected += static_cast<double>(to_accumulator(x[i][k])) * static_cast<double>(to_accumulator(x[j][k]));
-        CHECK(result(i, j) == Approx(expected).margin(1e-9));
-      }
+      for (std::size_t j = 0; j < 3; ++j) CHECK(result(i, j) == Approx(expected(i, j)).margin(1e-9));
   }
 }
 

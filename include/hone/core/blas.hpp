@@ -15,6 +15,8 @@ inline void require_same_size(index_t x, index_t y, const char* function) {
   invalid_argument_unless(x == y, function, "y", "has %td elements, x has %td", y, x);
 }
 
+}  // namespace detail
+
 /// for_each_pack over [0, n), in runs of blocks on the executor.
 template <class A, executor E, class F, scalar... T>
 void for_each_block(index_t n, E& pool, F&& f, const vector_view<T>&... vectors) {
@@ -24,8 +26,8 @@ void for_each_block(index_t n, E& pool, F&& f, const vector_view<T>&... vectors)
 }
 
 /// x y, exact for floats.
-HONE_INLINE simd::pack<double> product(const simd::pack<double>& x, const simd::pack<double>& y) { return x * y; }
-HONE_INLINE simd::double_halves product(const simd::pack<float>& x, const simd::pack<float>& y) {
+HONE_INLINE simd::pack<double> exact_product(const simd::pack<double>& x, const simd::pack<double>& y) { return x * y; }
+HONE_INLINE simd::double_halves exact_product(const simd::pack<float>& x, const simd::pack<float>& y) {
   const simd::double_halves a = simd::widen(x), b = simd::widen(y);
   return {a.low * b.low, a.high * b.high};
 }
@@ -42,19 +44,17 @@ struct lane_sum {
   HONE_INLINE void add(const simd::pack<float>& x) { add(simd::widen(x)); }
   template <class A>
   HONE_INLINE void add_product(const simd::pack<A>& x, const simd::pack<A>& y) {
-    add(product(x, y));
+    add(exact_product(x, y));
   }
   [[nodiscard]] HONE_INLINE double total() const { return simd::horizontal_sum(low + high); }
 };
-
-}  // namespace detail
 
 /// x <- value
 template <mutable_vector X, executor E = const serial>
 void fill(X&& x, accumulator_t<element_t<X>> value, E&& pool = serial{}) {
   const auto xs = as_vector(x);
   using packs = pack_of<element_t<X>>;
-  detail::for_each_block<accumulator_t<element_t<X>>>(
+  for_each_block<accumulator_t<element_t<X>>>(
       xs.size(), pool, [&](index_t i, auto end) { store_pack(xs, i, end, packs(value)); }, xs);
 }
 
@@ -64,7 +64,7 @@ void copy(const X& x, Y&& y, E&& pool = serial{}) {
   const auto xs = as_vector(x);
   const auto ys = as_vector(y);
   detail::require_same_size(xs.size(), ys.size(), "hone::copy");
-  detail::for_each_block<accumulator_t<element_t<X>>>(
+  for_each_block<accumulator_t<element_t<X>>>(
       xs.size(), pool, [&](index_t i, auto end) { store_pack(ys, i, end, load_pack(xs, i, end)); }, xs, ys);
 }
 
@@ -73,7 +73,7 @@ template <mutable_vector X, executor E = const serial>
 void scale(accumulator_t<element_t<X>> a, X&& x, E&& pool = serial{}) {
   const auto xs = as_vector(x);
   using packs = pack_of<element_t<X>>;
-  detail::for_each_block<accumulator_t<element_t<X>>>(
+  for_each_block<accumulator_t<element_t<X>>>(
       xs.size(), pool, [&](index_t i, auto end) { store_pack(xs, i, end, packs(a) * load_pack(xs, i, end)); }, xs);
 }
 
@@ -84,7 +84,7 @@ void axpy(accumulator_t<element_t<Y>> a, const X& x, Y&& y, E&& pool = serial{})
   const auto ys = as_vector(y);
   detail::require_same_size(xs.size(), ys.size(), "hone::axpy");
   using packs = pack_of<element_t<Y>>;
-  detail::for_each_block<accumulator_t<element_t<Y>>>(
+  for_each_block<accumulator_t<element_t<Y>>>(
       xs.size(), pool,
       [&](index_t i, auto end) { store_pack(ys, i, end, packs(a) * load_pack(xs, i, end) + load_pack(ys, i, end)); },
       xs, ys);
@@ -100,7 +100,7 @@ double dot(const X& x, const Y& y, E&& pool = serial{}) {
   blocked_sum<1>(
       xs.size(), &result,
       [&](index_t begin, index_t end, double* partial) {
-        detail::lane_sum sums;
+        lane_sum sums;
         for_each_pack<pack_of<element_t<X>>::lanes>(
             begin, end,
             [&](index_t i, auto bound) { sums.add_product(load_pack(xs, i, bound), load_pack(ys, i, bound)); }, xs, ys);
@@ -124,7 +124,7 @@ double sum(const X& x, E&& pool = serial{}) {
   blocked_sum<1>(
       xs.size(), &result,
       [&](index_t begin, index_t end, double* partial) {
-        detail::lane_sum sums;
+        lane_sum sums;
         for_each_pack<pack_of<element_t<X>>::lanes>(
             begin, end, [&](index_t i, auto bound) { sums.add(load_pack(xs, i, bound)); }, xs);
         *partial = sums.total();

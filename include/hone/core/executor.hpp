@@ -8,6 +8,7 @@
 #include "hone/core/contract.hpp"
 
 #include <concepts>
+#include <memory>
 
 namespace hone {
 
@@ -24,6 +25,37 @@ struct serial {
   static constexpr void parallel_for(index_t count, index_t /*grain*/, F&& f) {
     if (count > 0) f(index_t{0}, count);
   }
+};
+
+/// Any executor, by reference, in one type: what takes it is compiled once for all of them. An indirect call a range.
+class executor_reference {
+ public:
+  /// @p pool must outlive this.
+  template <executor E>
+    requires(!std::same_as<std::remove_cv_t<E>, executor_reference>)
+  executor_reference(E& pool)
+      : pool_(const_cast<std::remove_cv_t<E>*>(std::addressof(pool))), concurrency_(pool.concurrency()), run_(&run<E>) {
+  }
+
+  [[nodiscard]] index_t concurrency() const { return concurrency_; }
+  template <class F>
+  void parallel_for(index_t count, index_t grain, F&& f) const {
+    using body = std::remove_reference_t<F>;
+    run_(pool_, count, grain, const_cast<std::remove_const_t<body>*>(std::addressof(f)),
+         [](void* own, index_t begin, index_t end) { (*static_cast<body*>(own))(begin, end); });
+  }
+
+ private:
+  using call = void (*)(void* f, index_t begin, index_t end);
+
+  template <class E>
+  static void run(void* pool, index_t count, index_t grain, void* f, call body) {
+    static_cast<E*>(pool)->parallel_for(count, grain, [f, body](index_t begin, index_t end) { body(f, begin, end); });
+  }
+
+  void* pool_;
+  index_t concurrency_;
+  void (*run_)(void* pool, index_t count, index_t grain, void* f, call body);
 };
 
 }  // namespace hone

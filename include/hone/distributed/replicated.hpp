@@ -23,6 +23,22 @@ void sum_over_ranks(std::span<T> x, C&& comm) {
   comm.all_gather(x, std::span<const index_t>(borders));
 }
 
+namespace detail {
+
+/// Hands blocks on to @p out, counted from @p begin.
+template <class Out>
+struct sink_from {
+  Out& out;
+  index_t begin;
+
+  template <class A>
+  void operator()(index_t at, vector_view<const A> block) const {
+    out(begin + at, block);
+  }
+};
+
+}  // namespace detail
+
 /// Reduces the gradients over the ranks and combines them.
 /// @param local this rank's gradients (n each, contiguous); on return they hold nothing of use but what @p out says.
 /// @param out n elements of memory, which may be one of @p local: every rank gets all of the combination. Or a sink,
@@ -79,7 +95,7 @@ gradient::combine_report<K> combine_replicated(const Method& method, const std::
     invalid_argument_unless(said[2] == said[0], function, "out", "on rank %zu has %.0f elements, the gradients %.0f", r,
                             said[2], said[0]);
   }
-  gradient::detail::check_method<K>(method, options.groups.empty() ? 1 : options.groups.size() - 1);
+  gradient::check_method<K>(method, options.groups.empty() ? 1 : options.groups.size() - 1);
   const std::vector<index_t> borders = shard_borders(static_cast<index_t>(n), comm.size(), options.groups);
   const std::span<const index_t> cuts(borders);
   const index_t rank = comm.rank(), begin = borders[static_cast<std::size_t>(rank)];
@@ -95,9 +111,8 @@ gradient::combine_report<K> combine_replicated(const Method& method, const std::
     comm.all_gather(target, cuts);
     return report;
   } else {
-    return combine_sharded(
-        method, g, [&](index_t at, vector_view<const accumulator_t<T>> block) { out(begin + at, block); }, begin,
-        options, pool, comm);
+    return combine_sharded(method, g, detail::sink_from<std::remove_reference_t<Out>>{out, begin}, begin, options, pool,
+                           comm);
   }
 }
 

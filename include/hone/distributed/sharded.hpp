@@ -179,23 +179,10 @@ inline std::vector<shard> order_shards(std::span<const double> header, std::size
   return shards;
 }
 
-/// The combination of elements [at, at + g.size()) of this rank's part, which begin at @p begin of a whole; Gram
-/// methods have the @p gram of their @p group.
-template <bool Geometry, class Method, scalar T, std::size_t K, class Out, executor E>
-gradient::combine_report<K> combine_part(const Method& method, const gradient::gram_matrix<K>& gram, std::size_t group,
-                                         const gradient::task_gradients<T, K>& g, Out& out, index_t begin, index_t at,
-                                         E& pool) {
-  using namespace gradient::detail;
-  if constexpr (gradient::gram_method<Method, K>)
-    return apply<Geometry>(weighted_rule<T>(weights_of(method, gram, group)), g, out, at, pool);
-  else
-    return apply<Geometry>(element_rule<T, K>(method, begin + at), g, out, at, pool);
-}
-
-template <bool Geometry, class Method, scalar T, std::size_t K, class Out, executor E, all_reducer C>
+template <class Method, scalar T, std::size_t K, class Out, all_reducer C>
 gradient::combine_report<K> combine_shard(const Method& method, const gradient::task_gradients<T, K>& g, Out& out,
                                           index_t begin, std::span<const index_t> groups, std::span<const shard> shards,
-                                          E& pool, C& comm) {
+                                          bool geometry, executor_reference pool, C& comm) {
   constexpr std::size_t terms = K * (K + 1) / 2;
   const auto rank = static_cast<std::size_t>(comm.rank());
   std::vector<product_part> parts;
@@ -205,7 +192,7 @@ gradient::combine_report<K> combine_shard(const Method& method, const gradient::
     products.resize(parts.size() * terms);
     deal_out(
         parts.size(), [&](std::size_t i) { return parts[i].rank == rank ? parts[i].size : 0; },
-        [&](std::size_t i, auto& executor) {
+        [&](std::size_t i, executor_reference executor) {
           if (parts[i].rank != rank) return;
           const auto own = gradient::gram(g.slice(parts[i].begin - begin, parts[i].size), executor);
           std::size_t t = i * terms;
@@ -230,17 +217,17 @@ gradient::combine_report<K> combine_shard(const Method& method, const gradient::
   std::vector<gradient::combine_report<K>> reports(stretches.size());
   deal_out(
       stretches.size(), [&](std::size_t i) { return stretches[i].size; },
-      [&](std::size_t i, auto& executor) {
+      [&](std::size_t i, executor_reference executor) {
         const stretch& s = stretches[i];
         gradient::gram_matrix<K> gram;
         if constexpr (gradient::gram_method<Method, K>) {
           double sums[terms];
           fold_parts<terms>(std::span(parts).subspan(s.first, s.last - s.first), products.data() + s.first * terms,
                             sums);
-          gram = gradient::detail::unpack_gram<K>(sums);
+          gram = gradient::unpack_gram<K>(sums);
         }
-        reports[i] =
-            combine_part<Geometry>(method, gram, s.group, g.slice(s.begin, s.size), out, begin, s.begin, executor);
+        reports[i] = gradient::combine_group(method, gram, s.group, g.slice(s.begin, s.size), out, s.begin,
+                                             begin + s.begin, geometry, executor);
       },
       pool);
   gradient::combine_report<K> total;
@@ -256,7 +243,7 @@ inline std::vector<index_t> shard_borders(index_t n, index_t size, std::span<con
   const char* function = "hone::distributed::shard_borders";
   invalid_argument_unless(n >= 0, function, "n", "must not be negative, is %td", n);
   invalid_argument_unless(size >= 1, function, "size", "must be positive, is %td", size);
-  if (!groups.empty()) gradient::detail::check_groups(groups, n);
+  if (!groups.empty()) gradient::check_groups(groups, n);
   std::vector<index_t> borders = {0};
   std::size_t group = 0;
   for (index_t r = 1; r < size; ++r) {
@@ -316,16 +303,20 @@ gradient::combine_report<K> combine_sharded(const Method& method, const gradient
     invalid_argument_unless(said[1] == said[2], function, "out", "on rank %zu has %.0f elements, the gradients %.0f", r,
                             said[2], said[1]);
   }
-  gradient::detail::check_method<K>(method, options.groups.empty() ? 1 : options.groups.size() - 1);
+  gradient::check_method<K>(method, options.groups.empty() ? 1 : options.groups.size() - 1);
   const std::vector<detail::shard> shards = detail::order_shards(header, fields, function);
   const index_t whole[2] = {0, shards.empty() ? 0 : shards.back().end};
   std::span<const index_t> groups = whole;
   if (!options.groups.empty()) {
-    gradient::detail::check_groups(options.groups, whole[1]);
+    gradient::check_groups(options.groups, whole[1]);
     if (gradient::gram_method<Method, K>) groups = options.groups;
   }
-  return options.geometry ? detail::combine_shard<true>(method, g, out, begin, groups, shards, pool, comm)
-                          : detail::combine_shard<false>(method, g, out, begin, groups, shards, pool, comm);
+  if constexpr (vector_like<Out>) {
+    const auto target = as_vector(out);
+    return detail::combine_shard(method, g, target, begin, groups, shards, options.geometry, pool, comm);
+  } else {
+    return detail::combine_shard(method, g, out, begin, groups, shards, options.geometry, pool, comm);
+  }
 }
 
 }  // namespace hone::distributed

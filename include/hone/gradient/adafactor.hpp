@@ -105,7 +105,7 @@ adafactor_report adafactor(P&& p, R&& row, C&& col, index_t t, Pass&& pass, cons
   const double new_share = (1 - kept) / static_cast<double>(cols);
   sweep([&](index_t run, index_t i, index_t j, const vector_view<const A>& g) {
     double* column = columns.data() + run * cols + j;
-    hone::detail::lane_sum squares, values;
+    lane_sum squares, values;
     const auto old = ps.row(i).subvector(j, g.size());
     for_each_pack<packs::lanes>(
         0, g.size(),
@@ -146,7 +146,7 @@ adafactor_report adafactor(P&& p, R&& row, C&& col, index_t t, Pass&& pass, cons
     sweep([&](index_t run, index_t i, index_t j, const vector_view<const A>& g) {
       const packs factor(row_factor(i));
       const auto inverse_columns = inverses.subvector(j, g.size());
-      hone::detail::lane_sum squares;
+      lane_sum squares;
       for_each_pack<packs::lanes>(
           0, g.size(),
           [&](index_t k, auto bound) HONE_INLINE_LAMBDA {

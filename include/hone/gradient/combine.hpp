@@ -55,8 +55,17 @@ concept element_method = started_element_method<M, T, K> || (K == 2 && requires(
 template <class S, class T>
 concept sink = !vector_like<S> && requires(S& s, vector_view<const accumulator_t<T>> block) { s(index_t{}, block); };
 
-namespace detail {
+/// @throws std::invalid_argument unless @p groups are ascending borders from 0 to @p n.
+inline void check_groups(std::span<const index_t> groups, index_t n) {
+  const char* function = "hone::gradient::combine";
+  invalid_argument_unless(groups.size() >= 2 && groups.front() == 0 && groups.back() == n, function, "groups",
+                          "must begin with 0 and end with the number of parameters, %td", n);
+  for (std::size_t i = 1; i < groups.size(); ++i)
+    invalid_argument_unless(groups[i - 1] <= groups[i], function, "groups", "border %zu (%td) lies before border %zu",
+                            i, groups[i], i - 1);
+}
 
+/// @throws std::invalid_argument if hyper-parameters are out of range or the state is not for so many @p groups.
 template <std::size_t K, class M>
 void check_method(const M& method, [[maybe_unused]] std::size_t groups) {
   if constexpr (grouped_gram_method<M, K>)
@@ -64,6 +73,8 @@ void check_method(const M& method, [[maybe_unused]] std::size_t groups) {
   else
     method.check();
 }
+
+namespace detail {
 
 template <class M, std::size_t K>
 std::array<double, K> weights_of(const M& method, const gram_matrix<K>& g, [[maybe_unused]] std::size_t group) {
@@ -124,8 +135,9 @@ HONE_INLINE index_t apply_to_words(const Rule& rule, const std::array<vector_vie
 
 /// One pass: reads the gradients, writes or hands on rule(x), sums what the observer sees. @p offset is where the
 /// slice begins in the whole vector, which only a sink needs to know.
-template <bool Geometry, scalar T, std::size_t K, class Rule, class Out, executor E>
-combine_report<K> apply(const Rule& rule, const task_gradients<T, K>& g, Out& out, index_t offset, E& pool) {
+template <bool Geometry, scalar T, std::size_t K, class Rule, class Out>
+combine_report<K> apply(const Rule& rule, const task_gradients<T, K>& g, Out& out, index_t offset,
+                        executor_reference pool) {
   using A = accumulator_t<T>;
   using observed = observer<A, K, Geometry>;
   double sums[observed::terms];
@@ -190,23 +202,25 @@ auto element_rule(const Method& method, [[maybe_unused]] index_t offset) {
     return [method](const pack_of<T>(&x)[K]) HONE_INLINE_LAMBDA { return method(x[0], x[1]); };
 }
 
-template <bool Geometry, class Method, scalar T, std::size_t K, class Out, executor E>
-combine_report<K> combine_group(const Method& method, const task_gradients<T, K>& g, Out& out, index_t offset,
-                                std::size_t group, E& pool) {
-  if constexpr (gram_method<Method, K>)
-    return apply<Geometry>(weighted_rule<T>(weights_of(method, gram(g, pool), group)), g, out, offset, pool);
-  else
-    return apply<Geometry>(element_rule<T, K>(method, offset), g, out, offset, pool);
+}  // namespace detail
+
+/// What `combine` does to one group whose products are there, added up over ranks, say.
+/// @param gram, group the products of the whole group, and its number; elements alone matter to other methods.
+/// @param at where @p g begins in @p out; @p element where it begins in the whole, for methods that ask.
+template <class Method, scalar T, std::size_t K, class Out>
+combine_report<K> combine_group(const Method& method, const gram_matrix<K>& gram, std::size_t group,
+                                const task_gradients<T, K>& g, Out& out, index_t at, index_t element, bool geometry,
+                                executor_reference pool) {
+  const auto rule = [&] {
+    if constexpr (gram_method<Method, K>)
+      return detail::weighted_rule<T>(detail::weights_of(method, gram, group));
+    else
+      return detail::element_rule<T, K>(method, element);
+  }();
+  return geometry ? detail::apply<true>(rule, g, out, at, pool) : detail::apply<false>(rule, g, out, at, pool);
 }
 
-inline void check_groups(std::span<const index_t> groups, index_t n) {
-  const char* function = "hone::gradient::combine";
-  invalid_argument_unless(groups.size() >= 2 && groups.front() == 0 && groups.back() == n, function, "groups",
-                          "must begin with 0 and end with the number of parameters, %td", n);
-  for (std::size_t i = 1; i < groups.size(); ++i)
-    invalid_argument_unless(groups[i - 1] <= groups[i], function, "groups", "border %zu (%td) lies before border %zu",
-                            i, groups[i], i - 1);
-}
+namespace detail {
 
 /// The groups that a method treats one by one; @p whole is the one group of the others.
 template <class Method, scalar T, std::size_t K>
@@ -219,15 +233,18 @@ std::span<const index_t> groups_of(const task_gradients<T, K>& g, const combine_
 
 /// Group after group. Runs of small groups are dealt out to the workers whole; a large group is cut among them. Small
 /// is what leaves nobody waiting for long: an eighth of a worker's share.
-template <bool Geometry, class Method, scalar T, std::size_t K, class Out, executor E>
+template <class Method, scalar T, std::size_t K, class Out>
 combine_report<K> combine_groups(const Method& method, const task_gradients<T, K>& g, Out& out,
-                                 std::span<const index_t> groups, E& pool) {
+                                 std::span<const index_t> groups, bool geometry, executor_reference pool) {
   const index_t small = (max)(64 * block_size, g.size() / (8 * index_t{pool.concurrency()}));
   constexpr std::size_t batch = 64;
   const std::size_t count = groups.size() - 1;
   const auto size = [&](std::size_t i) { return groups[i + 1] - groups[i]; };
-  const auto one = [&](std::size_t i, auto& executor) {
-    return combine_group<Geometry>(method, g.slice(groups[i], size(i)), out, groups[i], i, executor);
+  const auto one = [&](std::size_t i, executor_reference workers) {
+    const auto part = g.slice(groups[i], size(i));
+    gram_matrix<K> products;
+    if constexpr (gram_method<Method, K>) products = gram(part, workers);
+    return combine_group(method, products, i, part, out, groups[i], groups[i], geometry, workers);
   };
   combine_report<K> total;
   for (std::size_t first = 0; first < count;) {
@@ -264,16 +281,17 @@ combine_report<K> combine(const Method& method, const task_gradients<T, K>& g, O
                           const combine_options& options = {}, E&& pool = serial{}) {
   const index_t whole[2] = {0, g.size()};
   const std::span<const index_t> groups = detail::groups_of<Method>(g, options, whole);
-  detail::check_method<K>(method, groups.size() - 1);
+  check_method<K>(method, groups.size() - 1);
   if constexpr (vector_like<Out>) {
     static_assert(std::is_same_v<accumulator_t<element_t<Out>>, accumulator_t<T>>,
                   "hone::gradient::combine: out and the gradients compute in different types");
-    const index_t n = as_vector(out).size();
-    invalid_argument_unless(n == g.size(), "hone::gradient::combine", "out", "has %td elements, the gradients have %td",
-                            n, g.size());
+    const auto target = as_vector(out);
+    invalid_argument_unless(target.size() == g.size(), "hone::gradient::combine", "out",
+                            "has %td elements, the gradients have %td", target.size(), g.size());
+    return detail::combine_groups(method, g, target, groups, options.geometry, pool);
+  } else {
+    return detail::combine_groups(method, g, out, groups, options.geometry, pool);
   }
-  return options.geometry ? detail::combine_groups<true>(method, g, out, groups, pool)
-                          : detail::combine_groups<false>(method, g, out, groups, pool);
 }
 
 /// sum_i weights[i] g_i into @p out: the second half of `combine`, for gradients that lie in scattered tensors: add up
@@ -281,10 +299,15 @@ combine_report<K> combine(const Method& method, const task_gradients<T, K>& g, O
 template <scalar T, std::size_t K, class Out, executor E = const serial>
   requires(mutable_vector<Out> || sink<Out, T>)
 void weighted_sum(const std::array<double, K>& weights, const task_gradients<T, K>& g, Out&& out, E&& pool = serial{}) {
-  if constexpr (vector_like<Out>)
-    invalid_argument_unless(as_vector(out).size() == g.size(), "hone::gradient::weighted_sum", "out",
-                            "has %td elements, the gradients have %td", as_vector(out).size(), g.size());
-  detail::apply<false>(detail::weighted_rule<T>(weights), g, out, 0, pool);
+  const auto rule = detail::weighted_rule<T>(weights);
+  if constexpr (vector_like<Out>) {
+    const auto target = as_vector(out);
+    invalid_argument_unless(target.size() == g.size(), "hone::gradient::weighted_sum", "out",
+                            "has %td elements, the gradients have %td", target.size(), g.size());
+    detail::apply<false>(rule, g, target, 0, pool);
+  } else {
+    detail::apply<false>(rule, g, out, 0, pool);
+  }
 }
 
 }  // namespace hone::gradient

@@ -78,7 +78,7 @@ class observer {
       for (std::size_t a = 0; a < K; ++a) {
         count_[K + a].add(signs_differ(combined, x[a]));
         for (std::size_t b = a; b < K; ++b) {
-          const auto xx = hone::detail::product(x[a], x[b]);
+          const auto xx = exact_product(x[a], x[b]);
           sum_[s++].add(xx);
           if (a == 0 && b == second) sum_.back().add(simd::abs(xx));
         }
@@ -118,7 +118,7 @@ class observer {
 
  private:
   simd::counter<A> count_[Geometry ? 2 * K + 1 : K];
-  std::array<hone::detail::lane_sum, Geometry ? pairs + K + 2 : 0> sum_;
+  std::array<lane_sum, Geometry ? pairs + K + 2 : 0> sum_;
 };
 
 }  // namespace detail

@@ -231,6 +231,9 @@ bool solvable(const gram_matrix<K>& g) {
   return g.finite() && largest >= (std::numeric_limits<double>::min)();
 }
 
+}  // namespace detail
+
+/// The matrix whose rows of the upper triangle, K (K + 1) / 2 elements, are @p sums: what ranks add up.
 template <std::size_t K>
 gram_matrix<K> unpack_gram(const double* sums) {
   gram_matrix<K> result;
@@ -238,8 +241,6 @@ gram_matrix<K> unpack_gram(const double* sums) {
     for (std::size_t b = a; b < K; ++b) result.value[a][b] = result.value[b][a] = *sums++;
   return result;
 }
-
-}  // namespace detail
 
 /// The Gram matrix of the gradients. Products of up to four float gradients are exact in double; of more, where the
 /// double-precision units are the bound, they are summed 64 a lane in float (an error of some 1e-7 of |g_i| |g_j|),
@@ -252,7 +253,7 @@ gram_matrix<K> gram(const task_gradients<T, K>& g, E&& pool = serial{}) {
   blocked_sum<K*(K + 1) / 2>(
       g.size(), sums,
       [&](index_t begin, index_t end, double* partial) { detail::add_gram_block(g.task, begin, end, partial); }, pool);
-  return detail::unpack_gram<K>(sums);
+  return unpack_gram<K>(sums);
 }
 
 }  // namespace hone::gradient

@@ -69,7 +69,7 @@ inline std::size_t contraction(std::string_view text, std::size_t at, bool any_c
   return any_case && text.substr(at + 1).starts_with("\xc5\xbf") ? 3 : 0;
 }
 
-/// \s+(?!\S)|\s+ at @p at: all the white space but the last character, which the next word may want.
+/// `\s+(?!\S)|\s+` at @p at: all the white space but the last character, which the next word may want.
 inline std::size_t space_end(std::string_view text, std::size_t at) {
   std::size_t end = at, last = at;
   for (character c = character_at(text, at); (c.classes & unicode::space) != 0; c = character_at(text, end))

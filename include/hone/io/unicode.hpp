@@ -17,10 +17,10 @@ namespace hone::io {
 
 /// Bits of a character's classes.
 struct unicode {
-  static constexpr std::uint8_t letter = 1;        ///< \p{L}
-  static constexpr std::uint8_t number = 2;        ///< \p{N}
-  static constexpr std::uint8_t space = 4;         ///< \s, the property White_Space
-  static constexpr std::uint8_t word = 8;          ///< \w: alphabetic, marks, decimal digits, connectors, joiners
+  static constexpr std::uint8_t letter = 1;        ///< general category L
+  static constexpr std::uint8_t number = 2;        ///< general category N
+  static constexpr std::uint8_t space = 4;         ///< the property White_Space
+  static constexpr std::uint8_t word = 8;          ///< alphabetic, marks, decimal digits, connectors, joiners
   static constexpr std::uint8_t may_compose = 16;  ///< form C may change it, or move or join it to what stands before
 };
 

@@ -29,17 +29,20 @@ struct row_options {
   double temperature = 1;
 };
 
-namespace detail {
-
+/// 1 / (1 + e^-x), exact at both ends.
 inline double sigmoid(double x) {
   const double tail = std::exp(-std::abs(x));
   return x < 0 ? tail / (1 + tail) : 1 / (1 + tail);
 }
+
+/// log sigmoid(x), without overflow or cancellation.
 inline double log_sigmoid(double x) {
   const double tail = std::log1p(std::exp(-std::abs(x)));
   return x < 0 ? x - tail : -tail;
 }
 
+/// @throws std::invalid_argument, in the name of @p function, unless labels, weights, scale and temperature fit @p rows
+///         rows over @p vocab.
 inline void check_rows(index_t rows, index_t vocab, std::span<const std::int32_t> targets, const row_options& options,
                        const char* function, bool labels_optional = false) {
   const auto labels = static_cast<index_t>(targets.size());
@@ -56,12 +59,16 @@ inline void check_rows(index_t rows, index_t vocab, std::span<const std::int32_t
                             targets[row], row, vocab);
 }
 
+/// @throws std::invalid_argument, in the name of @p function, unless @p offsets are sequences + 1 ascending borders
+///         from 0 to @p rows.
 inline void check_offsets(std::span<const index_t> offsets, index_t rows, std::size_t sequences, const char* function) {
   invalid_argument_unless(offsets.size() == sequences + 1 && offsets.front() == 0 && offsets.back() == rows, function,
                           "offsets", "must be %zu numbers from 0 to the number of rows, %td", sequences + 1, rows);
   for (std::size_t b = 0; b < sequences; ++b)
     invalid_argument_unless(offsets[b] <= offsets[b + 1], function, "offsets", "sequence %zu ends before it begins", b);
 }
+
+namespace detail {
 
 inline double weight_of(const row_options& options, index_t row) {
   return options.weights.empty() ? 1 : options.weights[static_cast<std::size_t>(row)];

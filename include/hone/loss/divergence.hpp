@@ -34,7 +34,7 @@ loss_sum kl_to_reference(Z&& logits, const W& reference, std::span<const std::in
   const char* function = "hone::loss::kl_to_reference";
   const auto zs = as_matrix(logits);
   const auto ws = as_matrix(reference);
-  detail::check_rows(zs.rows(), zs.cols(), targets, options, function, true);
+  check_rows(zs.rows(), zs.cols(), targets, options, function, true);
   detail::check_reference(zs, ws, function);
   const bool forward = direction == kl_direction::forward;
   return detail::sum_gradient_rows(
@@ -59,7 +59,7 @@ loss_sum undial(Z&& logits, const W& teacher, std::span<const std::int32_t> targ
   const char* function = "hone::loss::undial";
   const auto zs = as_matrix(logits);
   const auto ws = as_matrix(teacher);
-  detail::check_rows(zs.rows(), zs.cols(), targets, options, function);
+  check_rows(zs.rows(), zs.cols(), targets, options, function);
   detail::check_reference(zs, ws, function);
   invalid_argument_unless(std::abs(beta) < 1e300, function, "beta", "must be finite, is %g", beta);
   return detail::sum_gradient_rows(

@@ -30,7 +30,7 @@ template <mutable_matrix Z, executor E = const serial>
 loss_sum inverted_hinge(Z&& logits, std::span<const std::int32_t> targets, const row_options& options = {},
                         E&& pool = serial{}) {
   const auto zs = as_matrix(logits);
-  detail::check_rows(zs.rows(), zs.cols(), targets, options, "hone::loss::inverted_hinge");
+  check_rows(zs.rows(), zs.cols(), targets, options, "hone::loss::inverted_hinge");
   return detail::sum_gradient_rows(
       zs, targets,
       [&](index_t row, index_t target) {

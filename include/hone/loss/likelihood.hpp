@@ -22,7 +22,7 @@ loss_sum log_likelihood(const Z& logits, std::span<const std::int32_t> targets, 
   const char* function = "hone::loss::log_likelihood";
   const auto zs = as_matrix(logits);
   const auto outs = as_vector(out);
-  detail::check_rows(zs.rows(), zs.cols(), targets, options, function);
+  check_rows(zs.rows(), zs.cols(), targets, options, function);
   invalid_argument_unless(outs.size() == zs.rows(), function, "out", "has %td elements, logits has %td rows",
                           outs.size(), zs.rows());
   using O = element_t<Out>;
@@ -46,7 +46,7 @@ template <mutable_matrix Z, class F, executor E = const serial>
 loss_sum weighted_likelihood(Z&& logits, std::span<const std::int32_t> targets, F&& f, const row_options& options = {},
                              E&& pool = serial{}) {
   const auto zs = as_matrix(logits);
-  detail::check_rows(zs.rows(), zs.cols(), targets, options, "hone::loss::weighted_likelihood");
+  check_rows(zs.rows(), zs.cols(), targets, options, "hone::loss::weighted_likelihood");
   return detail::sum_gradient_rows(
       zs, targets,
       [&](index_t row, index_t target) {

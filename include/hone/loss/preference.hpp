@@ -59,8 +59,8 @@ struct dpo_loss {
   }
   [[nodiscard]] preference_value operator()(double c, double r) const {
     const double x = beta * (c - r), e = label_smoothing, wrong = robust ? -e : e, scale = robust ? 1 / (1 - 2 * e) : 1;
-    return detail::of_margin(-scale * ((1 - e) * detail::log_sigmoid(x) + wrong * detail::log_sigmoid(-x)),
-                             -scale * beta * ((1 - e) * detail::sigmoid(-x) - wrong * detail::sigmoid(x)));
+    return detail::of_margin(-scale * ((1 - e) * log_sigmoid(x) + wrong * log_sigmoid(-x)),
+                             -scale * beta * ((1 - e) * sigmoid(-x) - wrong * sigmoid(x)));
   }
 };
 
@@ -95,9 +95,9 @@ struct exo_loss {
                             "must be in (0, 1), is %g", label_smoothing);
   }
   [[nodiscard]] preference_value operator()(double c, double r) const {
-    const double x = beta * (c - r), p = detail::sigmoid(x), q = detail::sigmoid(-x);
-    const double right = detail::log_sigmoid(x) - std::log1p(-label_smoothing);
-    const double wrong = detail::log_sigmoid(-x) - std::log(label_smoothing);
+    const double x = beta * (c - r), p = sigmoid(x), q = sigmoid(-x);
+    const double right = log_sigmoid(x) - std::log1p(-label_smoothing);
+    const double wrong = log_sigmoid(-x) - std::log(label_smoothing);
     return detail::of_margin(p * right + q * wrong, beta * p * q * (right - wrong));
   }
 };
@@ -108,8 +108,8 @@ struct nca_loss {
   void check() const { detail::check_positive(beta, "hone::loss::nca_loss", "beta"); }
   [[nodiscard]] preference_value operator()(double c, double r) const {
     const double x = beta * c, y = beta * r;
-    return {-detail::log_sigmoid(x) - 0.5 * (detail::log_sigmoid(-x) + detail::log_sigmoid(-y)),
-            beta * (0.5 * detail::sigmoid(x) - detail::sigmoid(-x)), 0.5 * beta * detail::sigmoid(y)};
+    return {-log_sigmoid(x) - 0.5 * (log_sigmoid(-x) + log_sigmoid(-y)), beta * (0.5 * sigmoid(x) - sigmoid(-x)),
+            0.5 * beta * sigmoid(y)};
   }
 };
 
@@ -124,7 +124,7 @@ struct bco_loss {
   }
   [[nodiscard]] preference_value operator()(double c, double r) const {
     const double x = beta * c - shift, y = shift - beta * r;
-    return {-detail::log_sigmoid(x) - detail::log_sigmoid(y), -beta * detail::sigmoid(-x), beta * detail::sigmoid(-y)};
+    return {-log_sigmoid(x) - log_sigmoid(y), -beta * sigmoid(-x), beta * sigmoid(-y)};
   }
 };
 
@@ -137,10 +137,10 @@ struct discopop_loss {
     detail::check_positive(tau, "hone::loss::discopop_loss", "tau");
   }
   [[nodiscard]] preference_value operator()(double c, double r) const {
-    const double x = beta * (c - r), share = detail::sigmoid(x / tau), rest = detail::sigmoid(-x / tau);
-    const double logistic = -detail::log_sigmoid(x);
-    const double exponential = std::exp(detail::log_sigmoid(x / tau) - x);  // with its share: e^-x alone overflows
-    const double slope = rest / tau * (exponential - share * logistic) - exponential - rest * detail::sigmoid(-x);
+    const double x = beta * (c - r), share = sigmoid(x / tau), rest = sigmoid(-x / tau);
+    const double logistic = -log_sigmoid(x);
+    const double exponential = std::exp(log_sigmoid(x / tau) - x);  // with its share: e^-x alone overflows
+    const double slope = rest / tau * (exponential - share * logistic) - exponential - rest * sigmoid(-x);
     return detail::of_margin(rest * logistic + exponential, beta * slope);
   }
 };
@@ -151,8 +151,8 @@ struct apo_zero_loss {
 
   void check() const { detail::check_positive(beta, "hone::loss::apo_zero_loss", "beta"); }
   [[nodiscard]] preference_value operator()(double c, double r) const {
-    const double p = detail::sigmoid(beta * c), q = detail::sigmoid(beta * r), not_p = detail::sigmoid(-beta * c);
-    return {not_p + q, -beta * p * not_p, beta * q * detail::sigmoid(-beta * r)};
+    const double p = sigmoid(beta * c), q = sigmoid(beta * r), not_p = sigmoid(-beta * c);
+    return {not_p + q, -beta * p * not_p, beta * q * sigmoid(-beta * r)};
   }
 };
 
@@ -162,9 +162,9 @@ struct apo_down_loss {
 
   void check() const { detail::check_positive(beta, "hone::loss::apo_down_loss", "beta"); }
   [[nodiscard]] preference_value operator()(double c, double r) const {
-    const double p = detail::sigmoid(beta * c), miss = detail::sigmoid(-beta * (c - r));
-    const double margin = beta * miss * detail::sigmoid(beta * (c - r));
-    return {p + miss, beta * p * detail::sigmoid(-beta * c) - margin, margin};
+    const double p = sigmoid(beta * c), miss = sigmoid(-beta * (c - r));
+    const double margin = beta * miss * sigmoid(beta * (c - r));
+    return {p + miss, beta * p * sigmoid(-beta * c) - margin, margin};
   }
 };
 
@@ -189,7 +189,7 @@ struct simpo_loss {
   }
   [[nodiscard]] preference_value operator()(double c, double r) const {
     const double x = beta * (c - r) - gamma;
-    return detail::of_margin(-detail::log_sigmoid(x), -beta * detail::sigmoid(-x));
+    return detail::of_margin(-log_sigmoid(x), -beta * sigmoid(-x));
   }
 };
 
@@ -229,7 +229,7 @@ struct orpo_loss {
     const double miss_c = -std::expm1(c), miss_r = -std::expm1(r);  // 1 - p
     const double x = (c - std::log(miss_c)) - (r - std::log(miss_r));
     const double slope = lambda / (miss_c + miss_r * std::exp(c - r));  // s(-x) / (1 - p_c), finite at p_c = 1
-    return {-likelihood * c - lambda * detail::log_sigmoid(x), -slope - likelihood, slope * miss_c / miss_r};
+    return {-likelihood * c - lambda * log_sigmoid(x), -slope - likelihood, slope * miss_c / miss_r};
   }
 };
 

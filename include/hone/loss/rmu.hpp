@@ -39,7 +39,7 @@ loss_sum squared_distance(const matrix_view<T>& h, std::span<const std::int32_t>
         const auto to = target(row);
         const double weight = weight_of(options, row) / static_cast<double>(h.cols());
         const packs slope(static_cast<A>(2 * options.scale * weight)), factor(static_cast<A>(c));
-        hone::detail::lane_sum squares;
+        lane_sum squares;
         for_each_pack<packs::lanes>(
             0, x.size(),
             [&](index_t i, auto bound) {
@@ -65,7 +65,7 @@ loss_sum rmu_forget(H&& h, std::span<const std::int32_t> labels, const U& u, dou
   const char* function = "hone::loss::rmu_forget";
   const auto hs = as_matrix(h);
   const auto us = as_vector(u);
-  detail::check_rows(hs.rows(), (std::numeric_limits<index_t>::max)(), labels, options, function, true);
+  check_rows(hs.rows(), (std::numeric_limits<index_t>::max)(), labels, options, function, true);
   invalid_argument_unless(us.size() == hs.cols(), function, "u", "has %td elements, h has %td columns", us.size(),
                           hs.cols());
   invalid_argument_unless(std::abs(c) < 1e300, function, "c", "must be finite, is %g", c);
@@ -79,7 +79,7 @@ loss_sum rmu_retain(H&& h, const R& reference, std::span<const std::int32_t> lab
   const char* function = "hone::loss::rmu_retain";
   const auto hs = as_matrix(h);
   const auto rs = as_matrix(reference);
-  detail::check_rows(hs.rows(), (std::numeric_limits<index_t>::max)(), labels, options, function, true);
+  check_rows(hs.rows(), (std::numeric_limits<index_t>::max)(), labels, options, function, true);
   invalid_argument_unless(rs.rows() == hs.rows() && rs.cols() == hs.cols(), function, "reference",
                           "is %td x %td, h is %td x %td", rs.rows(), rs.cols(), hs.rows(), hs.cols());
   return detail::squared_distance(hs, labels, 1, options, [&](index_t row) { return rs.row(row); }, pool);

@@ -22,8 +22,8 @@ loss_sum sequence_nll(const Z& logits, std::span<const std::int32_t> targets, st
                       std::span<double> out, double temperature = 1, E&& pool = serial{}) {
   const char* function = "hone::loss::sequence_nll";
   const auto zs = as_matrix(logits);
-  detail::check_rows(zs.rows(), zs.cols(), targets, {.temperature = temperature}, function);
-  detail::check_offsets(offsets, zs.rows(), out.size(), function);
+  check_rows(zs.rows(), zs.cols(), targets, {.temperature = temperature}, function);
+  check_offsets(offsets, zs.rows(), out.size(), function);
   double sums[3];
   blocked_sum<3, 1>(
       static_cast<index_t>(out.size()), sums,
@@ -50,7 +50,7 @@ loss_sum sequence_nll(const Z& logits, std::span<const std::int32_t> targets, st
 /// weights[row] = values[b] for every row of sequence b: what `row_options::weights` wants.
 /// @throws std::invalid_argument if the offsets do not fit.
 inline void spread(std::span<const double> values, std::span<const index_t> offsets, std::span<double> weights) {
-  detail::check_offsets(offsets, static_cast<index_t>(weights.size()), values.size(), "hone::loss::spread");
+  check_offsets(offsets, static_cast<index_t>(weights.size()), values.size(), "hone::loss::spread");
   for (std::size_t b = 0; b < values.size(); ++b)
     for (index_t row = offsets[b]; row < offsets[b + 1]; ++row) weights[static_cast<std::size_t>(row)] = values[b];
 }

@@ -54,8 +54,8 @@ loss_sum kto(std::span<const double> nll, std::span<const double> reference, std
         const auto b = static_cast<std::size_t>(i);
         const double side = desirable[b] != 0 ? 1 : -1,
                      weight = desirable[b] != 0 ? options.desirable : options.undesirable;
-        const double x = side * options.beta * (reference[b] - nll[b] - point), miss = detail::sigmoid(-x);
-        slope[b] = side * options.beta * weight * miss * detail::sigmoid(x);
+        const double x = side * options.beta * (reference[b] - nll[b] - point), miss = sigmoid(-x);
+        slope[b] = side * options.beta * weight * miss * sigmoid(x);
         partial[0] = weight * miss;
         partial[1] = 1;
         partial[2] = !std::isfinite(miss);

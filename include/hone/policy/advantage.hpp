@@ -194,7 +194,7 @@ void group_advantages(const Method& method, std::span<const double> rewards, std
                       std::span<double> out, E&& pool = serial{}) {
   const char* function = "hone::policy::group_advantages";
   invalid_argument_unless(!groups.empty(), function, "groups", "is empty; no groups are one 0");
-  loss::detail::check_offsets(groups, static_cast<index_t>(rewards.size()), groups.size() - 1, function);
+  loss::check_offsets(groups, static_cast<index_t>(rewards.size()), groups.size() - 1, function);
   invalid_argument_unless(out.size() == rewards.size(), function, "out", "has %zu responses, rewards has %zu",
                           out.size(), rewards.size());
   index_t least = 1;
@@ -223,7 +223,7 @@ namespace detail {
 
 /// R - sigmoid(v), for R near 1 as (1 - V) - (1 - R): the digits of 1 - V stay.
 inline double success_residual(double r, double v) {
-  return r > 0.5 ? loss::detail::sigmoid(-v) - (1 - r) : r - loss::detail::sigmoid(v);
+  return r > 0.5 ? loss::sigmoid(-v) - (1 - r) : r - loss::sigmoid(v);
 }
 
 template <class F>

@@ -78,6 +78,14 @@ inline aggregation constant_mean(const batch_counts& counts, double length) {
 /// sum l / length
 inline aggregation constant_sum(double length) { return {false, length}; }
 
+/// The targets in [begin, end) that count; all where there are none.
+inline index_t count_tokens(std::span<const std::int32_t> targets, std::size_t begin, std::size_t end) {
+  if (targets.empty()) return static_cast<index_t>(end - begin);
+  index_t n = 0;
+  for (std::size_t t = begin; t < end; ++t) n += targets[t] >= 0;
+  return n;
+}
+
 namespace detail {
 
 inline void check_tokens(std::size_t given, std::size_t tokens, bool optional, const char* function,
@@ -90,7 +98,7 @@ inline void check_tokens(std::size_t given, std::size_t tokens, bool optional, c
 inline void check_layout(std::span<const index_t> offsets, std::span<const std::int32_t> targets, std::size_t tokens,
                          const char* function) {
   invalid_argument_unless(!offsets.empty(), function, "offsets", "is empty; no sequences are one 0");
-  loss::detail::check_offsets(offsets, static_cast<index_t>(tokens), offsets.size() - 1, function);
+  loss::check_offsets(offsets, static_cast<index_t>(tokens), offsets.size() - 1, function);
   check_tokens(targets.size(), tokens, true, function, "targets");
 }
 
@@ -114,13 +122,6 @@ void sum_sequences(std::span<const index_t> offsets, double* sums, F&& f, E& poo
       pool);
 }
 
-inline index_t count_tokens(std::span<const std::int32_t> targets, std::size_t begin, std::size_t end) {
-  if (targets.empty()) return static_cast<index_t>(end - begin);
-  index_t n = 0;
-  for (std::size_t t = begin; t < end; ++t) n += targets[t] >= 0;
-  return n;
-}
-
 /// x clamped, a NaN kept.
 inline double clamp(double x, double low, double high) { return x < low ? low : x > high ? high : x; }
 
@@ -136,7 +137,7 @@ inline batch_counts count(std::span<const index_t> offsets, std::span<const std:
   batch_counts result;
   for (std::size_t b = 0; b + 1 < offsets.size(); ++b) {
     const index_t n =
-        detail::count_tokens(targets, static_cast<std::size_t>(offsets[b]), static_cast<std::size_t>(offsets[b + 1]));
+        count_tokens(targets, static_cast<std::size_t>(offsets[b]), static_cast<std::size_t>(offsets[b + 1]));
     result += {n, 1, n > 0};
   }
   return result;

@@ -67,7 +67,7 @@ correction_sum correct_sampler(const sampler_correction& method, std::span<const
           for (std::size_t t = begin; t < end; ++t)
             if (counts(t)) x += old[t] - sampler[t];
           if (method.level == correction_level::geometric)
-            x /= static_cast<double>((max)(detail::count_tokens(targets, begin, end), index_t{1}));
+            x /= static_cast<double>((max)(count_tokens(targets, begin, end), index_t{1}));
           of_response = ratio(x);
         }
         for (std::size_t t = begin; t < end; ++t) {

@@ -133,7 +133,7 @@ loss::loss_sum probability_critic_loss(std::span<const double> value, std::span<
     invalid_argument_unless((!targets.empty() && targets[t] < 0) || !(returns[t] < 0 || returns[t] > 1), function,
                             "returns", "return %zu must be in [0, 1], is %g", t, returns[t]);
   const auto token = [&](std::size_t t) {
-    const double v = loss::detail::sigmoid(value[t]), before = loss::detail::sigmoid(old[t]), r = returns[t];
+    const double v = loss::sigmoid(value[t]), before = loss::sigmoid(old[t]), r = returns[t];
     const double free = detail::cross_entropy_of_logit(r, value[t]);
     slope[t] = -detail::success_residual(r, value[t]);
     const double edge = detail::clamp(v, before - range, before + range);
@@ -165,7 +165,7 @@ inline calibration calibrate(std::span<const double> value, std::span<const doub
   const auto n = static_cast<double>(value.size());
   double gap[64] = {}, reward = 0, bias = 0, squares = 0, variance = 0;
   for (std::size_t b = 0; b < value.size(); ++b) {
-    const double v = loss::detail::sigmoid(value[b]), residual = v - rewards[b];
+    const double v = loss::sigmoid(value[b]), residual = v - rewards[b];
     const double bin = v * bins;  // a NaN goes to the first bin, and makes it NaN
     gap[bin >= bins - 1 ? bins - 1 : bin >= 1 ? static_cast<int>(bin) : 0] += residual;
     reward += rewards[b];

@@ -68,7 +68,7 @@ void gae(std::span<const double> rewards, std::span<const double> values, std::s
   pool.parallel_for(static_cast<index_t>(offsets.size()) - 1, index_t{1}, [&](index_t first, index_t last) {
     for (auto b = static_cast<std::size_t>(first); b < static_cast<std::size_t>(last); ++b) {
       const auto begin = static_cast<std::size_t>(offsets[b]), end = static_cast<std::size_t>(offsets[b + 1]);
-      const double decay = options.gamma * detail::lambda_of(options, detail::count_tokens(targets, begin, end));
+      const double decay = options.gamma * detail::lambda_of(options, count_tokens(targets, begin, end));
       double next_value = 0, advantage = 0;
       for (std::size_t t = end; t-- > begin;) {
         const double value = values[t];
@@ -128,7 +128,7 @@ void whiten(std::span<double> x, std::span<const std::int32_t> targets = {}, dou
       [&](index_t begin, index_t end, double* partial) {
         const auto first = static_cast<std::size_t>(begin), last = static_cast<std::size_t>(end);
         partial[0] = detail::sum_in_four(first, last, [&](std::size_t t) { return counts(t) ? x[t] : 0; });
-        partial[1] = static_cast<double>(detail::count_tokens(targets, first, last));
+        partial[1] = static_cast<double>(count_tokens(targets, first, last));
       },
       pool);
   const double count = sums[1], mean = sums[0] / count;

@@ -160,7 +160,7 @@ policy_sum policy_loss(const objective<Ratio, Surrogate>& f, const token_batch& 
           if (!out.terms.empty())
             for (std::size_t t = begin; t < end; ++t) out.terms[t] = {};
         }
-        const index_t count = detail::count_tokens(batch.targets, begin, end);
+        const index_t count = count_tokens(batch.targets, begin, end);
         if (count == 0) return;
         const double share = mode.mean_of_tokens ? 1 / static_cast<double>(count) : 1;
         const double scale = share / mode.denominator;

@@ -66,8 +66,8 @@ void token_advantages(const recipe& r, const drawn_batch& batch, std::span<doubl
           if constexpr (std::is_same_v<M, remax>) method.greedy = batch.greedy;
           if constexpr (std::is_same_v<M, opo>) {
             for (std::size_t b = 0; b + 1 < batch.offsets.size(); ++b)
-              lengths.push_back(detail::count_tokens(batch.targets, static_cast<std::size_t>(batch.offsets[b]),
-                                                     static_cast<std::size_t>(batch.offsets[b + 1])));
+              lengths.push_back(count_tokens(batch.targets, static_cast<std::size_t>(batch.offsets[b]),
+                                             static_cast<std::size_t>(batch.offsets[b + 1])));
             method.lengths = lengths;
           }
           group_advantages(method, batch.rewards, batch.groups, of_response, pool);
@@ -99,7 +99,7 @@ inline batch_totals count_totals(std::span<const index_t> offsets, std::span<con
   for (std::size_t b = 0; b < rewards.size(); ++b)
     if (rewards[b] > 0.5)
       totals.right +=
-          detail::count_tokens(targets, static_cast<std::size_t>(offsets[b]), static_cast<std::size_t>(offsets[b + 1]));
+          count_tokens(targets, static_cast<std::size_t>(offsets[b]), static_cast<std::size_t>(offsets[b + 1]));
   return totals;
 }
 

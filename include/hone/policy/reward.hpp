@@ -80,7 +80,7 @@ inline index_t informative_groups(std::span<const double> rewards, std::span<con
   const char* function = "hone::policy::informative_groups";
   invalid_argument_unless(groups.size() == keep.size() + 1, function, "groups", "has %zu offsets for %zu groups",
                           groups.size(), keep.size());
-  loss::detail::check_offsets(groups, static_cast<index_t>(rewards.size()), keep.size(), function);
+  loss::check_offsets(groups, static_cast<index_t>(rewards.size()), keep.size(), function);
   index_t kept = 0;
   for (std::size_t g = 0; g < keep.size(); ++g) {
     const auto group =

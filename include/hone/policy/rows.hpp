@@ -98,7 +98,7 @@ void top_k_support(const W& reference, std::span<const std::int32_t> targets, in
                    const support_options& options = {}, E&& pool = serial{}) {
   const char* function = "hone::policy::top_k_support";
   const auto ws = as_matrix(reference);
-  loss::detail::check_rows(ws.rows(), ws.cols(), targets, {.temperature = options.temperature}, function);
+  loss::check_rows(ws.rows(), ws.cols(), targets, {.temperature = options.temperature}, function);
   detail::check_support({out.ids, out.probability, width}, ws.rows(), ws.cols(), function);
   invalid_argument_unless(out.probability.size() == out.ids.size(), function, "probability", "has %zu numbers, ids %zu",
                           out.probability.size(), out.ids.size());
@@ -154,7 +154,7 @@ void measure(const Z& logits, std::span<const std::int32_t> targets, const suppo
              const row_measures& out, double temperature = 1, E&& pool = serial{}) {
   const char* function = "hone::policy::measure";
   const auto zs = as_matrix(logits);
-  loss::detail::check_rows(zs.rows(), zs.cols(), targets, {.temperature = temperature}, function);
+  loss::check_rows(zs.rows(), zs.cols(), targets, {.temperature = temperature}, function);
   const bool reads_support = !out.log_mass.empty() || !out.reference_likelihood.empty() || !out.rare.empty();
   if (reads_support) detail::check_support(support, zs.rows(), zs.cols(), function);
   invalid_argument_unless(out.reference_likelihood.empty() || support.probability.size() == support.ids.size(),
@@ -214,7 +214,7 @@ void write_gradient(Z&& logits, std::span<const std::int32_t> targets, std::span
   const char* function = "hone::policy::write_gradient";
   const auto zs = as_matrix(logits);
   using T = element_t<Z>;
-  loss::detail::check_rows(zs.rows(), zs.cols(), targets, {.temperature = temperature}, function);
+  loss::check_rows(zs.rows(), zs.cols(), targets, {.temperature = temperature}, function);
   detail::check_tokens(terms.size(), targets.size(), false, function, "terms");
   bool reads_support = false, reads_reference = false;
   for (const auto& term : terms) {

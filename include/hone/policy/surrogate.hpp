@@ -97,8 +97,7 @@ struct sapo {
   }
   [[nodiscard]] surrogate_value operator()(const token_state& token, double ratio) const {
     const double a = token.advantage, tau = a > 0 ? positive : negative, x = tau * (ratio - 1);
-    return {.loss = -a * 4 * loss::detail::sigmoid(x) / tau,
-            .by_ratio = -a * 4 * loss::detail::sigmoid(x) * loss::detail::sigmoid(-x)};
+    return {.loss = -a * 4 * loss::sigmoid(x) / tau, .by_ratio = -a * 4 * loss::sigmoid(x) * loss::sigmoid(-x)};
   }
 };
 

@@ -122,7 +122,7 @@ class gradient_lanes {
   void reduce(index_t count, std::span<T> gradient, E& pool) {
     using packs = simd::pack<T>;
     const auto out = as_vector(gradient);
-    hone::detail::for_each_block<T>(out.size(), pool, [&](index_t i, auto) HONE_INLINE_LAMBDA {
+    for_each_block<T>(out.size(), pool, [&](index_t i, auto) HONE_INLINE_LAMBDA {
       // A pack at a time keeps the tree in registers: ((0+1)+(2+3))+…
       store_pack(out, i, out.size(), load_pack(out, i, out.size()) + sum_lanes<packs>(0, count, i, out.size()));
     });

@@ -12,16 +12,18 @@ from rouge import Rouge
 from rouge_score import rouge_scorer
 
 random.seed(4)
-ROOTS = """run hop fall hiss fizz fail fil plaster motor sing agree feed caress poni tie cat conflat troubl siz tann relat
-condition ration valenc hesit digit conform radic differ vile analog vietnam predic oper feud decis hope callous formal
-sensit sens triplic form electric good reviv allow infer airlin gyroscop adjust defens irrit replac depend adopt homolog
-commun activ angular effect bowdler prob rat ceas control roll happ sky enjoy spy fly tr d l y syzyg toy by oat iv orrer
-privat archaeo geo theo full beauti care love author write publish novel win award born live year""".split()
-ENDS = """ s es ies ied ing ed eed y ly ational tional enci anci izer bli abli alli entli eli ousli ization ation ator alism
-iveness fulness ousness aliti iviti biliti fulli logi logies icate ative alize iciti ical ful ness al ance ence er ic able ible ant
-ement ment ent ion sion tion ou ism ate iti ous ive ize e ll lle ally fully ably""".split() + [""]
-IRREGULAR = """sky skies dying lying tying news innings inning outings outing cannings canning howe proceed exceed succeed
-died dies spied flies ties yyyy syzygy yay say sayed employed 2000s 1990ing a i abc 3rd 42 ied ies eed bleed agreed""".split()
+ROOTS = """run hop fall hiss fizz fail fil plaster motor sing agree feed caress poni tie cat conflat troubl siz tann
+relat condition ration valenc hesit digit conform radic differ vile analog vietnam predic oper feud decis hope callous
+formal sensit sens triplic form electric good reviv allow infer airlin gyroscop adjust defens irrit replac depend
+adopt homolog commun activ angular effect bowdler prob rat ceas control roll happ sky enjoy spy fly tr d l y syzyg toy
+by oat iv orrer privat archaeo geo theo full beauti care love author write publish novel win award born live
+year""".split()
+ENDS = """ s es ies ied ing ed eed y ly ational tional enci anci izer bli abli alli entli eli ousli ization ation ator
+alism iveness fulness ousness aliti iviti biliti fulli logi logies icate ative alize iciti ical ful ness al ance ence
+er ic able ible ant ement ment ent ion sion tion ou ism ate iti ous ive ize e ll lle ally fully ably""".split() + [""]
+IRREGULAR = """sky skies dying lying tying news innings inning outings outing cannings canning howe proceed exceed
+succeed died dies spied flies ties yyyy syzygy yay say sayed employed 2000s 1990ing a i abc 3rd 42 ied ies eed bleed
+agreed""".split()
 
 
 def word():
@@ -31,7 +33,8 @@ def word():
 
 
 vocabulary = sorted({word() for _ in range(1000)} | set(IRREGULAR))
-GLUE = [" "] * 12 + [", ", ". ", " - ", "; ", "'", "\n", "\t", "  ", "... ", "_", " \u00e9", " \u212a", "\u0130 ", "\u00a0", "\u3000", "."]
+GLUE = [" "] * 12 + [", ", ". ", " - ", "; ", "'", "\n", "\t", "  ", "... ", "_", " \u00e9", " \u212a", "\u0130 ",
+                     "\u00a0", "\u3000", "."]
 
 
 def text(words):
@@ -84,7 +87,8 @@ print("struct golden_rouge {\n  const char *reference, *candidate;")
 print("  double stemmed[7], plain[7];  ///< precision and recall of ROUGE-1, 2, L, and the last one's f1")
 print("  double joined[3];             ///< rouge's ROUGE-L: precision, recall, f1\n};\n")
 print("inline constexpr golden_rouge golden_rouges[] = {")
-FIXED = [("", ""), ("a", ""), ("", "a"), ("...", "a b"), ("a b", "."), (" ", "a"), ("a. b", "b. a"), ("a b c d", "d c b a"),
+FIXED = [("", ""), ("a", ""), ("", "a"), ("...", "a b"), ("a b", "."), (" ", "a"), ("a. b", "b. a"),
+         ("a b c d", "d c b a"),
          ("The cat sat. On the mat.", "the cat sat on the mat"), ("x y z x y z", "z y x z y x"), (". .", " . "),
          ("a b c. c b a", "a c. b. c a b"), ("don't stop", "dont stop"), ("a\u2003b", "a b"), ("A\u00c9B", "a b")]
 for fixed in FIXED:

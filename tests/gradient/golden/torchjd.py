@@ -3,8 +3,8 @@
 
   pip install torch 'torchjd[cagrad,nash_mtl]==0.7.0'; python torchjd.py > torchjd.hpp
 
-Entries are multiples of 1/64, so that the file is exact. The rows of a matrix share a direction, so that some pairs agree,
-and differ in length by up to a factor of about 4.
+Entries are multiples of 1/64, so that the file is exact. The rows of a matrix share a direction, so that some pairs
+agree, and differ in length by up to a factor of about 4.
 """
 import torch
 import torchjd

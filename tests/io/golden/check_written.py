@@ -36,7 +36,8 @@ def raw(path):
     header = json.loads(data[8:8 + length])
     header.pop("__metadata__", None)
     check(f"{path}: the library lists the tensors of the header", names == set(header))
-    return {name: (e["dtype"], tuple(e["shape"]), data[8 + length:][slice(*e["data_offsets"])]) for name, e in header.items()}
+    return {name: (e["dtype"], tuple(e["shape"]), data[8 + length:][slice(*e["data_offsets"])])
+            for name, e in header.items()}
 
 
 def numbers(dtype, shape, data):
@@ -60,7 +61,8 @@ for file in sorted(set(index["weight_map"].values())):
     for name, value in raw(f"{folder}/sharded/{file}").items():
         check(f"sharded {name} in {file}", index["weight_map"].pop(name) == file and value == tensors[name])
         total += len(value[2])
-check(f"sharded: {total} bytes, nothing left over", not index["weight_map"] and index["metadata"]["total_size"] == total)
+check(f"sharded: {total} bytes, nothing left over",
+      not index["weight_map"] and index["metadata"]["total_size"] == total)
 
 reader = GGUFReader(f"{folder}/types.gguf")
 values = {key: field.contents() for key, field in reader.fields.items()}
@@ -77,7 +79,8 @@ for t in reader.tensors:
 
 # The change of each weight, in the interleaved layout that llama.cpp has too.
 deltas = load_file(f"{folder}/deltas.safetensors")
-names = {"wq.0": "blk.0.attn_q", "wk.0": "blk.0.attn_k", "wk.1": "blk.1.attn_k", "w2.1": "blk.1.ffn_down", "wcls": "output"}
+names = {"wq.0": "blk.0.attn_q", "wk.0": "blk.0.attn_k", "wk.1": "blk.1.attn_k", "w2.1": "blk.1.ffn_down",
+         "wcls": "output"}
 reader = GGUFReader(f"{folder}/lora.gguf")
 alpha = float(reader.fields["adapter.lora.alpha"].contents())
 stored = {t.name: t.data.reshape(t.shape[::-1]) for t in reader.tensors}

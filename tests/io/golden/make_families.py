@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """Small models of each family with random weights, and what Transformers makes of them: folders as save_pretrained
-writes them, GGUF files as convert_hf_to_gguf.py lays them out, and expected.json with the logits of a prompt's positions
-and the greedy tokens behind it. Made with torch 2.15.0 (CPU), transformers 5.23.0, gguf 0.19.0:
+writes them, GGUF files as convert_hf_to_gguf.py lays them out, and expected.json with the logits of a prompt's
+positions and the greedy tokens after it. Made with torch 2.15.0 (CPU), transformers 5.23.0, gguf 0.19.0:
 
     python3 make_families.py       # writes families/
 """

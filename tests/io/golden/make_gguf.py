@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""Writes types.gguf: metadata of every type, and a tensor of each type that is read and one that is not; and
-lora.gguf: an adapter of a Llama of 2 heads of 4 and 1 key head, its rows of q and k as llama.cpp's converter moves them.
+"""Writes types.gguf: metadata of every type, and a tensor of each type that is read and one that is not; and lora.gguf:
+an adapter of a Llama of 2 heads of 4 and 1 key head, its rows of q and k as llama.cpp's converter moves them.
 
   pip install numpy gguf; python make_gguf.py
 """

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""Writes types.safetensors, one tensor of each type that is read and one that is not, and sharded/, a model in two files.
+"""Writes types.safetensors, one tensor of each type that is read and one that is not, and sharded/, a model in two
+files.
 
   pip install numpy safetensors; python make_safetensors.py
 """

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """Writes peft_starts.hpp: what PEFT's initialisers make of one random layer.
 
-python3 -m venv v && v/bin/pip install torch==2.15.0 peft==0.21.2 attrs && v/bin/python tests/lora/golden/peft_starts.py > tests/lora/golden/peft_starts.hpp
+python3 -m venv v && v/bin/pip install torch==2.15.0 peft==0.21.2 attrs &&
+  v/bin/python tests/lora/golden/peft_starts.py > tests/lora/golden/peft_starts.hpp
 
 PEFT computes in float32. Rank 3 of a 10 x 8 layer, alpha 6, so that s = 2; the products B A and the weights left behind
 are written, which do not depend on the signs of singular vectors, and for LoRA-GA, which pairs vectors of different
@@ -57,7 +58,8 @@ def attach(model, config):
 
 
 def ga(direction, scale):
-    return adapted(init_lora_weights="lora_ga", lora_ga_config=LoraGAConfig(direction=direction, scale=scale), prepare=attach)
+    return adapted(init_lora_weights="lora_ga", lora_ga_config=LoraGAConfig(direction=direction, scale=scale),
+                   prepare=attach)
 
 
 def values(x):

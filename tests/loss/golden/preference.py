@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""Writes preference.hpp: losses of preferred and rejected answers from the formulas of their papers and of TRL, and their
-gradients by PyTorch's autograd, in double.
+"""Writes preference.hpp: losses of preferred and rejected answers from the formulas of their papers and of TRL, and
+their gradients by PyTorch's autograd, in double.
 
   python3 preference.py > preference.hpp          (needs PyTorch alone)
 

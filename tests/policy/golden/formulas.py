@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""Writes formulas.hpp: the losses that TRL and verl compute, in their shapes (padded rows and masks, stop-gradients), and
-their gradients on logits by PyTorch's autograd, in double; likewise advantages.
+"""Writes formulas.hpp: the losses that TRL and verl compute, in their shapes (padded rows and masks, stop-gradients),
+and their gradients on logits by PyTorch's autograd, in double; likewise advantages.
 
   python3 formulas.py > formulas.hpp          (needs PyTorch alone)
 

@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+/// Several task gradients in, one update out: PCGrad, SAGO and their relatives; the optimisers.
+#pragma once
+#include "hone/gradient/adafactor.hpp"
+#include "hone/gradient/adamw.hpp"
+#include "hone/gradient/aligned.hpp"
+#include "hone/gradient/clip.hpp"
+#include "hone/gradient/combine.hpp"
+#include "hone/gradient/graddrop.hpp"
+#include "hone/gradient/gradnorm.hpp"
+#include "hone/gradient/gradvac.hpp"
+#include "hone/gradient/imtl.hpp"
+#include "hone/gradient/mgda.hpp"
+#include "hone/gradient/nash.hpp"
+#include "hone/gradient/orthogonal.hpp"
+#include "hone/gradient/pcgrad.hpp"
+#include "hone/gradient/report.hpp"
+#include "hone/gradient/sago.hpp"
+#include "hone/gradient/sgd.hpp"
+#include "hone/gradient/tasks.hpp"
+#include "hone/gradient/upgrad.hpp"
