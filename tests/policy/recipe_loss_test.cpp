@@ -56,8 +56,14 @@ struct outcome {
   std::vector<loss::row_terms> terms;
 };
 
-outcome step(const recipe_options& settings) {
-  const sample s;
+/// Farther from where the tokens were drawn, so that clips are reached.
+sample shifted(double by) {
+  sample s;
+  for (double& x : s.log_p) x += by;
+  return s;
+}
+
+outcome step(const recipe_options& settings, const sample& s = {}) {
   const recipe a = make_recipe(settings);
   outcome o{std::vector<double>(7), std::vector<double>(7), {}, {}, std::vector<loss::row_terms>(7)};
   token_advantages(a, s.rollout(a), o.advantage, o.returns);
@@ -382,10 +388,11 @@ struct naive {
 
 TEST_CASE("recipes: advantages and gradients are those of the formulas, for every name") {
   for (const std::string& name : recipe_names())
-    for (const double kl : {0.0, 0.2}) {
-      INFO(name << ", KL " << kl);
-      const outcome o = step({.name = name, .kl = kl});
-      const naive reference{.name = name, .kl = kl};
+    for (const auto& [kl, shift] :
+         {std::pair(0.0, 0.0), {0.2, 0.0}, {0.0, 0.22}, {0.0, 0.9}, {0.2, 1.3}, {0.0, 1.7}, {0.0, -0.7}}) {
+      INFO(name << ", KL " << kl << ", shift " << shift);
+      const outcome o = step({.name = name, .kl = kl}, shifted(shift));
+      const naive reference{.name = name, .s = shifted(shift), .kl = kl};
       const std::vector<double> a = reference.advantages();
       for (const std::size_t t : {0u, 1u, 2u, 3u, 4u, 6u}) CHECK(o.advantage[t] == Approx(a[t]).margin(1e-12));
       std::vector<double> log_p = reference.s.log_p, mass;
