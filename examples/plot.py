@@ -93,13 +93,30 @@ def draw_run(result):
     return figure
 
 
+def student_quantile(freedom):
+    """The t that a whole number of degrees of freedom exceeds with probability 0.025 (Abramowitz, Stegun 26.7.3-4)."""
+    def inside(t):
+        angle, odd = math.atan(t / math.sqrt(freedom)), freedom % 2
+        term, total = math.cos(angle) if odd else 1, 0
+        for k in range(1 + odd, freedom, 2):
+            total += term
+            term *= math.cos(angle) ** 2 * k / (k + 1)
+        total *= math.sin(angle)
+        return 2 / math.pi * (angle + total) if odd else total
+
+    low, high = 0, 13
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if inside(middle) < 0.95 else (low, middle)
+    return high
+
+
 def mean_and_interval(values):
-    """As support/statistics.hpp: Student's t for 2, 3, ... values."""
+    """The mean and half of its 95 % interval; of one value there is none."""
     n, mean = len(values), sum(values) / len(values)
     if n < 2:
         return mean, 0
-    t = [12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26][min(n - 2, 8)]
-    return mean, t * math.sqrt(sum((v - mean) ** 2 for v in values) / (n - 1) / n)
+    return mean, student_quantile(n - 1) * math.sqrt(sum((v - mean) ** 2 for v in values) / (n - 1) / n)
 
 
 def draw_frontier(axis, points, k):
@@ -151,7 +168,7 @@ def draw_bandit(result):
         parts[f"{case['steps']} steps{after}{', the right strategy told' if case['identifiable'] else ''}"].append(case)
     figure, axes = plt.subplots(1, len(parts), figsize=(max(7, 5 * len(parts)), 6), squeeze=False)
     for axis, (title, cases) in zip(axes[0], parts.items()):
-        draw_frontier(axis, [(c["name"], *((c["mean"][key], c["interval"][key]) for key in ("pass_1", "pass_64")))
+        draw_frontier(axis, [(c["name"], *((c["mean"][key], c["interval"][key] or 0) for key in ("pass_1", "pass_64")))
                              for c in cases], 64)
         axis.set_title(title)
         axis.legend(fontsize=7)

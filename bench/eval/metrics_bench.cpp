@@ -1,30 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-/// The metrics that cost something: ROUGE-L beside the table that its definition is, the exact Kolmogorov-Smirnov
-/// test, AUC with its error, moments of a row of logits. Each row says how many a second.
-#include "hone/eval/ks.hpp"
+/// The metrics that cost something: ROUGE-L beside the table that its definition is, moments of a row
+/// of logits. Each row says how many a second.
 #include "hone/eval/membership.hpp"
-#include "hone/eval/roc.hpp"
 #include "hone/eval/rouge_union.hpp"
 
-#include "support/roof.hpp"
+#include "hone/core/random.hpp"
+#include "support/rate.hpp"
 
 namespace {
 
 using namespace hone;
 using namespace hone::eval;
-
-/// Times @p body, which does @p count things called @p what.
-void rate(benchmark::State& state, double count, const char* what, auto&& body) {
-  std::vector<double> times;
-  for (auto _ : state) {
-    times.push_back(seconds(body));
-    state.SetIterationTime(times.back());
-  }
-  char label[64];
-  std::snprintf(label, sizeof label, "%.4g %s/s", count / median(times), what);
-  state.SetLabel(label);
-  state.counters["per_second"] = count / median(times);
-}
 
 std::uint32_t draw(std::uint32_t stream, std::uint64_t index, std::uint32_t count) {
   return philox{1, stream}.bits(index)[0] % count;
@@ -85,27 +71,10 @@ void rouge_l_of_words(benchmark::State& state) {
 }
 void rouge_l_of_words_by_table(benchmark::State& state) { of_words(state, lcs_by_table); }
 
-/// Two samples evenly spread, @c percent of one moved behind the other.
-void ks_test(benchmark::State& state) {
-  std::vector<double> x, y;
-  for (index_t i = 0; i < state.range(0); ++i)
-    x.push_back(static_cast<double>(i) / static_cast<double>(state.range(0)));
-  for (index_t i = 0; i < state.range(1); ++i) {
-    const double value = (static_cast<double>(i) + 0.5) / static_cast<double>(state.range(1));
-    y.push_back(value < static_cast<double>(state.range(2)) / 100 ? value + 2 : value);
-  }
-  rate(state, 1, "tests", [&] { benchmark::DoNotOptimize(ks_two_sample(x, y)); });
-}
-
 std::vector<double> normals(std::uint32_t stream, index_t count) {
   std::vector<double> x;
   for (index_t i = 0; i < count; ++i) x.push_back(philox{1, stream}.normal(static_cast<std::uint64_t>(i)));
   return x;
-}
-
-void auc_with_error(benchmark::State& state) {
-  const auto x = normals(1, state.range(0)), y = normals(2, state.range(0));
-  rate(state, 2 * static_cast<double>(state.range(0)), "scores", [&] { benchmark::DoNotOptimize(auc(x, y)); });
 }
 
 void token_moments_of_row(benchmark::State& state) {
@@ -118,16 +87,6 @@ BENCHMARK(rouge_l_of_texts)->ArgName("words")->Arg(20)->Arg(40)->Arg(200)->UseMa
 BENCHMARK(rouge_l_union_of_texts)->ArgName("words")->Arg(20)->Arg(40)->Arg(200)->UseManualTime();
 BENCHMARK(rouge_l_of_words)->ArgName("words")->Arg(20)->Arg(40)->Arg(200)->Arg(1000)->UseManualTime();
 BENCHMARK(rouge_l_of_words_by_table)->ArgName("words")->Arg(20)->Arg(40)->Arg(200)->Arg(1000)->UseManualTime();
-BENCHMARK(ks_test)
-    ->ArgNames({"n", "m", "percent"})
-    ->Args({400, 400, 10})
-    ->Args({400, 400, 40})
-    ->Args({400, 300, 10})
-    ->Args({400, 300, 40})
-    ->Args({10000, 9999, 2})
-    ->Args({10000, 9999, 10})
-    ->UseManualTime();
-BENCHMARK(auc_with_error)->ArgName("each")->Arg(400)->Arg(100000)->UseManualTime();
 BENCHMARK(token_moments_of_row)->ArgName("vocabulary")->Arg(32000)->Arg(131072)->UseManualTime();
 
 }  // namespace

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""The metrics of bench/eval as Python's packages compute them: rouge-score, rouge, SciPy's exact test. Prints both
-times a pair or a test, of the same machine and sizes, and their ratio; the texts are as long as those of the benchmark.
+"""The metrics of bench/eval and bench/statistics as Python's packages compute them: rouge-score, rouge, SciPy's exact
+test. Prints both times a pair or a test, of the same machine and sizes, and their ratio; the texts are as long as those
+of the benchmark.
 
   pip install rouge-score==0.1.2 rouge==1.0.1 scipy==1.10.1 numpy==1.24.2
   bash bench/run.sh --benchmark_filter=NONE; python3 bench/peers/eval_python.py [build-bench/bench/hone_bench]

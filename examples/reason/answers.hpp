@@ -4,12 +4,9 @@
 ///   {"question": …, "answer": "… working …\n#### 18"}                       [GSM8K, Cobbe et al. 2021, arXiv
 ///   2110.14168]
 #pragma once
-#include <limits>
-#include <nlohmann/json.hpp>
-#include <optional>
-#include <sstream>
+#include "hone/io/json_lines.hpp"
 
-#include "hone/io/file.hpp"
+#include <optional>
 
 namespace reason {
 
@@ -156,49 +153,40 @@ struct asked {
 /// word with what is marked or, if nothing is, the last line.
 inline double score(const asked& a, std::string_view text) { return final_answer(text, a.number) == a.answer ? 1 : 0; }
 
-/// The first @p limit prompts of @p text; @p file is what errors call it. Blank lines are passed over, a byte-order
-/// mark and CRLF are accepted, further fields are ignored.
-/// @throws hone::io::format_error with the line, if one is not an object with "prompt" or "question" and "answer", the
-///         answer is empty, or there is no prompt at all.
+/// The prompt of a row, whose other fields are ignored.
+/// @throws hone::io::format_error with the line, if it is not an object with "prompt" or "question" and "answer", or
+///         the answer is empty.
+inline asked asked_of(const hone::io::json_row& row) {
+  const char* name = row.find("prompt") != nullptr ? "prompt" : "question";
+  if (row.find(name) == nullptr) row.fail("no field \"prompt\" or \"question\"");
+  const std::string& prompt = row.text(name);
+  const nlohmann::json* answer = row.find("answer");
+  if (answer == nullptr) row.fail("no field \"answer\"");
+  if (!answer->is_string() && !answer->is_number()) row.fail("\"answer\" is neither a string nor a number");
+  // A number as the line spells it, or near it: 0.1 stays 0.1.
+  const std::string gold = answer->is_string() ? answer->get<std::string>() : answer->dump();
+  const std::string part(detail::marked(gold).value_or(detail::trim(gold)));
+  if (part.empty()) row.fail("\"answer\" is empty");
+  const auto value = detail::as_number(part);
+  if (!value && answer->is_number()) row.fail("\"answer\" is a number with an exponent");
+  return {prompt, value.value_or(part), value.has_value()};
+}
+
+/// The first @p limit prompts of @p text; @p file is what errors call it.
+/// @throws hone::io::format_error as `hone::io::parse_json_lines`, `asked_of`, and if there is no prompt at all.
 inline std::vector<asked> parse_prompts(std::string_view text, const std::string& file,
-                                        std::size_t limit = (std::numeric_limits<std::size_t>::max)()) {
-  if (text.starts_with("\xef\xbb\xbf")) text.remove_prefix(3);
-  std::istringstream lines{std::string(text)};
+                                        std::size_t limit = hone::io::no_limit) {
   std::vector<asked> result;
-  std::uint64_t number = 0;
-  const auto fail = [&](const std::string& reason) {
-    throw hone::io::format_error(file, {hone::io::position::unit::line, number}, reason);
-  };
-  for (std::string line; result.size() < limit && std::getline(lines, line);) {
-    ++number;
-    if (detail::trim(line).empty()) continue;
-    const auto json = nlohmann::json::parse(line, nullptr, false);
-    if (json.is_discarded()) fail("not valid JSON");
-    if (!json.is_object()) fail("not a JSON object");
-    const char* name = json.contains("prompt") ? "prompt" : "question";
-    const auto prompt = json.find(name), answer = json.find("answer");
-    if (prompt == json.end()) fail("no field \"prompt\" or \"question\"");
-    if (!prompt->is_string()) fail(std::string("\"") + name + "\" is not a string");
-    if (answer == json.end()) fail("no field \"answer\"");
-    if (!answer->is_string() && !answer->is_number()) fail("\"answer\" is neither a string nor a number");
-    // A number as the line spells it, or near it: 0.1 stays 0.1.
-    const std::string gold = answer->is_string() ? answer->get<std::string>() : answer->dump();
-    const std::string part(detail::marked(gold).value_or(detail::trim(gold)));
-    if (part.empty()) fail("\"answer\" is empty");
-    const auto value = detail::as_number(part);
-    if (!value && answer->is_number()) fail("\"answer\" is a number with an exponent");
-    result.push_back({prompt->get<std::string>(), value.value_or(part), value.has_value()});
-  }
-  number = (std::max)(number, std::uint64_t{1});
-  if (result.empty() && limit > 0) fail("no prompt");
+  hone::io::parse_json_lines(
+      text, file, [&](const hone::io::json_row& row) { result.push_back(asked_of(row)); }, limit);
+  if (result.empty() && limit > 0) throw hone::io::format_error(file, {}, "no prompt");
   return result;
 }
 
 /// @throws std::system_error, hone::io::format_error.
-inline std::vector<asked> read_prompts(const std::filesystem::path& path,
-                                       std::size_t limit = (std::numeric_limits<std::size_t>::max)()) {
+inline std::vector<asked> read_prompts(const std::filesystem::path& path, std::size_t limit = hone::io::no_limit) {
   const std::vector<std::byte> bytes = hone::io::read_file(path);
-  return parse_prompts({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, path.string(), limit);
+  return parse_prompts(hone::io::text_of(bytes), path.string(), limit);
 }
 
 }  // namespace reason

@@ -10,9 +10,9 @@
 #include <nlohmann/json.hpp>
 
 #include "hone/core/thread_pool.hpp"
+#include "hone/statistics/intervals.hpp"
 #include "reason/bandit.hpp"
 #include "support/program.hpp"
-#include "support/statistics.hpp"
 
 namespace reason {
 
@@ -137,9 +137,9 @@ inline int bandit_story(const bandit_story_settings& s, nlohmann::json* result) 
       }
     });
     const auto summarize = [](const std::vector<bandit::metrics>& of, const detail::bandit_column& column) {
-      program::statistics values;
-      for (const auto& m : of) values.values.push_back(m.*column.value);
-      return values;
+      std::vector<double> values;
+      for (const auto& m : of) values.push_back(m.*column.value);
+      return hone::statistics::estimate_mean(values);
     };
     if (detail::conditions(c.run) != conditions) {
       std::printf("%s%s, %zu seeds\n%-21s", conditions.empty() ? "" : "\n", detail::conditions(c.run).c_str(), s.seeds,
@@ -148,8 +148,8 @@ inline int bandit_story(const bandit_story_settings& s, nlohmann::json* result) 
       std::printf("\n%-21s", "start");
       for (const auto& column : detail::bandit_columns) {
         if (column.value == &bandit::metrics::active) continue;
-        const auto values = summarize(starts, column);
-        std::printf("%8.*f ±%.*f", column.digits, values.mean(), column.digits, values.interval());
+        const auto m = summarize(starts, column);
+        std::printf("%8.*f ±%.*f", column.digits, m.mean, column.digits, hone::statistics::student_margin(m));
       }
       std::printf("\n");
       conditions = detail::conditions(c.run);
@@ -160,10 +160,11 @@ inline int bandit_story(const bandit_story_settings& s, nlohmann::json* result) 
     for (const auto& m : runs) seeds.push_back(detail::to_json(m));
     std::printf("%-21s", (c.name + (fires ? "" : " *")).c_str());
     for (const auto& column : detail::bandit_columns) {
-      const auto values = summarize(runs, column);
-      mean[column.key] = values.mean();
-      interval[column.key] = values.interval();
-      std::printf("%8.*f ±%.*f", column.digits, values.mean(), column.digits, values.interval());
+      const auto m = summarize(runs, column);
+      const double margin = hone::statistics::student_margin(m);  // NaN of one seed: null in JSON
+      mean[column.key] = m.mean;
+      interval[column.key] = margin;
+      std::printf("%8.*f ±%.*f", column.digits, m.mean, column.digits, margin);
     }
     std::printf("\n");
     std::fflush(stdout);

@@ -60,7 +60,7 @@ class stored_run {
   /// @throws std::system_error, io::format_error, std::runtime_error naming the file if it is no checkpoint of a run.
   explicit stored_run(const std::string& file) : name_(file), file_(io::read_safetensors(file)) {
     const auto found = file_.metadata.find("reason");
-    if (found != file_.metadata.end()) about_ = nlohmann::json::parse(found->second, nullptr, false);
+    if (found != file_.metadata.end()) about_ = io::parse_json(found->second, file + ": metadata \"reason\"").root;
     if (!about_.is_object() || !about_.contains("options"))
       throw std::runtime_error(file + ": is no checkpoint of reason");
   }

@@ -4,6 +4,8 @@
 #pragma once
 #include <optional>
 
+#include "hone/statistics/calibration.hpp"
+#include "hone/statistics/means.hpp"
 #include "hone/transformer/critic.hpp"
 #include "reason/measures.hpp"
 #include "reason/settings.hpp"
@@ -20,18 +22,17 @@ struct interval {
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(interval, steps, reward, zero_variance, entropy, length, advantage_mean,
                                    advantage_variance, negative, negative_active, inactive, tokens, value, outcome)
 
-/// Mean and variance (n - 1) of @p x.
-inline std::pair<double, double> moments(std::span<const double> x) {
-  double mean = 0, squares = 0;
-  for (const double value : x) mean += value / static_cast<double>(x.size());
-  for (const double value : x) squares += (value - mean) * (value - mean);
-  return {mean, x.size() > 1 ? squares / static_cast<double>(x.size() - 1) : 0};
-}
-
 /// The logit of a value, as far as it is a probability.
 inline double logit_of_value(double value) {
   const double v = std::clamp(value, 1e-6, 1 - 1e-6);
   return std::log(v / (1 - v));
+}
+
+/// How well the @p logits of success foretell the @p outcomes.
+inline statistics::calibration calibrate(std::span<const double> logits, std::span<const double> outcomes) {
+  std::vector<double> probabilities;
+  for (const double v : logits) probabilities.push_back(1 / (1 + std::exp(-v)));
+  return statistics::calibrate(probabilities, outcomes);
 }
 
 class learner {
@@ -136,14 +137,14 @@ class learner {
   }
 
   void note(const rollout& r, const transformer::measured_responses& m, interval& seen) {
-    const auto [mean, variance] = raw_moments(r, m);
+    const statistics::mean_estimate raw = raw_advantage(r, m);
     seen.steps += 1;
-    seen.reward += moments(r.rewards).first;
+    seen.reward += statistics::estimate_mean(r.rewards).mean;
     seen.zero_variance += policy::share_groups(r.rewards, r.groups).zero_variance;
     seen.entropy += policy::mean_over_tokens(m.entropy, {}, r.rows.targets, [](double x) { return x; }).all;
     seen.length += static_cast<double>(r.tokens()) / static_cast<double>(r.count());
-    seen.advantage_mean += mean;
-    seen.advantage_variance += variance;
+    seen.advantage_mean += raw.mean;
+    if (raw.count > 1) seen.advantage_variance += statistics::variance(raw);
     if (!critic_) return;
     for (index_t b = 0; b < r.count(); ++b) {
       const auto at = static_cast<std::size_t>(b), row = static_cast<std::size_t>(r.rows.prompt_end(b));
@@ -152,8 +153,8 @@ class learner {
     }
   }
 
-  /// Mean and variance of the tokens' advantages as they are before they are whitened.
-  std::pair<double, double> raw_moments(const rollout& r, const transformer::measured_responses& m) {
+  /// The mean of the tokens' advantages as they are before they are whitened.
+  statistics::mean_estimate raw_advantage(const rollout& r, const transformer::measured_responses& m) {
     std::vector<double> raw(m.advantage), of_tokens;
     if (recipe_.whitens) {
       policy::recipe plain = recipe_;
@@ -162,7 +163,7 @@ class learner {
     }
     for (std::size_t t = 0; t < raw.size(); ++t)
       if (r.rows.targets[t] >= 0) of_tokens.push_back(raw[t]);
-    return moments(of_tokens);
+    return statistics::estimate_mean(of_tokens);
   }
 
   static constexpr long rounds = 4;  ///< of drawing, at most, where groups must be informative

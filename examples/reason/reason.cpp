@@ -164,30 +164,30 @@ int many_runs(const settings& s, const std::vector<combination>& all) {
       for (const auto& [i, result] : together) {
         const nlohmann::json &after = result.at("after"), &records = result.at("records");
         row& to = rows[i];
-        to.pass_1.values.push_back(after.at("pass_1"));
-        to.in_time.values.push_back(pass_at_time(records, least));
+        to.pass_1.push_back(after.at("pass_1"));
+        to.in_time.push_back(pass_at_time(records, least));
         const double first = together.front().second.at("after").at("pass_1");
-        to.ahead.values.push_back(after.at("pass_1").get<double>() - first);
-        to.pass_8.values.push_back(after.at("pass_8"));
-        to.pass_all.values.push_back(after.at("pass_all"));
-        to.coverage.values.push_back(after.at("coverage"));
-        to.entropy.values.push_back(after.at("entropy"));
-        to.kl.values.push_back(after.at("kl"));
-        to.generated.values.push_back(result.at("generated"));
-        to.seconds.values.push_back(result.at("cpu_seconds"));
-        to.active.values.push_back(mean_of_records(records, "negative_active"));
-        to.variance.values.push_back(mean_of_records(records, "advantage_variance"));
-        to.expected.values.push_back(mean_of_records(records, "success_variance"));
+        to.ahead.push_back(after.at("pass_1").get<double>() - first);
+        to.pass_8.push_back(after.at("pass_8"));
+        to.pass_all.push_back(after.at("pass_all"));
+        to.coverage.push_back(after.at("coverage"));
+        to.entropy.push_back(after.at("entropy"));
+        to.kl.push_back(after.at("kl"));
+        to.generated.push_back(result.at("generated"));
+        to.seconds.push_back(result.at("cpu_seconds"));
+        to.active.push_back(mean_of_records(records, "negative_active"));
+        to.variance.push_back(mean_of_records(records, "advantage_variance"));
+        to.expected.push_back(mean_of_records(records, "success_variance"));
         if (!after.contains("critic")) continue;
-        to.brier.values.push_back(after.at("critic").at("brier"));
-        to.calibration.values.push_back(after.at("critic").at("calibration_error"));
+        to.brier.push_back(after.at("critic").at("brier"));
+        to.calibration.push_back(after.at("critic").at("calibration_error"));
       }
     }
   }
   std::string title;
   for (const std::string& text : s.sweep) title += (title.empty() ? "" : " ") + text.substr(0, text.find('='));
   print_rows(title, all, rows, static_cast<std::size_t>(s.samples));
-  std::printf("\nMeans and 95 %% intervals over %zu seeds.\n", rows.front().pass_1.values.size());
+  std::printf("\nMeans and 95 %% intervals over %zu seeds.\n", rows.front().pass_1.size());
   program::write_json(s.json, {{"config", describe(s)},
                                {"sweep", s.sweep},
                                {"seeds", s.seeds},

@@ -49,7 +49,7 @@ inline std::vector<float> teach(const ground& g, const settings& s, thread_pool&
   return net.parameters();
 }
 
-inline nlohmann::json to_json(const policy::calibration& c) {
+inline nlohmann::json to_json(const statistics::calibration& c) {
   return {{"brier", c.brier},
           {"calibration_error", c.expected_error},
           {"explained_variance", c.explained_variance},
@@ -105,7 +105,7 @@ class run {
   [[nodiscard]] nlohmann::json full_exam() {
     const exam e = probe(settings_.samples);
     nlohmann::json j = to_json(e);
-    if (auto* c = learner_.value()) j["critic"] = to_json(policy::calibrate(logits_of(*c), e.success));
+    if (auto* c = learner_.value()) j["critic"] = to_json(calibrate(logits_of(*c), e.success));
     return j;
   }
 
@@ -153,7 +153,7 @@ class run {
               {"inactive", share(i.inactive, i.tokens)},
               {"generated", learner_.generated()},
               {"cpu_seconds", state_.cpu_seconds}});
-    if (!i.value.empty()) r["critic"] = to_json(policy::calibrate(i.value, i.outcome));
+    if (!i.value.empty()) r["critic"] = to_json(calibrate(i.value, i.outcome));
     state_.records.push_back(std::move(r));
     state_.seen = {};
   }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 /// Runs side by side: every combination of some options' values, over seeds, each from the same taught model.
 #pragma once
+#include "hone/statistics/intervals.hpp"
 #include "reason/idle.hpp"
 #include "reason/run.hpp"
-#include "support/statistics.hpp"
 
 namespace reason {
 
@@ -92,7 +92,7 @@ inline std::vector<combination> combinations_of(CLI::App& app, settings& s) {
 
 /// Runs of one combination over seeds.
 struct row {
-  program::statistics pass_1, in_time, ahead, pass_8, pass_all, coverage, entropy, kl, generated, seconds, variance,
+  std::vector<double> pass_1, in_time, ahead, pass_8, pass_all, coverage, entropy, kl, generated, seconds, variance,
       expected, active, brier, calibration;
 };
 
@@ -125,7 +125,11 @@ inline void print_rows(const std::string& title, const std::vector<combination>&
   std::size_t width = title.size();
   for (const auto& c : all) width = (std::max)(width, c.name.size());
   const int w = static_cast<int>(width);
-  const auto pair = [](const program::statistics& x) { return program::text("%.3f+-%.3f", x.mean(), x.interval()); };
+  const auto mean = [](const std::vector<double>& x) { return statistics::estimate_mean(x).mean; };
+  const auto margin = [](const std::vector<double>& x) {  // of one seed there is none
+    return x.size() > 1 ? program::text("+-%.3f", statistics::student_margin(statistics::estimate_mean(x))) : "";
+  };
+  const auto pair = [&](const std::vector<double>& x) { return program::text("%.3f", mean(x)) + margin(x); };
   const auto head = [&](auto... names) {
     std::printf("\n%-*s", w, title.c_str());
     (std::printf(" %12s", std::string(names).c_str()), ...);
@@ -138,7 +142,7 @@ inline void print_rows(const std::string& title, const std::vector<combination>&
   };
   const auto each = [&](auto&& f) {
     for (std::size_t i = 0; i < rows.size(); ++i)
-      if (!rows[i].pass_1.values.empty()) f(i, rows[i]);
+      if (!rows[i].pass_1.empty()) f(i, rows[i]);
   };
   head("pass@1", "in equal time", "pass@8", "pass@" + std::to_string(samples), "coverage");
   each([&](std::size_t i, const row& r) {
@@ -146,14 +150,14 @@ inline void print_rows(const std::string& title, const std::vector<combination>&
   });
   head("entropy", "KL", "active", "tokens", "cpu s");
   each([&](std::size_t i, const row& r) {
-    line(i, pair(r.entropy), pair(r.kl), pair(r.active), program::text("%.0f", r.generated.mean()),
-         program::text("%.1f", r.seconds.mean()));
+    line(i, pair(r.entropy), pair(r.kl), pair(r.active), program::text("%.0f", mean(r.generated)),
+         program::text("%.1f", mean(r.seconds)));
   });
   head("Var[A]", "p (1 - p)", "Brier", "calibration", "over first");
   each([&](std::size_t i, const row& r) {
-    const bool critic = !r.brier.values.empty();
+    const bool critic = !r.brier.empty();
     line(i, pair(r.variance), pair(r.expected), critic ? pair(r.brier) : "-", critic ? pair(r.calibration) : "-",
-         program::text("%+.3f+-%.3f", r.ahead.mean(), r.ahead.interval()));
+         program::text("%+.3f", mean(r.ahead)) + margin(r.ahead));
   });
 }
 

@@ -24,10 +24,6 @@ inline std::vector<double> answer_probabilities(const hone::transformer::labelle
   return nll;
 }
 
-inline double mean(const std::vector<double>& x) {
-  return x.empty() ? 0 : std::accumulate(x.begin(), x.end(), 0.0) / static_cast<double>(x.size());
-}
-
 /// What takes generating, one number a lesson: exact match and ROUGE-L.
 struct recital {
   std::vector<double> exact, rouge_l;

@@ -59,7 +59,7 @@ nlohmann::json scores(const io::tofu_log& log) {
   for (const question_set& s : sets)
     for (const definition& d : definitions) {
       const eval::tofu_score score = eval::score_tofu(log.*s.member, s.part, d.kind);
-      const auto estimate = [](const eval::mean_estimate& m) {
+      const auto estimate = [](const statistics::mean_estimate& m) {
         return nlohmann::json{{"mean", number(m.mean)}, {"standard_error", number(m.standard_error)}};
       };
       auto& entry = result[s.name];
@@ -96,7 +96,7 @@ int main(int argc, char** argv) {
     print_scores("retrained without", retrained);
     std::printf("%-18s %9s %13s %13s %13s\n", "forget quality", "n, m", "D", "p", "log10 p");
     for (const definition& d : definitions) {
-      const eval::ks_result q = eval::forget_quality(model.forget, retrained.forget, d.kind);
+      const statistics::ks_result q = eval::forget_quality(model.forget, retrained.forget, d.kind);
       std::printf("  %-16s %4td, %3td %13.4f %13.4g %13.4f\n", d.name, q.n, q.m, q.statistic, q.p_value, q.log10_p);
       result["model_utility"][d.name] = number(utility(model, d.kind));
       result["retain_model_utility"][d.name] = number(utility(retrained, d.kind));

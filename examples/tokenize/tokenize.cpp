@@ -27,9 +27,7 @@ bool read_line(std::string& line) {
 }
 
 nlohmann::json json_of(const std::string& line, long number) {
-  nlohmann::json json = nlohmann::json::parse(line, nullptr, false);
-  if (json.is_discarded()) fail(number, "not valid JSON");
-  return json;
+  return hone::io::parse_json(line, "line " + std::to_string(number)).root;
 }
 
 /// Ids between spaces, or a JSON array of them.

@@ -2,15 +2,13 @@
 /// The experiment on made-up facts: a small model is taught 200 facts about 40 authors and forgets those about four of
 /// them, each way until they are as unlikely as facts that it was never taught.
 #pragma once
-#include "support/statistics.hpp"
+#include "hone/statistics/intervals.hpp"
 #include "unlearn/authors.hpp"
 #include "unlearn/report_card.hpp"
 
 #include <map>
 
 namespace unlearn {
-
-using program::statistics;
 
 /// Facts and the shape of the model that learns them.
 struct classroom {
@@ -48,7 +46,7 @@ inline classroom make_classroom(std::uint64_t seed) {
 
 /// The runs of one way with one weight, over seeds.
 struct cell {
-  statistics steps, retain, retain_match, forget_match, cosine, conflict, least_kept;
+  std::vector<double> steps, retain, retain_match, forget_match, cosine, conflict, least_kept;
   bool finished = true;  ///< every run forgot in the steps that it had
 
   void add(const std::vector<step_record>& records, const report_card& after, double stop_at) {
@@ -59,13 +57,13 @@ struct cell {
       least = (std::min)(least, r.report.combined_cosine(1));
     }
     const auto count = static_cast<double>(records.size());
-    steps.values.push_back(count);
-    retain.values.push_back(after.retain.answer_probability);
-    retain_match.values.push_back(after.retain.exact_match);
-    forget_match.values.push_back(after.forget.exact_match);
-    cosine.values.push_back(cosine_sum / count);
-    conflict.values.push_back(conflict_sum / count);
-    least_kept.values.push_back(least);
+    steps.push_back(count);
+    retain.push_back(after.retain.answer_probability);
+    retain_match.push_back(after.retain.exact_match);
+    forget_match.push_back(after.forget.exact_match);
+    cosine.push_back(cosine_sum / count);
+    conflict.push_back(conflict_sum / count);
+    least_kept.push_back(least);
     finished = finished && records.back().forget_probability <= stop_at;
   }
 };
@@ -87,17 +85,19 @@ inline void print(const results& all, const std::vector<way>& ways, const std::v
     }
   };
   const std::string not_forgotten = program::text("not in %ld", most_steps);
+  const auto mean = [](const std::vector<double>& x) { return statistics::estimate_mean(x).mean; };
+  const auto pair = [&](const std::vector<double>& x) {  // of one seed there is no interval
+    const std::string middle = program::text("%.2f", mean(x));
+    if (x.size() < 2) return middle;
+    return middle + program::text("+-%.2f", statistics::student_margin(statistics::estimate_mean(x)));
+  };
   table("Probability of the answers kept, and steps until the others were forgotten", [&](const cell& runs) {
-    return runs.finished
-               ? program::text("%.2f+-%.2f %3.0f", runs.retain.mean(), runs.retain.interval(), runs.steps.mean())
-               : not_forgotten;
+    return runs.finished ? pair(runs.retain) + program::text(" %3.0f", mean(runs.steps)) : not_forgotten;
   });
-  table("Share of the answers kept word for word", [&](const cell& runs) {
-    return runs.finished ? program::text("%.2f+-%.2f", runs.retain_match.mean(), runs.retain_match.interval())
-                         : not_forgotten;
-  });
+  table("Share of the answers kept word for word",
+        [&](const cell& runs) { return runs.finished ? pair(runs.retain_match) : not_forgotten; });
   table("Mean cosine of the two gradients, and the least of the step with what is kept",
-        [&](const cell& runs) { return program::text("%+.2f %+.2f", runs.cosine.mean(), runs.least_kept.mean()); });
+        [&](const cell& runs) { return program::text("%+.2f %+.2f", mean(runs.cosine), mean(runs.least_kept)); });
 }
 
 inline int run_experiment(const settings& s, const std::vector<way>& ways, const std::vector<double>& weights,

@@ -2,6 +2,7 @@
 /// The model that forgets, who computes it, and with which other processes.
 #pragma once
 #include "hone/core/thread_pool.hpp"
+#include "hone/statistics/means.hpp"
 #include "hone/transformer/learner.hpp"
 #include "support/knowledge.hpp"
 #include "support/program.hpp"
@@ -38,16 +39,17 @@ struct network {
   }
   [[nodiscard]] std::vector<double> sequence_nll(const labelled_rows& rows) { return learner.sequence_nll(rows, pool); }
 
-  /// The mean probability of the answers.
+  /// The mean probability of the answers; NaN of none.
   [[nodiscard]] double probability(const labelled_rows& rows) {
-    return knowledge::mean(knowledge::answer_probabilities(rows, sequence_nll(rows)));
+    return statistics::estimate_mean(knowledge::answer_probabilities(rows, sequence_nll(rows))).mean;
   }
   [[nodiscard]] knowledge::recital recite(const std::vector<encoded_pair>& pairs, const io::pair_codec& codec) {
     return knowledge::recite(learner.model(), learner.merged(), pairs, codec, pool);
   }
   [[nodiscard]] knowledge::score examine(const std::vector<encoded_pair>& pairs, const io::pair_codec& codec) {
     const knowledge::recital said = recite(pairs, codec);
-    return {probability(labelled_rows_of(pairs)), knowledge::mean(said.exact), knowledge::mean(said.rouge_l)};
+    return {probability(labelled_rows_of(pairs)), statistics::estimate_mean(said.exact).mean,
+            statistics::estimate_mean(said.rouge_l).mean};
   }
 
   program::ranks& ranks;

@@ -74,7 +74,7 @@ inline nlohmann::json examine_tofu(student& pupil, student* retrained, const std
     const tofu_paper other = sit(*retrained, set, codec);
     for (const auto& [name, kind] : {std::pair("geometric", eval::truth_ratio::geometric),
                                      std::pair("arithmetic", eval::truth_ratio::arithmetic)}) {
-      const eval::ks_result ks = eval::forget_quality(paper.view(), other.view(), kind);
+      const statistics::ks_result ks = eval::forget_quality(paper.view(), other.view(), kind);
       std::printf("forget quality, %s: D %.4f, p %.3g\n", name, ks.statistic, ks.p_value);
       result["forget_quality"][name] = {{"ks", ks.statistic}, {"p_value", ks.p_value}, {"log10_p", ks.log10_p}};
     }

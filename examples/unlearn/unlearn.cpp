@@ -67,7 +67,7 @@ int on_files(settings s, const std::vector<way>& ways, program::ranks& ranks) {
     if (program::interrupted() && !runs.empty()) break;
     settings own = w.options;
     own.settle_beta(c.answer_length());
-    if (own.stop_at < 0) own.stop_at = before.holdout.answer_probability;
+    if (own.stop_at < 0) own.stop_at = before.holds_out ? before.holdout.answer_probability : 0;
     student pupil(checkpoint.config, teacher.parameters(), own, ranks);
     const auto records = pupil.unlearn(c, w.name);
     if (ranks.rank() == 0) save(own, checkpoint.config, pupil);

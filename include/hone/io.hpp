@@ -6,6 +6,7 @@
 #include "hone/io/byte_pairs.hpp"
 #include "hone/io/checkpoint.hpp"
 #include "hone/io/config_json.hpp"
+#include "hone/io/csv.hpp"
 #include "hone/io/file.hpp"
 #include "hone/io/format_error.hpp"
 #include "hone/io/gguf.hpp"

@@ -141,7 +141,7 @@ refused_line 'line 1: holds something other than ids' '1 x' --decode
 refused_line 'line 1: holds something other than ids' '1x' --decode
 refused_line 'line 1: holds something other than ids' '[1, -1]' --decode --json
 refused_line 'line 1: not an array' '1' --decode --json
-refused_line 'line 1: not valid JSON' 'a' --json
+refused_line 'line 1: at byte 0: not valid JSON' 'a' --json
 refused_line 'line 1: not a string' '[1]' --json
 "${generate[@]}" --tokenizer "$golden/llama2.json" >/dev/null 2>errors &&
   complain "generate takes a tokenizer of more tokens than the model"
@@ -281,7 +281,7 @@ refused 'brings none along' "$programs/unlearn" --checkpoint model.bin --forget 
 refused 'requires --model' "$programs/unlearn" --save out.bin
 with_forget() { refused "$1" "${long[@]/#forget.json/$2}" --json out.json --save out.bin; }
 with_forget 'absent.json: No such file' absent.json
-with_forget 'empty:1: no question-answer pair' empty
+with_forget 'empty: no question-answer pair' empty
 { head -2 forget.json; echo '{"question": "half'; } >half.json
 with_forget 'half.json:3: not valid JSON' half.json
 { head -1 forget.json; echo '{"question": "and the answer"}'; } >unanswered.json
@@ -325,9 +325,9 @@ refused 'nowhere/out.json: cannot create' "${tofu_report[@]}" retrained.json --j
 refused 'names a file that is to be read' "${tofu_report[@]}" retrained.json --json retrained.json
 refused 'empty: at byte 0: not valid JSON' "${tofu_report[@]}" empty --json out.json
 log 3 NaN >diverged.json
-refused 'diverged.json: at byte 93: not valid JSON: NaN and Infinity' "${tofu_report[@]}" diverged.json --json out.json
+refused 'diverged.json: at byte 92: not valid JSON: NaN and Infinity' "${tofu_report[@]}" diverged.json --json out.json
 log 3 '"4"' >text.json
-refused 'text.json: at byte 95: eval_log.json/avg_paraphrased_loss/1 is a string, must be a number' \
+refused 'text.json: at byte 92: eval_log.json/avg_paraphrased_loss/1 is a string, must be a number' \
   "${tofu_report[@]}" text.json
 head -3 retrained.json >half.log
 refused 'half.log: at byte' "${tofu_report[@]}" half.log

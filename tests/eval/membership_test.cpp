@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "hone/eval/membership.hpp"
 
-#include "hone/eval/roc.hpp"
+#include "hone/core/random.hpp"
+#include "hone/statistics/roc.hpp"
 #include "support/catch.hpp"
 
 using namespace hone;
@@ -134,5 +135,5 @@ TEST_CASE("a text learnt by heart has low scores") {
     members.push_back(min_k(logits(i, 30, 1), 0.2) - 3);
     others.push_back(min_k(logits(i + 100, 30, 1), 0.2));
   }
-  CHECK(auc(others, members).auc == 1);
+  CHECK(statistics::auc(others, members).auc == 1);
 }

@@ -39,7 +39,7 @@ TEST_CASE("characters are code points") {
 }
 
 TEST_CASE("accuracy and its error") {
-  const mean_estimate a = accuracy(indices{0, 1, 2, -1, 3}, indices{0, 1, 0, 0, 3});
+  const statistics::mean_estimate a = accuracy(indices{0, 1, 2, -1, 3}, indices{0, 1, 0, 0, 3});
   CHECK(a.mean == Approx(0.6).epsilon(1e-15));
   CHECK(a.standard_error == Approx(std::sqrt(0.6 * 0.4 / 4)).epsilon(1e-14));
   CHECK(a.count == 5);
@@ -47,10 +47,10 @@ TEST_CASE("accuracy and its error") {
 }
 
 TEST_CASE("a group's accuracy is the mean over its items") {
-  const std::vector<mean_estimate> subjects = {accuracy(indices{0, 0, 0}, indices{0, 0, 1}),
-                                               accuracy(indices{1}, indices{1})};
-  CHECK(pool_items(subjects).mean == Approx(0.75).epsilon(1e-15));
-  CHECK(average_groups(subjects).mean == Approx((2.0 / 3 + 1) / 2).epsilon(1e-15));
+  const std::vector<statistics::mean_estimate> subjects = {accuracy(indices{0, 0, 0}, indices{0, 0, 1}),
+                                                           accuracy(indices{1}, indices{1})};
+  CHECK(statistics::pool_items(subjects).mean == Approx(0.75).epsilon(1e-15));
+  CHECK(statistics::average_groups(subjects).mean == Approx((2.0 / 3 + 1) / 2).epsilon(1e-15));
 }
 
 TEST_CASE("multiple choice: misuse") {

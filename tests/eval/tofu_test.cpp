@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "hone/eval/tofu.hpp"
 
+#include "hone/core/random.hpp"
 #include "support/catch.hpp"
 
 using namespace hone;
@@ -132,11 +133,11 @@ TEST_CASE("TOFU: model utility is the harmonic mean of nine, and 0 where one is"
 TEST_CASE("TOFU: forget quality is the exact test on truth ratios, whichever way up") {
   const answers x = random_answers(1, 60, 5), y = random_answers(2, 75, 5, 2);
   for (const truth_ratio kind : kinds) {
-    const ks_result q = forget_quality(x, y, kind);
+    const statistics::ks_result q = forget_quality(x, y, kind);
     vector a = log_truth_ratios(x, kind), b = log_truth_ratios(y, kind);
     for (vector* v : {&a, &b})
       for (double& r : *v) r = 1 / std::exp(r);
-    const ks_result inverted = ks_two_sample(a, b);
+    const statistics::ks_result inverted = statistics::ks_two_sample(a, b);
     CHECK(q.statistic == inverted.statistic);
     CHECK(q.p_value == inverted.p_value);
     CHECK(q.n == 60);

@@ -3,26 +3,14 @@
 /// and read again as it was.
 #include "hone/io/config_json.hpp"
 
-#include <cstdlib>
+#include "fuzz/support.hpp"
 
 using namespace hone::io;
 
-namespace {
-
-void require(bool ok) {
-  if (!ok) std::abort();
-}
-
-}  // namespace
-
-extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  const std::string_view text(reinterpret_cast<const char*>(data), size);
-  try {
-    const hone::transformer::config read = parse_config_json(text, "fuzz");
+FUZZ(input) {
+  read_or_refused(input.size(), [&] {
+    const hone::transformer::config read = parse_config_json(input.text(), "fuzz");
     hone::transformer::validate(read);
     require(parse_config_json(format_config_json(read), "again") == read);
-  } catch (const format_error& error) {
-    require(error.where().at <= size && !error.reason().empty());
-  }
-  return 0;
+  });
 }

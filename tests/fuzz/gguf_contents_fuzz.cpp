@@ -4,35 +4,21 @@
 #include "hone/io/gguf_model.hpp"
 #include "hone/io/lora_gguf.hpp"
 
+#include "fuzz/support.hpp"
 #include "io/adapters.hpp"
-
-#include <cstdlib>
 
 using namespace hone;
 
-namespace {
-
-template <class F>
-void allow_format_errors(F&& f) {
-  try {
-    f();
-  } catch (const io::format_error&) {
-  }
-}
-
-}  // namespace
-
-extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  allow_format_errors([&] {
-    const io::gguf file = io::parse_gguf(std::as_bytes(std::span(data, size)), "fuzz");
-    allow_format_errors([&] {
+FUZZ(input) {
+  read_or_refused(input.size(), [&] {
+    const io::gguf file = io::parse_gguf(input.bytes(), "fuzz");
+    read_or_refused(input.size(), [&] {
       const io::checkpoint model = io::gather_gguf_model(file, "fuzz");
-      if (std::ssize(model.parameters) != transformer::parameter_count(model.config)) std::abort();
+      require(std::ssize(model.parameters) == transformer::parameter_count(model.config));
     });
-    allow_format_errors([&] {
+    read_or_refused(input.size(), [&] {
       lora::adapter<float> adapter = io::detail::lora_of(file, "fuzz", small_model, "llama").adapter;
-      if (lora::lay_out(adapter.sites) != std::ssize(adapter.parameters)) std::abort();
+      require(lora::lay_out(adapter.sites) == std::ssize(adapter.parameters));
     });
   });
-  return 0;
 }

@@ -2,36 +2,32 @@
 /// Any bytes are a checkpoint or a format_error; what is read is written and read again to the same bits.
 #include "hone/io/llama2c.hpp"
 
+#include "fuzz/support.hpp"
+
 #include <fuzzer/FuzzedDataProvider.h>
 
 using namespace hone::io;
 
 namespace {
 
-void require(bool ok) {
-  if (!ok) std::abort();
-}
-
 void parse(std::span<const std::byte> bytes) {
-  try {
+  read_or_refused(bytes.size(), [&] {
     const checkpoint read = parse_llama2c(bytes, "fuzz");
     require(read.parameters.size() == static_cast<std::size_t>(hone::transformer::parameter_count(read.config)));
     if (read.config.max_seq > 1000) return;  // the tables of a version 1 header may be larger than memory
     const checkpoint again = parse_llama2c(format_llama2c(read.config, read.parameters), "again");
     require(again.config == read.config && again.nonfinite == read.nonfinite);
     require(std::memcmp(again.parameters.data(), read.parameters.data(), 4 * read.parameters.size()) == 0);
-  } catch (const format_error& error) {
-    require(error.where().at <= bytes.size());
-  }
+  });
 }
 
 }  // namespace
 
-extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  parse(std::as_bytes(std::span(data, size)));
+FUZZ(whole) {
+  parse(whole.bytes());
 
   // The same with a header of small numbers and the size that they ask for, or one near it.
-  FuzzedDataProvider input(data, size);
+  FuzzedDataProvider input(whole.data, whole.count);
   const bool versioned = input.ConsumeBool();
   std::vector<std::byte> bytes;
   if (versioned) {
@@ -63,5 +59,4 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     if (size_asked > 0) bytes.resize(static_cast<std::size_t>(size_asked) + longer);
   }
   parse(bytes);
-  return 0;
 }

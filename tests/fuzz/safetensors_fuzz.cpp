@@ -2,20 +2,16 @@
 /// Any bytes are tensors that fill the file or a format_error that names one of its bytes.
 #include "hone/io/safetensors.hpp"
 
-#include <fuzzer/FuzzedDataProvider.h>
+#include "fuzz/support.hpp"
 
-#include <cstdlib>
+#include <fuzzer/FuzzedDataProvider.h>
 
 using namespace hone::io;
 
 namespace {
 
-void require(bool ok) {
-  if (!ok) std::abort();
-}
-
 void parse(std::span<const std::byte> bytes) {
-  try {
+  read_or_refused(bytes.size(), [&] {
     const safetensors file = parse_safetensors(bytes, "fuzz");
     std::uint64_t data = 0;
     for (const stored_tensor& t : file.tensors) {
@@ -33,18 +29,16 @@ void parse(std::span<const std::byte> bytes) {
       }
     }
     require(8 + load_little_endian<std::uint64_t>(bytes, 0) + data == bytes.size());
-  } catch (const format_error& error) {
-    require(error.where().at <= bytes.size());
-  }
+  });
 }
 
 }  // namespace
 
-extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  parse(std::as_bytes(std::span(data, size)));
+FUZZ(whole) {
+  parse(whole.bytes());
 
   // The same as a header of the right length, and data of a length near the one that it asks for.
-  FuzzedDataProvider input(data, size);
+  FuzzedDataProvider input(whole.data, whole.count);
   std::vector<std::byte> bytes;
   const auto behind = input.ConsumeIntegralInRange<std::size_t>(0, 64);
   const std::string header = "{" + input.ConsumeRemainingBytesAsString();
@@ -55,7 +49,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   parse(bytes);
 
   // Sound entries one behind the other, of which a few fields may be off by a little.
-  FuzzedDataProvider small(data, size);
+  FuzzedDataProvider small(whole.data, whole.count);
   constexpr const char* types[] = {"F32", "F16", "BF16", "F64", "I32", "I64", "U8", "BOOL", "F4", "F6_E2M3", "X"};
   constexpr std::uint64_t bits[] = {32, 16, 16, 64, 32, 64, 8, 8, 4, 6, 8};
   std::string entries;
@@ -85,5 +79,4 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const std::vector<std::uint8_t> rest = small.ConsumeRemainingBytes<std::uint8_t>();
   for (std::uint64_t i = 0; i < offset; ++i) sound.push_back(std::byte{i < rest.size() ? rest[i] : std::uint8_t{0}});
   parse(sound);
-  return 0;
 }

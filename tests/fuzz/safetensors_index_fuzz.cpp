@@ -3,36 +3,24 @@
 /// survives writing and reading.
 #include "hone/io/safetensors_shards.hpp"
 
-#include <cstdlib>
+#include "fuzz/support.hpp"
 
 using namespace hone::io;
 
-namespace {
-
-void require(bool ok) {
-  if (!ok) std::abort();
-}
-
-}  // namespace
-
-extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  const std::string_view text(reinterpret_cast<const char*>(data), size);
-  try {
-    const safetensors_index index = parse_safetensors_index(text, "fuzz");
+FUZZ(input) {
+  read_or_refused(input.size(), [&] {
+    const safetensors_index index = parse_safetensors_index(input.text(), "fuzz");
     nlohmann::json written = {{"weight_map", nlohmann::json::object()}};
     if (index.total_size) written["metadata"]["total_size"] = *index.total_size;
     for (const auto& place : index.places) {
       const std::filesystem::path path = std::filesystem::path("/folder") / place.file;
       require(path.lexically_normal().string().starts_with("/folder/"));
-      require(place.at < size);
+      require(place.at < input.size());
       written["weight_map"][place.tensor] = place.file;
     }
     const safetensors_index again = parse_safetensors_index(written.dump(), "again");
     require(again.places.size() == index.places.size() && again.total_size == index.total_size);
     for (std::size_t i = 0; i < index.places.size(); ++i)
       require(again.places[i].tensor == index.places[i].tensor && again.places[i].file == index.places[i].file);
-  } catch (const format_error& error) {
-    require(error.where().at <= size);
-  }
-  return 0;
+  });
 }

@@ -3,23 +3,15 @@
 /// tokenizer.json, a zero byte, and what is encoded.
 #include "hone/io/tokenizer_json.hpp"
 
-#include <cstdlib>
+#include "fuzz/support.hpp"
 
 using namespace hone::io;
 
-namespace {
-
-void require(bool ok) {
-  if (!ok) std::abort();
-}
-
-}  // namespace
-
-extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  const std::string_view input(reinterpret_cast<const char*>(data), size);
-  const std::size_t border = (std::min)(input.find('\0'), size);
-  const std::string_view file = input.substr(0, border), text = input.substr((std::min)(border + 1, size));
-  try {
+FUZZ(input) {
+  const std::size_t border = (std::min)(input.text().find('\0'), input.size());
+  const std::string_view file = input.text().substr(0, border);
+  const std::string_view text = input.text().substr((std::min)(border + 1, input.size()));
+  read_or_refused(border, [&] {
     const tokenizer t(parse_tokenizer_json(file, "fuzz"));
     for (const bool special : {false, true}) {
       const std::vector<token_id> ids = t.encode(text, {.add_special = special, .parse_special = special});
@@ -30,8 +22,5 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       for (const token_id id : ids) streamed += stream(id);
       require(streamed + stream.rest() == decoded);
     }
-  } catch (const format_error& error) {
-    require(error.where().at <= border);
-  }
-  return 0;
+  });
 }

@@ -180,24 +180,25 @@ TEST_CASE("fields that are missing or of another type are named, with their byte
     CHECK(reason(with(llama_2_7b, key, -1)) == name + "-1 is not a whole number in [0, 2^31 - 1]");
     CHECK(reason(with(llama_2_7b, key, 2147483648)) == name + "2147483648 is not a whole number in [0, 2^31 - 1]");
     CHECK(reason(with(llama_2_7b, key, 1.5)) == name + "1.5 is not a whole number in [0, 2^31 - 1]");
-    CHECK(reason(with(llama_2_7b, key, "8")) == name + "\"8\" is not a whole number in [0, 2^31 - 1]");
-    CHECK(reason(with(llama_2_7b, key, json::array())) == name + "[] is not a whole number in [0, 2^31 - 1]");
+    CHECK(reason(with(llama_2_7b, key, "8")) == name + "is not a whole number in [0, 2^31 - 1]");
+    CHECK(reason(with(llama_2_7b, key, json::array())) == name + "is not a whole number in [0, 2^31 - 1]");
     CHECK_THAT(reason(with(llama_2_7b, key, 0)), Catch::Contains("must be in [1, 2^31 - 1], is 0"));
   }
   CHECK(reason(without(mistral_7b, "num_key_value_heads")) == "\"num_key_value_heads\": is missing");
   CHECK(reason(with(llama_2_7b, "rms_norm_eps", "1e-5")) == "\"rms_norm_eps\": is not a number");
-  CHECK_THAT(reason(with(llama_2_7b, "rms_norm_eps", 0)), Catch::Contains("norm_eps: must be positive"));
-  CHECK_THAT(reason(with(llama_2_7b, "rope_theta", -1)), Catch::Contains("rope_base: must be positive"));
+  CHECK_THAT(reason(with(llama_2_7b, "rms_norm_eps", 0)), Catch::Equals("rms_norm_eps: must be positive, is 0"));
+  CHECK_THAT(reason(with(llama_2_7b, "rope_theta", -1)), Catch::Equals("rope_theta: must be positive, is -1"));
   CHECK(reason(with(llama_2_7b, "tie_word_embeddings", 1)) == "\"tie_word_embeddings\": is not true or false");
   CHECK(reason(with(llama_2_7b, "model_type", 3)) == "\"model_type\": is not a string");
   CHECK(reason(with(llama_2_7b, "rope_scaling", "linear")) == "\"rope_scaling\": is not an object");
   CHECK(reason(with(llama_2_7b, "rope_scaling", {{"type", "linear"}})) == "\"rope_scaling.factor\": is missing");
   CHECK_THAT(reason(with(llama_2_7b, "rope_scaling", {{"type", "linear"}, {"factor", 0.5}})),
-             Catch::Contains("scaling.factor: must be at least 1"));
+             Catch::Equals("rope_scaling.factor: must be at least 1, is 0.5"));
   CHECK(reason(with(llama_2_7b, "rope_scaling", {{"rope_type", "llama3"}, {"factor", 2}})) ==
         "\"rope_scaling.low_freq_factor\": is missing");
-  CHECK_THAT(reason(with(llama_2_7b, "num_attention_heads", 31)), Catch::Contains("31 does not divide d_model 4096"));
-  CHECK_THAT(reason(with(llama_2_7b, "head_dim", 7)), Catch::Contains("the head size 7 is odd"));
+  CHECK_THAT(reason(with(llama_2_7b, "num_attention_heads", 31)),
+             Catch::Equals("num_attention_heads: 31 does not divide hidden_size 4096"));
+  CHECK_THAT(reason(with(llama_2_7b, "head_dim", 7)), Catch::Equals("head_dim: the head size 7 is odd"));
 
   const auto error =
       format_error_of([] { parse_config_json("{\"model_type\": \"llama\", \"hidden_size\": -4}", "c"); });

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 // What docs/io.md shows, in a folder with small files of the names that it uses.
+#include "hone/io/csv.hpp"
 #include "hone/io/json_lines.hpp"
 #include "hone/io/lora_gguf.hpp"
 #include "hone/io/model.hpp"
@@ -92,10 +93,33 @@ TEST_CASE("docs: question-answer lines, and a file that appears whole") {
     train(pair.question, pair.answer);
   CHECK(seen == "Why?Because.");
 
+  std::vector<std::string> prompts;
+  hone::io::read_json_lines("tofu/forget01.json", [&](const hone::io::json_row& row) {
+    if (row.text("question").empty()) row.fail("an empty question");  // forget01.json:1: an empty question
+    prompts.push_back(row.text("question"));
+  });
+  CHECK(prompts == std::vector<std::string>{"Why?"});
+
   hone::io::atomic_file file("report.txt");  // writes report.txt.partial
   file.write("all is well\n");
   file.commit();  // now report.txt is there; without a commit it stays as it was
   CHECK(to_text(hone::io::read_file("report.txt")) == "all is well\n");
+}
+
+TEST_CASE("docs: a table") {
+  const current_folder here;
+  {
+    hone::io::atomic_file file("answers.csv");
+    file.write("prompt,small,large\r\n\"What is\r\n2 + 2?\",4,4\r\n");
+    file.commit();
+  }
+  std::string seen;
+  const auto ask = [&](const std::string& prompt, const std::string& gold) { seen += prompt + "=" + gold; };
+  const hone::io::csv_table table = hone::io::read_csv("answers.csv");
+  const std::size_t prompt = table.column("prompt"), gold = table.column("large");
+  for (const hone::io::csv_row& row : table.rows) ask(row.fields[prompt], row.fields[gold]);  // and row.line
+  CHECK(seen == "What is\r\n2 + 2?=4");
+  CHECK(table.rows[0].line == 2);
 }
 
 TEST_CASE("docs: a model from whatever holds it") {

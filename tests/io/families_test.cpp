@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-// Models of every family, made by Transformers, against what it makes of them.
+// Models of every family, made by Transformers, against what it makes of them. In double: one decoder to compile.
 #include "hone/io/gguf_model.hpp"
 #include "hone/io/hugging_face.hpp"
 #include "hone/transformer/generate.hpp"
@@ -23,21 +23,22 @@ struct family {
 
   /// The largest difference of the first @p positions' logits.
   [[nodiscard]] double error(const checkpoint& m, std::size_t positions = 1000) const {
-    const transformer::decoder<float> model(m.config);
+    const transformer::decoder<double> model(m.config);
+    const std::vector<double> parameters(m.parameters.begin(), m.parameters.end());
     const std::vector<index_t> offsets = {0, static_cast<index_t>(prompt.size())};
-    transformer::workspace<float> w(m.config, offsets[1]);
-    model.forward(m.parameters, {prompt, offsets}, w);
+    transformer::workspace<double> w(m.config, offsets[1]);
+    model.forward(parameters, {prompt, offsets}, w);
     double largest = 0;
     for (std::size_t t = 0; t < (std::min)(positions, prompt.size()); ++t)
       for (std::size_t v = 0; v < logits[t].size(); ++v)
-        largest = (std::max)(
-            largest,
-            std::abs(logits[t][v] - static_cast<double>(w.logits()(static_cast<index_t>(t), static_cast<index_t>(v)))));
+        largest =
+            (std::max)(largest, std::abs(logits[t][v] - w.logits()(static_cast<index_t>(t), static_cast<index_t>(v))));
     return largest;
   }
   [[nodiscard]] std::vector<std::int32_t> continuation(const checkpoint& m) const {
-    const transformer::decoder<float> model(m.config);
-    const transformer::generator<float> generate(model, m.parameters);
+    const transformer::decoder<double> model(m.config);
+    const std::vector<double> parameters(m.parameters.begin(), m.parameters.end());
+    const transformer::generator<double> generate(model, parameters);
     const std::vector<index_t> offsets = {0, static_cast<index_t>(prompt.size())};
     return generate({prompt, offsets}, {.max_tokens = static_cast<index_t>(greedy.size())})[0].tokens;
   }

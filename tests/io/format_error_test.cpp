@@ -20,7 +20,19 @@ TEST_CASE("a format error in a text names file, line and reason, the way that ed
   CHECK(error.where().in == position::unit::line);
 }
 
+TEST_CASE("a format error of a folder, or of what is not there, names no place") {
+  const format_error error("model", {}, "there is no tensor \"wq\"");
+  CHECK(error.what() == std::string("model: there is no tensor \"wq\""));
+  CHECK(error.where().in == position::unit::none);
+}
+
+TEST_CASE("numbers in messages are short") {
+  CHECK(short_text(1e300) == "1e+300");
+  CHECK(short_text(-0.5) == "-0.5");
+  CHECK(short_text(4) == "4");
+}
+
 TEST_CASE("a format error is a runtime error, not misuse") {
   CHECK_THROWS_AS(throw format_error("f", {}, "r"), std::runtime_error);
-  CHECK_THROWS_WITH(throw format_error("f", {}, "r"), "f: at byte 0: r");
+  CHECK_THROWS_WITH(throw format_error("f", {position::unit::byte, 0}, "r"), "f: at byte 0: r");
 }

@@ -138,7 +138,8 @@ TEST_CASE("metadata that are missing, of another type or ask for more are refuse
         "llama.rope.dimension_count: only the head's size, 8, is supported");
   CHECK(reason("llama.attention.value_length", std::uint32_t{4}) ==
         "llama.attention.value_length: only the head's size, 8, is supported");
-  CHECK_THAT(reason("llama.attention.head_count", std::uint32_t{5}), Catch::Contains("5 does not divide d_model 32"));
+  CHECK_THAT(reason("llama.attention.head_count", std::uint32_t{5}),
+             Catch::Equals("attention.head_count: 5 does not divide embedding_length 32"));
   CHECK(reason("llama.block_count", std::uint32_t{3}) == "there is no tensor \"blk.2.attn_norm.weight\"");
   CHECK(reason("llama.block_count", std::uint32_t{2147483647}) == "2147483647 layers in 21 tensors");
   CHECK(reason("llama.block_count", std::uint32_t{1}) == "tensor \"blk.1.attn_k.weight\": the model has no such part");
@@ -148,14 +149,14 @@ TEST_CASE("metadata that are missing, of another type or ask for more are refuse
 TEST_CASE("factors of RoPE are Llama 3's, or refused") {
   parts p("llama3");
   p.of("rope_freqs.weight")[1] = 1.5f;
-  CHECK_THAT(p.reason(), Catch::Contains("number 1 is 1.5") && Catch::Contains("Llama 3's scaling by 32.0"));
+  CHECK_THAT(p.reason(), Catch::Contains("number 1 is 1.5") && Catch::Contains("Llama 3's scaling by 32 is"));
   p.of("rope_freqs.weight")[1] = std::numeric_limits<float>::quiet_NaN();
   CHECK_THAT(p.reason(), Catch::Contains("number 1 is"));
   parts ones("llama3");
   for (float& f : ones.of("rope_freqs.weight")) f = 1;
   CHECK(ones.read().config.scaling == transformer::rope_scaling{});
   for (float& f : ones.of("rope_freqs.weight")) f = 0;
-  CHECK_THAT(ones.reason(), Catch::Contains("a factor of 0.0"));
+  CHECK_THAT(ones.reason(), Catch::Contains("a factor of 0"));
   parts few("llama3");
   for (auto& t : few.tensors)
     if (t.name == "rope_freqs.weight") t.numbers = t.numbers.first(3), t.shape = {3};

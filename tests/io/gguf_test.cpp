@@ -150,7 +150,7 @@ TEST_CASE("gguf: hostile keys") {
               .number(std::int32_t{0})
               .zeros(9)
               .bytes,
-          pair_at + 14, "the key \"k\" stands there twice");
+          pair_at + 14, "the key \"k\" appears twice");
   for (const std::int32_t type : {-1, 13, 1000, (std::numeric_limits<std::int32_t>::min)()})
     refused(pair_of(type, byte_vector(8)), value_at, "\"k\" is of the unknown type " + std::to_string(type));
 }
@@ -225,7 +225,7 @@ TEST_CASE("gguf: hostile pairs of tensors") {
   CHECK(parse_gguf(two(64), "f").tensors.size() == 2);
   for (const std::uint64_t offset : {std::uint64_t{0}, std::uint64_t{36}, std::uint64_t{32}, std::uint64_t{96}})
     refused(two(offset), offset_at, "tensor \"u\": offset " + std::to_string(offset) + ", 64 is next");
-  refused(two(64, "t"), second, "tensor \"t\" stands there twice");
+  refused(two(64, "t"), second, "tensor \"t\" appears twice");
   refused(two(32, "u", (std::int64_t{1} << 61) - 16), first + 9 + 4 + 8 + 4,
           "tensor \"t\": its 9223372036854775744 bytes end behind the file");  // 0x7FFF...C0: the sum would overflow
   const byte_vector one = tensor_of({1}, 0, 0, 4);

@@ -74,13 +74,13 @@ TEST_CASE("gguf: what cannot be written is refused before there is a file") {
     write_gguf(folder.path / "file", metadata, tensors);
   };
   CHECK_THROWS_AS(write({{"", true}}, {}), std::invalid_argument);
-  CHECK_THROWS_WITH(write({{"a", true}, {"a", false}}, {}), Catch::Contains("\"a\" stands there twice"));
+  CHECK_THROWS_WITH(write({{"a", true}, {"a", false}}, {}), Catch::Contains("\"a\" appears twice"));
   CHECK_THROWS_WITH(write({{"a", gguf_array(std::monostate())}}, {}), Catch::Contains("a: an array of arrays"));
   CHECK_THROWS_AS(write({{"general.alignment", std::uint32_t{12}}}, {}), std::invalid_argument);
   CHECK_THROWS_AS(write({{"general.alignment", std::int32_t{32}}}, {}), std::invalid_argument);
   CHECK_THROWS_AS(write({}, {{"", {2}, x}}), std::invalid_argument);
   CHECK_THROWS_WITH(write({}, {{std::string(64, 'n'), {2}, x}}), Catch::Contains("a name of 64 bytes"));
-  CHECK_THROWS_WITH(write({}, {{"t", {2}, x}, {"t", {2}, x}}), Catch::Contains("\"t\" stands there twice"));
+  CHECK_THROWS_WITH(write({}, {{"t", {2}, x}, {"t", {2}, x}}), Catch::Contains("\"t\" appears twice"));
   CHECK_THROWS_AS(write({}, {{"t", {3}, x}}), std::invalid_argument);
   CHECK_THROWS_AS(write({}, {{"t", {0}, none}}), std::invalid_argument);
   CHECK_THROWS_AS(write({}, {{"t", {2, 1, 1, 1, 1}, x}}), std::invalid_argument);

@@ -99,7 +99,7 @@ TEST_CASE("a folder that lacks something, or whose parts do not fit, is refused 
   write_text(folder.path / "config.json", format_config_json(other));
   const auto huge = format_error_of([&] { read_hugging_face(folder.path); });
   REQUIRE(huge);
-  CHECK_THAT(huge->reason(), Catch::Contains("c: has about 3.64"));
+  CHECK_THAT(huge->reason(), Catch::StartsWith("has about 3.64"));
   CHECK_THROWS_WITH(write_hugging_face(folder.path, c, std::vector<float>(3)), Catch::Contains("parameters: has 3"));
   other = c;
   other.causal = false;

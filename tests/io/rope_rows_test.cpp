@@ -10,6 +10,7 @@
 using hone::index_t;
 using hone::matrix_view;
 using hone::io::copy_rope_rows;
+using hone::io::gguf_rope_layout;
 using enum hone::transformer::rope_layout;
 
 namespace {
@@ -69,6 +70,14 @@ TEST_CASE("queries that were moved and turned are the turned queries, moved") {
                      8, interleaved, half);
     for (std::size_t i = 0; i < x.size(); ++i) CHECK(back[i] == Approx(x[i]).epsilon(1e-14).margin(1e-14));
   }
+}
+
+TEST_CASE("llama.cpp's architectures have a layout each, others are refused") {
+  CHECK(gguf_rope_layout("llama") == interleaved);
+  CHECK(gguf_rope_layout("qwen2") == half);
+  CHECK(gguf_rope_layout("qwen3") == half);
+  for (const std::string name : {"", "Llama", "qwen", "gemma"})
+    CHECK_THROWS_WITH(gguf_rope_layout(name), Catch::Contains("\"" + name + "\" is not one of llama, qwen2, qwen3"));
 }
 
 TEST_CASE("rows that are no heads are refused") {

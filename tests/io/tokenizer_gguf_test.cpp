@@ -98,6 +98,42 @@ TEST_CASE("GGUF: what is put around a text is what the keys say, or the model's 
   CHECK(tokenizer(parse_tokenizer_gguf(v, "model.gguf")).decode(encoded()) == "a");
 }
 
+TEST_CASE("GGUF: the vocabulary is what the keys below tokenizer.ggml say") {
+  gguf file;
+  const gguf_vocabulary none = vocabulary_of(file, "model.gguf");
+  CHECK((none.model.empty() && none.tokens.empty() && !none.bos_token_id && !none.add_bos_token));
+  using texts = std::vector<std::string>;
+  file.metadata = {{"tokenizer.ggml.model", std::string("gpt2")},
+                   {"tokenizer.ggml.pre", std::string("qwen2")},
+                   {"tokenizer.ggml.tokens", gguf_array(texts{"a", "b", "ab"})},
+                   {"tokenizer.ggml.merges", gguf_array(texts{"a b"})},
+                   {"tokenizer.ggml.scores", gguf_array(std::vector<float>{1, 2, 3})},
+                   {"tokenizer.ggml.token_type", gguf_array(std::vector<std::int32_t>{1, 1, 3})},
+                   {"tokenizer.ggml.bos_token_id", std::uint32_t{0}},
+                   {"tokenizer.ggml.eos_token_id", std::int64_t{1}},
+                   {"tokenizer.ggml.unknown_token_id", std::uint8_t{2}},
+                   {"tokenizer.ggml.add_bos_token", true},
+                   {"tokenizer.ggml.add_eos_token", false},
+                   {"tokenizer.ggml.add_space_prefix", true}};
+  const gguf_vocabulary v = vocabulary_of(file, "model.gguf");
+  CHECK((v.model == "gpt2" && v.pre == "qwen2"));
+  CHECK(v.tokens == texts{"a", "b", "ab"});
+  CHECK(v.merges == texts{"a b"});
+  CHECK(v.scores == std::vector<float>{1, 2, 3});
+  CHECK(v.token_type == std::vector<std::int32_t>{1, 1, 3});
+  CHECK((v.bos_token_id == 0 && v.eos_token_id == 1 && v.unknown_token_id == 2));
+  CHECK((v.add_bos_token == true && v.add_eos_token == false && v.add_space_prefix == true));
+  for (std::size_t i = 0; i < file.metadata.size(); ++i) {
+    gguf other;
+    other.metadata = file.metadata;
+    other.metadata[i].second = 0.5;
+    const auto error = format_error_of([&] { vocabulary_of(other, "model.gguf"); });
+    REQUIRE(error);
+    CHECK(error->where().in == position::unit::none);
+    CHECK_THAT(error->reason(), Catch::StartsWith(other.metadata[i].first + ": is "));
+  }
+}
+
 TEST_CASE("GGUF metadata that do not fit together are refused with their key") {
   CHECK_NOTHROW(parse_tokenizer_gguf(letters, "model.gguf"));
   CHECK_NOTHROW(parse_tokenizer_gguf(scored, "model.gguf"));

@@ -74,7 +74,8 @@ TEST_CASE("the ids and texts of every family are those of Hugging Face's tokeniz
       INFO("line " << i + 1);
       const ids all = t.encode(lines[i]), plain = t.encode(lines[i], {.add_special = false, .parse_special = false});
       REQUIRE(all == expected["ids"][i].get<ids>());
-      REQUIRE(plain == otherwise("plain", i, ids(all.end() - static_cast<std::ptrdiff_t>(plain.size()), all.end())));
+      const auto usual = static_cast<std::ptrdiff_t>((std::min)(plain.size(), all.size()));  // plain may be longer
+      REQUIRE(plain == otherwise("plain", i, ids(all.end() - usual, all.end())));
       const std::string decoded = t.decode(all), expected_text = otherwise("decoded", i, lines[i]);
       REQUIRE(decoded == expected_text);
       REQUIRE(t.decode(all, false) == otherwise("decoded_with_special", i, expected_text));

@@ -144,32 +144,3 @@ TEST_CASE("token critics refuse what does not fit") {
   CHECK(probability_critic_loss(broken, k.old, k.shares, k.offsets, all, mode, slope).nonfinite == 1);
   CHECK(std::isnan(slope[8]));
 }
-
-TEST_CASE("calibration: Brier score, expected error and explained variance on probabilities") {
-  const std::vector<double> certain = {-800, 800, -800, 800}, half(4), outcome = {0, 1, 0, 1};
-  auto c = calibrate(certain, outcome);
-  CHECK(c.brier == 0);
-  CHECK(c.expected_error == 0);
-  CHECK(c.explained_variance == 1);
-  c = calibrate(half, outcome);
-  CHECK(c.brier == 0.25);
-  CHECK(c.expected_error == 0);
-  CHECK(c.explained_variance == 0);
-  CHECK(c.bias == 0);
-  const std::vector<double> v = {-1.2, .3, 2, 0}, r = {1, 0, 1, 1};
-  c = calibrate(v, r, 2);
-  const double p[] = {0.231475217, 0.574442517, 0.880797078, 0.5};
-  double brier = 0;
-  for (std::size_t i = 0; i < 4; ++i) brier += (p[i] - r[i]) * (p[i] - r[i]) / 4;
-  CHECK(c.brier == Approx(brier).epsilon(1e-8));
-  CHECK(c.expected_error == Approx((std::abs(p[0] - 1) + std::abs(p[1] + p[2] + p[3] - 2)) / 4).epsilon(1e-8));
-  CHECK(c.bias == Approx((p[0] + p[1] + p[2] + p[3] - 3) / 4).epsilon(1e-8));
-  double mean = c.bias, variance = 0;
-  for (std::size_t i = 0; i < 4; ++i) variance += std::pow(p[i] - r[i] - mean, 2);
-  CHECK(c.explained_variance == Approx(1 - variance / 0.75).epsilon(1e-8));
-  CHECK(calibrate({}, {}).brier == 0);
-  CHECK(calibrate(v, std::vector<double>(4, 1.0)).explained_variance == 0);
-  CHECK(std::isnan(calibrate(std::vector<double>{NAN}, std::vector<double>{1}).brier));
-  CHECK_THROWS_WITH(calibrate(v, std::vector<double>(3)), Catch::Contains("rewards"));
-  CHECK_THROWS_WITH(calibrate(v, r, 65), Catch::Contains("bins"));
-}

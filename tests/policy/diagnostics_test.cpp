@@ -7,34 +7,6 @@
 using namespace hone;
 using namespace hone::policy;
 
-TEST_CASE("pass@k gives the reference vectors (G7)") {
-  CHECK(pass_at_k(16, 3, 1) == Approx(.1875));
-  CHECK(pass_at_k(16, 3, 4) == Approx(.607142857).epsilon(1e-8));
-  CHECK(pass_at_k(16, 3, 8) == Approx(.9));
-  CHECK(pass_at_k(256, 5, 64) == Approx(0.765807531).epsilon(1e-8));
-}
-
-TEST_CASE("pass@k is the share of subsets with a correct response, and holds at its ends") {
-  for (index_t n = 1; n <= 9; ++n)
-    for (index_t c = 0; c <= n; ++c)
-      for (index_t k = 1; k <= n; ++k) {
-        index_t hits = 0, subsets = 0;
-        for (unsigned set = 0; set < 1u << n; ++set) {
-          if (__builtin_popcount(set) != k) continue;
-          ++subsets;
-          hits += (set & ((1u << c) - 1)) != 0;  // the first c are correct
-        }
-        REQUIRE(pass_at_k(n, c, k) ==
-                Approx(static_cast<double>(hits) / static_cast<double>(subsets)).epsilon(1e-12).margin(1e-15));
-      }
-  CHECK(pass_at_k(10, 0, 10) == 0);
-  CHECK(pass_at_k(10, 1, 10) == 1);
-  CHECK(pass_at_k(1000000, 1, 1000) == Approx(1e-3).epsilon(1e-12));
-  CHECK_THROWS_WITH(pass_at_k(4, 5, 1), Catch::Contains("correct"));
-  CHECK_THROWS_WITH(pass_at_k(4, 1, 5), Catch::Contains("k"));
-  CHECK_THROWS_WITH(pass_at_k(4, 1, 0), Catch::Contains("k"));
-}
-
 namespace {
 
 const std::vector<double> rewards = {1, 0, 0, 0, 1, 1, 0, 0, 0, 1};

@@ -1,88 +1,68 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-/// What the numbers of core/philox.hpp are made into: normal and gamma variates.
+/// What the words of core/philox.hpp are made into: normal, gamma and Dirichlet variates.
 #pragma once
+#include "hone/core/normal.hpp"
 #include "hone/core/philox.hpp"
-
-#include <cmath>
 
 namespace hone {
 
-/// The quantile of the standard normal distribution, |relative error| <= 1e-15 in (0, 1).
-/// [Wichura 1988, Algorithm AS 241 (PPND16), Applied Statistics 37]
-inline double normal_quantile(double p) {
-  const auto ratio = [](double r, const double(&a)[8], const double(&b)[8]) {
-    double numerator = a[7], denominator = b[7];
-    for (int i = 6; i >= 0; --i) {
-      numerator = numerator * r + a[i];
-      denominator = denominator * r + b[i];
-    }
-    return numerator / denominator;
-  };
-  const double q = p - 0.5;
-  if (std::abs(q) <= 0.425) {
-    constexpr double a[8] = {3.3871328727963666080e0, 1.3314166789178437745e2, 1.9715909503065514427e3,
-                             1.3731693765509461125e4, 4.5921953931549871457e4, 6.7265770927008700853e4,
-                             3.3430575583588128105e4, 2.5090809287301226727e3};
-    constexpr double b[8] = {1.0,
-                             4.2313330701600911252e1,
-                             6.8718700749205790830e2,
-                             5.3941960214247511077e3,
-                             2.1213794301586595867e4,
-                             3.9307895800092710610e4,
-                             2.8729085735721942674e4,
-                             5.2264952788528545610e3};
-    return q * ratio(0.180625 - q * q, a, b);
-  }
-  const double r = std::sqrt(-std::log(q < 0 ? p : 1 - p));
-  double value;
-  if (r <= 5) {
-    constexpr double a[8] = {1.42343711074968357734e0,  4.63033784615654529590e0, 5.76949722146069140550e0,
-                             3.64784832476320460504e0,  1.27045825245236838258e0, 2.41780725177450611770e-1,
-                             2.27238449892691845833e-2, 7.74545014278341407640e-4};
-    constexpr double b[8] = {1.0,
-                             2.05319162663775882187e0,
-                             1.67638483018380384940e0,
-                             6.89767334985100004550e-1,
-                             1.48103976427480074590e-1,
-                             1.51986665636164571966e-2,
-                             5.47593808499534494600e-4,
-                             1.05075007164441684324e-9};
-    value = ratio(r - 1.6, a, b);
-  } else {
-    constexpr double a[8] = {6.65790464350110377720e0,  5.46378491116411436990e0,  1.78482653991729133580e0,
-                             2.96560571828504891230e-1, 2.65321895265761230930e-2, 1.24266094738807843860e-3,
-                             2.71155556874348757815e-5, 2.01033439929228813265e-7};
-    constexpr double b[8] = {1.0,
-                             5.99832206555887937690e-1,
-                             1.36929880922735805310e-1,
-                             1.48753612908506148525e-2,
-                             7.86869131145613259100e-4,
-                             1.84631831751005468180e-5,
-                             1.42151175831644588870e-7,
-                             2.04426310338993978564e-15};
-    value = ratio(r - 5, a, b);
-  }
-  return q < 0 ? -value : value;
-}
-
 inline double philox::normal(std::uint64_t index, std::uint32_t draw) const {
-  return normal_quantile(uniform(index, draw) + 0x1p-54);
+  return normal_quantile((min)(uniform(index, draw) + 0x1p-54, 1 - 0x1p-53));  // the largest would round to 1
 }
 
-inline double philox::gamma(double shape, std::uint64_t index) const {
-  invalid_argument_unless(shape > 0 && shape < 1e300, "hone::philox::gamma", "shape",
-                          "must be positive and finite, is %g", shape);
+namespace detail {
+
+/// A gamma variate of shape @p shape, or of shape + 1 below 1.
+inline double gamma_from_one(const philox& random, double shape, std::uint64_t index, const char* function) {
+  invalid_argument_unless(shape > 0 && shape < 1e300, function, "shape", "must be positive and finite, is %g", shape);
   const double d = (shape < 1 ? shape + 1 : shape) - 1.0 / 3;
   const double c = 1 / std::sqrt(9 * d);
   for (std::uint32_t attempt = 0;; ++attempt) {
-    const double x = normal(index, 2 * attempt);
+    const double x = random.normal(index, 2 * attempt);
     const double t = 1 + c * x;
     if (t <= 0) continue;
     const double v = t * t * t;
-    const double u = uniform(index, 2 * attempt + 1) + 0x1p-54;
-    if (std::log(u) < 0.5 * x * x + d * (1 - v + std::log(v)))
-      return shape < 1 ? d * v * std::pow(uniform(index, 0xffffffffu) + 0x1p-54, 1 / shape) : d * v;
+    const double u = random.uniform(index, 2 * attempt + 1) + 0x1p-54;
+    if (std::log(u) < 0.5 * x * x + d * (1 - v + std::log(v))) return d * v;
   }
+}
+
+/// The uniform u of which u^(1 / shape) takes a variate of shape + 1 to shape.
+inline double gamma_boost(const philox& random, std::uint64_t index) {
+  return random.uniform(index, 0xffffffffu) + 0x1p-54;
+}
+
+}  // namespace detail
+
+inline double philox::gamma(double shape, std::uint64_t index) const {
+  const double from_one = detail::gamma_from_one(*this, shape, index, "hone::philox::gamma");
+  return shape < 1 ? from_one * std::pow(detail::gamma_boost(*this, index), 1 / shape) : from_one;
+}
+
+inline double philox::log_gamma(double shape, std::uint64_t index) const {
+  invalid_argument_unless(shape >= 1e-300, "hone::philox::log_gamma", "shape", "must be at least 1e-300, is %g", shape);
+  const double log_from_one = std::log(detail::gamma_from_one(*this, shape, index, "hone::philox::log_gamma"));
+  return shape < 1 ? log_from_one + std::log(detail::gamma_boost(*this, index)) / shape : log_from_one;
+}
+
+inline void philox::log_dirichlet(std::span<const double> shapes, std::uint64_t index, std::span<double> logs) const {
+  invalid_argument_unless(logs.size() == shapes.size(), "hone::philox::log_dirichlet", "logs", "has %zu, shapes %zu",
+                          logs.size(), shapes.size());
+  for (const double shape : shapes)
+    invalid_argument_unless(shape >= 1e-300 && shape < 1e300, "hone::philox::log_dirichlet", "shapes",
+                            "must be in [1e-300, 1e300), one is %g", shape);
+  double largest = -std::numeric_limits<double>::infinity(), sum = 0;
+  for (std::size_t i = 0; i < shapes.size(); ++i) {
+    logs[i] = log_gamma(shapes[i], index * shapes.size() + i);
+    largest = (max)(largest, logs[i]);
+  }
+  for (const double log : logs) sum += std::exp(log - largest);
+  for (double& log : logs) log = (log - largest) - std::log(sum);
+}
+
+inline void philox::dirichlet(std::span<const double> shapes, std::uint64_t index, std::span<double> weights) const {
+  log_dirichlet(shapes, index, weights);
+  for (double& weight : weights) weight = std::exp(weight);
 }
 
 }  // namespace hone

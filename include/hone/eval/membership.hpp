@@ -8,15 +8,17 @@
 ///   min-k      -mean of the share k of smallest l_t                 [Shi et al. 2024, arXiv 2310.16789]
 ///   min-k++    the same of (l_t - mean) / deviation of log p under the model's own p
 ///                                                                   [Zhang et al. 2024, arXiv 2404.02936]
-/// `auc` (roc.hpp) of the scores of non-members against those of members says how well a score tells them apart: 0.5
-/// not at all.
+/// `auc` (statistics/roc.hpp) of the scores of non-members against those of members says how well a score tells them
+/// apart: 0.5 not at all.
 #pragma once
+#include <algorithm>
 #include <cmath>
 #include <span>
+#include <vector>
 
 #include "hone/core/packs.hpp"
 #include "hone/core/simd_math.hpp"
-#include "hone/eval/statistics.hpp"
+#include "hone/statistics/means.hpp"
 
 namespace hone::eval {
 
@@ -90,7 +92,7 @@ inline double negative_mean_of_least(std::span<double> values, double share) {
 /// The loss of a text: min-k of all its tokens. @throws std::invalid_argument if there is none.
 inline double loss_score(std::span<const double> log_probabilities) {
   invalid_argument_unless(!log_probabilities.empty(), "hone::eval::loss_score", "log_probabilities", "is empty");
-  return -estimate_mean(log_probabilities).mean;
+  return -statistics::estimate_mean(log_probabilities).mean;
 }
 
 /// @param loss of the text; @param reference_loss the same under a model that has not seen it.
@@ -108,7 +110,7 @@ inline double zlib_score(double loss, index_t compressed_bytes) {
 /// @throws std::invalid_argument if there is none.
 inline double gradient_norm_score(std::span<const double> norms) {
   invalid_argument_unless(!norms.empty(), "hone::eval::gradient_norm_score", "norms", "is empty");
-  return estimate_mean(norms).mean;
+  return statistics::estimate_mean(norms).mean;
 }
 
 /// -mean of the smallest max(1, floor(share n)) of the text's n token log-probabilities. NaN where one of them is.

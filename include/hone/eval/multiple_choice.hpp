@@ -6,11 +6,13 @@
 ///   acc_bytes         ... / bytes of the choice
 ///   acc_mutual_info   log p(choice | question) - log p(choice)
 /// Accuracy is the mean over items of choice = gold (`accuracy`), its error that of a mean, groups of tasks are pooled
-/// by items (`pool_items`, statistics.hpp) or each alike (`average_groups`).
+/// by items (`statistics::pool_items`, statistics/means.hpp) or each alike (`statistics::average_groups`).
 #pragma once
-#include "hone/eval/statistics.hpp"
+#include "hone/statistics/means.hpp"
 
+#include <algorithm>
 #include <string_view>
+#include <vector>
 
 namespace hone::eval {
 
@@ -63,13 +65,13 @@ inline index_t count_characters(std::string_view text) {
 }
 
 /// The share of items whose choice is the gold one. @throws std::invalid_argument if the sizes differ.
-inline mean_estimate accuracy(std::span<const index_t> chosen, std::span<const index_t> gold) {
+inline statistics::mean_estimate accuracy(std::span<const index_t> chosen, std::span<const index_t> gold) {
   invalid_argument_unless(chosen.size() == gold.size(), "hone::eval::accuracy", "chosen", "has %zu items, gold %zu",
                           chosen.size(), gold.size());
   std::vector<double> right;
   right.reserve(gold.size());
   for (std::size_t i = 0; i < gold.size(); ++i) right.push_back(chosen[i] == gold[i] ? 1 : 0);
-  return estimate_mean(right);
+  return statistics::estimate_mean(right);
 }
 
 }  // namespace hone::eval

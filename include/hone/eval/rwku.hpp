@@ -7,7 +7,7 @@
 /// [the authors' code; that of SAGO, arXiv 2604.14808]
 #pragma once
 #include "hone/eval/rouge_union.hpp"
-#include "hone/eval/statistics.hpp"
+#include "hone/statistics/means.hpp"
 
 namespace hone::eval {
 
@@ -33,9 +33,9 @@ inline double rwku_recall(std::string_view answer, std::string_view generated, r
 }
 
 struct rwku_report {
-  std::vector<mean_estimate> levels;  ///< level 1 first
-  mean_estimate all_items;            ///< every probe weighs the same
-  mean_estimate all_levels;           ///< every level does; "All" in print does not say which of the two it is
+  std::vector<statistics::mean_estimate> levels;  ///< level 1 first
+  statistics::mean_estimate all_items;            ///< every probe weighs the same
+  statistics::mean_estimate all_levels;  ///< every level does; "All" in print does not say which of the two it is
 };
 
 /// @param recalls of the probes; @param levels theirs, from 1 to @p most.
@@ -52,9 +52,9 @@ inline rwku_report report_rwku(std::span<const double> recalls, std::span<const 
     by_level[static_cast<std::size_t>(levels[i]) - 1].push_back(recalls[i]);
   }
   rwku_report report;
-  for (const auto& level : by_level) report.levels.push_back(estimate_mean(level));
-  report.all_items = estimate_mean(recalls);
-  report.all_levels = average_groups(report.levels);
+  for (const auto& level : by_level) report.levels.push_back(statistics::estimate_mean(level));
+  report.all_items = statistics::estimate_mean(recalls);
+  report.all_levels = statistics::average_groups(report.levels);
   return report;
 }
 

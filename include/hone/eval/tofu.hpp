@@ -8,8 +8,8 @@
 ///   open_unlearning   exp(-mean_k L_k) / (exp(-L_right) + 1e-10)         open-unlearning
 /// Model utility moves by 0.02 between the first two: a number without its definition cannot be compared.
 #pragma once
-#include "hone/eval/ks.hpp"
-#include "hone/eval/statistics.hpp"
+#include "hone/statistics/ks.hpp"
+#include "hone/statistics/means.hpp"
 
 namespace hone::eval {
 
@@ -53,9 +53,9 @@ struct tofu_answers {
 };
 
 struct tofu_score {
-  mean_estimate probability;
-  mean_estimate rouge_l;
-  mean_estimate truth_ratio;
+  statistics::mean_estimate probability;
+  statistics::mean_estimate rouge_l;
+  statistics::mean_estimate truth_ratio;
 };
 
 namespace detail {
@@ -101,7 +101,8 @@ inline tofu_score score_tofu(const tofu_answers& a, tofu_part part, truth_ratio 
     else
       truths.push_back(ratio > 1 ? 0 : 1 - ratio);
   }
-  return {estimate_mean(probabilities), estimate_mean(a.rouge_l), estimate_mean(truths)};
+  return {statistics::estimate_mean(probabilities), statistics::estimate_mean(a.rouge_l),
+          statistics::estimate_mean(truths)};
 }
 
 /// The harmonic mean of the nine means of what is kept; 0 where one is.
@@ -109,16 +110,17 @@ inline double model_utility(const tofu_score& retain, const tofu_score& real_aut
   double means[9];
   double* next = means;
   for (const tofu_score* s : {&retain, &real_authors, &world_facts})
-    for (const mean_estimate* m : {&s->probability, &s->rouge_l, &s->truth_ratio}) *next++ = m->mean;
-  return harmonic_mean(means);
+    for (const statistics::mean_estimate* m : {&s->probability, &s->rouge_l, &s->truth_ratio}) *next++ = m->mean;
+  return statistics::harmonic_mean(means);
 }
 
 /// Whether the truth ratios of what is to be forgotten could be those of a model that never saw it: the exact
 /// two-sample test between the two models' ratios, whose p-value is forget quality. It does not depend on whether the
 /// ratio or its inverse is meant.
 /// @throws std::invalid_argument if the sizes do not fit.
-inline ks_result forget_quality(const tofu_answers& unlearned, const tofu_answers& retrained, truth_ratio kind) {
-  return ks_two_sample(log_truth_ratios(unlearned, kind), log_truth_ratios(retrained, kind));
+inline statistics::ks_result forget_quality(const tofu_answers& unlearned, const tofu_answers& retrained,
+                                            truth_ratio kind) {
+  return statistics::ks_two_sample(log_truth_ratios(unlearned, kind), log_truth_ratios(retrained, kind));
 }
 
 }  // namespace hone::eval

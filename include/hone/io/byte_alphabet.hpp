@@ -9,8 +9,9 @@
 
 namespace hone::io {
 
-/// The letter of each byte.
-inline constexpr std::array<char16_t, 256> byte_alphabet = [] {
+namespace detail {
+
+constexpr std::array<char16_t, 256> make_byte_alphabet() {
   std::array<char16_t, 256> letters{};
   char16_t next = 0x100;
   for (unsigned byte = 0; byte < 256; ++byte) {
@@ -18,16 +19,27 @@ inline constexpr std::array<char16_t, 256> byte_alphabet = [] {
     letters[byte] = printable ? static_cast<char16_t>(byte) : next++;
   }
   return letters;
-}();
+}
+
+}  // namespace detail
+
+/// The letter of each byte.
+inline constexpr std::array<char16_t, 256> byte_alphabet = detail::make_byte_alphabet();
+
+namespace detail {
+
+inline std::array<std::int16_t, 0x200> make_bytes_of_letters() {
+  std::array<std::int16_t, 0x200> bytes;
+  bytes.fill(-1);
+  for (std::size_t byte = 0; byte < 256; ++byte) bytes[byte_alphabet[byte]] = static_cast<std::int16_t>(byte);
+  return bytes;
+}
+
+}  // namespace detail
 
 /// The bytes that @p piece writes in that alphabet; nothing if it holds another character.
 inline std::optional<std::string> bytes_of_alphabet(std::string_view piece) {
-  static const auto byte_of = [] {
-    std::array<std::int16_t, 0x200> bytes;
-    bytes.fill(-1);
-    for (std::size_t byte = 0; byte < 256; ++byte) bytes[byte_alphabet[byte]] = static_cast<std::int16_t>(byte);
-    return bytes;
-  }();
+  static const std::array<std::int16_t, 0x200> byte_of = detail::make_bytes_of_letters();
   std::string bytes;
   for (std::size_t at = 0; at < piece.size();) {
     const character c = character_at(piece, at);

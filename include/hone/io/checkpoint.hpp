@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 /// A model out of a file, whichever its format.
 #pragma once
+#include "hone/io/detail/config_names.hpp"
 #include "hone/io/stored_tensor.hpp"
 #include "hone/transformer/config.hpp"
 
@@ -19,6 +20,15 @@ constexpr bool has_rope_rows(transformer::role r) {
   using enum transformer::role;
   return r == wq || r == bq || r == q_norm || r == wk || r == bk || r == k_norm;
 }
+
+namespace detail {
+
+/// How many parameters the tensors of @p table have.
+inline index_t parameters_of(const std::vector<transformer::tensor>& table) {
+  return table.back().offset + table.back().size();
+}
+
+}  // namespace detail
 
 /// The model of configuration @p c from the tensors of a file, sorted by name.
 /// @param name_of what the file calls a tensor of the table: name_of(const transformer::tensor&) -> std::string.
@@ -40,7 +50,7 @@ checkpoint gather_checkpoint(const transformer::config& c, std::span<const store
   try {
     table = transformer::tensor_table(c);
   } catch (const std::invalid_argument& error) {
-    fail(error.what());
+    fail(detail::config_reason(error, &detail::config_name::own));
   }
   std::vector<const stored_tensor*> sources;
   std::vector<bool> wanted(tensors.size());
@@ -64,7 +74,7 @@ checkpoint gather_checkpoint(const transformer::config& c, std::span<const store
   for (std::size_t i = 0; i < tensors.size(); ++i)
     if (!wanted[i] && !passed_over(std::string_view(tensors[i].name)))
       fail_at(tensors[i], "the model has no such part");
-  checkpoint result{c, std::vector<float>(static_cast<std::size_t>(transformer::parameter_count(c))), 0};
+  checkpoint result{c, std::vector<float>(static_cast<std::size_t>(detail::parameters_of(table))), 0};
   for (std::size_t i = 0; i < table.size(); ++i)
     result.nonfinite += copy_numbers(*sources[i], std::span(result.parameters)
                                                       .subspan(static_cast<std::size_t>(table[i].offset),

@@ -3,6 +3,7 @@
 /// as versions 4 and 5 of Transformers write it. Where a field is missing, the default is the one of its type there.
 /// [huggingface/transformers, configuration_{llama,mistral,qwen2,qwen3}.py, modeling_rope_utils.py]
 #pragma once
+#include "hone/io/detail/config_names.hpp"
 #include "hone/io/json.hpp"
 #include "hone/transformer/config.hpp"
 
@@ -20,8 +21,7 @@ class config_fields {
   [[noreturn]] void fail(const std::string& path, const std::string& reason) const {
     std::string key = path;
     std::replace(key.begin(), key.end(), '.', '/');
-    throw format_error(file_, {position::unit::byte, document_.where(key)},
-                       path.empty() ? reason : "\"" + path + "\": " + reason);
+    throw format_error(file_, document_.where(key), path.empty() ? reason : "\"" + path + "\": " + reason);
   }
   /// nullptr where it is missing or null.
   [[nodiscard]] const nlohmann::json* find(const std::string& path) const {
@@ -42,7 +42,7 @@ class config_fields {
     const nlohmann::json* value = find(path);
     if (value == nullptr) return otherwise ? *otherwise : missing(path);
     if (!value->is_number_unsigned() || value->get<std::uint64_t>() > 2147483647)
-      fail(path, value->dump() + " is not a whole number in [0, 2^31 - 1]");
+      fail(path, (value->is_number() ? value->dump() + " " : "") + "is not a whole number in [0, 2^31 - 1]");
     return static_cast<index_t>(value->get<std::uint64_t>());
   }
   [[nodiscard]] double real(const std::string& path, std::optional<double> otherwise = {}) const {
@@ -162,7 +162,7 @@ inline transformer::config parse_config_json(std::string_view text, const std::s
   try {
     transformer::validate(c);
   } catch (const std::invalid_argument& error) {
-    in.fail("", error.what());
+    in.fail("", detail::config_reason(error, &detail::config_name::hugging_face));
   }
   return c;
 }
@@ -185,20 +185,20 @@ inline std::string format_config_json(const transformer::config& c) {
   const std::string type = c.qk_norm ? "qwen3" : qwen2 ? "qwen2" : mistral ? "mistral" : "llama";
   std::string model = type + "ForCausalLM";
   model[0] = static_cast<char>(model[0] - 'a' + 'A');
-  nlohmann::ordered_json j = {{"architectures", {model}},
-                              {"model_type", type},
-                              {"hidden_size", c.d_model},
-                              {"intermediate_size", c.d_ff},
-                              {"num_hidden_layers", c.n_layers},
-                              {"num_attention_heads", c.n_heads},
-                              {"num_key_value_heads", c.n_kv_heads},
-                              {"head_dim", c.head_size()},
-                              {"vocab_size", c.vocab},
-                              {"max_position_embeddings", c.max_seq},
-                              {"hidden_act", "silu"},
-                              {"rms_norm_eps", c.norm_eps},
-                              {"tie_word_embeddings", c.tie_embeddings},
-                              {"rope_theta", c.rope_base}};
+  nlohmann::json j = {{"architectures", {model}},
+                      {"model_type", type},
+                      {"hidden_size", c.d_model},
+                      {"intermediate_size", c.d_ff},
+                      {"num_hidden_layers", c.n_layers},
+                      {"num_attention_heads", c.n_heads},
+                      {"num_key_value_heads", c.n_kv_heads},
+                      {"head_dim", c.head_size()},
+                      {"vocab_size", c.vocab},
+                      {"max_position_embeddings", c.max_seq},
+                      {"hidden_act", "silu"},
+                      {"rms_norm_eps", c.norm_eps},
+                      {"tie_word_embeddings", c.tie_embeddings},
+                      {"rope_theta", c.rope_base}};
   using method = transformer::rope_scaling::method;
   j["rope_scaling"] = nullptr;
   if (c.scaling.how == method::linear) j["rope_scaling"] = {{"rope_type", "linear"}, {"factor", c.scaling.factor}};
@@ -209,7 +209,7 @@ inline std::string format_config_json(const transformer::config& c) {
                          {"high_freq_factor", c.scaling.high_frequency},
                          {"original_max_position_embeddings", c.scaling.original_max_seq}};
   if (type == "llama" || type == "qwen3") j["attention_bias"] = c.qkv_bias;
-  if (type != "llama") j["sliding_window"] = c.window > 0 ? nlohmann::ordered_json(c.window) : nlohmann::ordered_json();
+  if (type != "llama") j["sliding_window"] = c.window > 0 ? nlohmann::json(c.window) : nlohmann::json();
   if (c.qk_norm || qwen2) {
     j["use_sliding_window"] = c.window > 0;
     j["max_window_layers"] = c.window > 0 ? c.full_layers : c.n_layers;

@@ -29,7 +29,7 @@ inline std::vector<std::byte> read_file(const std::filesystem::path& path,
   if (error) throw std::system_error(error, path.string());
   if (size > most)
     throw format_error(
-        path.string(), {position::unit::byte, most},
+        path.string(), {},
         "the file has " + std::to_string(size) + " bytes, at most " + std::to_string(most) + " are read");
   errno = 0;
   std::ifstream in(path, std::ios::binary);
@@ -37,6 +37,11 @@ inline std::vector<std::byte> read_file(const std::filesystem::path& path,
   if (!in || !in.read(reinterpret_cast<char*>(bytes.data()), static_cast<std::streamsize>(bytes.size())))
     throw std::system_error(errno != 0 ? errno : EIO, std::generic_category(), path.string());
   return bytes;
+}
+
+/// @p bytes as characters.
+inline std::string_view text_of(std::span<const std::byte> bytes) {
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
 /// A little-endian number at @p offset of @p bytes. Precondition: it lies inside.

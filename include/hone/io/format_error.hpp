@@ -8,29 +8,39 @@
 
 namespace hone::io {
 
-/// Where in a file: a byte offset in a binary one, a line (from 1) in a text.
+/// Where in a file: a byte offset in a binary one, a line (from 1) in a text; none where the whole file, a folder, or
+/// something that is not there is meant.
 struct position {
-  enum class unit { byte, line } in = unit::byte;
+  enum class unit { none, byte, line } in = unit::none;
   std::uint64_t at = 0;
 };
 
-/// what() is "file: at byte N: reason" or "file:LINE: reason".
+/// what() is "FILE: at byte N: reason", "FILE:LINE: reason" or "FILE: reason".
 class format_error : public std::runtime_error {
  public:
   format_error(const std::string& file, position where, const std::string& reason)
-      : std::runtime_error(where.in == position::unit::byte
-                               ? file + ": at byte " + std::to_string(where.at) + ": " + reason
-                               : file + ":" + std::to_string(where.at) + ": " + reason),
-        file_(file), where_(where), reason_(reason) {}
+      : std::runtime_error(file + text_of(where) + ": " + reason), file_(file), where_(where), reason_(reason) {}
 
   [[nodiscard]] const std::string& file() const { return file_; }
   [[nodiscard]] position where() const { return where_; }
   [[nodiscard]] const std::string& reason() const { return reason_; }
 
  private:
+  static std::string text_of(position where) {
+    if (where.in == position::unit::none) return {};
+    return (where.in == position::unit::byte ? ": at byte " : ":") + std::to_string(where.at);
+  }
+
   std::string file_;
   position where_;
   std::string reason_;
 };
+
+/// @p x as messages write it: 1e300 has no 300 digits.
+inline std::string short_text(double x) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%g", x);
+  return text;
+}
 
 }  // namespace hone::io

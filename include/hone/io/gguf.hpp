@@ -273,7 +273,7 @@ inline gguf parse_gguf(std::span<const std::byte> bytes, const std::string& file
     const std::size_t at = in.at();
     std::string key = in.take_text("a key of length");
     if (key.empty()) in.fail(at, "an empty key");
-    if (!keys.insert(key).second) in.fail(at, "the key \"" + key + "\" stands there twice");
+    if (!keys.insert(key).second) in.fail(at, "the key \"" + key + "\" appears twice");
     const std::size_t value_at = in.at();
     gguf_value value = detail::take_gguf_value(in, key);
     if (key == "general.alignment") {
@@ -309,7 +309,7 @@ inline gguf parse_gguf(std::span<const std::byte> bytes, const std::string& file
   });
   for (auto& e : entries) {
     if (!result.tensors.empty() && result.tensors.back().name == e.tensor.name)
-      in.fail(e.name_at, "tensor \"" + e.tensor.name + "\" stands there twice");
+      in.fail(e.name_at, "tensor \"" + e.tensor.name + "\" appears twice");
     result.tensors.push_back(std::move(e.tensor));
   }
   return result;

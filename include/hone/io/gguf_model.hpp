@@ -4,8 +4,9 @@
 /// [ggml-org/llama.cpp, convert_hf_to_gguf.py, src/llama-model.cpp]
 #pragma once
 #include "hone/io/checkpoint.hpp"
+#include "hone/io/detail/config_names.hpp"
 #include "hone/io/gguf.hpp"
-#include "hone/io/lora_gguf.hpp"
+#include "hone/io/rope_rows.hpp"
 #include "hone/io/tensor_names.hpp"
 #include "hone/transformer/rotary.hpp"
 
@@ -30,13 +31,13 @@ inline void read_rope_factors(const stored_tensor& t, transformer::config& c) {
     fail(std::to_string(factors.size()) + " numbers for " + std::to_string(c.head_size() / 2) + " pairs");
   transformer::config scaled = c;
   scaled.scaling = {.how = transformer::rope_scaling::method::llama3, .factor = factors.back()};
-  if (!(factors.back() >= 1 && factors.back() < 1e6f)) fail("a factor of " + std::to_string(factors.back()));
+  if (!(factors.back() >= 1 && factors.back() < 1e6f)) fail("a factor of " + short_text(double{factors.back()}));
   for (index_t i = 0; i < c.head_size() / 2; ++i) {
     const double expected = transformer::rotary_frequency(c, i) / transformer::rotary_frequency(scaled, i);
     const double factor = static_cast<double>(factors[static_cast<std::size_t>(i)]);
     if (!(std::abs(factor - expected) <= 1e-4 * expected))
-      fail("number " + std::to_string(i) + " is " + std::to_string(factor) + ", that of Llama 3's scaling by " +
-           std::to_string(factors.back()) + " is " + std::to_string(expected));
+      fail("number " + std::to_string(i) + " is " + short_text(factor) + ", that of Llama 3's scaling by " +
+           short_text(double{factors.back()}) + " is " + short_text(expected));
   }
   if (factors.back() != 1) c.scaling = scaled.scaling;
 }
@@ -102,7 +103,7 @@ inline transformer::config gguf_config(const gguf& in, const std::string& file) 
     try {
       transformer::validate(c);
     } catch (const std::invalid_argument& error) {
-      throw format_error(file, {}, error.what());
+      throw format_error(file, {}, config_reason(error, &config_name::gguf));
     }
   };
   validate();

@@ -46,14 +46,14 @@ inline void append_gguf_value(std::vector<std::byte>& out, const gguf_value& val
       value);
 }
 
-/// Every text has at least one byte, none stands there twice, and none is longer than @p most.
+/// Every text has at least one byte, none appears twice, and none is longer than @p most.
 inline void validate_names(std::vector<std::string_view> names, std::size_t most, const char* function,
                            const char* argument) {
   std::sort(names.begin(), names.end());
   for (std::size_t i = 0; i < names.size(); ++i) {
     invalid_argument_unless(!names[i].empty() && names[i].size() <= most, function, argument,
                             "a name of %zu bytes: \"%.80s\"", names[i].size(), std::string(names[i]).c_str());
-    invalid_argument_unless(i == 0 || names[i] != names[i - 1], function, argument, "\"%.80s\" stands there twice",
+    invalid_argument_unless(i == 0 || names[i] != names[i - 1], function, argument, "\"%.80s\" appears twice",
                             std::string(names[i]).c_str());
   }
 }

@@ -25,8 +25,7 @@ inline std::string hugging_face_tensor(const transformer::tensor& t) {
 inline checkpoint read_hugging_face(const std::filesystem::path& folder) {
   const std::filesystem::path config_path = folder / config_json_name;
   const std::vector<std::byte> text = read_file(config_path, std::uint64_t{1} << 24);
-  const transformer::config c =
-      parse_config_json({reinterpret_cast<const char*>(text.data()), text.size()}, config_path.string());
+  const transformer::config c = parse_config_json(text_of(text), config_path.string());
   const safetensors file = read_safetensors_folder(folder);
   return gather_checkpoint(c, file.tensors, folder.string(), hugging_face_tensor, [&](std::string_view name) {
     return name.ends_with(".rotary_emb.inv_freq") || (c.tie_embeddings && name == "lm_head.weight");
@@ -43,9 +42,9 @@ inline void write_hugging_face(const std::filesystem::path& folder, const transf
                                std::uint64_t most = 5'000'000'000) {
   const std::string config = format_config_json(c);
   const std::vector<transformer::tensor> table = transformer::tensor_table(c);
-  invalid_argument_unless(static_cast<index_t>(parameters.size()) == transformer::parameter_count(c),
-                          "hone::io::write_hugging_face", "parameters", "has %zu numbers, the model has %td",
-                          parameters.size(), transformer::parameter_count(c));
+  const index_t count = detail::parameters_of(table);
+  invalid_argument_unless(static_cast<index_t>(parameters.size()) == count, "hone::io::write_hugging_face",
+                          "parameters", "has %zu numbers, the model has %td", parameters.size(), count);
   std::vector<tensor_source> sources;
   std::vector<std::vector<float>> moved;
   for (const transformer::tensor& t : table) {

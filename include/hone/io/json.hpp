@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-/// JSON of files that may be hostile: nlohmann's parser, with the byte of every token, a limit on nesting, and keys
-/// that may stand once in an object.
+/// JSON of files that may be hostile, for every reader: nlohmann's parser, with the byte of every token, a limit on
+/// nesting, and keys that may appear once in an object.
 #pragma once
 #include "hone/io/file.hpp"
 
 #include <map>
+#include <memory>
+#include <set>
 #include <string>
 
 #include <nlohmann/json.hpp>
@@ -53,26 +55,27 @@ struct json_cursor {
   friend bool operator!=(json_cursor x, json_cursor y) { return *x.at != *y.at; }
 };
 
-/// nlohmann's events, one function each, as json_event.
-template <class Handler>
+/// nlohmann's events, one function each, as json_event. No template: the parser is instantiated once.
 struct json_adapter {
   using kind = json_event::kind;
 
-  const char* begin;
-  const char* now;       // behind the token
-  const char* previous;  // behind the one before
+  std::string_view text;
+  const char* now;       // after the token
+  const char* previous;  // after the one before
   std::uint64_t first;
   std::size_t most_depth;
   const std::string& file;
-  Handler& handler;
+  void* handler;
+  void (*handle)(void* handler, const json_event&);
   std::size_t depth = 0;
+  std::vector<std::set<std::string, std::less<>>> keys = {};  // of the open objects
 
   void fail(std::uint64_t at, const std::string& reason) const {
     throw format_error(file, {position::unit::byte, first + at}, reason);
   }
   bool emit(json_event event) {
     while (previous != now && std::string_view(" \t\r\n,:").find(*previous) != std::string_view::npos) ++previous;
-    const auto at = static_cast<std::uint64_t>(previous - begin);
+    const auto at = static_cast<std::uint64_t>(previous - text.data());
     const bool number = event.is == kind::negative || event.is == kind::whole || event.is == kind::real;
     previous = now - (number ? 1 : 0);  // a number ends where the next character was looked at
     if (event.is == kind::end_object || event.is == kind::end_array) --depth;
@@ -80,7 +83,11 @@ struct json_adapter {
     event.depth = depth;
     if (event.is == kind::begin_object || event.is == kind::begin_array)
       if (++depth > most_depth) fail(at, "nested more than " + std::to_string(most_depth) + " deep");
-    handler(event);
+    if (event.is == kind::begin_object) keys.emplace_back();
+    if (event.is == kind::end_object) keys.pop_back();
+    if (event.is == kind::key && !keys.back().insert(*event.text).second)
+      fail(at, "the key \"" + *event.text + "\" appears twice");
+    handle(handler, event);
     return true;
   }
   bool null() { return emit({.is = kind::null}); }
@@ -101,28 +108,41 @@ struct json_adapter {
   bool end_array() { return emit({.is = kind::end_array}); }
   template <class Error>
   bool parse_error(std::size_t read, const std::string&, const Error& error) {
+    const std::size_t at = read == 0 ? 0 : read - 1;
+    const std::string_view rest = text.substr((std::min)(at, text.size()));
+    const bool python = rest.starts_with("NaN") || rest.starts_with("Infinity");
     const bool overflow = std::string_view(error.what()).find("number overflow") != std::string_view::npos;
-    fail(read == 0 ? 0 : read - 1, overflow ? "a number overflows" : "not valid JSON");
+    fail(at, overflow ? "a number overflows"
+             : python ? "not valid JSON: NaN and Infinity, as Python writes them, are no numbers"
+                      : "not valid JSON");
     return false;
   }
 };
 
+inline void parse_json_events(std::string_view text, const std::string& file, std::uint64_t first,
+                              std::size_t most_depth, void* handler, void (*handle)(void*, const json_event&)) {
+  if (const std::size_t nul = text.find('\0'); nul != std::string_view::npos)  // where the parser would stop
+    throw format_error(file, {position::unit::byte, first + nul}, "not valid JSON");
+  const char* end = text.data() + text.size();
+  const char* content = text.data() + (text.starts_with("\xef\xbb\xbf") ? 3 : 0);
+  json_adapter adapter{text, text.data(), content, first, most_depth, file, handler, handle};
+  nlohmann::json::sax_parse(json_cursor{&adapter.now}, json_cursor{&end}, &adapter);
+}
+
 }  // namespace detail
 
-/// Hands the tokens of @p text to @p handler(const json_event&), in order; keys may repeat, which the handler sees.
-/// Byte 0 of the text is byte @p first of @p file, as errors call it.
-/// @throws format_error with the byte, if the text is not one JSON value, not UTF-8, or nested deeper than
-///         @p most_depth; what the handler throws.
-/// @note One pass; holds a token and a bit a level at a time, whatever the text.
+/// Hands the tokens of @p text to @p handler(const json_event&), in order; a byte-order mark is passed over. Byte 0 of
+/// the text is byte @p first of @p file, as errors call it.
+/// @throws format_error with the byte, if the text is not one JSON value, not UTF-8, nested deeper than @p most_depth,
+///         or an object has a key twice; what the handler throws.
+/// @note One pass; holds a token and the keys of the open objects at a time.
 template <class Handler>
 void parse_json_events(std::string_view text, const std::string& file, Handler&& handler, std::uint64_t first = 0,
                        std::size_t most_depth = 64) {
-  if (const std::size_t nul = text.find('\0'); nul != std::string_view::npos)  // where the parser would stop
-    throw format_error(file, {position::unit::byte, first + nul}, "not valid JSON");
-  const char* begin = text.data();
-  const char* end = begin + text.size();
-  detail::json_adapter<std::remove_reference_t<Handler>> adapter{begin, begin, begin, first, most_depth, file, handler};
-  nlohmann::json::sax_parse(detail::json_cursor{&adapter.now}, detail::json_cursor{&end}, &adapter);
+  using handler_type = std::remove_reference_t<Handler>;
+  void* address = const_cast<void*>(static_cast<const void*>(std::addressof(handler)));
+  detail::parse_json_events(text, file, first, most_depth, address,
+                            [](void* h, const json_event& e) { (*static_cast<handler_type*>(h))(e); });
 }
 
 /// A JSON text as a tree.
@@ -130,15 +150,14 @@ struct json_document {
   nlohmann::json root;
   std::map<std::string, std::uint64_t, std::less<>> at;  ///< byte of the keys of two levels: "outer", "outer/inner"
 
-  /// The byte of @p key, 0 where it is not there: for errors.
-  [[nodiscard]] std::uint64_t where(std::string_view key) const {
+  /// Where @p key is; nowhere if it is not there: for errors.
+  [[nodiscard]] position where(std::string_view key) const {
     const auto found = at.find(key);
-    return found == at.end() ? 0 : found->second;
+    return found == at.end() ? position() : position{position::unit::byte, found->second};
   }
 };
 
-/// Parses a text of which no object has a key twice; a byte-order mark is passed over.
-/// @throws format_error as `parse_json_events`, and for a key that comes again.
+/// Parses a text into a tree. @throws format_error as `parse_json_events`.
 /// @note The tree takes up to 20 times the memory of the text: limit what is read.
 inline json_document parse_json(std::string_view text, const std::string& file) {
   using kind = json_event::kind;
@@ -153,38 +172,32 @@ inline json_document parse_json(std::string_view text, const std::string& file) 
     }
     return (*open.back())[key] = std::move(value);
   };
-  const std::size_t mark = text.starts_with("\xef\xbb\xbf") ? 3 : 0;
-  parse_json_events(
-      text.substr(mark), file,
-      [&](const json_event& e) {
-        switch (e.is) {
-          case kind::null: add(nullptr); break;
-          case kind::boolean: add(e.whole != 0); break;
-          case kind::negative: add(e.negative); break;
-          case kind::whole: add(e.whole); break;
-          case kind::real: add(e.real); break;
-          case kind::string: add(std::move(*e.text)); break;
-          case kind::begin_object: open.push_back(&add(nlohmann::json::object())); break;
-          case kind::begin_array: open.push_back(&add(nlohmann::json::array())); break;
-          case kind::end_object:
-          case kind::end_array: open.pop_back(); break;
-          case kind::key:
-            key = std::move(*e.text);
-            if (open.back()->contains(key))
-              throw format_error(file, {position::unit::byte, e.at}, "the key \"" + key + "\" stands there twice");
-            if (e.depth == 1) document.at.emplace(outer = key, e.at);
-            if (e.depth == 2) document.at.emplace(outer + "/" + key, e.at);
-            break;
-        }
-      },
-      mark);
+  parse_json_events(text, file, [&](const json_event& e) {
+    switch (e.is) {
+      case kind::null: add(nullptr); break;
+      case kind::boolean: add(e.whole != 0); break;
+      case kind::negative: add(e.negative); break;
+      case kind::whole: add(e.whole); break;
+      case kind::real: add(e.real); break;
+      case kind::string: add(std::move(*e.text)); break;
+      case kind::begin_object: open.push_back(&add(nlohmann::json::object())); break;
+      case kind::begin_array: open.push_back(&add(nlohmann::json::array())); break;
+      case kind::end_object:
+      case kind::end_array: open.pop_back(); break;
+      case kind::key:
+        key = std::move(*e.text);
+        if (e.depth == 1) document.at.emplace(outer = key, e.at);
+        if (e.depth == 2) document.at.emplace(outer + "/" + key, e.at);
+        break;
+    }
+  });
   return document;
 }
 
 /// Reads and parses a file of at most @p most bytes. @throws std::system_error, format_error.
 inline json_document read_json(const std::filesystem::path& path, std::uint64_t most = std::uint64_t{1} << 24) {
   const std::vector<std::byte> bytes = read_file(path, most);
-  return parse_json({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, path.string());
+  return parse_json(text_of(bytes), path.string());
 }
 
 }  // namespace hone::io

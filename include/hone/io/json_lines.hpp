@@ -1,14 +1,74 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-/// Question-answer files: one JSON object a line, {"question": …, "answer": …}, and, where the file has them, TOFU's
-/// "paraphrased_answer" and "perturbed_answer". [Maini et al. 2024, TOFU, arXiv 2401.06121]
+/// Files of one JSON value a line, as rows with line numbers; and question-answer files: {"question": ..., "answer":
+/// ...} and, where the file has them, TOFU's "paraphrased_answer" and "perturbed_answer".
+/// [Maini et al. 2024, TOFU, arXiv 2401.06121]
 #pragma once
-#include "hone/io/file.hpp"
+#include "hone/io/json.hpp"
 
 #include <limits>
-
-#include <nlohmann/json.hpp>
+#include <memory>
 
 namespace hone::io {
+
+/// A line of such a file.
+struct json_row {
+  nlohmann::json value;
+  std::uint64_t line;  ///< from 1
+  std::shared_ptr<const std::string> file;
+
+  /// @throws format_error with the line.
+  [[noreturn]] void fail(const std::string& reason) const {
+    throw format_error(*file, {position::unit::line, line}, reason);
+  }
+  /// The field of the row's object, nullptr where there is none. @throws format_error if the row is no object.
+  [[nodiscard]] const nlohmann::json* find(const char* field) const {
+    if (!value.is_object()) fail("not a JSON object");
+    const auto found = value.find(field);
+    return found == value.end() ? nullptr : &*found;
+  }
+  /// The field's string. @throws format_error if the row is no object, the field is not there, or no string.
+  [[nodiscard]] const std::string& text(const char* field) const {
+    const nlohmann::json* found = find(field);
+    if (found == nullptr) fail(std::string("no field \"") + field + "\"");
+    if (!found->is_string()) fail(std::string("\"") + field + "\" is not a string");
+    return *found->get_ptr<const std::string*>();
+  }
+};
+
+inline constexpr std::size_t no_limit = (std::numeric_limits<std::size_t>::max)();
+
+/// Hands the first @p limit rows of @p text to @p f(json_row&&), in order, and returns how many there were; @p file is
+/// what errors call it. Blank lines are passed over; a byte-order mark and CRLF are accepted.
+/// @throws format_error with the line, if one is not JSON as `parse_json` reads it; what @p f throws.
+/// @note Holds one row at a time; what follows the last row is not looked at.
+template <class F>
+std::size_t parse_json_lines(std::string_view text, const std::string& file, F&& f, std::size_t limit = no_limit) {
+  if (text.starts_with("\xef\xbb\xbf")) text.remove_prefix(3);
+  const auto name = std::make_shared<const std::string>(file);
+  std::size_t rows = 0;
+  for (std::uint64_t number = 1; !text.empty() && rows < limit; ++number) {
+    const std::size_t end = text.find('\n');
+    const std::string_view line = text.substr(0, end);
+    text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
+    if (line.find_first_not_of(" \t\r") == std::string_view::npos) continue;
+    json_row row{{}, number, name};
+    try {
+      row.value = parse_json(line, file).root;
+    } catch (const format_error& error) {
+      row.fail(error.reason());
+    }
+    ++rows;
+    f(std::move(row));
+  }
+  return rows;
+}
+
+/// Reads a file's rows. @throws std::system_error; format_error; what @p f throws.
+template <class F>
+std::size_t read_json_lines(const std::filesystem::path& path, F&& f, std::size_t limit = no_limit) {
+  const std::vector<std::byte> bytes = read_file(path);
+  return parse_json_lines(text_of(bytes), path.string(), f, limit);
+}
 
 struct question_answer {
   std::string question;
@@ -17,55 +77,36 @@ struct question_answer {
   std::vector<std::string> perturbed_answers;  ///< empty where the file has none
 };
 
-/// The first @p limit pairs of @p text; @p file is what errors call it. Blank lines are passed over, a byte-order mark
-/// and CRLF are accepted, further fields are ignored.
-/// @throws format_error with the line, if a line is not an object with the fields above, or there is no pair at all.
-inline std::vector<question_answer> parse_question_answers(
-    std::string_view text, const std::string& file, std::size_t limit = (std::numeric_limits<std::size_t>::max)()) {
-  if (text.starts_with("\xef\xbb\xbf")) text.remove_prefix(3);
-  std::vector<question_answer> pairs;
-  std::uint64_t number = 0;
-  while (!text.empty() && pairs.size() < limit) {
-    ++number;
-    const std::size_t end = text.find('\n');
-    const std::string_view line = text.substr(0, end);
-    text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
-    if (line.find_first_not_of(" \t\r") == std::string_view::npos) continue;
-    const auto fail = [&](const std::string& reason) {
-      throw format_error(file, {position::unit::line, number}, reason);
-    };
-    const auto json = nlohmann::json::parse(line, nullptr, false);
-    if (json.is_discarded()) fail("not valid JSON");
-    if (!json.is_object()) fail("not a JSON object");
-    const auto string = [&](const char* field, bool required) {
-      const auto found = json.find(field);
-      if (found == json.end()) {
-        if (required) fail(std::string("no field \"") + field + "\"");
-        return std::string();
-      }
-      if (!found->is_string()) fail(std::string("\"") + field + "\" is not a string");
-      return found->template get<std::string>();
-    };
-    question_answer pair{string("question", true), string("answer", true), string("paraphrased_answer", false), {}};
-    if (const auto found = json.find("perturbed_answer"); found != json.end()) {
-      if (!found->is_array()) fail("\"perturbed_answer\" is not an array");
-      for (const auto& item : *found) {
-        if (!item.is_string()) fail("\"perturbed_answer\" holds something other than strings");
-        pair.perturbed_answers.push_back(item.template get<std::string>());
-      }
+/// The pair of a row, whose other fields are ignored.
+/// @throws format_error with the line, if it is not an object with the fields above.
+inline question_answer question_answer_of(const json_row& row) {
+  question_answer pair{row.text("question"), row.text("answer"), {}, {}};
+  if (row.find("paraphrased_answer") != nullptr) pair.paraphrased_answer = row.text("paraphrased_answer");
+  if (const nlohmann::json* perturbed = row.find("perturbed_answer")) {
+    if (!perturbed->is_array()) row.fail("\"perturbed_answer\" is not an array");
+    for (const nlohmann::json& item : *perturbed) {
+      if (!item.is_string()) row.fail("\"perturbed_answer\" holds something other than strings");
+      pair.perturbed_answers.push_back(item.get<std::string>());
     }
-    pairs.push_back(std::move(pair));
   }
-  if (pairs.empty() && limit > 0)
-    throw format_error(file, {position::unit::line, (std::max)(number, std::uint64_t{1})}, "no question-answer pair");
+  return pair;
+}
+
+/// The first @p limit pairs of @p text. @throws format_error as `parse_json_lines`, `question_answer_of`, and if there
+/// is no pair at all.
+inline std::vector<question_answer> parse_question_answers(std::string_view text, const std::string& file,
+                                                           std::size_t limit = no_limit) {
+  std::vector<question_answer> pairs;
+  parse_json_lines(text, file, [&](const json_row& row) { pairs.push_back(question_answer_of(row)); }, limit);
+  if (pairs.empty() && limit > 0) throw format_error(file, {}, "no question-answer pair");
   return pairs;
 }
 
 /// Reads a question-answer file. @throws std::system_error, format_error.
-inline std::vector<question_answer> read_question_answers(
-    const std::filesystem::path& path, std::size_t limit = (std::numeric_limits<std::size_t>::max)()) {
+inline std::vector<question_answer> read_question_answers(const std::filesystem::path& path,
+                                                          std::size_t limit = no_limit) {
   const std::vector<std::byte> bytes = read_file(path);
-  return parse_question_answers({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, path.string(), limit);
+  return parse_question_answers(text_of(bytes), path.string(), limit);
 }
 
 }  // namespace hone::io

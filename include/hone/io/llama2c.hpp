@@ -9,6 +9,7 @@
 /// [karpathy/llama2.c, export.py and run.c]
 #pragma once
 #include "hone/io/checkpoint.hpp"
+#include "hone/io/detail/config_names.hpp"
 
 #include <cmath>
 #include <cstdio>
@@ -55,7 +56,7 @@ inline transformer::config llama2c_config(std::span<const std::byte> bytes, std:
   try {
     transformer::validate(c);
   } catch (const std::invalid_argument& error) {
-    throw format_error(file, {position::unit::byte, at}, error.what());
+    throw format_error(file, {position::unit::byte, at}, config_reason(error, &config_name::llama2c));
   }
   return c;
 }
@@ -87,10 +88,10 @@ inline checkpoint parse_llama2c(std::span<const std::byte> bytes, const std::str
   if (static_cast<double>(bytes.size()) != expected) {
     char reason[128];
     std::snprintf(reason, sizeof reason, "the file has %zu bytes, its header asks for %.0f", bytes.size(), expected);
-    fail(bytes.size(), reason);
+    throw format_error(file, {}, reason);
   }
   const std::vector<transformer::tensor> table = transformer::tensor_table(c);
-  result.parameters.resize(static_cast<std::size_t>(transformer::parameter_count(c)));
+  result.parameters.resize(static_cast<std::size_t>(detail::parameters_of(table)));
   std::size_t at = header;
   const auto take = [&](const transformer::tensor& t) {
     for (index_t i = 0; i < t.size(); ++i, at += 4) {

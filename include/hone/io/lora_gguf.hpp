@@ -10,15 +10,6 @@
 
 namespace hone::io {
 
-/// How llama.cpp lays out rows of q and k of an architecture: "llama" (which is Mistral's too), "qwen2" or "qwen3".
-/// @throws std::invalid_argument for another one.
-inline transformer::rope_layout gguf_rope_layout(std::string_view architecture) {
-  const bool half = architecture == "qwen2" || architecture == "qwen3";
-  invalid_argument_unless(half || architecture == "llama", "hone::io::gguf_rope_layout", "architecture",
-                          "\"%.40s\" is not one of llama, qwen2, qwen3", std::string(architecture).c_str());
-  return half ? transformer::rope_layout::half : transformer::rope_layout::interleaved;
-}
-
 namespace detail {
 
 inline stored_adapter lora_of(const gguf& file, const std::string& name, const transformer::config& c,
@@ -53,7 +44,7 @@ inline stored_adapter lora_of(const gguf& file, const std::string& name, const t
     (is_a ? pair.a : pair.b) = &t;
     if (is_a) pair.scale = alpha == 0 || t.shape.empty() ? 1 : alpha / static_cast<double>(t.shape.front());
   }
-  return assemble(c, pairs, stored);
+  return assemble(c, transformer::tensor_table(c), pairs, stored);
 }
 
 }  // namespace detail

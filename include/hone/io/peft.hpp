@@ -58,7 +58,7 @@ inline peft_config parse_peft_config(std::string_view text, const std::string& f
   const json_document document = parse_json(text, file);
   const nlohmann::json& root = document.root;
   const auto fail = [&](std::string_view key, const std::string& reason) {
-    throw format_error(file, {position::unit::byte, document.where(key)}, reason);
+    throw format_error(file, document.where(key), reason);
   };
   if (!root.is_object()) fail("", "the configuration is not a JSON object");
   const auto field = [&](const char* key) {
@@ -113,7 +113,7 @@ inline peft_config parse_peft_config(std::string_view text, const std::string& f
             fail(where, both + " is more than a name");
           plain += key[i];
         }
-        by_place.push_back({document.where(where), {plain, positive(where, both, number, whole)}});
+        by_place.push_back({document.where(where).at, {plain, positive(where, both, number, whole)}});
       }
     std::sort(by_place.begin(), by_place.end());
     peft_config::pattern numbers;
@@ -147,8 +147,7 @@ inline stored_adapter read_peft(const std::filesystem::path& folder, const trans
   constexpr std::uint64_t most = std::uint64_t{1} << 20;
   const std::filesystem::path config_path = folder / peft_config_name;
   const std::vector<std::byte> text = read_file(config_path, most);
-  const peft_config config =
-      parse_peft_config({reinterpret_cast<const char*>(text.data()), text.size()}, config_path.string());
+  const peft_config config = parse_peft_config(text_of(text), config_path.string());
   const safetensors file = read_safetensors(folder / peft_tensors_name);
   const std::vector<transformer::tensor> table = transformer::tensor_table(c);
   std::map<std::string, detail::adapter_pair> pairs;
@@ -179,7 +178,7 @@ inline stored_adapter read_peft(const std::filesystem::path& folder, const trans
     (is_a ? pair.a : pair.b) = &t;
     pair.scale = config.scale_of(module);
   }
-  return detail::assemble(c, pairs, transformer::rope_layout::half);
+  return detail::assemble(c, table, pairs, transformer::rope_layout::half);
 }
 
 struct peft_options {
@@ -192,8 +191,7 @@ struct peft_options {
 /// the configuration, those of sites that differ in its patterns; alpha = scale * rank is rounded, so that a scale may
 /// come back with another last bit.
 /// @throws std::invalid_argument, before anything is written, if a site is not a linear map of the model with its
-/// shape,
-///         its numbers are not there, or base_model is not UTF-8; std::system_error.
+///         shape, its numbers are not there, or base_model is not UTF-8; std::system_error.
 inline void write_peft(const std::filesystem::path& folder, const transformer::config& c,
                        const lora::adapter<float>& adapter, const peft_options& options = {}) {
   const char* function = "hone::io::write_peft";
@@ -229,21 +227,21 @@ inline void write_peft(const std::filesystem::path& folder, const transformer::c
       targets.push_back(end);
     else
       targets.insert(targets.end(), names.begin(), names.end());
-  const nlohmann::ordered_json config = {{"peft_type", "LORA"},
-                                         {"task_type", "CAUSAL_LM"},
-                                         {"base_model_name_or_path", options.base_model},
-                                         {"r", first.rank},
-                                         {"lora_alpha", number(alpha_of(first))},
-                                         {"rank_pattern", ranks},
-                                         {"alpha_pattern", alphas},
-                                         {"target_modules", targets},
-                                         {"lora_dropout", 0.0},
-                                         {"bias", "none"},
-                                         {"fan_in_fan_out", false},
-                                         {"modules_to_save", nullptr},
-                                         {"use_rslora", false},
-                                         {"use_dora", false},
-                                         {"inference_mode", true}};
+  const nlohmann::json config = {{"peft_type", "LORA"},
+                                 {"task_type", "CAUSAL_LM"},
+                                 {"base_model_name_or_path", options.base_model},
+                                 {"r", first.rank},
+                                 {"lora_alpha", number(alpha_of(first))},
+                                 {"rank_pattern", ranks},
+                                 {"alpha_pattern", alphas},
+                                 {"target_modules", targets},
+                                 {"lora_dropout", 0.0},
+                                 {"bias", "none"},
+                                 {"fan_in_fan_out", false},
+                                 {"modules_to_save", nullptr},
+                                 {"use_rslora", false},
+                                 {"use_dora", false},
+                                 {"inference_mode", true}};
   std::filesystem::create_directories(folder);
   write_safetensors(folder / peft_tensors_name, tensors, {{"format", "pt"}});
   atomic_file file(folder / peft_config_name);

@@ -13,7 +13,7 @@ inline tokenizer read_tokenizer(const std::filesystem::path& path, std::optional
   if (path.extension() != ".json") return read_tokenizer_bin(path, vocab);
   tokenizer t = read_tokenizer_json(path);
   if (vocab && t.vocab() > *vocab)
-    throw format_error(path.string(), {position::unit::byte, 0},
+    throw format_error(path.string(), {},
                        std::to_string(t.vocab()) + " tokens, the model has " + std::to_string(*vocab));
   return t;
 }

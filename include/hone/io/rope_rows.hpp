@@ -6,6 +6,9 @@
 #include "hone/core/view.hpp"
 #include "hone/transformer/config.hpp"
 
+#include <string>
+#include <string_view>
+
 namespace hone::io {
 
 /// Copies @p in (heads * head_size x cols), laid out as @p from, to @p out, laid out as @p to. Both functions of heads:
@@ -27,6 +30,15 @@ void copy_rope_rows(matrix_view<const T> in, matrix_view<T> out, index_t head_si
     if (from != to) target = from == transformer::rope_layout::half ? 2 * (r % half) + r / half : r / 2 + r % 2 * half;
     for (index_t col = 0; col < in.cols(); ++col) out(row - r + target, col) = in(row, col);
   }
+}
+
+/// How llama.cpp lays out rows of q and k of an architecture: "llama" (which is Mistral's too), "qwen2" or "qwen3".
+/// @throws std::invalid_argument for another one.
+inline transformer::rope_layout gguf_rope_layout(std::string_view architecture) {
+  const bool half = architecture == "qwen2" || architecture == "qwen3";
+  invalid_argument_unless(half || architecture == "llama", "hone::io::gguf_rope_layout", "architecture",
+                          "\"%.40s\" is not one of llama, qwen2, qwen3", std::string(architecture).c_str());
+  return half ? transformer::rope_layout::half : transformer::rope_layout::interleaved;
 }
 
 }  // namespace hone::io

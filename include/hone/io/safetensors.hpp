@@ -80,7 +80,6 @@ class safetensors_header {
   void in_header(const json_event& e) {
     if (e.is == kind::key) {
       in_metadata_ = *e.text == "__metadata__";
-      if (in_metadata_ && std::exchange(seen_metadata_, true)) fail(e.at, "\"__metadata__\" stands there twice");
       if (!in_metadata_) entries.push_back({e.at, {std::move(*e.text), nullptr, {}, {}, 0, nullptr}, {}, {}});
       seen_ = 0;
     } else if (e.is == kind::end_object) {
@@ -95,15 +94,14 @@ class safetensors_header {
       key_ = std::move(*e.text);
     else if (e.is != kind::string)
       fail(e.at, "\"__metadata__\": \"" + key_ + "\" is not a string");
-    else if (!metadata.emplace(key_, std::move(*e.text)).second)
-      fail(e.at, "\"__metadata__\": \"" + key_ + "\" stands there twice");
+    else
+      metadata.emplace(key_, std::move(*e.text));
   }
   void in_entry(const json_event& e) {
     entry& now = entries.back();
     if (e.is == kind::key) {
       for (field_ = 0; field_ < 3 && *e.text != fields[field_];) ++field_;
       if (field_ == 3) fail(now, "has an unknown field \"" + *e.text + "\"");
-      if (seen_ >> field_ & 1) fail(now, "has \"" + *e.text + "\" twice");
       seen_ |= 1u << field_;
     } else if (field_ == 0) {
       if (e.is != kind::string) fail(now, "\"dtype\" is not a string");
@@ -127,7 +125,7 @@ class safetensors_header {
   static constexpr const char* fields[3] = {"dtype", "shape", "data_offsets"};
   const std::string& file_;
   std::string key_;
-  bool in_metadata_ = false, seen_metadata_ = false;
+  bool in_metadata_ = false;
   unsigned seen_ = 0;
   std::size_t field_ = 0;
 };
@@ -178,15 +176,12 @@ inline safetensors parse_safetensors(std::span<const std::byte> bytes, const std
   }
   if (filled != data.size()) header.fail(8 + length + filled, count(data.size() - filled) + " behind the last tensor");
 
-  std::sort(entries.begin(), entries.end(), [](const auto& x, const auto& y) {
-    return x.tensor.name != y.tensor.name ? x.tensor.name < y.tensor.name : x.at < y.at;
-  });
+  std::sort(entries.begin(), entries.end(), [](const auto& x, const auto& y) { return x.tensor.name < y.tensor.name; });
   safetensors result;
   result.metadata = std::move(header.metadata);
   result.tensors.reserve(entries.size());
   const auto name = std::make_shared<const std::string>(file);
   for (auto& e : entries) {
-    if (!result.tensors.empty() && result.tensors.back().name == e.tensor.name) header.fail(e, "stands there twice");
     e.tensor.shape.assign(e.shape.begin(), e.shape.end());
     e.tensor.bytes =
         data.subspan(static_cast<std::size_t>(e.offsets[0]), static_cast<std::size_t>(e.offsets[1] - e.offsets[0]));

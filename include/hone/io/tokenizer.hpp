@@ -214,7 +214,8 @@ class tokenizer {
     }
     if (parts_.byte_level)
       for (std::size_t byte = 0; byte < 256; ++byte) {
-        const auto found = words_.find(std::string_view(&byte_table[byte], 1));
+        const char letter = static_cast<char>(byte);
+        const auto found = words_.find(std::string_view(&letter, 1));
         byte_symbols_[byte] = found == words_.end() ? -1 : found->second.id;
       }
     scratch s;
@@ -337,12 +338,6 @@ class tokenizer {
     for (const auto& [from, to] : rules.replace) text = detail::replaced(text, from, to);
     return text;
   }
-
-  static constexpr std::array<char, 256> byte_table = [] {
-    std::array<char, 256> bytes{};
-    for (std::size_t i = 0; i < 256; ++i) bytes[i] = static_cast<char>(i);
-    return bytes;
-  }();
 
   tokenizer_parts parts_;
   merge_table merges_;

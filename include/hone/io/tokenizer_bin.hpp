@@ -18,8 +18,7 @@ namespace hone::io {
 /// begin of text.
 /// @param vocab the model's number of tokens; without it, as many as there are. @param file what errors call the bytes.
 /// @throws format_error unless @p bytes hold exactly that many tokens, at least the 3 special ones, none longer than
-/// the
-///         header says, with scores that are numbers.
+///         the header says, with scores that are numbers.
 inline tokenizer parse_tokenizer_bin(std::span<const std::byte> bytes, std::optional<index_t> vocab,
                                      const std::string& file) {
   constexpr std::int32_t longest_token = 1 << 16;
@@ -27,7 +26,8 @@ inline tokenizer parse_tokenizer_bin(std::span<const std::byte> bytes, std::opti
   const auto fail = [&](std::size_t at, const std::string& reason) {
     throw format_error(file, {position::unit::byte, at}, reason);
   };
-  if (vocab && *vocab < 3) fail(0, "a model of " + std::to_string(*vocab) + " tokens has no unknown, begin and end");
+  if (vocab && *vocab < 3)
+    throw format_error(file, {}, "a model of " + std::to_string(*vocab) + " tokens has no unknown, begin and end");
   if (bytes.size() < 4) fail(bytes.size(), "too short for a tokenizer");
   const auto longest = load_little_endian<std::int32_t>(bytes, 0);
   if (longest < 1 || longest > longest_token)

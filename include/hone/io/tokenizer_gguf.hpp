@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-/// A tokenizer from the metadata of a GGUF file, handed over as plain values. Ids are those of the tokenizer.json that
-/// the file was made from, of which the metadata keep less. [ggml-org/ggml, docs/gguf.md; ggml-org/llama.cpp]
+/// A tokenizer from the metadata of a GGUF file, by way of plain values that any reader of such files can fill. Ids are
+/// those of the tokenizer.json that the file was made from, of which the metadata keep less. [ggml-org/ggml,
+/// docs/gguf.md; ggml-org/llama.cpp]
 #pragma once
-#include "hone/io/format_error.hpp"
+#include "hone/io/gguf.hpp"
 #include "hone/io/tokenizer.hpp"
 
 #include <cmath>
@@ -22,15 +23,57 @@ struct gguf_vocabulary {
   std::optional<bool> add_bos_token = {}, add_eos_token = {}, add_space_prefix = {};
 };
 
+/// The vocabulary in the metadata of a GGUF file.
+/// @throws format_error, naming the key, if a value is of another type than llama.cpp gives it.
+inline gguf_vocabulary vocabulary_of(const gguf& in, const std::string& file) {
+  const std::string prefix = "tokenizer.ggml.";
+  const auto take = [&]<class T>(const char* name, T& to) {
+    const gguf_value* value = in.find(prefix + name);
+    if (value == nullptr) return;
+    const T* held = nullptr;
+    if constexpr (requires { typename T::allocator_type; } && !std::is_same_v<T, std::string>) {
+      if (const auto* array = std::get_if<gguf_array>(value)) held = std::get_if<T>(array);
+    } else {
+      held = std::get_if<T>(value);
+    }
+    if (held == nullptr) throw format_error(file, {}, prefix + name + ": is of another type");
+    to = *held;
+  };
+  const auto id = [&](const char* name, std::optional<token_id>& to) {
+    if (in.find(prefix + name) == nullptr) return;
+    const auto value = in.whole(prefix + name);
+    if (!value || !std::in_range<token_id>(*value)) throw format_error(file, {}, prefix + name + ": is no id");
+    to = static_cast<token_id>(*value);
+  };
+  const auto flag = [&](const char* name, std::optional<bool>& to) {
+    bool value = false;
+    take(name, value);
+    if (in.find(prefix + name) != nullptr) to = value;
+  };
+  gguf_vocabulary v;
+  take("model", v.model);
+  take("pre", v.pre);
+  take("tokens", v.tokens);
+  take("merges", v.merges);
+  take("scores", v.scores);
+  take("token_type", v.token_type);
+  id("bos_token_id", v.bos_token_id);
+  id("eos_token_id", v.eos_token_id);
+  id("unknown_token_id", v.unknown_token_id);
+  flag("add_bos_token", v.add_bos_token);
+  flag("add_eos_token", v.add_eos_token);
+  flag("add_space_prefix", v.add_space_prefix);
+  return v;
+}
+
 /// The parts of the tokenizer of @p v. Control and unknown tokens are special; they and user-defined ones are found in
 /// texts. Where add_bos_token is not there, "llama" and Llama 3 begin with the begin of text. Qwen2 normalizes to form
 /// C, as the models were trained, which llama.cpp does not.
-/// @throws format_error, with the key, at byte 0 of @p file, if the model or `pre` is not known, lists differ in
-/// length, an
-///         id is out of range, a score is not a number, or a merge names no token.
+/// @throws format_error, with the key, if the model or `pre` is not known, lists differ in length, an id is out of
+///         range, a score is not a number, or a merge names no token.
 inline tokenizer_parts parse_tokenizer_gguf(const gguf_vocabulary& v, const std::string& file) {
   const auto fail = [&](const std::string& key, const std::string& reason) {
-    throw format_error(file, {position::unit::byte, 0}, "tokenizer.ggml." + key + ": " + reason);
+    throw format_error(file, {}, "tokenizer.ggml." + key + ": " + reason);
   };
   const auto count = static_cast<token_id>(v.tokens.size());
   const bool byte_level = v.model == "gpt2";

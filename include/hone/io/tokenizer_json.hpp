@@ -23,9 +23,9 @@ struct json_place {
   [[noreturn]] void fail(const std::string& reason) const {
     const std::size_t outer = path.find('/');
     const std::size_t inner = outer == std::string::npos ? outer : path.find('/', outer + 1);
-    std::uint64_t at = document->where(path.substr(0, inner));
-    if (at == 0) at = document->where(path.substr(0, outer));
-    throw format_error(*file, {position::unit::byte, at}, path.empty() ? reason : path + ": " + reason);
+    position at = document->where(path.substr(0, inner));
+    if (at.in == position::unit::none) at = document->where(path.substr(0, outer));
+    throw format_error(*file, at, path.empty() ? reason : path + ": " + reason);
   }
   [[nodiscard]] json_place child(const nlohmann::json& of, const std::string& name) const {
     return {&of, path.empty() ? name : path + "/" + name, document, file};
@@ -351,8 +351,8 @@ class tokenizer_json {
 /// The parts of a tokenizer.json; @p file is what errors call it. The begin and end of text are what its post-processor
 /// puts around a text, if it does.
 /// @throws format_error, with the byte and the path in the JSON, for what is not JSON, not a BPE tokenizer, not sound
-/// (an
-///         id twice, or above 2 n + 65535 for n tokens; a merge that names no token; a key twice) or not read here.
+///         (an id twice, or above 2 n + 65535 for n tokens; a merge that names no token) or not read here. Fields that
+///         are not known are passed over.
 inline tokenizer_parts parse_tokenizer_json(std::string_view text, const std::string& file) {
   const json_document document = parse_json(text, file);
   return detail::tokenizer_json({&document.root, "", &document, &file}).read();
@@ -380,9 +380,6 @@ inline void parse_tokenizer_config(std::string_view text, const std::string& fil
 /// @throws std::system_error, format_error.
 inline tokenizer read_tokenizer_json(const std::filesystem::path& path) {
   constexpr std::uint64_t most = std::uint64_t{1} << 28;
-  const auto text_of = [](const std::vector<std::byte>& bytes) {
-    return std::string_view(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-  };
   tokenizer_parts parts = parse_tokenizer_json(text_of(read_file(path, most)), path.string());
   const std::filesystem::path config = path.parent_path() / "tokenizer_config.json";
   if (std::filesystem::exists(config)) parse_tokenizer_config(text_of(read_file(config, most)), config.string(), parts);

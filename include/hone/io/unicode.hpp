@@ -7,6 +7,7 @@
 #include "hone/io/detail/unicode_classes.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -32,16 +33,31 @@ struct character {
 };
 inline constexpr char32_t no_character = 0x110000;
 
+namespace detail {
+
+// Named: g++ tries to evaluate a lambda that is called on the spot when it compiles, for seconds, in every includer.
+inline std::vector<std::uint8_t> make_unicode_classes() {
+  std::vector<std::uint8_t> classes;
+  classes.reserve(no_character + 1);
+  for (const unsigned run : class_runs) classes.insert(classes.end(), run / 32, static_cast<std::uint8_t>(run % 32));
+  classes.push_back(0);
+  return classes;
+}
+
+constexpr std::array<std::uint8_t, 128> make_ascii_classes() {
+  std::array<std::uint8_t, 128> classes{};
+  std::size_t at = 0;
+  for (const unsigned run : class_runs)
+    for (unsigned i = 0; i < run / 32 && at < classes.size(); ++i) classes[at++] = static_cast<std::uint8_t>(run % 32);
+  return classes;
+}
+inline constexpr std::array<std::uint8_t, 128> ascii_classes = make_ascii_classes();  // needs no guard of a static
+
+}  // namespace detail
+
 /// The classes of every character, and of `no_character`.
 inline const std::uint8_t* unicode_classes() {
-  static const std::vector<std::uint8_t> table = [] {
-    std::vector<std::uint8_t> classes;
-    classes.reserve(no_character + 1);
-    for (const unsigned run : detail::class_runs)
-      classes.insert(classes.end(), run / 32, static_cast<std::uint8_t>(run % 32));
-    classes.push_back(0);
-    return classes;
-  }();
+  static const std::vector<std::uint8_t> table = detail::make_unicode_classes();
   return table.data();
 }
 
@@ -50,9 +66,8 @@ inline const std::uint8_t* unicode_classes() {
 inline character character_at(std::string_view text, std::size_t at) {
   if (at >= text.size()) return {no_character, 0, 0};
   const auto byte = [&](std::size_t i) { return static_cast<std::uint8_t>(text[at + i]); };
-  const std::uint8_t* classes = unicode_classes();
   const char32_t lead = byte(0);
-  if (lead < 0x80) return {lead, 1, classes[lead]};
+  if (lead < 0x80) return {lead, 1, detail::ascii_classes[lead]};
   const std::uint8_t size = lead < 0xc2 ? 0 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : lead < 0xf5 ? 4 : 0;
   if (size == 0 || text.size() - at < size) return {no_character, 1, 0};
   char32_t value = lead & (0x7fu >> size);
@@ -62,7 +77,7 @@ inline character character_at(std::string_view text, std::size_t at) {
   }
   const bool overlong = size > 2 && value < (size == 3 ? 0x800u : 0x10000u);
   if (overlong || value > 0x10ffff || (value >= 0xd800 && value < 0xe000)) return {no_character, 1, 0};
-  return {value, size, classes[value]};
+  return {value, size, unicode_classes()[value]};
 }
 
 inline void append_utf8(std::string& out, char32_t c) {
@@ -132,6 +147,21 @@ inline char32_t combining_class(char32_t c) {
   return 0;
 }
 
+struct composition {
+  char32_t first, second, composed;
+  bool operator<(const composition& other) const {
+    return first != other.first ? first < other.first : second < other.second;
+  }
+};
+
+inline std::vector<composition> make_compositions() {
+  std::vector<composition> entries;
+  for (std::size_t i = 0; i < std::size(composites); i += 3)
+    entries.push_back({composites[i + 1], composites[i + 2], composites[i]});
+  std::sort(entries.begin(), entries.end());
+  return entries;
+}
+
 /// The character that @p first and @p second make, 0 if they make none.
 inline char32_t compose(char32_t first, char32_t second) {
   if (first >= 0x1100 && first < 0x1113 && second >= 0x1161 && second < 0x1176)
@@ -139,20 +169,8 @@ inline char32_t compose(char32_t first, char32_t second) {
   if (first >= 0xac00 && first < 0xac00 + 19 * 21 * 28 && (first - 0xac00) % 28 == 0 && second > 0x11a7 &&
       second < 0x11c3)
     return first + (second - 0x11a7);
-  struct entry {
-    char32_t first, second, composed;
-    bool operator<(const entry& other) const {
-      return first != other.first ? first < other.first : second < other.second;
-    }
-  };
-  static const std::vector<entry> table = [] {
-    std::vector<entry> entries;
-    for (std::size_t i = 0; i < std::size(composites); i += 3)
-      entries.push_back({composites[i + 1], composites[i + 2], composites[i]});
-    std::sort(entries.begin(), entries.end());
-    return entries;
-  }();
-  const auto found = std::lower_bound(table.begin(), table.end(), entry{first, second, 0});
+  static const std::vector<composition> table = make_compositions();
+  const auto found = std::lower_bound(table.begin(), table.end(), composition{first, second, 0});
   return found != table.end() && found->first == first && found->second == second ? found->composed : 0;
 }
 

@@ -145,40 +145,4 @@ loss::loss_sum probability_critic_loss(std::span<const double> value, std::span<
   return detail::token_losses(offsets, targets, mode, slope, losses, function, token, pool);
 }
 
-/// How well probabilities of success foretell it.
-struct calibration {
-  double brier = 0;               ///< mean (V - R)^2
-  double expected_error = 0;      ///< sum over bins of equal width of n / N |mean V - mean R|
-  double explained_variance = 0;  ///< 1 - Var(R - V) / Var(R); 0 if all rewards are equal
-  double bias = 0;                ///< mean V - mean R
-};
-
-/// The calibration of logits @p value against outcomes @p rewards in [0, 1] (B each), in @p bins bins (at most 64). All
-/// on probabilities: on logits the explained variance says nothing. No prompts: zeros.
-/// @throws std::invalid_argument if sizes differ or bins is not in [1, 64].
-/// @note One thread; allocates nothing.
-inline calibration calibrate(std::span<const double> value, std::span<const double> rewards, int bins = 10) {
-  const char* function = "hone::policy::calibrate";
-  detail::check_tokens(rewards.size(), value.size(), false, function, "rewards");
-  invalid_argument_unless(bins >= 1 && bins <= 64, function, "bins", "must be in [1, 64], is %d", bins);
-  if (value.empty()) return {};
-  const auto n = static_cast<double>(value.size());
-  double gap[64] = {}, reward = 0, bias = 0, squares = 0, variance = 0;
-  for (std::size_t b = 0; b < value.size(); ++b) {
-    const double v = loss::sigmoid(value[b]), residual = v - rewards[b];
-    const double bin = v * bins;  // a NaN goes to the first bin, and makes it NaN
-    gap[bin >= bins - 1 ? bins - 1 : bin >= 1 ? static_cast<int>(bin) : 0] += residual;
-    reward += rewards[b];
-    bias += residual;
-    squares += residual * residual;
-  }
-  reward /= n;
-  bias /= n;
-  for (const double r : rewards) variance += (r - reward) * (r - reward);
-  calibration result{.brier = squares / n, .bias = bias};
-  for (const double residual : gap) result.expected_error += std::abs(residual) / n;
-  if (variance > 0) result.explained_variance = 1 - (squares - n * bias * bias) / variance;
-  return result;
-}
-
 }  // namespace hone::policy

@@ -1,31 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 /// What tells collapse from learning: pass at k, coverage and distinct solutions of drawn responses; means of the
 /// measures of tokens (rows.hpp: support mass, entropy, top-1 mass, rare members of the support), over all tokens and
-/// over the punished ones.
-///   pass at k   1 - C(n - c, k) / C(n, k) = 1 - prod_{i = n-c+1}^{n} (1 - k / i), 1 if n - c < k
-///                                                         [Chen et al. 2021, Codex, arXiv 2107.03374, Eq. 1]
-/// pass at k of one prompt is a function of its success rate: coverage is lost between prompts, and shows in their
-/// mean.
+/// over the punished ones. Pass at k (statistics/pass_at_k.hpp) of one prompt is a function of its success rate:
+/// coverage is lost between prompts, and shows in their mean.
 #pragma once
-#include <cmath>
-
 #include "hone/policy/batch.hpp"
+#include "hone/statistics/pass_at_k.hpp"
 
 namespace hone::policy {
-
-/// The unbiased estimate of pass at k from @p correct of @p samples responses, by a sum of logarithms; n >= 2 k is
-/// better.
-/// @throws std::invalid_argument unless 0 <= correct <= samples and 1 <= k <= samples.
-inline double pass_at_k(index_t samples, index_t correct, index_t k) {
-  const char* function = "hone::policy::pass_at_k";
-  invalid_argument_unless(correct >= 0 && correct <= samples, function, "correct", "is %td of %td", correct, samples);
-  invalid_argument_unless(k >= 1 && k <= samples, function, "k", "must be in [1, %td], is %td", samples, k);
-  if (samples - correct < k) return 1;
-  double log_miss = 0;
-  for (index_t i = samples - correct + 1; i <= samples; ++i)
-    log_miss += std::log1p(-static_cast<double>(k) / static_cast<double>(i));
-  return -std::expm1(log_miss);
-}
 
 /// The mean over prompts of pass at k of their @p rewards, of which those above @p threshold are correct.
 /// @param groups G + 1 offsets.
@@ -38,7 +20,7 @@ inline double mean_pass_at_k(std::span<const double> rewards, std::span<const in
   for (std::size_t g = 0; g + 1 < groups.size(); ++g) {
     index_t correct = 0;
     for (index_t i = groups[g]; i < groups[g + 1]; ++i) correct += rewards[static_cast<std::size_t>(i)] > threshold;
-    sum += pass_at_k(groups[g + 1] - groups[g], correct, k);
+    sum += statistics::pass_at_k(groups[g + 1] - groups[g], correct, k);
   }
   return groups.size() == 1 ? 0 : sum / static_cast<double>(groups.size() - 1);
 }

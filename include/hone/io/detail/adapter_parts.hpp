@@ -39,13 +39,14 @@ inline std::string shape_of(const stored_tensor& t) {
   return t.shape.empty() ? "of no size" : text;
 }
 
-/// The adapter of the pairs, by their own names, whose rows of q and k are laid out as @p stored.
+/// The adapter of the pairs, by their own names, of a model whose tensors are @p table; rows of q and k are laid out as
+/// @p stored.
 /// @throws format_error if half of a pair is missing, a matrix is not one that the model adapts, or a shape is wrong.
-inline stored_adapter assemble(const transformer::config& c, const std::map<std::string, adapter_pair>& pairs,
-                               transformer::rope_layout stored) {
+inline stored_adapter assemble(const transformer::config& c, const std::vector<transformer::tensor>& table,
+                               const std::map<std::string, adapter_pair>& pairs, transformer::rope_layout stored) {
   stored_adapter result;
   std::vector<adapter_pair> ordered;
-  for (const transformer::tensor& t : transformer::tensor_table(c)) {
+  for (const transformer::tensor& t : table) {
     const auto found = pairs.find(t.name);
     if (found == pairs.end()) continue;
     const auto& [a, b, scale] = found->second;
@@ -60,7 +61,7 @@ inline stored_adapter assemble(const transformer::config& c, const std::map<std:
     if (rank < 1 || rank > (std::min)(t.rows, t.cols))
       fail(*a, "rank " + std::to_string(rank) + " of a matrix of " + std::to_string(t.rows) + " x " +
                    std::to_string(t.cols));
-    if (!(scale > 0 && scale < 1e300)) fail(*a, "its scale is " + std::to_string(scale));
+    if (!(scale > 0 && scale < 1e300)) fail(*a, "its scale is " + short_text(scale));
     result.adapter.sites.push_back({t.name, t.rows, t.cols, rank, scale});
     ordered.push_back(found->second);
   }
@@ -105,7 +106,7 @@ class disassembled {
                               function, s.name.c_str(), "is not a linear map of the model");
       invalid_argument_unless(std::count_if(adapter.sites.begin(), adapter.sites.end(),
                                             [&](const lora::site& other) { return other.name == s.name; }) == 1,
-                              function, s.name.c_str(), "stands there twice");
+                              function, s.name.c_str(), "appears twice");
       invalid_argument_unless(found->rows == s.outputs && found->cols == s.inputs, function, s.name.c_str(),
                               "is %td x %td, the model's %td x %td", s.outputs, s.inputs, found->rows, found->cols);
       invalid_argument_unless(s.offset >= 0 && s.offset <= available - s.size(), function, s.name.c_str(),

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-#include "hone/eval/statistics.hpp"
+#include "hone/statistics/means.hpp"
 
 #include "support/catch.hpp"
 
+#include <vector>
+
 using namespace hone;
-using namespace hone::eval;
+using namespace hone::statistics;
 
 namespace {
 using vector = std::vector<double>;
@@ -18,6 +20,8 @@ TEST_CASE("mean and standard error") {
   CHECK(m.standard_error == Approx(0.1527525232).epsilon(1e-9));
   CHECK(m.count == 10);
   CHECK(m.nonfinite == 0);
+  CHECK(variance(m) == Approx(7.0 / 30).epsilon(1e-14));
+  CHECK(std::isnan(variance(estimate_mean(vector{3}))));
   // Two passes: no cancellation.
   CHECK(estimate_mean(vector{1e9 + 4, 1e9 + 7, 1e9 + 13, 1e9 + 16}).standard_error ==
         Approx(std::sqrt(30.0 / 4)).epsilon(1e-12));
@@ -72,41 +76,5 @@ TEST_CASE("harmonic mean") {
   CHECK(harmonic_mean(vector{-0.0, 0, 1}) == 0);
   CHECK(std::isnan(harmonic_mean({})));
   CHECK(std::isnan(harmonic_mean(vector{1, not_a_number})));
-  CHECK_THROWS_WITH(harmonic_mean(vector{1, -2}), "hone::eval::harmonic_mean: x: number 1 is negative: -2");
-}
-
-TEST_CASE("Wilson's interval: the reference vectors") {
-  const auto check = [](index_t k, index_t n, double low, double high) {
-    const interval i = wilson_interval(k, n);
-    CHECK(i.low == Approx(low).epsilon(1e-9).margin(1e-15));
-    CHECK(i.high == Approx(high).epsilon(1e-9));
-  };
-  check(0, 10, 0, 0.2775327999);
-  check(1, 10, 0.0178762131, 0.4041500268);
-  check(5, 10, 0.2365930905, 0.7634069095);
-  check(10, 10, 0.7224672001, 1);
-  check(81, 263, 0.2552885199, 0.3662095770);
-  check(1161, 2610, 0.4258574769, 0.4639598649);
-  CHECK_THROWS_AS(wilson_interval(0, 0), std::invalid_argument);
-  CHECK_THROWS_AS(wilson_interval(3, 2), std::invalid_argument);
-  CHECK_THROWS_AS(wilson_interval(1, 2, 1), std::invalid_argument);
-}
-
-TEST_CASE("quantiles of type 7") {
-  const vector x = {1, 2, 4};
-  CHECK(sorted_quantile(x, 0) == 1);
-  CHECK(sorted_quantile(x, .5) == 2);
-  CHECK(sorted_quantile(x, .75) == 3);
-  CHECK(sorted_quantile(x, 1) == 4);
-  // The means of all 27 resamples of {1, 2, 4}.
-  vector means;
-  for (const double a : x)
-    for (const double b : x)
-      for (const double c : x) means.push_back((a + b + c) / 3);
-  std::sort(means.begin(), means.end());
-  CHECK(sorted_quantile(means, .025) == Approx(1.2166666667).epsilon(1e-9));
-  CHECK(sorted_quantile(means, .975) == Approx(3.5666666667).epsilon(1e-9));
-  CHECK(sorted_quantile(vector{7}, .3) == 7);
-  CHECK(std::isnan(sorted_quantile({}, .3)));
-  CHECK_THROWS_AS(sorted_quantile(x, 1.1), std::invalid_argument);
+  CHECK_THROWS_WITH(harmonic_mean(vector{1, -2}), "hone::statistics::harmonic_mean: x: element 1 is negative: -2");
 }

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-#include "hone/eval/ks.hpp"
+#include "hone/statistics/ks.hpp"
 
-#include "eval/golden/ks.hpp"
 #include "hone/core/random.hpp"
+#include "statistics/golden/ks.hpp"
 #include "support/catch.hpp"
 
 using namespace hone;
-using namespace hone::eval;
+using namespace hone::statistics;
 
 namespace {
 
@@ -178,18 +178,20 @@ TEST_CASE("KS: the limiting distribution") {
   CHECK(r.p_value == Approx(4.398112e-16).epsilon(1e-6));
   CHECK(ks_two_sample(x, y).p_value == Approx(2.1942743021891e-16).epsilon(1e-12));
   // scipy.stats.kstwobign.sf
-  CHECK(std::exp(detail::log_kolmogorov_tail(0.5)) == Approx(0.9639452436648751).epsilon(1e-14));
-  CHECK(std::exp(detail::log_kolmogorov_tail(1)) == Approx(0.26999967167735456).epsilon(1e-14));
-  CHECK(std::exp(detail::log_kolmogorov_tail(3)) == Approx(3.045995948942526e-08).epsilon(1e-13));
-  CHECK(detail::log_kolmogorov_tail(0) == 0);
-  CHECK(detail::log_kolmogorov_tail(1 - 1e-12) == Approx(detail::log_kolmogorov_tail(1)).epsilon(1e-10));
+  CHECK(std::exp(statistics::detail::log_kolmogorov_tail(0.5)) == Approx(0.9639452436648751).epsilon(1e-14));
+  CHECK(std::exp(statistics::detail::log_kolmogorov_tail(1)) == Approx(0.26999967167735456).epsilon(1e-14));
+  CHECK(std::exp(statistics::detail::log_kolmogorov_tail(3)) == Approx(3.045995948942526e-08).epsilon(1e-13));
+  CHECK(statistics::detail::log_kolmogorov_tail(0) == 0);
+  CHECK(statistics::detail::log_kolmogorov_tail(1 - 1e-12) ==
+        Approx(statistics::detail::log_kolmogorov_tail(1)).epsilon(1e-10));
   // It is the limit.
   CHECK(std::exp(log_ks_probability(2000, 1000000, 1000000)) ==
-        Approx(std::exp(detail::log_kolmogorov_tail(0.002 * std::sqrt(5e5)))).epsilon(1e-2));
+        Approx(std::exp(statistics::detail::log_kolmogorov_tail(0.002 * std::sqrt(5e5)))).epsilon(1e-2));
 }
 
 TEST_CASE("KS: misuse") {
-  CHECK_THROWS_WITH(ks_two_sample(vector{}, vector{1}), "hone::eval::ks_two_sample: n: must be in [1, 2^31 - 1], is 0");
+  CHECK_THROWS_WITH(ks_two_sample(vector{}, vector{1}),
+                    "hone::statistics::ks_two_sample: n: must be in [1, 2^31 - 1], is 0");
   CHECK_THROWS_AS(ks_two_sample(vector{1}, vector{}), std::invalid_argument);
   CHECK_THROWS_AS(ks_two_sample_asymptotic(vector{}, vector{}), std::invalid_argument);
   CHECK_THROWS_AS(log_ks_probability(-1, 3, 3), std::invalid_argument);

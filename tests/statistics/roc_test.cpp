@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-#include "hone/eval/roc.hpp"
+#include "hone/statistics/roc.hpp"
 
+#include "hone/core/random.hpp"
 #include "support/catch.hpp"
 
 using namespace hone;
-using namespace hone::eval;
+using namespace hone::statistics;
 
 namespace {
 
@@ -84,7 +85,7 @@ TEST_CASE("separated, infinite, single and unordered scores") {
   const auto broken = auc(vector{2, std::nan("")}, vector{std::nan(""), 1});
   CHECK(broken.nans == 2);
   CHECK(std::isnan(broken.auc));
-  CHECK_THROWS_WITH(auc(vector{}, vector{1}), "hone::eval::auc: positives: is empty");
+  CHECK_THROWS_WITH(auc(vector{}, vector{1}), "hone::statistics::auc: positives: is empty");
   CHECK_THROWS_AS(auc(vector{1}, vector{}), std::invalid_argument);
 }
 

@@ -9,14 +9,14 @@
 /// [Hodges 1958, The significance probability of the Smirnov two-sample test, Arkiv foer Matematik 3] counts the paths
 /// that stay and subtracts; here those that leave are summed: nothing cancels, and p keeps its digits as it falls.
 #pragma once
-#include "hone/eval/binomial.hpp"
+#include "hone/statistics/binomial.hpp"
 
 #include <algorithm>
 #include <numeric>
 #include <span>
 #include <vector>
 
-namespace hone::eval {
+namespace hone::statistics {
 
 struct ks_result {
   double statistic = 0;  ///< D
@@ -166,7 +166,7 @@ ks_result ks_test(std::span<const double> x, std::span<const double> y, const ch
 /// @note n = m: at most n / h terms. n != m: D n m states, a few operations each, and 16 min(n, m) bytes. Relative
 ///       error of the probability some 1e-13 (1 + |log p|); nothing underflows.
 inline double log_ks_probability(index_t h, index_t n, index_t m) {
-  const char* function = "hone::eval::log_ks_probability";
+  const char* function = "hone::statistics::log_ks_probability";
   detail::check_ks_sizes(n, m, function);
   const index_t lcm = n * (m / std::gcd(n, m));
   invalid_argument_unless(0 <= h && h <= lcm, function, "h", "must be in [0, %td], is %td", lcm, h);
@@ -180,7 +180,7 @@ inline double log_ks_probability(index_t h, index_t n, index_t m) {
 /// @throws std::invalid_argument if a sample is empty.
 /// @note Sorts copies; then as `log_ks_probability`. Infinite values are ordered like others.
 inline ks_result ks_two_sample(std::span<const double> x, std::span<const double> y) {
-  return detail::ks_test(x, y, "hone::eval::ks_two_sample",
+  return detail::ks_test(x, y, "hone::statistics::ks_two_sample",
                          [&](index_t h, double) { return log_ks_probability(h, std::ssize(x), std::ssize(y)); });
 }
 
@@ -190,9 +190,9 @@ inline ks_result ks_two_sample(std::span<const double> x, std::span<const double
 /// @throws std::invalid_argument if a sample is empty. @note Sorts copies.
 inline ks_result ks_two_sample_asymptotic(std::span<const double> x, std::span<const double> y) {
   const auto n = static_cast<double>(x.size()), m = static_cast<double>(y.size());
-  return detail::ks_test(x, y, "hone::eval::ks_two_sample_asymptotic", [&](index_t, double statistic) {
+  return detail::ks_test(x, y, "hone::statistics::ks_two_sample_asymptotic", [&](index_t, double statistic) {
     return detail::log_kolmogorov_tail(statistic * std::sqrt(n / (n + m) * m));
   });
 }
 
-}  // namespace hone::eval
+}  // namespace hone::statistics

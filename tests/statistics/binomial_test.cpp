@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-#include "hone/eval/binomial.hpp"
+#include "hone/statistics/binomial.hpp"
 
 #include "support/catch.hpp"
 
 #include <vector>
 
 using namespace hone;
-using namespace hone::eval;
+using namespace hone::statistics;
 
 namespace {
 
@@ -61,7 +61,7 @@ TEST_CASE("certain and impossible counts") {
   CHECK_THROWS_AS(log_binomial_probability(6, 5, 0.5), std::invalid_argument);
   CHECK_THROWS_AS(log_binomial_probability(1, 5, std::nan("")), std::invalid_argument);
   CHECK_THROWS_WITH(log_binomial_probability(1, 5, -0.5),
-                    "hone::eval::log_binomial_probability: p: must be in [0, 1], is -0.5");
+                    "hone::statistics::log_binomial_probability: p: must be in [0, 1], is -0.5");
 }
 
 TEST_CASE("hypergeometric probabilities are ratios of binomial coefficients, and sum to 1") {

@@ -3,9 +3,12 @@
 /// that a positive scores above a negative, ties counting one half; its error by DeLong; and points of the curve.
 /// [DeLong, DeLong, Clarke-Pearson 1988; midranks as Sun, Xu 2014]
 #pragma once
-#include "hone/eval/statistics.hpp"
+#include "hone/statistics/intervals.hpp"
 
-namespace hone::eval {
+#include <algorithm>
+#include <vector>
+
+namespace hone::statistics {
 
 struct auc_estimate {
   double auc = std::numeric_limits<double>::quiet_NaN();
@@ -41,7 +44,7 @@ inline mean_estimate shares_below(std::span<const double> x, std::span<const dou
 /// @throws std::invalid_argument if either is empty.
 /// @note Sorts copies; infinite scores are ordered like others; invariant under increasing maps.
 inline auc_estimate auc(std::span<const double> positives, std::span<const double> negatives) {
-  const char* function = "hone::eval::auc";
+  const char* function = "hone::statistics::auc";
   invalid_argument_unless(!positives.empty(), function, "positives", "is empty");
   invalid_argument_unless(!negatives.empty(), function, "negatives", "is empty");
   auc_estimate result{.positives = std::ssize(positives), .negatives = std::ssize(negatives)};
@@ -59,7 +62,9 @@ inline auc_estimate auc(std::span<const double> positives, std::span<const doubl
 /// auc +- z standard_error, cut to [0, 1]. Where the two sets are separated the error is 0: then only more items help.
 /// @throws std::invalid_argument unless level is in (0, 1).
 inline interval delong_interval(const auc_estimate& a, double level = 0.95) {
-  const double half = detail::two_sided_quantile(level, "hone::eval::delong_interval") * a.standard_error;
+  invalid_argument_unless(level > 0 && level < 1, "hone::statistics::delong_interval", "level",
+                          "must be in (0, 1), is %g", level);
+  const double half = -normal_quantile((1 - level) / 2) * a.standard_error;
   const auto cut = [](double x) { return x < 0 ? 0.0 : x > 1 ? 1.0 : x; };
   return {cut(a.auc - half), cut(a.auc + half)};
 }
@@ -68,7 +73,7 @@ inline interval delong_interval(const auc_estimate& a, double level = 0.95) {
 /// curve itself, nothing between its points. NaN with any NaN score.
 /// @throws std::invalid_argument if either is empty, or fpr is not in [0, 1].
 inline double true_positive_rate(std::span<const double> positives, std::span<const double> negatives, double fpr) {
-  const char* function = "hone::eval::true_positive_rate";
+  const char* function = "hone::statistics::true_positive_rate";
   invalid_argument_unless(!positives.empty(), function, "positives", "is empty");
   invalid_argument_unless(!negatives.empty(), function, "negatives", "is empty");
   invalid_argument_unless(fpr >= 0 && fpr <= 1, function, "fpr", "must be in [0, 1], is %g", fpr);
@@ -87,4 +92,4 @@ inline double true_positive_rate(std::span<const double> positives, std::span<co
   return static_cast<double>(passed) / static_cast<double>(positives.size());
 }
 
-}  // namespace hone::eval
+}  // namespace hone::statistics

@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 /// Means with their errors, and what is made of several of them. A score without an error and a count says little.
 #pragma once
-#include "hone/core/random.hpp"
+#include "hone/core/contract.hpp"
 
-#include <algorithm>
+#include <cmath>
 #include <limits>
 #include <span>
-#include <vector>
 
-namespace hone::eval {
+namespace hone::statistics {
 
 struct mean_estimate {
   double mean = std::numeric_limits<double>::quiet_NaN();            ///< NaN of nothing
@@ -33,6 +32,11 @@ inline mean_estimate estimate_mean(std::span<const double> x) {
   for (const double value : x) squares += (value - result.mean) * (value - result.mean);
   result.standard_error = std::sqrt(squares / (n - 1) / n);
   return result;
+}
+
+/// The variance of the values (with count - 1) that @p m is the mean of; NaN below 2.
+inline double variance(const mean_estimate& m) {
+  return m.standard_error * m.standard_error * static_cast<double>(m.count);
 }
 
 /// The mean over the items of all @p groups (large groups weigh more), with the error that treats the groups as strata:
@@ -81,49 +85,11 @@ inline mean_estimate average_groups(std::span<const mean_estimate> groups) {
 inline double harmonic_mean(std::span<const double> x) {
   double inverse = 0;
   for (std::size_t i = 0; i < x.size(); ++i) {
-    invalid_argument_unless(!(x[i] < 0), "hone::eval::harmonic_mean", "x", "number %zu is negative: %g", i, x[i]);
+    invalid_argument_unless(!(x[i] < 0), "hone::statistics::harmonic_mean", "x", "element %zu is negative: %g", i,
+                            x[i]);
     inverse += 1 / std::abs(x[i]);  // 1 / -0 must not cancel
   }
   return static_cast<double>(x.size()) / inverse;
 }
 
-struct interval {
-  double low = 0;
-  double high = 0;
-};
-
-namespace detail {
-inline double two_sided_quantile(double level, const char* function) {
-  invalid_argument_unless(level > 0 && level < 1, function, "level", "must be in (0, 1), is %g", level);
-  return normal_quantile(0.5 + level / 2);
-}
-}  // namespace detail
-
-/// Wilson's score interval of a proportion, @p successes of @p count. [Wilson 1927]
-/// @throws std::invalid_argument unless 0 <= successes <= count, count > 0 and level is in (0, 1).
-inline interval wilson_interval(index_t successes, index_t count, double level = 0.95) {
-  const char* function = "hone::eval::wilson_interval";
-  invalid_argument_unless(count > 0, function, "count", "must be positive, is %td", count);
-  invalid_argument_unless(0 <= successes && successes <= count, function, "successes", "must be in [0, %td], is %td",
-                          count, successes);
-  const double z = detail::two_sided_quantile(level, function), n = static_cast<double>(count);
-  const double p = static_cast<double>(successes) / n, shrink = 1 / (1 + z * z / n);
-  const double middle = shrink * (p + z * z / (2 * n));
-  const double half = shrink * z * std::sqrt(p * (1 - p) / n + z * z / (4 * n * n));
-  return {successes == 0 ? 0 : middle - half, successes == count ? 1 : middle + half};
-}
-
-/// The type-7 quantile of @p sorted (ascending): between the two values around share (n - 1), linearly. NaN of nothing.
-/// @throws std::invalid_argument unless share is in [0, 1].
-inline double sorted_quantile(std::span<const double> sorted, double share) {
-  invalid_argument_unless(share >= 0 && share <= 1, "hone::eval::sorted_quantile", "share", "must be in [0, 1], is %g",
-                          share);
-  if (sorted.empty()) return std::numeric_limits<double>::quiet_NaN();
-  const double place = share * static_cast<double>(sorted.size() - 1);
-  const auto below = static_cast<std::size_t>(place);
-  const double part = place - static_cast<double>(below);
-  if (part == 0) return sorted[below];  // where the next may be infinite, or none
-  return sorted[below] + part * (sorted[(min)(below + 1, sorted.size() - 1)] - sorted[below]);
-}
-
-}  // namespace hone::eval
+}  // namespace hone::statistics
