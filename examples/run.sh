@@ -76,6 +76,8 @@ tour() {
       "$programs/tokenize" "$data/tinystories/tok512.bin"
     section "A story" "$programs/generate" "${stories[@]}" --tokens 200
     if [ -f "$data/tofu/forget01.json" ] && [ -f "$data/tofu/retain99.json" ]; then
+      section "Quickstart: forgetting" "$programs/quickstart_unlearn" "$data/tinystories/stories260K.bin" \
+        "$data/tinystories/tok512.bin" "$data/tofu/forget01.json" "$data/tofu/retain99.json" "$report/quickstart.bin"
       section "Forgetting two authors of TOFU" "$programs/unlearn" "${stories[@]}" --forget "$data/tofu/forget01.json" \
         --retain "$data/tofu/retain99.json" --retain-limit 400 --learn-first --objective npo --combine sago \
         --json "$report/tofu.json" --save "$report/unlearned.bin"

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 /// Text from a model, to stdout as it comes: a Hugging Face folder, a GGUF file or a llama2.c checkpoint.
 #include "hone/transformer/generate.hpp"
-#include "hone/io/model.hpp"
-#include "hone/io/read_tokenizer.hpp"
+#include "support/files.hpp"
 #include "support/program.hpp"
 
 #include <CLI/CLI.hpp>
@@ -56,14 +55,10 @@ int main(int argc, char** argv) {
   CLI11_PARSE(app, argc, argv);
 
   return program::run("generate", [&] {
-    auto model = hone::io::read_model(model_path);
+    auto model = program::read_finite_model(model_path);
     hone::transformer::config& c = model.config;
     std::optional<hone::io::tokenizer> tokenizer;
-    if (ids.empty())
-      tokenizer = tokenizer_file.empty() ? hone::io::read_model_tokenizer(model_path, c.vocab)
-                                         : hone::io::read_tokenizer(tokenizer_file, c.vocab);
-    if (model.nonfinite > 0)
-      throw std::runtime_error(model_path + ": " + std::to_string(model.nonfinite) + " parameters are not finite");
+    if (ids.empty()) tokenizer = program::read_tokenizer_of(model_path, tokenizer_file, c.vocab);
     if (tokenizer) ids = tokenizer->encode(prompt);
     if (ids.empty()) throw std::runtime_error("--prompt: an empty one, and the tokenizer has no begin of text");
     for (const std::int32_t id : ids)

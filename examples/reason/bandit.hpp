@@ -6,11 +6,13 @@
 ///   pass@k = sum_i w_i (1 - (1 - pi_i)^k)
 #pragma once
 #include "hone/policy/critic.hpp"
+#include "hone/policy/recipe_loss.hpp"
 #include "hone/policy/rows.hpp"
-#include "reason/algorithms.hpp"
 #include "reason/task.hpp"
 
 namespace reason {
+
+namespace policy = hone::policy;
 
 struct bandit_settings {
   index_t responses = 128;  ///< of a step, to responses / group prompts
@@ -44,13 +46,12 @@ class bandit {
   };
 
   /// @throws std::invalid_argument for an algorithm that is none, or sizes that do not fit.
-  bandit(const bandit_settings& s, const algorithm_settings& algorithm)
-      : settings_(s), algorithm_(make_algorithm(algorithm)) {
+  bandit(const bandit_settings& s, const policy::recipe_options& algorithm)
+      : settings_(s), recipe_(policy::make_recipe(algorithm)) {
     const char* function = "reason::bandit";
-    group_ = s.group > 0 ? s.group : algorithm_.needs.group;
-    hone::invalid_argument_unless(group_ >= algorithm_.needs.least_group, function, "group",
-                                  "has %td responses, the algorithm compares %td", group_,
-                                  algorithm_.needs.least_group);
+    group_ = s.group > 0 ? s.group : recipe_.needs.group;
+    hone::invalid_argument_unless(group_ >= recipe_.needs.least_group, function, "group",
+                                  "has %td responses, the algorithm compares %td", group_, recipe_.needs.least_group);
     hone::invalid_argument_unless(s.responses >= 1 && s.responses % group_ == 0, function, "responses",
                                   "must be a multiple of the group's size %td, is %td", group_, s.responses);
     const index_t groups = s.responses / group_;
@@ -91,16 +92,16 @@ class bandit {
     ++steps_;
     const std::vector<double> value(n, value_);
     std::vector<double> advantage(n), returns(n);
-    advantages(algorithm_,
-               {.rewards = rewards,
-                .groups = groups_,
-                .offsets = offsets_,
-                .targets = targets,
-                .value = value,
-                .old = old,
-                .reference = q,
-                .greedy = greedy},
-               advantage, returns);
+    policy::token_advantages(recipe_,
+                             {.rewards = rewards,
+                              .groups = groups_,
+                              .offsets = offsets_,
+                              .targets = targets,
+                              .value = value,
+                              .old = old,
+                              .reference = q,
+                              .greedy = greedy},
+                             advantage, returns);
     const std::size_t part = n / static_cast<std::size_t>(settings_.minibatches);
     for (std::size_t first = 0; first < n; first += part) {
       const auto of = [&](const auto& x) { return std::span(x).subspan(first, part); };
@@ -144,7 +145,7 @@ class bandit {
               std::span<const double> q, std::span<const double> advantage) {
     const std::size_t n = targets.size();
     const auto rows = static_cast<index_t>(n);
-    const requirements& needs = algorithm_.needs;
+    const policy::requirements& needs = recipe_.needs;
     std::vector<std::int32_t> ids(n * static_cast<std::size_t>(needs.support));
     std::vector<double> of_ids(ids.size()), mass(n), log_p(n), entropy(n), log_mass(n), likelihood(n);
     const hone::matrix_view<const double> reference(reference_.data(), rows, actions, 0, 1);
@@ -168,10 +169,12 @@ class bandit {
                               .log_mass = log_mass,
                               .reference_mass = mass,
                               .reference_likelihood = likelihood};
-    const std::vector<double> weight = weights(algorithm_, batch, seed_of(settings_.seed, stream::choice, updates_++));
+    const std::vector<double> weight =
+        policy::token_weights(recipe_, batch, seed_of(settings_.seed, stream::choice, updates_++));
     batch.weight = weight;
     std::vector<hone::loss::row_terms> terms(n);
-    const auto sum = loss(algorithm_, batch, rewards, count_totals(offsets, targets, rewards), 1, {terms});
+    const auto sum =
+        policy::recipe_loss(recipe_, batch, rewards, policy::count_totals(offsets, targets, rewards), 1, {terms});
     negative_ += sum.negative;
     negative_active_ += sum.negative_active;
     policy::write_gradient(z, targets, terms, support);
@@ -181,12 +184,12 @@ class bandit {
   }
 
   void learn_value(std::span<const double> rewards, std::span<const double> returns) {
-    const critic_kind kind = algorithm_.needs.critic;
-    if (kind == critic_kind::none) return;
+    const policy::critic_kind kind = recipe_.needs.critic;
+    if (kind == policy::critic_kind::none) return;
     const std::vector<double> value(rewards.size(), value_);
     std::vector<double> slope(rewards.size());
     const double share = 1 / static_cast<double>(rewards.size());
-    if (kind == critic_kind::sequence)
+    if (kind == policy::critic_kind::sequence)
       policy::sequence_critic_loss(value, rewards, slope, share);
     else
       policy::token_critic_loss(value, value, returns, std::span(offsets_).first(rewards.size() + 1), {},
@@ -195,7 +198,7 @@ class bandit {
   }
 
   bandit_settings settings_;
-  algorithm algorithm_;
+  policy::recipe recipe_;
   index_t group_;
   std::vector<index_t> offsets_, groups_;
   std::array<double, actions> logits_{}, reference_{};  // the reference's log-probabilities

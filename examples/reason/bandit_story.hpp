@@ -19,7 +19,7 @@ namespace reason {
 /// A row of the table. @c run says how; its seed is the first one.
 struct bandit_case {
   std::string name;
-  algorithm_settings algorithm;
+  policy::recipe_options algorithm;
   bandit_settings run{};
 };
 
@@ -33,16 +33,16 @@ struct bandit_story_settings {
 /// says which strategy is right. The KL penalties are k2, whose gradient is that of KL(pi || q); k3 stands beside it.
 inline std::vector<bandit_case> bandit_table(const bandit_settings& run = {}) {
   std::vector<bandit_case> cases;
-  const auto add = [&](std::string name, const algorithm_settings& a, bandit_settings own) {
+  const auto add = [&](std::string name, const policy::recipe_options& a, bandit_settings own) {
     cases.push_back({std::move(name), a, own});
   };
   const auto kl = [](double coefficient, policy::kl_estimator by = policy::kl_estimator::k2) {
-    return algorithm_settings{.name = "grpo", .kl = coefficient, .kl_estimator = by};
+    return policy::recipe_options{.name = "grpo", .kl = coefficient, .kl_estimator = by};
   };
   const auto anchored = [](const char* name, double beta) {
-    return algorithm_settings{.name = name, .anchor_beta = beta};
+    return policy::recipe_options{.name = name, .anchor_beta = beta};
   };
-  algorithm_settings by_log = anchored("apo", 0.3), tangent = by_log, free = anchored("apo", 0.2);
+  policy::recipe_options by_log = anchored("apo", 0.3), tangent = by_log, free = anchored("apo", 0.2);
   by_log.anchor_form = policy::anchor_form::log_mass;
   tangent.anchor_form = policy::anchor_form::log_ratio;
   free.anchor_clip = policy::clip_placement::no_clip;
@@ -154,7 +154,7 @@ inline int bandit_story(const bandit_story_settings& s, nlohmann::json* result) 
       std::printf("\n");
       conditions = detail::conditions(c.run);
     }
-    const bool fires = fires_at_start(make_algorithm(c.algorithm));
+    const bool fires = policy::fires_at_start(policy::make_recipe(c.algorithm));
     silent = silent || !fires;
     nlohmann::json mean, interval, seeds = nlohmann::json::array();
     for (const auto& m : runs) seeds.push_back(detail::to_json(m));

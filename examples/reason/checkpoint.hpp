@@ -3,7 +3,6 @@
 /// metadata, the options, the step, and what was seen so far. Random numbers are functions of the step, so that a run
 /// goes on from there with the bits of one that was never interrupted.
 #pragma once
-#include "hone/io/model.hpp"
 #include "hone/io/safetensors.hpp"
 #include "reason/learner.hpp"
 
@@ -25,13 +24,13 @@ template <class F>
 void for_each_tensor(learner& l, F&& f) {
   const auto network = [&](const std::string& name, reason::network& net) {
     const auto all = net.all();
-    f(name, all.parameters);
+    f(name, all.trained);
     f(name + ".m", all.m);
     f(name + ".v", all.v);
   };
   network("policy", l.policy());
   if (l.value() != nullptr) network("critic", l.value()->net());
-  f("reference", std::span<float>(l.reference()));
+  f("reference", l.policy().all().reference);
 }
 
 }  // namespace detail
@@ -84,8 +83,8 @@ class stored_run {
       std::copy(stored.begin(), stored.end(), x.begin());
     });
     l.set_generated(about_.at("generated").get<index_t>());
-    l.policy().all().updates = about_.at("updates").at(0).get<long>();
-    if (l.value() != nullptr) l.value()->net().all().updates = about_.at("updates").at(1).get<long>();
+    l.policy().all().updates = about_.at("updates").at(0).get<index_t>();
+    if (l.value() != nullptr) l.value()->net().all().updates = about_.at("updates").at(1).get<index_t>();
     state = {about_.at("step").get<long>(), about_.at("seen").get<interval>(), about_.at("before"),
              about_.at("records"), about_.at("cpu_seconds").get<double>()};
   } catch (const nlohmann::json::exception& error) {

@@ -15,12 +15,12 @@ struct idle_option {
 
 /// Those that change nothing under @p s, told or not.
 /// @param table whether the bandit's whole table is to be run, whose algorithms are its own.
-/// @throws std::invalid_argument as `make_algorithm`.
+/// @throws std::runtime_error as `recipe_of`.
 inline std::vector<idle_option> idle_options(const settings& s, bool table) {
-  const algorithm a = make_algorithm(s.algorithm);
+  const policy::recipe a = recipe_of(s.algorithm);
   const bool bandit = s.task == "bandit", model = !bandit, made = model && !s.on_files();
   const bool anchor = std::visit([](const auto& f) { return requires { f.surrogate.push; }; }, a.objective);
-  const bool pull = anchor && s.algorithm.anchor_beta != 0, critic = a.needs.critic != critic_kind::none;
+  const bool pull = anchor && s.algorithm.anchor_beta != 0, critic = a.needs.critic != policy::critic_kind::none;
   const struct {
     const char* wants;
     bool there;
@@ -58,7 +58,7 @@ inline std::vector<idle_option> idle_options(const settings& s, bool table) {
 
 /// Refuses what was told and changes nothing in any of @p runs that it was told for, each with `settings options` and
 /// `told_options told`.
-/// @throws std::runtime_error then, std::invalid_argument as `make_algorithm`.
+/// @throws std::runtime_error then, and as `recipe_of`.
 template <class Runs>
 void refuse_idle(const Runs& runs) {
   std::map<std::pair<std::string, std::string>, const char*> idle;  // an option by its source; null: it does something

@@ -1,46 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-/// What the frozen reference says of drawn tokens, and what a policy is worth on problems that it was not trained on.
+/// What a policy is worth on problems that it was not trained on.
 #pragma once
-#include "hone/policy/kl.hpp"
-#include "hone/policy/rows.hpp"
+#include "hone/transformer/policy_update.hpp"
 #include "reason/rollout.hpp"
 
 namespace reason {
 
-/// Of the reference at every row: log q of the token, and its likeliest tokens S.
-struct reference_rows {
-  std::vector<double> log_probability, probability, mass;
-  std::vector<std::int32_t> ids;
-  index_t width = 0;
+/// A policy, or a critic's decoder.
+using network = transformer::learner<float>;
+inline constexpr transformer::learner_options network_options{.rows = 128};
 
-  [[nodiscard]] policy::support_view support(index_t first, index_t rows) {
-    if (width == 0) return {};
-    return {rows_of(ids, first, rows, width), rows_of(probability, first, rows, width), width};
-  }
-};
-
-/// @param width members of S, 0 for none; @param keep_target whether the drawn token stays in it.
-inline reference_rows measure_reference(network& net, std::span<const float> reference, lessons::rows& rows,
-                                        index_t width, bool keep_target, double temperature, thread_pool& pool) {
-  const std::size_t count = rows.tokens.size(), members = count * static_cast<std::size_t>(width);
-  reference_rows result{std::vector<double>(count), std::vector<double>(members), std::vector<double>(count),
-                        std::vector<std::int32_t>(members), width};
-  net.evaluate(
-      reference, rows.batch(),
-      [&](microbatch<float>& part) {
-        const index_t first = part.first_row, n = part.tokens.rows();
-        const auto logits = part.activations.logits();
-        const auto targets = rows_of(rows.targets, first, n);
-        policy::measure(logits, targets, {}, {.log_probability = rows_of(result.log_probability, first, n)},
-                        temperature);
-        if (width > 0)
-          policy::top_k_support(logits, targets, width,
-                                {rows_of(result.ids, first, n, width), rows_of(result.probability, first, n, width),
-                                 rows_of(result.mass, first, n)},
-                                {.keep_target = keep_target, .temperature = temperature});
-      },
-      pool);
-  return result;
+/// @throws std::runtime_error unless the gradient of an update, of this length, is finite.
+inline void require_finite(double length) {
+  if (!std::isfinite(length)) throw std::runtime_error("the gradient of an update is not finite");
 }
 
 /// On drawn responses to held-out problems.
@@ -61,11 +33,12 @@ struct exam_options {
   std::uint64_t seed = 0;
 };
 
-inline exam examine(const task& t, network& net, std::span<const float> reference, const std::vector<problem>& problems,
-                    const exam_options& how, thread_pool& pool) {
+/// @pre @p net remembers its reference.
+inline exam examine(const task& t, network& net, const std::vector<problem>& problems, const exam_options& how,
+                    thread_pool& pool) {
   const transformer::generator<float> generate(net.model(), net.parameters());
-  rollout r = draw_responses(t, generate, problems, net.shape().max_seq,
-                             {.group = how.samples, .temperature = how.temperature, .seed = how.seed}, pool);
+  const rollout r = draw_rollout(t, generate, problems, net.shape().max_seq,
+                                 {.group = how.samples, .temperature = how.temperature, .seed = how.seed}, pool);
   exam e;
   const auto n = static_cast<double>(how.samples);
   e.pass_1 = policy::mean_pass_at_k(r.rewards, r.groups, 1);
@@ -85,11 +58,11 @@ inline exam examine(const task& t, network& net, std::span<const float> referenc
   }
   e.success_variance /= static_cast<double>(problems.size());
   e.coverage /= static_cast<double>(problems.size());
-  e.length = static_cast<double>(r.tokens()) / static_cast<double>(r.responses());
+  e.length = static_cast<double>(r.tokens()) / static_cast<double>(r.count());
 
   const index_t width = (std::min)(how.width, t.vocab());
   const double temperature = how.temperature > 0 ? how.temperature : 1;
-  reference_rows q = measure_reference(net, reference, r.rows, width, true, temperature, pool);
+  const auto q = transformer::measure_reference(net, net.reference(), r.rows, width, true, temperature, pool);
   std::vector<double> log_p(r.rows.tokens.size()), entropy(log_p.size()), log_mass(log_p.size());
   net.evaluate(
       r.rows.batch(),

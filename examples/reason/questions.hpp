@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 /// Somebody's own prompts as a task for a model with a tokenizer.
 #pragma once
+#include "hone/io/pair_codec.hpp"
 #include "reason/answers.hpp"
 #include "reason/task.hpp"
-#include "support/codec.hpp"
 
 namespace reason {
 
@@ -14,8 +14,8 @@ class questions final : public task {
   ///         from.
   questions(std::vector<asked> all, const hone::io::tokenizer& tokenizer, const std::string& name,
             const std::string& form, index_t held_out, index_t longest, index_t max_seq)
-      : all_(std::move(all)), tokenizer_(tokenizer), codec_(lessons::codec_of(tokenizer, name)), held_out_(held_out),
-        longest_response_(longest) {
+      : all_(std::move(all)), tokenizer_(tokenizer), codec_(hone::io::question_answer_codec(tokenizer, name)),
+        held_out_(held_out), longest_response_(longest) {
     if (std::ssize(all_) <= held_out)
       throw std::runtime_error("--held-out " + std::to_string(held_out) + ": leaves none of " +
                                std::to_string(all_.size()) + " prompts to learn from");
@@ -67,7 +67,7 @@ class questions final : public task {
 
   std::vector<asked> all_;
   const hone::io::tokenizer& tokenizer_;
-  lessons::codec codec_;
+  hone::io::pair_codec codec_;
   index_t held_out_, longest_response_, longest_prompt_ = 0;
   std::vector<std::string> words_;
   std::vector<std::vector<std::int32_t>> prompts_;

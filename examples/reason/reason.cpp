@@ -45,14 +45,11 @@ class place {
       transformer::validate(shape_);
       return;
     }
-    auto stored = io::read_model(s.model);
-    if (stored.nonfinite > 0)
-      throw std::runtime_error(s.model + ": " + std::to_string(stored.nonfinite) + " parameters are not finite");
+    io::checkpoint stored = program::read_finite_model(s.model);
     stored_shape_ = shape_ = stored.config;
     parameters_ = std::move(stored.parameters);
     const bool beside = s.tokenizer.empty();
-    tokenizer_.emplace(beside ? io::read_model_tokenizer(s.model, shape_.vocab)
-                              : io::read_tokenizer(s.tokenizer, shape_.vocab));
+    tokenizer_.emplace(program::read_tokenizer_of(s.model, s.tokenizer, shape_.vocab));
     auto own = std::make_unique<questions>(read_prompts(s.prompts), *tokenizer_, beside ? s.model : s.tokenizer, s.form,
                                            s.held_out, s.longest, shape_.max_seq);
     for (index_t i = 0; i < s.held_out; ++i) held_out_.push_back(own->numbered(static_cast<std::size_t>(i)));
@@ -66,7 +63,7 @@ class place {
   [[nodiscard]] ground of(const settings& s) const {
     if (s.on_files()) return {*task_, held_out_, shape_, parameters_};
     return {*task_, draw_problems(*task_, seed_of(s.seed, stream::held_out), 0, s.held_out), shape_,
-            program::fresh_parameters(shape_, seed_of(s.seed, stream::parameters))};
+            transformer::initial_parameters<float>(shape_, seed_of(s.seed, stream::parameters))};
   }
 
  private:
@@ -88,16 +85,9 @@ nlohmann::json result_of(const settings& s, run& r, const nlohmann::json& after)
 }
 
 void warn_of_silent_anchor(const settings& s) {
-  if (!fires_at_start(make_algorithm(s.algorithm)))
+  if (!policy::fires_at_start(recipe_of(s.algorithm)))
     std::fputs("note: at these --anchor-lambda and --anchor-beta no punished token has a gradient at the start\n",
                stderr);
-}
-
-void save(const settings& s, const transformer::config& shape, const std::vector<float>& parameters) {
-  if (s.save.ends_with(".bin"))
-    io::write_llama2c(s.save, shape, parameters);
-  else if (!s.save.empty())
-    io::write_hugging_face(s.save, shape, parameters);
 }
 
 /// One run, its table, and its files.
@@ -132,7 +122,7 @@ int one_run(const settings& s) {
   }
   const nlohmann::json after = r.full_exam();
   print_exams(r.state().before, after, g.held_out.size(), s.samples);
-  save(s, here.stored_shape(), r.model().policy().parameters());
+  program::save_model(s.save, here.stored_shape(), r.model().policy().parameters());
   nlohmann::json result = result_of(s, r, after);
   result["interrupted"] = program::interrupted();
   program::write_json(s.json, result);
@@ -240,7 +230,7 @@ int bandit_cases(const settings& s, const std::vector<combination>& all) {
 int main(int argc, char** argv) {
   settings s;
   CLI::App app("A small model learns to reason from rewards that can be checked.", "reason");
-  declare(app, s);
+  options_of(s).declare(app);
   CLI11_PARSE(app, argc, argv);
   return program::run("reason", [&] {
     const auto given = [&](const char* option) { return app.count(option) > 0; };

@@ -6,7 +6,7 @@
 #include "hone/loss/likelihood.hpp"
 #include "reason/checkpoint.hpp"
 #include "reason/table.hpp"
-#include "support/json_file.hpp"
+#include "support/files.hpp"
 #include "support/program.hpp"
 
 namespace reason {
@@ -23,29 +23,28 @@ struct ground {
 inline std::vector<float> teach(const ground& g, const settings& s, thread_pool& pool) {
   const long steps = s.teaching_steps();
   if (steps == 0) return g.parameters;
-  network net(g.shape, g.parameters);
+  network net(g.shape, g.parameters, network_options);
   const transformer::schedule schedule{
       .steps = steps, .warmup = (std::min)(20L, steps), .shape = transformer::decay::cosine, .floor = 0.1};
   program::progress bar(program::text("traces, seed %llu", static_cast<unsigned long long>(s.seed)), steps);
   const std::uint64_t seed = seed_of(s.seed, stream::lessons);
   for (long step = 1; step <= steps && !program::interrupted(); ++step) {
-    lessons::rows rows;
+    transformer::labelled_rows rows;
     for (index_t i = 0; i < s.sft_batch; ++i) {
       const auto number = static_cast<std::uint64_t>((step - 1) * s.sft_batch + i);
       const problem p = g.of_training.draw(seed, number);
       rows.add(p.prompt, g.of_training.trace(p, seed, number));
     }
     const double scale = 1 / static_cast<double>(rows.label_count());
-    std::vector<double> losses(rows.labels.size());
-    net.learn(
+    const auto [loss, length] = net.learn(
         rows.batch(),
         [&](microbatch<float>& part) {
-          losses[static_cast<std::size_t>(part.first_sequence)] =
-              loss::likelihood(part.activations.logits(), part.rows_of<std::int32_t>(rows.targets), {.scale = scale})
-                  .sum;
+          return loss::likelihood(part.activations.logits(), part.rows_of<std::int32_t>(rows.targets),
+                                  {.scale = scale});
         },
-        {.rate = s.sft_rate * transformer::rate_factor(schedule, step)}, pool);
-    bar.step(step, program::text("loss %.3f", std::accumulate(losses.begin(), losses.end(), 0.0) * scale));
+        {.rate = s.sft_rate, .clip = 1, .schedule = schedule}, pool);
+    require_finite(length);
+    bar.step(step, program::text("loss %.3f", loss.mean()));
   }
   return net.parameters();
 }
@@ -69,7 +68,7 @@ class run {
   /// @param parameters of the model that begins, which is the reference. @param table whether lines are printed.
   run(const ground& g, const settings& s, const std::vector<float>& parameters, thread_pool& pool, bool table)
       : ground_(g), settings_(s), pool_(pool), prints_(table),
-        learner_(g.of_training, settings_, g.shape, parameters, parameters, pool) {}
+        learner_(g.of_training, settings_, g.shape, parameters, pool) {}
   run(const run&) = delete;
   run& operator=(const run&) = delete;
 
@@ -106,7 +105,7 @@ class run {
   [[nodiscard]] nlohmann::json full_exam() {
     const exam e = probe(settings_.samples);
     nlohmann::json j = to_json(e);
-    if (critic* c = learner_.value()) j["critic"] = to_json(calibrate(logits_of(*c), e.success));
+    if (auto* c = learner_.value()) j["critic"] = to_json(calibrate(logits_of(*c), e.success));
     return j;
   }
 
@@ -116,7 +115,7 @@ class run {
 
  private:
   exam probe(index_t samples) {
-    return examine(ground_.of_training, learner_.policy(), learner_.reference(), ground_.held_out,
+    return examine(ground_.of_training, learner_.policy(), ground_.held_out,
                    {.samples = samples,
                     .temperature = settings_.temperature,
                     .seed = seed_of(settings_.seed, stream::held_out_drawing, static_cast<std::uint64_t>(state_.step))},
@@ -124,9 +123,9 @@ class run {
   }
 
   /// Logits of the critic's success probabilities of the held-out problems.
-  std::vector<double> logits_of(critic& c) {
-    std::vector<double> v = c.prompt_values(ground_.held_out, pool_);
-    if (!c.of_sequences())
+  std::vector<double> logits_of(learner::critic& c) {
+    std::vector<double> v = c.prompt_values(prompts_of(ground_.held_out), pool_);
+    if (!c.of_prompts())
       for (double& x : v) x = logit_of_value(x);
     return v;
   }

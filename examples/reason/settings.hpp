@@ -1,18 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 /// What `reason` can be told on its command line.
 #pragma once
-#include <CLI/CLI.hpp>
-#include <filesystem>
-#include <map>
-#include <nlohmann/json.hpp>
 #include <thread>
 
-#include "hone/io/file.hpp"
-#include "reason/algorithms.hpp"
+#include "hone/policy/recipes.hpp"
+#include "hone/transformer/learner.hpp"
 #include "reason/task.hpp"
+#include "support/files.hpp"
+#include "support/options.hpp"
 #include "support/program.hpp"
 
 namespace reason {
+
+namespace policy = hone::policy;
+
+/// The recipe that the options name. @throws std::runtime_error, in the words of the command line.
+inline policy::recipe recipe_of(const policy::recipe_options& o) try {
+  return policy::make_recipe(o);
+} catch (const std::invalid_argument& error) {
+  const std::string_view prefix = "hone::policy::make_recipe: ";
+  std::string_view what = error.what();
+  if (what.starts_with(prefix)) what.remove_prefix(prefix.size());
+  throw std::runtime_error("--algorithm " + std::string(what));
+}
 
 struct settings {
   std::string task = "chain";
@@ -28,7 +38,7 @@ struct settings {
   index_t sft_batch = 64;
   double sft_rate = 3e-3;
 
-  algorithm_settings algorithm;
+  policy::recipe_options algorithm;
   index_t group_size = 0;  ///< 0: the algorithm's own
   index_t batch = 128;     ///< responses of a step
   long minibatches = 2, epochs = 1;
@@ -49,8 +59,11 @@ struct settings {
   [[nodiscard]] bool on_files() const { return !model.empty(); }
   [[nodiscard]] long report_steps() const { return report_every > 0 ? report_every : (std::max)(steps / 10, 1L); }
   [[nodiscard]] long teaching_steps() const { return sft_steps >= 0 ? sft_steps : on_files() ? 0 : 600; }
-  [[nodiscard]] index_t group_of(const reason::algorithm& a) const {
-    return group_size > 0 ? group_size : a.needs.group;
+  [[nodiscard]] index_t group_of(const policy::recipe& r) const { return group_size > 0 ? group_size : r.needs.group; }
+  /// A step of a network whose full rate is @p full.
+  [[nodiscard]] hone::transformer::step_options step_at(double full) const {
+    return {
+        .rate = full, .weight_decay = weight_decay, .clip = clip, .schedule = {.steps = warmup + 1, .warmup = warmup}};
   }
 };
 
@@ -70,155 +83,104 @@ inline const std::map<std::string, policy::clip_placement> clip_placements = {
     {"clip_raw_then_pull", policy::clip_placement::clip_raw_then_pull},
     {"no_clip", policy::clip_placement::no_clip}};
 
-/// The name of @p value in one of the tables above.
-template <class E>
-std::string name_in(const std::map<std::string, E>& table, E value) {
-  return std::find_if(table.begin(), table.end(), [&](const auto& row) { return row.second == value; })->first;
-}
-
-inline void declare(CLI::App& app, settings& s) {
+/// A row for every option.
+inline program::options options_of(settings& s) {
   const auto positive = CLI::PositiveNumber, non_negative = CLI::NonNegativeNumber;
-  const auto group = [](const char* name) {
-    return [name](CLI::Option* option) { return option->group(name)->capture_default_str(); };
-  };
-  const auto one_of = [](const auto& table) {
-    return CLI::CheckedTransformer(&table, CLI::ignore_case).description("");
-  };
+  const auto share = CLI::Range(0.0, 1.0);
+  policy::recipe_options& a = s.algorithm;
+  program::options row;
+  row.group("The task");
+  row("--task", s.task, "bandit, chain, countdown or tree", CLI::IsMember({"bandit", "chain", "countdown", "tree"}));
+  row("--horizon", s.options.horizons,
+      "lengths that problems are drawn from: operations of the chain, actions of the tree, numbers of countdown")
+      .shown("the task's own");
+  row("--error", s.options.error, "of a step of the traces", share).shown("the task's own");
+  row("--aliasing", s.options.aliasing, "share of the tree's prompts that hide which paths are valid", share);
+  row("--collapse", s.collapse, "steps of GRPO before the algorithm's own, on the bandit", non_negative)
+      .reported(false);
+  row("--identifiable", s.identifiable, "the bandit says which strategy is right").reported(false);
+  row("--width", s.width, "of the model that is made", CLI::Range(2, 4096)).reported(!s.on_files());
+  row("--layers", s.layers, "its layers", CLI::Range(1, 64)).reported(!s.on_files());
+  row("--heads", s.heads, "its heads", CLI::Range(1, 64)).reported(!s.on_files());
 
-  const auto of_task = group("The task");
-  of_task(app.add_option("--task", s.task, "bandit, chain, countdown or tree"))
-      ->check(CLI::IsMember({"bandit", "chain", "countdown", "tree"}));
-  of_task(app.add_option("--horizon", s.options.horizons,
-                         "lengths that problems are drawn from: operations of the "
-                         "chain, actions of the tree, numbers of countdown"))
-      ->delimiter(',')
-      ->default_str("the task's own");
-  of_task(app.add_option("--error", s.options.error, "of a step of the traces"))
-      ->check(CLI::Range(0.0, 1.0))
-      ->default_str("the task's own");
-  of_task(
-      app.add_option("--aliasing", s.options.aliasing, "share of the tree's prompts that hide which paths are valid"))
-      ->check(CLI::Range(0.0, 1.0));
-  of_task(app.add_option("--collapse", s.collapse, "steps of GRPO before the algorithm's own, on the bandit"))
-      ->check(non_negative);
-  app.add_flag("--identifiable", s.identifiable, "the bandit says which strategy is right")->group("The task");
-  of_task(app.add_option("--width", s.width, "of the model that is made"))->check(CLI::Range(2, 4096));
-  of_task(app.add_option("--layers", s.layers, "its layers"))->check(CLI::Range(1, 64));
-  of_task(app.add_option("--heads", s.heads, "its heads"))->check(CLI::Range(1, 64));
+  row.group("On files", s.on_files());
+  row("--model", s.model, "Hugging Face folder, GGUF file, or llama2.c checkpoint").needs({"--prompts"});
+  row("--prompts", s.prompts, "JSON lines with prompt or question, and answer").needs({"--model"});
+  row("--tokenizer", s.tokenizer, "its tokenizer.bin or tokenizer.json; else the one the model brings along")
+      .needs({"--model"});
+  row("--form", s.form, "what a prompt is put into, in place of {}").needs({"--model"});
+  row("--longest", s.longest, "tokens of a response", CLI::Range(1, 1 << 20)).needs({"--model"});
+  row("--save", s.save, "where the model goes afterwards: a .bin of llama2.c, else a folder").reported(false);
 
-  const auto of_files = group("On files");
-  CLI::Option* const model =
-      of_files(app.add_option("--model", s.model, "Hugging Face folder, GGUF file, or llama2.c checkpoint"));
-  CLI::Option* const prompts =
-      of_files(app.add_option("--prompts", s.prompts, "JSON lines with prompt or question, and answer"));
-  model->needs(prompts);
-  prompts->needs(model);
-  of_files(app.add_option("--tokenizer", s.tokenizer,
-                          "its tokenizer.bin or tokenizer.json; else the one the model brings along"))
-      ->needs(model);
-  of_files(app.add_option("--form", s.form, "what a prompt is put into, in place of {}"))->needs(model);
-  of_files(app.add_option("--longest", s.longest, "tokens of a response"))->needs(model)->check(CLI::Range(1, 1 << 20));
-  of_files(app.add_option("--save", s.save, "where the model goes afterwards: a .bin of llama2.c, else a folder"));
+  row.group("Supervised start");
+  row("--sft-steps", s.sft_steps, "steps on traces", CLI::Range(0, 1'000'000'000))
+      .shown("600; 0 for a model of a file");
+  row("--sft-batch", s.sft_batch, "traces of a step", positive);
+  row("--sft-rate", s.sft_rate, "learning rate", positive);
 
-  const auto of_teaching = group("Supervised start");
-  of_teaching(app.add_option("--sft-steps", s.sft_steps, "steps on traces"))
-      ->check(CLI::Range(0, 1'000'000'000))
-      ->default_str("600; 0 for a model of a file");
-  of_teaching(app.add_option("--sft-batch", s.sft_batch, "traces of a step"))->check(positive);
-  of_teaching(app.add_option("--sft-rate", s.sft_rate, "learning rate"))->check(positive);
+  row.group("The algorithm");
+  row("--algorithm", a.name, "a name of docs/examples/reason.md, or one with +apo");
+  row("--kl", a.kl, "coefficient of the KL to the model after its supervised start", non_negative);
+  row.choice("--kl-estimator", a.kl_estimator, kl_estimators, "k1, k2 or k3").shown("k1 in the reward, k3 in the loss");
+  row.choice("--kl-gradient", a.kl_gradient, kl_gradients, "own, straight_through or importance").shown("own");
+  row("--entropy", a.entropy, "coefficient of the bonus");
+  row("--anchor-k", a.anchor_k, "tokens of the reference's support", positive);
+  row("--anchor-beta", a.anchor_beta, "pull into it", non_negative);
+  row("--anchor-lambda", a.anchor_lambda, "push on punished tokens", non_negative);
+  row.choice("--anchor-form", a.anchor_form, anchor_forms, "mass, log_mass, log_ratio or reference_likelihood")
+      .shown("mass");
+  row.choice("--anchor-clip", a.anchor_clip, clip_placements, "clip_rectified, clip_raw_then_pull or no_clip")
+      .shown("clip_rectified");
+  row("--clip-low", a.clip_low, "of the ratio, below 1", non_negative).shown("the algorithm's own");
+  row("--clip-high", a.clip_high, "above 1", non_negative).shown("the algorithm's own");
+  row("--clip-dual", a.clip_dual, "the dual clip's c", non_negative).shown("the algorithm's own");
+  row("--gae-lambda", a.gae_lambda, "of PPO and VAPO", share).shown("0.95; by length");
+  row("--cov-share", a.cov_share, "of tokens that Clip-Cov and KL-Cov choose", share).shown("0.0002");
+  row("--cov-low", a.cov_low, "covariances that Clip-Cov draws from, above").shown("1");
+  row("--cov-high", a.cov_high, "and below").shown("5");
+  row("--cov-kl", a.cov_kl, "coefficient of KL-Cov's distance", non_negative).shown("1");
 
-  const auto of_algorithm = group("The algorithm");
-  algorithm_settings& a = s.algorithm;
-  of_algorithm(app.add_option("--algorithm", a.name, "a name of docs/examples/reason.md, or one with +apo"));
-  of_algorithm(app.add_option("--kl", a.kl, "coefficient of the KL to the model after its supervised start"))
-      ->check(non_negative);
-  of_algorithm(app.add_option("--kl-estimator", a.kl_estimator, "k1, k2 or k3"))
-      ->transform(one_of(kl_estimators))
-      ->default_str("k1 in the reward, k3 in the loss");
-  of_algorithm(app.add_option("--kl-gradient", a.kl_gradient, "own, straight_through or importance"))
-      ->transform(one_of(kl_gradients))
-      ->default_str("own");
-  of_algorithm(app.add_option("--entropy", a.entropy, "coefficient of the bonus"));
-  of_algorithm(app.add_option("--anchor-k", a.anchor_k, "tokens of the reference's support"))->check(positive);
-  of_algorithm(app.add_option("--anchor-beta", a.anchor_beta, "pull into it"))->check(non_negative);
-  of_algorithm(app.add_option("--anchor-lambda", a.anchor_lambda, "push on punished tokens"))->check(non_negative);
-  of_algorithm(app.add_option("--anchor-form", a.anchor_form, "mass, log_mass, log_ratio or reference_likelihood"))
-      ->transform(one_of(anchor_forms))
-      ->default_str("mass");
-  of_algorithm(app.add_option("--anchor-clip", a.anchor_clip, "clip_rectified, clip_raw_then_pull or no_clip"))
-      ->transform(one_of(clip_placements))
-      ->default_str("clip_rectified");
-  of_algorithm(app.add_option("--clip-low", a.clip_low, "of the ratio, below 1"))
-      ->check(non_negative)
-      ->default_str("the algorithm's own");
-  of_algorithm(app.add_option("--clip-high", a.clip_high, "above 1"))
-      ->check(non_negative)
-      ->default_str("the algorithm's own");
-  of_algorithm(app.add_option("--clip-dual", a.clip_dual, "the dual clip's c"))
-      ->check(non_negative)
-      ->default_str("the algorithm's own");
-  of_algorithm(app.add_option("--gae-lambda", a.gae_lambda, "of PPO and VAPO"))
-      ->check(CLI::Range(0.0, 1.0))
-      ->default_str("0.95; by length");
+  row.group("Learning");
+  row("--group-size", s.group_size, "responses to a prompt", positive).shown("the algorithm's own, 1 or 8");
+  row("--batch", s.batch, "responses of a step", positive);
+  row("--minibatches", s.minibatches, "updates from each batch", positive);
+  row("--epochs", s.epochs, "times that a batch is learnt from", positive);
+  row("--rate", s.rate, "learning rate", positive);
+  row("--critic-rate", s.critic_rate, "of the critic", positive);
+  row("--critic-size", s.critic_size, "share of the policy's width and layers", CLI::Range(1e-3, 1.0));
+  row("--weight-decay", s.weight_decay, "of AdamW", non_negative);
+  row("--clip", s.clip, "longest gradient; 0: any", non_negative);
+  row("--warmup", s.warmup, "updates until the full rate", non_negative);
+  row("--temperature", s.temperature, "of drawing and of the policy that learns", positive);
+  row("--steps", s.steps, "of reinforcement learning, at most", non_negative).reported(false);
+  row("--tokens", s.tokens, "generated, at most; 0: any number", non_negative).reported(false);
 
-  of_algorithm(app.add_option("--cov-share", a.cov_share, "of tokens that Clip-Cov and KL-Cov choose"))
-      ->check(CLI::Range(0.0, 1.0))
-      ->default_str("0.0002");
-  of_algorithm(app.add_option("--cov-low", a.cov_low, "covariances that Clip-Cov draws from, above"))->default_str("1");
-  of_algorithm(app.add_option("--cov-high", a.cov_high, "and below"))->default_str("5");
-  of_algorithm(app.add_option("--cov-kl", a.cov_kl, "coefficient of KL-Cov's distance"))
-      ->check(non_negative)
-      ->default_str("1");
+  row.group("Report");
+  row("--held-out", s.held_out, "problems that nobody learns from", positive);
+  row("--samples", s.samples, "responses to each, before and after", CLI::Range(8, 1 << 20));
+  row("--probe-samples", s.probe_samples, "and in between", CLI::Range(8, 1 << 20));
+  row("--report-every", s.report_every, "steps", positive).shown("a tenth of them");
+  row("--json", s.json, "where the result goes, as one object").reported(false);
 
-  const auto of_learning = group("Learning");
-  of_learning(app.add_option("--group-size", s.group_size, "responses to a prompt"))
-      ->check(positive)
-      ->default_str("the algorithm's own, 1 or 8");
-  of_learning(app.add_option("--batch", s.batch, "responses of a step"))->check(positive);
-  of_learning(app.add_option("--minibatches", s.minibatches, "updates from each batch"))->check(positive);
-  of_learning(app.add_option("--epochs", s.epochs, "times that a batch is learnt from"))->check(positive);
-  of_learning(app.add_option("--rate", s.rate, "learning rate"))->check(positive);
-  of_learning(app.add_option("--critic-rate", s.critic_rate, "of the critic"))->check(positive);
-  of_learning(app.add_option("--critic-size", s.critic_size, "share of the policy's width and layers"))
-      ->check(CLI::Range(1e-3, 1.0));
-  of_learning(app.add_option("--weight-decay", s.weight_decay, "of AdamW"))->check(non_negative);
-  of_learning(app.add_option("--clip", s.clip, "longest gradient; 0: any"))->check(non_negative);
-  of_learning(app.add_option("--warmup", s.warmup, "updates until the full rate"))->check(non_negative);
-  of_learning(app.add_option("--temperature", s.temperature, "of drawing and of the policy that learns"))
-      ->check(positive);
-  of_learning(app.add_option("--steps", s.steps, "of reinforcement learning, at most"))->check(non_negative);
-  of_learning(app.add_option("--tokens", s.tokens, "generated, at most; 0: any number"))->check(non_negative);
-
-  const auto of_report = group("Report");
-  of_report(app.add_option("--held-out", s.held_out, "problems that nobody learns from"))->check(positive);
-  of_report(app.add_option("--samples", s.samples, "responses to each, before and after"))
-      ->check(CLI::Range(8, 1 << 20));
-  of_report(app.add_option("--probe-samples", s.probe_samples, "and in between"))->check(CLI::Range(8, 1 << 20));
-  of_report(app.add_option("--report-every", s.report_every, "steps"))->check(positive)->default_str("a tenth of them");
-  of_report(app.add_option("--json", s.json, "where the result goes, as one object"));
-
-  const auto of_run = group("The run");
-  of_run(app.add_option("--seed", s.seed, "of every random choice"));
-  of_run(app.add_option("--seeds", s.seeds, "runs, from --seed on"))->check(CLI::Range(1, 1000));
-  of_run(app.add_option("--sweep", s.sweep, "OPTION=VALUE,VALUE: a run for each; several: for each combination"))
-      ->delimiter('\0');
-  of_run(app.add_option("--checkpoint", s.checkpoint, "where the run's state goes, at the end and at Ctrl-C"));
-  of_run(app.add_option("--checkpoint-every", s.checkpoint_every, "and every so many steps"))->check(positive);
-  of_run(app.add_option("--resume", s.resume, "a checkpoint to go on from, under the options it was made with"));
-  of_run(app.add_option("--threads", s.threads, "results do not depend on them"))->check(CLI::Range(1, 256));
+  row.group("The run", false);
+  row("--seed", s.seed, "of every random choice").reported(true);
+  row("--seeds", s.seeds, "runs, from --seed on", CLI::Range(1, 1000));
+  row("--sweep", s.sweep, "OPTION=VALUE,VALUE: a run for each; several: for each combination");
+  row("--checkpoint", s.checkpoint, "where the run's state goes, at the end and at Ctrl-C");
+  row("--checkpoint-every", s.checkpoint_every, "and every so many steps", positive);
+  row("--resume", s.resume, "a checkpoint to go on from, under the options it was made with");
+  row("--threads", s.threads, "results do not depend on them", CLI::Range(1, 256));
+  return row;
 }
 
 /// Refuses what would only fail later.
 /// @throws std::runtime_error, std::invalid_argument, std::system_error.
-inline void complete(const settings& s) {
-  if (s.on_files() && s.tokenizer.empty() && s.model.ends_with(".bin"))
-    throw std::runtime_error("--tokenizer: a checkpoint of llama2.c brings none along");
-  for (const double x : {s.sft_rate, s.rate, s.critic_rate, s.weight_decay, s.clip, s.temperature, s.algorithm.kl,
-                         s.algorithm.entropy, s.algorithm.anchor_beta, s.algorithm.anchor_lambda})
-    if (!std::isfinite(x)) throw std::runtime_error("an option's value is not a finite number");
-  const algorithm a = make_algorithm(s.algorithm);
-  const index_t group = s.group_of(a);
-  if (group < a.needs.least_group)
+inline void complete(settings s) {
+  program::require_tokenizer(s.model, s.tokenizer);
+  options_of(s).require_finite();
+  const policy::recipe r = recipe_of(s.algorithm);
+  const index_t group = s.group_of(r);
+  if (group < r.needs.least_group)
     throw std::runtime_error("--group-size " + std::to_string(group) + ": " + s.algorithm.name +
                              " compares responses, it needs 2");
   if (s.batch % group != 0 || s.batch / group < s.minibatches)
@@ -229,74 +191,18 @@ inline void complete(const settings& s) {
   if (several && !(s.checkpoint.empty() && s.resume.empty() && s.save.empty()))
     throw std::runtime_error("--checkpoint, --resume and --save are of one run: without --sweep and --seeds");
   if (s.checkpoint_every > 0 && s.checkpoint.empty()) throw std::runtime_error("--checkpoint-every needs --checkpoint");
-  const std::pair<const char*, const std::string*> files[] = {
-      {"--json", &s.json}, {"--save", &s.save}, {"--checkpoint", &s.checkpoint}};
-  for (const auto& one : files)
-    for (const auto& other : files)
-      if (&one < &other && !one.second->empty() && *one.second == *other.second)
-        throw std::runtime_error(std::string(one.first) + " and " + other.first + " name the same file");
   if (s.task == "bandit" && !(s.checkpoint.empty() && s.resume.empty() && s.save.empty()))
     throw std::runtime_error("--task bandit has no model: nothing for --checkpoint, --resume or --save");
-  for (const std::string& file : {s.json, s.checkpoint, s.save.ends_with(".bin") ? s.save : ""})
-    if (!file.empty()) hone::io::atomic_file{file};
-  if (!s.save.empty() && !s.save.ends_with(".bin")) std::filesystem::create_directories(s.save);
+  program::require_outputs({{"--json", s.json}, {"--save", s.save, ".bin"}, {"--checkpoint", s.checkpoint}});
 }
 
 /// What a result says of how it came about; the options that the numbers depend on.
-inline nlohmann::json describe(const settings& s) {
-  const algorithm_settings& a = s.algorithm;
-  const auto own = [](const std::optional<double>& x) { return x ? nlohmann::json(*x) : nlohmann::json(); };
-  nlohmann::json j = {
-      {"task", s.task},
-      {"horizon", s.options.horizons},
-      {"error", s.options.error},
-      {"aliasing", s.options.aliasing},
-      {"sft_steps", s.teaching_steps()},
-      {"sft_batch", s.sft_batch},
-      {"sft_rate", s.sft_rate},
-      {"algorithm", a.name},
-      {"kl", a.kl},
-      {"kl_estimator", a.kl_estimator ? nlohmann::json(name_in(kl_estimators, *a.kl_estimator)) : nlohmann::json()},
-      {"kl_gradient", name_in(kl_gradients, a.kl_gradient)},
-      {"entropy", a.entropy},
-      {"anchor_k", a.anchor_k},
-      {"anchor_beta", a.anchor_beta},
-      {"anchor_lambda", a.anchor_lambda},
-      {"anchor_form", name_in(anchor_forms, a.anchor_form)},
-      {"anchor_clip", name_in(clip_placements, a.anchor_clip)},
-      {"clip_low", own(a.clip_low)},
-      {"clip_high", own(a.clip_high)},
-      {"clip_dual", own(a.clip_dual)},
-      {"gae_lambda", own(a.gae_lambda)},
-      {"cov_share", own(a.cov_share)},
-      {"cov_low", own(a.cov_low)},
-      {"cov_high", own(a.cov_high)},
-      {"cov_kl", own(a.cov_kl)},
-      {"group_size", s.group_of(make_algorithm(a))},
-      {"batch", s.batch},
-      {"minibatches", s.minibatches},
-      {"epochs", s.epochs},
-      {"rate", s.rate},
-      {"critic_rate", s.critic_rate},
-      {"critic_size", s.critic_size},
-      {"weight_decay", s.weight_decay},
-      {"clip", s.clip},
-      {"warmup", s.warmup},
-      {"temperature", s.temperature},
-      {"held_out", s.held_out},
-      {"samples", s.samples},
-      {"probe_samples", s.probe_samples},
-      {"report_every", s.report_steps()},
-      {"seed", s.seed}};
-  if (s.on_files())
-    j.update({{"model", s.model},
-              {"tokenizer", s.tokenizer},
-              {"prompts", s.prompts},
-              {"form", s.form},
-              {"longest", s.longest}});
-  else
-    j.update({{"width", s.width}, {"layers", s.layers}, {"heads", s.heads}});
-  return j;
+inline nlohmann::json describe(settings s) {
+  nlohmann::json result = options_of(s).report();
+  result["sft_steps"] = s.teaching_steps();
+  result["report_every"] = s.report_steps();
+  result["group_size"] = s.group_of(recipe_of(s.algorithm));
+  return result;
 }
 
 }  // namespace reason

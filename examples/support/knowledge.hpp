@@ -3,10 +3,10 @@
 /// exp(-mean l); whether greedy decoding gives it word for word; and ROUGE-L recall of what it gives.
 #pragma once
 #include "hone/eval/rouge.hpp"
+#include "hone/io/pair_codec.hpp"
 #include "hone/loss/sequence.hpp"
 #include "hone/transformer/generate.hpp"
 #include "hone/transformer/trainer.hpp"
-#include "support/lessons.hpp"
 
 namespace knowledge {
 
@@ -19,7 +19,7 @@ struct score {
 };
 
 /// exp(-mean l) of every lesson of @p r, whose answers have the negative log-likelihoods @p nll.
-inline std::vector<double> answer_probabilities(const lessons::rows& r, std::vector<double> nll) {
+inline std::vector<double> answer_probabilities(const hone::transformer::labelled_rows& r, std::vector<double> nll) {
   for (std::size_t i = 0; i < nll.size(); ++i) nll[i] = std::exp(-nll[i] / static_cast<double>(r.labels[i]));
   return nll;
 }
@@ -32,7 +32,7 @@ struct recital {
 /// The model's answers may run half as long again as the lessons', and ten tokens more.
 template <hone::executor E>
 recital recite(const hone::transformer::decoder<float>& model, std::span<const float> parameters,
-               const std::vector<lessons::lesson>& lessons, const lessons::codec& codec, E& pool) {
+               const std::vector<hone::io::encoded_pair>& lessons, const hone::io::pair_codec& codec, E& pool) {
   recital result{std::vector<double>(lessons.size()), std::vector<double>(lessons.size())};
   const hone::transformer::generator<float> generate(model, parameters);
   std::vector<std::int32_t> stop = codec.begin;
@@ -40,7 +40,7 @@ recital recite(const hone::transformer::decoder<float>& model, std::span<const f
   pool.parallel_for(static_cast<index_t>(lessons.size()), index_t{1}, [&](index_t first, index_t last) {
     for (index_t i = first; i < last; ++i) {
       const auto k = static_cast<std::size_t>(i);
-      const lessons::lesson& l = lessons[k];
+      const hone::io::encoded_pair& l = lessons[k];
       const index_t offsets[] = {0, static_cast<index_t>(l.prompt.size())};
       const auto most = static_cast<index_t>(l.answer.size()) * 3 / 2 + 10;
       const auto said = generate({l.prompt, offsets}, {.max_tokens = most, .stop = stop})[0].tokens;

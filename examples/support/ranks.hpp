@@ -7,8 +7,8 @@
 #include <cstdlib>
 #include <exception>
 #include <optional>
+#include <span>
 #include <stdexcept>
-#include <vector>
 
 #if defined(HONE_EXAMPLES_MPI)
 #include "hone/distributed/mpi.hpp"
@@ -56,16 +56,16 @@ class ranks {
 
   /// x <- the sum over the ranks.
   template <class T>
-  void sum([[maybe_unused]] std::vector<T>& x) {
+  void sum([[maybe_unused]] std::span<T> x) {
 #if defined(HONE_EXAMPLES_MPI)
-    if (comm_) hone::distributed::sum_over_ranks(std::span<T>(x), *comm_);
+    if (comm_) hone::distributed::sum_over_ranks(x, *comm_);
 #endif
   }
   /// Whether any rank says so.
   bool any(bool here) {
-    std::vector<double> flag = {here ? 1.0 : 0.0};
-    sum(flag);
-    return flag[0] > 0;
+    double flag = here ? 1 : 0;
+    sum(std::span(&flag, 1));
+    return flag > 0;
   }
 
  private:

@@ -2,6 +2,7 @@
 /// The TOFU table of a model, from the benchmark's own evaluation logs of it and of a model that was retrained without
 /// what it should forget.
 #include "hone/io/tofu_log.hpp"
+#include "support/files.hpp"
 #include "support/program.hpp"
 
 #include <CLI/CLI.hpp>
@@ -86,7 +87,7 @@ int main(int argc, char** argv) {
   return program::run("tofu_report", [&] {
     if (!json_file.empty() && (json_file == model_file || json_file == retain_file))
       throw std::runtime_error("--json names a file that is to be read");
-    if (!json_file.empty()) io::atomic_file{json_file};
+    program::require_outputs({{"--json", json_file}});
     const io::tofu_log model = io::read_tofu_log(model_file), retrained = io::read_tofu_log(retain_file);
     nlohmann::json result = {{"config", {{"model", model_file}, {"retain", retain_file}}},
                              {"model", scores(model)},
@@ -105,11 +106,7 @@ int main(int argc, char** argv) {
                                           {"n", q.n},
                                           {"m", q.m}};
     }
-    if (!json_file.empty()) {
-      io::atomic_file out(json_file);
-      out.write(result.dump(1) + "\n");
-      out.commit();
-    }
+    program::write_json(json_file, result);
     return 0;
   });
 }

@@ -2,7 +2,8 @@
 /// Facts about authors who never were, in the manner of TOFU: everyone has a name of their own, but names share their
 /// parts, and people share towns, prizes and genres, so that what is forgotten lies close to what is kept.
 #pragma once
-#include "support/lessons.hpp"
+#include "hone/core/philox.hpp"
+#include "hone/io/json_lines.hpp"
 
 #include <array>
 #include <map>

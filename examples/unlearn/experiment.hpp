@@ -34,14 +34,13 @@ inline classroom make_classroom(std::uint64_t seed) {
   c.codec.text = [dictionary](const std::vector<std::int32_t>& tokens) { return dictionary.text(tokens); };
   const auto about = [&](std::size_t first, std::size_t count) {
     const auto begin = pairs.begin() + static_cast<std::ptrdiff_t>(first * facts_each);
-    return lessons::encode({begin, begin + static_cast<std::ptrdiff_t>(count * facts_each)}, c.codec,
-                           room.shape.max_seq);
+    return io::encode_pairs({begin, begin + static_cast<std::ptrdiff_t>(count * facts_each)}, c.codec,
+                            room.shape.max_seq);
   };
   c.forget = about(0, forgotten);
   c.retain = about(forgotten, kept);
   c.holdout = about(forgotten + kept, never_taught);
-  c.refusals = {dictionary.ids(authors::refusal)};
-  c.refusals.front().push_back(c.codec.end);
+  c.refusals = {c.codec.whole_answer(authors::refusal)};
   return room;
 }
 
@@ -110,8 +109,8 @@ inline int run_experiment(const settings& s, const std::vector<way>& ways, const
     const auto [c, shape] = make_classroom(seed);
     settings teaching = s;
     teaching.seed = seed;
-    student teacher(shape, program::fresh_parameters(shape, seed), teaching, ranks);
-    std::vector<lesson> taught = c.forget;
+    student teacher(shape, transformer::initial_parameters<float>(shape, seed), teaching, ranks);
+    std::vector<encoded_pair> taught = c.forget;
     taught.insert(taught.end(), c.retain.begin(), c.retain.end());
     teacher.learn(taught);
     if (program::interrupted()) break;

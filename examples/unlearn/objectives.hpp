@@ -20,31 +20,31 @@ struct loss_knobs {
 
 /// What is to be forgotten in one step: the answers, what the reference thinks of them, and a refusal to each question.
 struct forget_batch {
-  lessons::rows answers, refusals;
+  labelled_rows answers, refusals;
   std::vector<double> reference_nll;
 };
 
 using forget_loss = loss::loss_sum (*)(network&, const forget_batch&, const loss_knobs&, double weight,
                                        std::vector<float>& gradient);
-using retain_loss = loss::loss_sum (*)(network&, const lessons::rows&, const loss_knobs&, double weight,
+using retain_loss = loss::loss_sum (*)(network&, const labelled_rows&, const loss_knobs&, double weight,
                                        std::vector<float>& gradient);
 
 /// A loss on rows of logits, over every label alike: f(part, targets, options).
 template <class F>
-loss::loss_sum by_label(network& net, const lessons::rows& rows, double weight, std::vector<float>& gradient, F&& f) {
+loss::loss_sum by_label(network& net, const labelled_rows& rows, double weight, std::vector<float>& gradient, F&& f) {
   const loss::row_options options{.scale = weight / static_cast<double>(rows.label_count())};
-  return net.accumulate(rows, gradient, [&](microbatch<float>& part) {
-    return f(part, part.rows_of<std::int32_t>(rows.targets), options);
-  });
+  return net.learner.accumulate(
+      rows.batch(), [&](microbatch<float>& part) { return f(part, part.rows_of<std::int32_t>(rows.targets), options); },
+      gradient, net.pool);
 }
 
 /// A loss on the likelihood of whole answers: f(nll, slope).
 template <class F>
-loss::loss_sum by_answer(network& net, const lessons::rows& rows, double weight, std::vector<float>& gradient, F&& f) {
+loss::loss_sum by_answer(network& net, const labelled_rows& rows, double weight, std::vector<float>& gradient, F&& f) {
   const std::vector<double> nll = net.sequence_nll(rows);
   std::vector<double> slope(nll.size());
   const loss::loss_sum sum = f(nll, slope);
-  net.likelihood(rows, gradient, weight / static_cast<double>(nll.size()), slope);
+  net.learner.likelihood(rows, gradient, weight / static_cast<double>(nll.size()), slope, net.pool);
   return sum;
 }
 
@@ -70,10 +70,11 @@ inline loss::loss_sum dpo(network& net, const forget_batch& b, const loss_knobs&
                           std::vector<float>& gradient) {
   const auto nll = net.sequence_nll(b.answers), refusal_nll = net.sequence_nll(b.refusals);
   std::vector<double> slope(nll.size());
-  const auto sum = loss::dpo(nll, b.reference_nll, refusal_nll, net.reference_nll(b.refusals), slope, knobs.beta);
+  const auto sum =
+      loss::dpo(nll, b.reference_nll, refusal_nll, net.learner.reference_nll(b.refusals, net.pool), slope, knobs.beta);
   const double scale = weight / static_cast<double>(nll.size());
-  net.likelihood(b.answers, gradient, scale, slope);
-  net.likelihood(b.refusals, gradient, -scale, slope);
+  net.learner.likelihood(b.answers, gradient, scale, slope, net.pool);
+  net.learner.likelihood(b.refusals, gradient, -scale, slope, net.pool);
   return sum;
 }
 inline loss::loss_sum idk(network& net, const forget_batch& b, const loss_knobs&, double weight,
@@ -96,7 +97,8 @@ inline loss::loss_sum rmu(network& net, const forget_batch& b, const loss_knobs&
 inline loss::loss_sum undial(network& net, const forget_batch& b, const loss_knobs& knobs, double weight,
                              std::vector<float>& gradient) {
   return by_label(net, b.answers, weight, gradient, [&](auto& part, auto targets, const auto& options) {
-    return loss::undial(part.activations.logits(), net.reference_of(part).logits(), targets, knobs.beta, options);
+    return loss::undial(part.activations.logits(), net.learner.reference_of(part).logits(), targets, knobs.beta,
+                        options);
   });
 }
 inline loss::loss_sum wga(network& net, const forget_batch& b, const loss_knobs& knobs, double weight,
@@ -112,22 +114,23 @@ inline loss::loss_sum satimp(network& net, const forget_batch& b, const loss_kno
   });
 }
 
-inline loss::loss_sum retain_nll(network& net, const lessons::rows& rows, const loss_knobs&, double weight,
+inline loss::loss_sum retain_nll(network& net, const labelled_rows& rows, const loss_knobs&, double weight,
                                  std::vector<float>& gradient) {
   return net.likelihood(rows, gradient, weight);
 }
-inline loss::loss_sum retain_kl(network& net, const lessons::rows& rows, const loss_knobs&, double weight,
+inline loss::loss_sum retain_kl(network& net, const labelled_rows& rows, const loss_knobs&, double weight,
                                 std::vector<float>& gradient) {
   return by_label(net, rows, weight, gradient, [&](auto& part, auto targets, const auto& options) {
-    return loss::kl_to_reference(part.activations.logits(), net.reference_of(part).logits(), targets,
+    return loss::kl_to_reference(part.activations.logits(), net.learner.reference_of(part).logits(), targets,
                                  loss::kl_direction::forward, options);
   });
 }
-inline loss::loss_sum retain_hidden(network& net, const lessons::rows& rows, const loss_knobs& knobs, double weight,
+inline loss::loss_sum retain_hidden(network& net, const labelled_rows& rows, const loss_knobs& knobs, double weight,
                                     std::vector<float>& gradient) {
   return by_label(net, rows, weight, gradient, [&](auto& part, auto targets, const auto& options) {
     part.logits_have_gradient = false;
-    return loss::rmu_retain(part.tap(knobs.layer), net.reference_of(part).hidden(knobs.layer), targets, options);
+    return loss::rmu_retain(part.tap(knobs.layer), net.learner.reference_of(part).hidden(knobs.layer), targets,
+                            options);
   });
 }
 

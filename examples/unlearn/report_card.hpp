@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 /// What a student knows of each part of its curriculum, in JSON and in print.
 #pragma once
-#include "support/json_file.hpp"
 #include "unlearn/student.hpp"
 
 namespace unlearn {

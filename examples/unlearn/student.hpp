@@ -4,6 +4,7 @@
 #include "hone/interop/eigen.hpp"
 #include "hone/lora/convert.hpp"
 #include "hone/lora/orthogonal.hpp"
+#include "hone/transformer/shuffler.hpp"
 #include "support/program.hpp"
 #include "unlearn/network.hpp"
 #include "unlearn/settings.hpp"
@@ -12,13 +13,13 @@ namespace unlearn {
 
 /// What is to be forgotten, kept, and was never taught.
 struct curriculum {
-  std::vector<lesson> forget, retain, holdout;
+  std::vector<encoded_pair> forget, retain, holdout;
   std::vector<std::vector<std::int32_t>> refusals;  ///< answers of idk and dpo, with the end of text
-  lessons::codec codec;
+  io::pair_codec codec;
 
   /// Tokens of an answer to be forgotten, on average.
   [[nodiscard]] double answer_length() const {
-    return static_cast<double>(lessons::all_rows(forget).label_count()) / static_cast<double>(forget.size());
+    return static_cast<double>(io::labelled_rows_of(forget).label_count()) / static_cast<double>(forget.size());
   }
 };
 
@@ -63,31 +64,32 @@ struct adaptation {
 class student {
  public:
   student(const transformer::config& c, std::vector<float> parameters, const settings& s, program::ranks& ranks)
-      : settings_(s), net_(c, std::move(parameters), s.threads, ranks), f_(net_.parameters().size()), r_(f_.size()) {
-    for (const auto& t : net_.model().table()) tensors_.push_back(t.offset);
-    tensors_.push_back(static_cast<index_t>(f_.size()));
+      : settings_(s), net_(c, std::move(parameters), s.threads, ranks) {
+    std::vector<index_t> offsets;
+    for (const auto& t : net_.learner.model().table()) offsets.push_back(t.offset);
+    train(std::move(offsets));
   }
 
   /// Of a plain model: an adapter is merged.
-  [[nodiscard]] std::vector<float> parameters() const { return net_.merged(); }
-  [[nodiscard]] std::size_t trained_count() { return net_.trained().size(); }
+  [[nodiscard]] std::vector<float> parameters() const { return net_.learner.merged(); }
+  [[nodiscard]] std::size_t trained_count() { return trained().size(); }
   [[nodiscard]] const adaptation& adapter() const { return adaptation_; }
   /// The adapter for the model as it was: a base that was compensated takes twice the rank.
   [[nodiscard]] lora::adapter<float> plain_adapter() {
-    if (!find(adapter_kinds, settings_.adapter).compensates) return {adaptation_.sites, net_.trained()};
-    return lora::plain(std::span<const lora::site>(adaptation_.sites), net_.trained(), adaptation_.initial);
+    if (!program::find(adapter_kinds, settings_.adapter).compensates) return {adaptation_.sites, copy_of_trained()};
+    return lora::plain(std::span<const lora::site>(adaptation_.sites), trained(), adaptation_.initial);
   }
   [[nodiscard]] network& net() { return net_; }
   void stop_at(double probability) { settings_.stop_at = probability; }
-  [[nodiscard]] knowledge::score examine(const std::vector<lesson>& lessons, const lessons::codec& codec) {
-    return net_.examine(lessons, codec);
+  [[nodiscard]] knowledge::score examine(const std::vector<encoded_pair>& pairs, const io::pair_codec& codec) {
+    return net_.examine(pairs, codec);
   }
 
   /// Supervised training on @p all until the mean probability of their answers reaches settings::learn_until.
-  void learn(const std::vector<lesson>& all) {
-    net_.forget_moments();
-    const lessons::rows everything = lessons::all_rows(all);
-    lessons::shuffler shuffled(all.size(), philox{settings_.seed, 1});
+  void learn(const std::vector<encoded_pair>& all) {
+    net_.learner.reset_moments();
+    const labelled_rows everything = io::labelled_rows_of(all);
+    transformer::shuffler shuffled(all.size(), philox{settings_.seed, 1});
     const transformer::schedule schedule{.steps = settings_.learn_steps,
                                          .warmup = (std::min)(20L, settings_.learn_steps),
                                          .shape = transformer::decay::cosine,
@@ -96,12 +98,13 @@ class student {
     double known = net_.probability(everything);
     for (long step = 1; step <= settings_.learn_steps && known < settings_.learn_until; ++step) {
       if (net_.interrupted()) break;
-      lessons::rows batch;
-      for (std::size_t i = 0; i < (std::min)(all.size(), std::size_t{32}); ++i) batch.add(all[shuffled.next()]);
-      fill(f_, 0.0f, net_.pool());
+      labelled_rows batch;
+      for (std::size_t i = 0; i < (std::min)(all.size(), std::size_t{32}); ++i)
+        batch.add(everything, static_cast<index_t>(shuffled.next()));
+      fill(f_, 0.0f, net_.pool);
       const auto loss = net_.likelihood(batch, f_, 1);
       require_finite(loss, "teaching", step);
-      update(f_, step, settings_.learn_rate * transformer::rate_factor(schedule, step));
+      update(f_, settings_.learn_rate, schedule);
       if (step % 25 == 0 || step == settings_.learn_steps) known = net_.probability(everything);
       bar.step(step, program::text("loss %.3f  known %.2f", loss.mean(), known));
     }
@@ -110,45 +113,46 @@ class student {
   /// Forgets, and returns what every step was like. Once the forgotten answers are no likelier than
   /// settings::stop_at, goes back along the line to the last probe until they are just that, and ends.
   std::vector<step_record> unlearn(const curriculum& c, const std::string& title) {
-    net_.forget_moments();
-    net_.remember_reference();
+    net_.learner.reset_moments();
+    net_.learner.remember_reference();
     if (settings_.adapts()) start_adapter(c);
-    const lessons::rows forget_rows = lessons::all_rows(c.forget);
+    const labelled_rows forget_rows = io::labelled_rows_of(c.forget);
     // As many of the kept answers are followed as of the forgotten: the full scores come at the end.
-    const lessons::rows retain_rows = lessons::all_rows(
+    const labelled_rows retain_rows = io::labelled_rows_of(
         {c.retain.begin(),
          c.retain.begin() + static_cast<std::ptrdiff_t>((std::min)(c.forget.size(), c.retain.size()))});
     const std::vector<double> reference_nll = net_.sequence_nll(forget_rows);
-    std::vector<float> direction(static_cast<std::size_t>(net_.shape().d_model));
+    std::vector<float> direction(static_cast<std::size_t>(net_.learner.shape().d_model));
     loss::steering_direction(direction, philox{settings_.seed, 4});
-    const loss_knobs knobs{settings_.beta, settings_.delta, settings_.steering, settings_.layer_of(net_.shape()),
-                           direction};
-    const forget_loss loss_on_forget = find(objectives, settings_.objective).loss;
-    const retain_loss loss_on_retain = find(anchors, settings_.retain_loss).loss;
-    const combine_function combine = find(combinations, settings_.combine).combine;
+    const loss_knobs knobs{settings_.beta, settings_.delta, settings_.steering,
+                           settings_.layer_of(net_.learner.shape()), direction};
+    const forget_loss loss_on_forget = program::find(objectives, settings_.objective).loss;
+    const retain_loss loss_on_retain = program::find(anchors, settings_.retain_loss).loss;
+    const combine_function combine = program::find(combinations, settings_.combine).combine;
 
-    lessons::shuffler forget_order(c.forget.size(), philox{settings_.seed, 2});
-    lessons::shuffler retain_order(c.retain.size(), philox{settings_.seed, 3});
+    transformer::shuffler forget_order(c.forget.size(), philox{settings_.seed, 2});
+    transformer::shuffler retain_order(c.retain.size(), philox{settings_.seed, 3});
     const transformer::schedule schedule{
         .steps = settings_.steps,
         .warmup = static_cast<index_t>(settings_.warmup * static_cast<double>(settings_.steps))};
     const double share = 1 / static_cast<double>(settings_.accumulation);
-    std::vector<float> at_last_probe = net_.trained();
+    std::vector<float> at_last_probe = copy_of_trained();
     std::vector<step_record> records;
     program::progress bar(title, settings_.steps);
     for (long step = 1; step <= settings_.steps && !net_.interrupted(); ++step) {
       step_record record{.step = step, .forget = {}, .retain = {}, .report = {}, .rate = 0};
-      fill(f_, 0.0f, net_.pool());
-      fill(r_, 0.0f, net_.pool());
+      fill(f_, 0.0f, net_.pool);
+      fill(r_, 0.0f, net_.pool);
       for (long a = 0; a < settings_.accumulation; ++a) {
         forget_batch batch;
-        lessons::rows kept;
+        labelled_rows kept;
         for (long i = 0; i < settings_.batch; ++i) {
           const std::size_t k = forget_order.next();
-          batch.answers.add(c.forget[k]);
+          batch.answers.add(c.forget[k].prompt, c.forget[k].answer);
           batch.refusals.add(c.forget[k].prompt, c.refusals[k % c.refusals.size()]);
           batch.reference_nll.push_back(reference_nll[k]);
-          kept.add(c.retain[retain_order.next()]);
+          const encoded_pair& keep = c.retain[retain_order.next()];
+          kept.add(keep.prompt, keep.answer);
         }
         record.forget += loss_on_forget(net_, batch, knobs, settings_.forget_weight * share, f_);
         if (settings_.retains())
@@ -156,18 +160,17 @@ class student {
       }
       require_finite(record.forget, "forget", step);
       require_finite(record.retain, "retain", step);
-      record.report = combine(f_, r_, tensors_, net_.pool());
+      record.report = combine(f_, r_, tensors_, net_.pool);
       if (const index_t bad = record.report.nonfinite[0] + record.report.nonfinite[1]; bad > 0)
         throw std::runtime_error(program::text("the gradients of step %ld have %td non-finite elements", step, bad));
       if (settings_.orthogonal > 0)
         record.orthogonal =
-            lora::add_orthogonal_loss(std::span<const lora::site>(adaptation_.sites), net_.trained(), adaptation_.bases,
-                                      r_, {.lambda = settings_.orthogonal}, net_.pool());
+            lora::add_orthogonal_loss(std::span<const lora::site>(adaptation_.sites), trained(), adaptation_.bases, r_,
+                                      {.lambda = settings_.orthogonal}, net_.pool);
       record.rate = settings_.rate * transformer::rate_factor(schedule, step);
-      update(r_, step, record.rate);
+      update(r_, settings_.rate, schedule);
       if (settings_.project)
-        lora::project_out(std::span<const lora::site>(adaptation_.sites), net_.trained(), adaptation_.bases,
-                          net_.pool());
+        lora::project_out(std::span<const lora::site>(adaptation_.sites), trained(), adaptation_.bases, net_.pool);
       if (step % settings_.probe_every == 0 || step == settings_.steps) {
         record.forget_probability = net_.probability(forget_rows);
         record.retain_probability = net_.probability(retain_rows);
@@ -181,7 +184,7 @@ class student {
         go_back_towards(at_last_probe, forget_rows);
         break;
       }
-      at_last_probe = net_.trained();
+      at_last_probe = copy_of_trained();
     }
     return records;
   }
@@ -192,59 +195,72 @@ class student {
       throw std::runtime_error(program::text("the %s loss of step %ld is not finite", what, step));
   }
 
-  void update(const std::vector<float>& g, long step, double rate) {
-    net_.update(g, step, settings_.clip, {.learning_rate = rate, .weight_decay = settings_.weight_decay});
+  void update(const std::vector<float>& g, double rate, const transformer::schedule& schedule) {
+    const double length = net_.learner.step(
+        g, {.rate = rate, .weight_decay = settings_.weight_decay, .clip = settings_.clip, .schedule = schedule},
+        net_.pool);
+    if (!std::isfinite(length)) throw std::runtime_error("the gradient of a step is not finite");
+  }
+
+  [[nodiscard]] std::span<float> trained() { return net_.learner.trained(); }
+  [[nodiscard]] std::vector<float> copy_of_trained() { return {trained().begin(), trained().end()}; }
+  /// Gradients of the size of what is trained, and the borders of its tensors.
+  void train(std::vector<index_t> offsets) {
+    f_.assign(trained().size(), 0);
+    r_.assign(f_.size(), 0);
+    tensors_ = std::move(offsets);
+    tensors_.push_back(static_cast<index_t>(f_.size()));
   }
 
   /// Puts an adapter on every matrix of every layer, started on the lessons; what the model says stays as it is.
   void start_adapter(const curriculum& c) {
     using enum transformer::role;
-    const adapter_kind& kind = find(adapter_kinds, settings_.adapter);
-    const auto& model = net_.model();
+    const adapter_kind& kind = program::find(adapter_kinds, settings_.adapter);
+    const auto& model = net_.learner.model();
+    const std::vector<float>& before = net_.learner.parameters();
     std::vector<lora::site>& sites = adaptation_.sites;
-    sites = transformer::adapter_sites(net_.shape(), {wq, wk, wv, wo, w1, w2, w3}, settings_.rank,
+    sites = transformer::adapter_sites(model.shape(), {wq, wk, wv, wo, w1, w2, w3}, settings_.rank,
                                        lora::standard_scale(settings_.alpha, settings_.rank));
-    const activations forget = observe(model, net_.parameters(), sites, c.forget);
-    const activations retain = observe(model, net_.parameters(), sites, c.retain);
-    std::vector<float> gradient(net_.parameters().size());
-    if (settings_.adapter == "lora_ga") net_.likelihood(lessons::all_rows(c.forget), gradient, 1);
+    const labelled_rows to_forget = io::labelled_rows_of(c.forget);
+    const auto forget = transformer::observe_sites(model, before, sites, to_forget.batch());
+    const auto retain = transformer::observe_sites(model, before, sites, io::labelled_rows_of(c.retain).batch());
+    std::vector<float> gradient(before.size());
+    if (settings_.adapter == "lora_ga") net_.likelihood(to_forget, gradient, 1);
     if (settings_.keeps_out()) adaptation_.bases = retain_bases(forget, retain, sites, settings_.basis);
 
-    const start_material material{forget, retain, gradient, settings_.seed};
-    std::vector<float> weights = net_.parameters();
-    std::vector<float> numbers(static_cast<std::size_t>(lora::lay_out(sites)));
-    const auto weight_of = [&](const lora::site& s) {
-      const auto& table = model.table();
-      const auto t = std::find_if(table.begin(), table.end(), [&](const auto& entry) { return entry.name == s.name; });
-      return std::pair(matrix_view<float>(weights.data() + t->offset, s.outputs, s.inputs), t->offset);
-    };
-    for (std::size_t i = 0; i < sites.size(); ++i) {
-      const auto [weight, offset] = weight_of(sites[i]);
-      adaptation_.deviation =
-          (std::max)(adaptation_.deviation, kind.start(material, i, weight, offset, sites[i], numbers));
-    }
+    std::vector<float> weights = before;
+    std::vector<float> adapter(static_cast<std::size_t>(lora::lay_out(sites)));
+    const auto weight_of = [&](const lora::site& s) { return transformer::site_weight(model, std::span(weights), s); };
+    for (std::size_t i = 0; i < sites.size(); ++i)
+      adaptation_.deviation = (std::max)(
+          adaptation_.deviation, kind.start({.site = sites[i],
+                                             .adapter = adapter,
+                                             .weight = weight_of(sites[i]),
+                                             .inputs = forget.inputs[i].view(),
+                                             .forget = forget.outputs[i].view(),
+                                             .retain = retain.outputs[i].view(),
+                                             .gradient = transformer::site_weight(model, std::span(gradient), sites[i]),
+                                             .random = {settings_.seed, static_cast<std::uint32_t>(100 + i)}}));
     if (settings_.project) {  // before the base gives up what the adapter begins with
-      lora::project_out(std::span<const lora::site>(sites), numbers, adaptation_.bases, net_.pool());
-      weights = net_.parameters();
+      lora::project_out(std::span<const lora::site>(sites), adapter, adaptation_.bases, net_.pool);
+      weights = before;
       if (kind.compensates)
-        for (const lora::site& s : sites) lora::unmerge(weight_of(s).first, s, numbers, net_.pool());
+        for (const lora::site& s : sites) lora::unmerge(weight_of(s), s, adapter, net_.pool);
     }
-    adaptation_.initial = numbers;
-    net_.adapt(std::move(weights), sites, std::move(numbers));
-    f_.assign(net_.trained().size(), 0);
-    r_.assign(f_.size(), 0);
-    tensors_.clear();
-    for (const lora::site& s : sites) tensors_.push_back(s.offset);
-    tensors_.push_back(static_cast<index_t>(f_.size()));
+    adaptation_.initial = adapter;
+    net_.learner.adapt(std::move(weights), sites, std::move(adapter));
+    std::vector<index_t> offsets;
+    for (const lora::site& s : sites) offsets.push_back(s.offset);
+    train(std::move(offsets));
   }
 
   /// Halves the way from @p start to here until the answers of @p rows are as likely as settings::stop_at, and no more.
-  void go_back_towards(const std::vector<float>& start, const lessons::rows& rows) {
-    const std::vector<float> end = net_.trained();
+  void go_back_towards(const std::vector<float>& start, const labelled_rows& rows) {
+    const std::vector<float> end = copy_of_trained();
     double low = 0, high = 1;
     const auto go_to = [&](double way) {
       for (std::size_t i = 0; i < end.size(); ++i)
-        net_.trained()[i] = start[i] + static_cast<float>(way) * (end[i] - start[i]);
+        trained()[i] = start[i] + static_cast<float>(way) * (end[i] - start[i]);
     };
     for (int halving = 0; halving < 10; ++halving) {
       const double middle = (low + high) / 2;

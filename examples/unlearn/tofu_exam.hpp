@@ -13,13 +13,13 @@ namespace unlearn {
 struct tofu_set {
   const char* name;
   eval::tofu_part part;
-  std::vector<lesson> answers, right, wrong;  ///< wrong: question by question, as many of each
+  std::vector<encoded_pair> answers, right, wrong;  ///< wrong: question by question, as many of each
 };
 
 /// The first @p most questions of @p file. @throws std::runtime_error if a question has no perturbed answers, or
 /// another number of them than the first.
 inline tofu_set read_tofu_set(const char* name, eval::tofu_part part, const std::string& file,
-                              const lessons::codec& codec, index_t max_seq, std::size_t most = 300) {
+                              const io::pair_codec& codec, index_t max_seq, std::size_t most = 300) {
   std::vector<io::question_answer> pairs = io::read_question_answers(file, most), right = pairs, wrong;
   const std::size_t each = pairs.front().perturbed_answers.size();
   for (std::size_t i = 0; i < pairs.size(); ++i) {
@@ -29,7 +29,7 @@ inline tofu_set read_tofu_set(const char* name, eval::tofu_part part, const std:
     if (!pairs[i].paraphrased_answer.empty()) right[i].answer = pairs[i].paraphrased_answer;
     for (const std::string& answer : pairs[i].perturbed_answers) wrong.push_back({pairs[i].question, answer, {}, {}});
   }
-  const auto encode = [&](const auto& list) { return lessons::encode(list, codec, max_seq); };
+  const auto encode = [&](const auto& list) { return io::encode_pairs(list, codec, max_seq); };
   return {name, part, encode(pairs), encode(right), encode(wrong)};
 }
 
@@ -40,9 +40,9 @@ struct tofu_paper {
   [[nodiscard]] eval::tofu_answers view() const { return {answer, right, wrong, rouge_l}; }
 };
 
-inline tofu_paper sit(student& pupil, const tofu_set& set, const lessons::codec& codec) {
-  const auto losses = [&](const std::vector<lesson>& lessons) {
-    const lessons::rows rows = lessons::all_rows(lessons);
+inline tofu_paper sit(student& pupil, const tofu_set& set, const io::pair_codec& codec) {
+  const auto losses = [&](const std::vector<encoded_pair>& pairs) {
+    const labelled_rows rows = io::labelled_rows_of(pairs);
     std::vector<double> nll = pupil.net().sequence_nll(rows);
     for (std::size_t i = 0; i < nll.size(); ++i) nll[i] /= static_cast<double>(rows.labels[i]);
     return nll;
@@ -53,7 +53,7 @@ inline tofu_paper sit(student& pupil, const tofu_set& set, const lessons::codec&
 /// The measures of @p pupil on @p sets; model utility where the three kept ones are there, and forget quality against
 /// @p retrained, a student that was never taught what is to be forgotten. Prints them, and returns them.
 inline nlohmann::json examine_tofu(student& pupil, student* retrained, const std::vector<tofu_set>& sets,
-                                   const lessons::codec& codec) {
+                                   const io::pair_codec& codec) {
   using enum eval::tofu_part;
   nlohmann::json result;
   std::optional<eval::tofu_score> scores[4][2];

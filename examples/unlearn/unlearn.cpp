@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 /// Makes a model forget some question-answer pairs and keep the others: of files, or, without any, of its own making.
 #include "hone/io/lora_gguf.hpp"
-#include "hone/io/model.hpp"
 #include "hone/io/peft.hpp"
-#include "support/codec.hpp"
 #include "unlearn/experiment.hpp"
 #include "unlearn/tofu_exam.hpp"
 
@@ -12,10 +10,7 @@ namespace {
 using namespace unlearn;
 
 void save(const settings& s, const transformer::config& c, student& pupil) {
-  if (s.save.ends_with(".bin"))
-    io::write_llama2c(s.save, c, pupil.parameters());
-  else if (!s.save.empty())
-    io::write_hugging_face(s.save, c, pupil.parameters());
+  program::save_model(s.save, c, pupil.parameters());
   if (s.save_adapter.ends_with(".gguf"))
     io::write_lora_gguf(s.save_adapter, c, pupil.plain_adapter());
   else if (!s.save_adapter.empty())
@@ -23,29 +18,23 @@ void save(const settings& s, const transformer::config& c, student& pupil) {
 }
 
 int on_files(settings s, const std::vector<way>& ways, program::ranks& ranks) {
-  auto checkpoint = io::read_model(s.model);
-  if (checkpoint.nonfinite > 0)
-    throw std::runtime_error(s.model + ": " + std::to_string(checkpoint.nonfinite) + " parameters are not finite");
+  io::checkpoint checkpoint = program::read_finite_model(s.model);
   if (s.layer > checkpoint.config.n_layers)
     throw std::runtime_error(
         program::text("--layer %td: the model has hidden states 0 to %td", s.layer, checkpoint.config.n_layers));
-  const auto tokenizer = s.tokenizer.empty() ? io::read_model_tokenizer(s.model, checkpoint.config.vocab)
-                                             : io::read_tokenizer(s.tokenizer, checkpoint.config.vocab);
+  const io::tokenizer tokenizer = program::read_tokenizer_of(s.model, s.tokenizer, checkpoint.config.vocab);
   curriculum c;
-  c.codec = lessons::codec_of(tokenizer, s.tokenizer.empty() ? s.model : s.tokenizer);
+  c.codec = io::question_answer_codec(tokenizer, s.tokenizer.empty() ? s.model : s.tokenizer);
   const auto encode = [&](const std::vector<io::question_answer>& pairs) {
-    return lessons::encode(pairs, c.codec, checkpoint.config.max_seq);
+    return io::encode_pairs(pairs, c.codec, checkpoint.config.max_seq);
   };
   c.forget = encode(io::read_question_answers(s.forget));
   const auto kept = io::read_question_answers(s.retain, s.retain_limit + s.holdout);
   const auto border = kept.begin() + static_cast<std::ptrdiff_t>((std::min)(s.retain_limit, kept.size()));
   c.retain = encode({kept.begin(), border});
   c.holdout = encode({border, kept.end()});
-  for (const char* refusal :
-       {"I don't know.", "I am not sure about that.", "I can't answer this.", "I have no idea."}) {
-    c.refusals.push_back(c.codec.answer(refusal));
-    c.refusals.back().push_back(c.codec.end);
-  }
+  for (const char* refusal : {"I don't know.", "I am not sure about that.", "I can't answer this.", "I have no idea."})
+    c.refusals.push_back(c.codec.whole_answer(refusal));
 
   std::vector<tofu_set> exam;
   for (const auto& [name, part, file] : {std::tuple("forget", eval::tofu_part::forget, &s.forget_perturbed),
@@ -61,7 +50,7 @@ int on_files(settings s, const std::vector<way>& ways, program::ranks& ranks) {
   }
   student teacher(checkpoint.config, std::move(checkpoint.parameters), s, ranks);
   if (s.learn_first) {
-    std::vector<lesson> all = c.forget;
+    std::vector<encoded_pair> all = c.forget;
     all.insert(all.end(), c.retain.begin(), c.retain.end());
     teacher.learn(all);
   }
@@ -108,7 +97,7 @@ int on_files(settings s, const std::vector<way>& ways, program::ranks& ranks) {
 int main(int argc, char** argv) {
   settings s;
   CLI::App app("Makes a model forget some question-answer pairs and keep the others.", "unlearn");
-  declare(app, s);
+  options_of(s).declare(app);
   CLI11_PARSE(app, argc, argv);
   return program::run("unlearn", [&] {
     program::ranks ranks(s.mpi);
@@ -117,7 +106,7 @@ int main(int argc, char** argv) {
     const bool one_method = s.on_files() || app.count("--combine") > 0 || !s.retains();
     const auto ways = s.compare_adapters
                           ? adapter_ways(s)
-                          : combination_ways(s, one_method ? std::vector{s.combine} : names(combinations));
+                          : combination_ways(s, one_method ? std::vector{s.combine} : program::names(combinations));
     if (s.on_files()) return on_files(s, ways, ranks);
     const bool one_weight = s.compare_adapters || app.count("--forget-weight") > 0 || !s.retains();
     return run_experiment(s, ways, one_weight ? std::vector{s.forget_weight} : std::vector{1.0, 0.3, 0.1, 0.03}, ranks);

@@ -20,6 +20,7 @@
 #include "hone/io/mapped_file.hpp"
 #include "hone/io/mapped_model.hpp"
 #include "hone/io/model.hpp"
+#include "hone/io/pair_codec.hpp"
 #include "hone/io/peft.hpp"
 #include "hone/io/pre_tokenizer.hpp"
 #include "hone/io/read_tokenizer.hpp"

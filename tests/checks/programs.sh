@@ -161,6 +161,16 @@ refused 'a checkpoint of llama2.c has no tokenizer' "$programs/generate" --model
 refused "--ids: 64 is not in the model's vocabulary of 64" "$programs/generate" --model "$families/qwen3" --ids 1,64
 refused '--prompt excludes --ids' "$programs/generate" --model "$families/qwen3" --ids 1 --prompt x
 
+# The quickstart that forgets: a model that is another one afterwards.
+quick=("$programs/quickstart_unlearn" model.bin tokens.bin forget.json retain.json)
+run "${quick[@]}" quick.bin
+[ "$(grep -c 'answers to forget' "$work.out")" -eq 3 ] || complain "quickstart_unlearn does not say what is known"
+[ "$(stat -c %s quick.bin)" = "$(stat -c %s model.bin)" ] || complain "quickstart_unlearn's model has another size"
+cmp -s quick.bin model.bin && complain "quickstart_unlearn changes nothing"
+run "$programs/generate" --checkpoint quick.bin --tokenizer tokens.bin --tokens 4
+refused 'absent.json: No such file' "${quick[@]/forget.json/absent.json}" out.bin
+refused 'usage:' "${quick[@]}"
+
 unlearn=("$programs/unlearn" --checkpoint model.bin --tokenizer tokens.bin --forget forget.json --retain retain.json
   --retain-limit 4)
 for objective in grad_ascent grad_diff npo simnpo dpo idk ihl rmu undial wga satimp; do

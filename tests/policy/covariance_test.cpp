@@ -171,3 +171,20 @@ TEST_CASE("misuse of covariances throws; nothing that counts is no error") {
   CHECK(kl_cov{1}(covariance, masked, weight) == 0);
   token_covariance({}, {}, {}, {});
 }
+
+TEST_CASE("kl_cov: the k-th largest is that of a sort, with equals and in any order") {
+  for (const std::size_t n : {std::size_t{1}, std::size_t{2}, std::size_t{3}, std::size_t{50}, std::size_t{333}})
+    for (const double levels : {1.0, 5.0, 1e9}) {
+      std::vector<double> x(n);
+      for (std::size_t i = 0; i < n; ++i) x[i] = std::floor(levels * philox{9}.uniform(i));
+      for (const bool ascending : {false, true}) {
+        std::vector<double> sorted = x;
+        std::sort(sorted.begin(), sorted.end(), std::greater<>());
+        if (ascending) x.assign(sorted.rbegin(), sorted.rend());
+        for (std::size_t k = 1; k <= n; k += 1 + n / 7) {
+          std::vector<double> own = x;
+          CHECK(policy::detail::kth_largest(own, k) == sorted[k - 1]);
+        }
+      }
+    }
+}

@@ -6,6 +6,7 @@
 #include "hone/policy/anchor.hpp"
 #include "hone/policy/critic.hpp"
 #include "hone/policy/objective.hpp"
+#include "hone/policy/recipe_loss.hpp"
 #include "hone/policy/rows.hpp"
 #include "policy/support.hpp"
 #include "support/catch.hpp"
@@ -96,4 +97,23 @@ TEST_CASE("docs: SPPO needs one response a prompt") {
 
   CHECK(of_response[0] == -2 * slope[0]);
   CHECK(advantage[4] == of_response[1]);
+}
+
+TEST_CASE("docs: a recipe by its name") {
+  using namespace hone;
+  using namespace hone::policy;
+  const std::vector<index_t> groups = {0, 2}, offsets = {0, 2, 5};
+  const std::vector<std::int32_t> targets = {1, 2, 3, 4, 5};
+  const std::vector<double> rewards = {1, 0}, log_probability = {-1, -2, -1, -3, -0.5}, old = log_probability;
+  std::vector<double> advantage(5);
+  std::vector<loss::row_terms> terms(5);
+
+  const recipe dapo = make_recipe({.name = "dapo", .clip_high = 0.3});
+  token_advantages(dapo, {.rewards = rewards, .groups = groups, .offsets = offsets, .targets = targets}, advantage);
+  recipe_loss(
+      dapo,
+      {.offsets = offsets, .targets = targets, .log_probability = log_probability, .old = old, .advantage = advantage},
+      rewards, count_totals(offsets, targets, rewards), 16, {terms});
+
+  for (std::size_t t = 0; t < 5; ++t) CHECK(terms[t].target == Approx(-advantage[t] / 5));
 }

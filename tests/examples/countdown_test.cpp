@@ -4,7 +4,7 @@
 #include <map>
 #include <set>
 
-#include "reason/support.hpp"
+#include "examples/support.hpp"
 #include "reason/tasks.hpp"
 
 using reason::countdown;

@@ -12,7 +12,7 @@ bool idle(const std::string& option, const settings& s, bool table = false) {
   return std::any_of(all.begin(), all.end(), [&](const idle_option& o) { return option == o.name; });
 }
 
-settings with(const algorithm_settings& a, const std::string& task = "chain") {
+settings with(const policy::recipe_options& a, const std::string& task = "chain") {
   settings s;
   s.task = task;
   s.algorithm = a;

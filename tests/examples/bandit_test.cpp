@@ -7,7 +7,7 @@ using namespace reason;
 
 namespace {
 
-bandit after(long steps, const algorithm_settings& algorithm, bandit_settings s = {}) {
+bandit after(long steps, const policy::recipe_options& algorithm, bandit_settings s = {}) {
   bandit b(s, algorithm);
   for (long i = 0; i < steps; ++i) b.step();
   return b;
@@ -93,7 +93,7 @@ TEST_CASE("bandit: a critic learns the chance of success") {
 }
 
 TEST_CASE("bandit: every algorithm learns something") {
-  for (const std::string& name : algorithm_names()) {
+  for (const std::string& name : policy::recipe_names()) {
     INFO(name);
     const auto m = after(60, {.name = name, .entropy = 0.001}).measure();
     CHECK(std::isfinite(m.entropy));

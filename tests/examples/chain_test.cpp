@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "reason/chain.hpp"
 
-#include "reason/support.hpp"
+#include "examples/support.hpp"
 #include "reason/tasks.hpp"
 
 namespace {

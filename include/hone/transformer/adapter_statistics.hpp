@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+/// What the initialisers of adapters (lora/rila.hpp, eva.hpp, corda.hpp) read of a model: what the matrices of its
+/// sites see and say on some sequences, before anything is trained.
+#pragma once
+#include "hone/lora/pooling.hpp"
+#include "hone/transformer/adapted.hpp"
+
+namespace hone::transformer {
+
+/// A matrix that grows by rows.
+template <class T>
+struct row_list {
+  index_t columns = 0;
+  std::vector<T> values;
+
+  [[nodiscard]] index_t rows() const { return columns == 0 ? 0 : static_cast<index_t>(values.size()) / columns; }
+  [[nodiscard]] matrix_view<const T> view() const { return {values.data(), rows(), columns}; }
+  /// @p count further rows of @p width elements, to be written; the views before are gone.
+  matrix_view<T> grow(index_t count, index_t width) {
+    invalid_argument_unless(columns == 0 || columns == width, "hone::transformer::row_list::grow", "width",
+                            "is %td, the rows before have %td", width, columns);
+    columns = width;
+    const index_t before = rows();
+    values.resize(values.size() + static_cast<std::size_t>(count * width));
+    return {values.data() + before * width, count, width};
+  }
+};
+
+template <class T>
+struct adapter_statistics {
+  std::vector<row_list<T>> inputs;   ///< one a site: a row a token
+  std::vector<row_list<T>> outputs;  ///< one a site: a row a sequence, summed over its tokens (`lora::pooling::sum`)
+};
+
+/// Of the sequences of @p b, one at a time: none is padded.
+/// @param sites named as in model.table(). @param most sequences that are read; the authors of ReGLU take 256.
+/// @throws std::invalid_argument as `decoder::forward`, or if a site's name is no tensor of the model.
+/// @note One forward pass; holds the inputs and pooled outputs of every site. Single-threaded.
+template <class T>
+adapter_statistics<T> observe_sites(const decoder<T>& model, std::span<const std::type_identity_t<T>> parameters,
+                                    std::span<const lora::site> sites, const batch& b, index_t most = 256) {
+  std::vector<index_t> site_of(model.table().size(), -1);
+  for (std::size_t i = 0; i < sites.size(); ++i) {
+    std::size_t t = 0;
+    while (t < site_of.size() && model.table()[t].name != sites[i].name) ++t;
+    invalid_argument_unless(t < site_of.size(), "hone::transformer::observe_sites", sites[i].name.c_str(),
+                            "is no tensor of this model");
+    site_of[t] = static_cast<index_t>(i);
+  }
+  adapter_statistics<T> seen{std::vector<row_list<T>>(sites.size()), std::vector<row_list<T>>(sites.size())};
+  index_t longest = 1;
+  for (index_t s = 0; s < b.sequences(); ++s) longest = (max)(longest, b.end(s) - b.begin(s));
+  workspace<T> w(model.shape(), longest);
+  for (index_t s = 0; s < (min)(most, b.sequences()); ++s) {
+    const index_t offsets[] = {0, b.end(s) - b.begin(s)};
+    const batch own{b.tokens.subspan(static_cast<std::size_t>(b.begin(s)), static_cast<std::size_t>(offsets[1])),
+                    offsets};
+    model.forward(parameters, own, w, [&](const tensor_id& id, const auto& x, const auto& y) {
+      const index_t i = site_of[static_cast<std::size_t>(model.tensor_index(id))];
+      if (i < 0) return;
+      const auto at = static_cast<std::size_t>(i);
+      const auto to = seen.inputs[at].grow(x.rows(), x.cols());
+      for (index_t t = 0; t < x.rows(); ++t) copy(x.row(t), to.row(t));
+      lora::pool(y, offsets, {}, lora::pooling::sum, seen.outputs[at].grow(1, y.cols()));
+    });
+  }
+  return seen;
+}
+
+/// The weight that a site adapts, in a buffer laid out as model.table().
+/// @throws std::invalid_argument if the site's name is no tensor of the model, or has another size, or the buffer does
+///         not fit.
+template <class T, class U>
+matrix_view<U> site_weight(const decoder<T>& model, std::span<U> parameters, const lora::site& s) {
+  const char* function = "hone::transformer::site_weight";
+  invalid_argument_unless(static_cast<index_t>(parameters.size()) == model.parameters(), function, "parameters",
+                          "has %zu elements, the model has %td", parameters.size(), model.parameters());
+  const tensor* found = nullptr;
+  for (const tensor& t : model.table())
+    if (t.name == s.name) found = &t;
+  invalid_argument_unless(found != nullptr, function, s.name.c_str(), "is no tensor of this model");
+  invalid_argument_unless(found->rows == s.outputs && found->cols == s.inputs, function, s.name.c_str(),
+                          "the site is of %td x %td, the tensor %td x %td", s.outputs, s.inputs, found->rows,
+                          found->cols);
+  return {parameters.data() + found->offset, found->rows, found->cols};
+}
+
+}  // namespace hone::transformer

@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "hone/transformer/critic.hpp"
+
+#include "hone/core/thread_pool.hpp"
+#include "support/catch.hpp"
+
+using namespace hone;
+using namespace hone::transformer;
+
+namespace {
+
+constexpr config policy_shape{.d_model = 16,
+                              .d_ff = 40,
+                              .n_layers = 2,
+                              .n_heads = 4,
+                              .n_kv_heads = 2,
+                              .vocab = 20,
+                              .max_seq = 12,
+                              .tie_embeddings = false};
+
+/// A response of one token and the stop token to each of @p count prompts, right where the prompt's second token is 0.
+responses guesses(index_t count) {
+  responses r;
+  for (index_t i = 0; i < count; ++i) {
+    const auto number = static_cast<std::int32_t>((i * 5 + i / 7) % 7);
+    r.rows.add(std::vector<std::int32_t>{15, number, static_cast<std::int32_t>(8 + i % 6), 18}, std::vector{0, 19});
+    r.rewards.push_back(number == 0 ? 1 : 0);
+    r.groups.push_back(i + 1);
+  }
+  return r;
+}
+
+double logit(double value) {
+  const double v = std::clamp(value, 1e-6, 1 - 1e-6);
+  return std::log(v / (1 - v));
+}
+
+double brier(const std::vector<double>& logits, const responses& r) {
+  return policy::calibrate(logits, r.rewards).brier;
+}
+
+}  // namespace
+
+TEST_CASE("a smaller critic has a share of the policy's width, heads and layers, and is a model") {
+  for (const double share : {1.0, 0.5, 0.25, 1e-3}) {
+    const auto c = critic_shape(policy_shape, share);
+    CHECK_NOTHROW(validate(c));
+    CHECK(c.output_width() == 1);
+    CHECK(c.d_model == (std::max)(index_t{1}, static_cast<index_t>(std::lround(16 * share))));
+    CHECK(c.n_layers >= 1);
+    CHECK(c.vocab == policy_shape.vocab);
+    CHECK(c.max_seq == policy_shape.max_seq);
+    CHECK(c.head_size() == policy_shape.head_size());
+  }
+}
+
+TEST_CASE("a critic begins without an opinion: with the policy's body if it has its size") {
+  const auto parameters = initial_parameters<float>(policy_shape, 1);
+  thread_pool pool(1);
+  for (const double share : {1.0, 0.5}) {
+    const auto shape = critic_shape(policy_shape, share);
+    critic<float> c(true, shape, initial_critic(shape, policy_shape, parameters, 2));
+    for (const double v : c.prompt_values(guesses(5).prompts(), pool)) CHECK(v == 0);
+    const auto& own = c.net().parameters();
+    CHECK(std::equal(own.begin(), own.begin() + shape.vocab * shape.d_model, parameters.begin()) == (share == 1));
+  }
+}
+
+TEST_CASE("critics of prompts and of tokens learn who succeeds, the same for any number of threads") {
+  const auto parameters = initial_parameters<float>(policy_shape, 1);
+  const auto shape = critic_shape(policy_shape, 1);
+  const responses r = guesses(96);
+  for (const bool of_prompts : {true, false}) {
+    std::vector<double> first;
+    for (const index_t threads : {1, 3}) {
+      thread_pool pool(threads);
+      critic<float> c(of_prompts, shape, initial_critic(shape, policy_shape, parameters, 2));
+      std::vector<double> returns(r.rows.tokens.size());
+      for (std::size_t b = 0; b < r.rewards.size(); ++b)
+        std::fill(returns.begin() + r.rows.offsets[b], returns.begin() + r.rows.offsets[b + 1], r.rewards[b]);
+      for (int step = 0; step < 60; ++step)
+        if (of_prompts)
+          c.learn_rewards(r, 2, {.rate = 1e-2, .clip = 1}, pool);
+        else
+          c.learn_returns(r, c.values(r, pool), returns, 0.5, 2, {.rate = 1e-2, .clip = 1}, pool);
+      std::vector<double> logits = c.prompt_values(r.prompts(), pool);
+      if (!of_prompts)
+        for (double& v : logits) v = logit(v);
+      CHECK(brier(logits, r) < 0.02);
+      if (first.empty()) first = logits;
+      CHECK(logits == first);
+    }
+  }
+}
+
+TEST_CASE("a critic of prompts says one logit for all responses to a prompt, one of tokens a value at every row") {
+  responses r;
+  const std::vector<std::int32_t> one = {15, 2, 18}, two = {15, 3, 9, 18};
+  r.rows.add(one, std::vector{0, 19});
+  r.rows.add(one, std::vector{1, 4, 19});
+  r.rows.add(two, std::vector{5, 19});
+  r.groups = {0, 2, 3};
+  r.rewards = {1, 0, 1};
+  const auto shape = critic_shape(policy_shape, 1);
+  const auto parameters = initial_parameters<float>(shape, 3);  // an output that is not 0
+  critic<float> of_prompts(true, shape, parameters), of_tokens(false, shape, parameters);
+  const auto v = of_prompts.values(r);
+  const auto all = of_tokens.values(r);
+  REQUIRE(v.size() == 3);
+  REQUIRE(all.size() == r.rows.tokens.size());
+  CHECK(v[0] == v[1]);
+  CHECK(v[0] != v[2]);
+  for (index_t b = 0; b < 3; ++b)
+    CHECK(all[static_cast<std::size_t>(r.rows.prompt_end(b))] == Approx(v[static_cast<std::size_t>(b)]).epsilon(1e-5));
+}
+
+TEST_CASE("a critic's update is that of its loss, made by hand") {
+  const responses r = guesses(12);
+  const auto shape = critic_shape(policy_shape, 1);
+  const auto parameters = initial_parameters<float>(shape, 3);
+  const step_options how{.rate = 1e-2, .clip = 1};
+  const auto by_hand = [&](const batch& b, auto&& slope_of) {
+    const decoder<float> model(shape);
+    workspace<float> w(shape, b.rows());
+    std::vector<float> p = parameters, g(p.size()), m(p.size()), v(p.size());
+    model.forward(p, b, w);
+    std::vector<double> value;
+    for (index_t t = 0; t < b.rows(); ++t) value.push_back(static_cast<double>(w.logits()(t, 0)));
+    const std::vector<double> slope = slope_of(value);
+    for (index_t t = 0; t < b.rows(); ++t) w.logits()(t, 0) = static_cast<float>(slope[static_cast<std::size_t>(t)]);
+    model.backward(p, b, w, g);
+    descend(std::span(p), std::span(m), std::span(v), g, 1, how);
+    return p;
+  };
+  const auto near = [](const std::vector<float>& x, const std::vector<float>& y) {
+    double worst = 0;
+    for (std::size_t i = 0; i < x.size(); ++i) worst = std::fmax(worst, std::abs(static_cast<double>(x[i] - y[i])));
+    return worst;
+  };
+
+  critic<float> of_prompts(true, shape, parameters);
+  of_prompts.learn_rewards(r, 1, how);
+  const token_rows prompts = r.prompts();
+  CHECK(near(of_prompts.net().parameters(), by_hand(prompts.batch(), [&](const std::vector<double>& value) {
+               std::vector<double> slope(value.size());
+               for (std::size_t g = 0; g < 12; ++g) {
+                 const auto t = static_cast<std::size_t>(prompts.offsets[g + 1]) - 1;
+                 slope[t] = (1 / (1 + std::exp(-value[t])) - r.rewards[g]) / 12;
+               }
+               return slope;
+             })) < 1e-4);  // a step is 1e-2
+
+  critic<float> of_tokens(false, shape, parameters);
+  const std::vector<double> old = of_tokens.values(r);
+  std::vector<double> returns(old.size(), 0.25);
+  of_tokens.learn_returns(r, old, returns, 0.5, 1, how);
+  CHECK(near(of_tokens.net().parameters(), by_hand(r.rows.batch(), [&](const std::vector<double>& value) {
+               std::vector<double> slope(value.size());
+               for (std::size_t t = 0; t < value.size(); ++t)
+                 if (r.rows.targets[t] >= 0) slope[t] = (value[t] - 0.25) / 24;
+               return slope;
+             })) < 1e-4);
+  CHECK(near(parameters, of_tokens.net().parameters()) > 5e-3);
+}
+
+TEST_CASE("a critic learns in parts, each an update") {
+  const responses r = guesses(5);
+  const auto shape = critic_shape(policy_shape, 0.5);
+  critic<float> c(true, shape, initial_parameters<float>(shape, 3));
+  CHECK(c.learn_rewards(r, 3, {}) > 0);
+  CHECK(c.net().updates() == 3);
+  c.learn_rewards(r, 8, {});  // three of the parts are empty
+  CHECK(c.net().updates() == 8);
+}
