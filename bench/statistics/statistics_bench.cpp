@@ -14,7 +14,7 @@ namespace {
 using namespace hone;
 using namespace hone::statistics;
 
-/// Two samples evenly spread, @c percent of one moved behind the other.
+/// Two samples evenly spread, @c percent of one moved after the other.
 void ks_test(benchmark::State& state) {
   std::vector<double> x, y;
   for (index_t i = 0; i < state.range(0); ++i)

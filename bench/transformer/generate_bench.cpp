@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-/// Greedy decoding of 200 tokens behind a prompt of 8. One sequence must read every weight for every token: its roof is
+/// Greedy decoding of 200 tokens after a prompt of 8. One sequence must read every weight for every token: its roof is
 /// that read, of as many bytes in the same place. Many share the weights: their roof is the machine's matrix products,
 /// for 2 N flops a token and attention.
 #include "hone/core/blas.hpp"

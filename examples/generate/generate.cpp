@@ -12,7 +12,7 @@ namespace {
 
 using tokens = std::vector<std::int32_t>;
 
-/// The logits behind the prompt, as {"ids": […], "logits": […]}.
+/// The logits after the prompt, as {"ids": […], "logits": […]}.
 void write_logits(const std::string& file_name, const hone::transformer::generator<float>& generate,
                   const hone::transformer::config& c, const tokens& prompt) {
   std::vector<float> logits(static_cast<std::size_t>(c.vocab));
@@ -39,7 +39,7 @@ int main(int argc, char** argv) {
       ->delimiter(',')
       ->excludes(tokenizer_option)
       ->excludes(prompt_option);
-  app.add_option("--logits", logits_file, "JSON file for the logits behind the prompt");
+  app.add_option("--logits", logits_file, "JSON file for the logits after the prompt");
   app.add_option("--tokens", options.max_tokens, "how many tokens to add")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();

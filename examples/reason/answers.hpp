@@ -21,7 +21,7 @@ inline std::string_view trim(std::string_view text) {
   return text.substr(first, text.find_last_not_of(" \t\r\n") - first + 1);
 }
 
-/// A number that stands in a text: its one spelling, and where it begins and ends.
+/// A number in a text: its one spelling, and where it begins and ends.
 struct number {
   std::string spelling;
   std::size_t begin, end;
@@ -50,7 +50,7 @@ inline number read_number(std::string_view text, std::size_t at) {
   fraction.erase(fraction.find_last_not_of('0') + 1);
   std::string spelling = (whole.empty() ? "0" : whole) + (fraction.empty() ? "" : "." + fraction);
 
-  // A sign, before or behind a currency's, is one only where nothing stands before it that it could subtract from.
+  // A sign, before or after a currency's, is one only where nothing comes before it that it could subtract from.
   std::size_t begin = at;
   const auto before = [&](std::string_view what) {
     const bool is = text.substr(0, begin).ends_with(what);
@@ -72,7 +72,7 @@ inline number read_number(std::string_view text, std::size_t at) {
   return {(negative && spelling != "0" ? "-" : "") + spelling, begin, end};
 }
 
-/// The numbers of @p text from left to right, f(number) each; digits behind a letter ("x2") are no number's, nor are
+/// The numbers of @p text from left to right, f(number) each; digits after a letter ("x2") are no number's, nor are
 /// those before an exponent ("1e5").
 template <class F>
 void for_each_number(std::string_view text, F&& f) {
@@ -108,7 +108,7 @@ inline std::optional<std::string> as_number(std::string_view text) {
   return count == 1 && alone ? result : std::nullopt;
 }
 
-/// What stands behind the last "####" on its line, or in the last \boxed{}; nothing if there is neither.
+/// What comes after the last "####" on its line, or in the last \boxed{}; nothing if there is neither.
 inline std::optional<std::string_view> marked(std::string_view text) {
   if (const std::size_t at = text.rfind("####"); at != std::string_view::npos) {
     text.remove_prefix(at + 4);
@@ -129,7 +129,7 @@ inline std::optional<std::string_view> marked(std::string_view text) {
 }  // namespace detail
 
 /// The answer that @p text ends in, if it is to be a @p number: the last one of what is marked by "####" or \boxed{},
-/// or of the whole text, in the one spelling that its value has; else what is marked, or the last line, as it stands.
+/// or of the whole text, in the one spelling that its value has; else what is marked, or the last line, as it is.
 /// Empty if there is none. Fractions and exponents are no numbers.
 inline std::string final_answer(std::string_view text, bool number) {
   const auto part = detail::marked(text);

@@ -30,7 +30,7 @@ struct bandit_story_settings {
 };
 
 /// The published cases, from @p run: 1500 steps of each algorithm, 800 from a collapsed start, 600 where the prompt
-/// says which strategy is right. The KL penalties are k2, whose gradient is that of KL(pi || q); k3 stands beside it.
+/// says which strategy is right. The KL penalties are k2, whose gradient is that of KL(pi || q); k3 is beside it.
 inline std::vector<bandit_case> bandit_table(const bandit_settings& run = {}) {
   std::vector<bandit_case> cases;
   const auto add = [&](std::string name, const policy::recipe_options& a, bandit_settings own) {

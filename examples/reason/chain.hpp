@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 /// A chain of residues: the prompt is a modulus m, a number and n operations, each a word ("+3", "*5"), the solution
-/// the n residues behind one another. Only all of them right is a success, and the reward comes at the end, so that a
+/// the n residues after one another. Only all of them right is a success, and the reward comes at the end, so that a
 /// step's error e makes P(success) = (1 - e)^n: a horizon in one number.
 #pragma once
 #include <algorithm>

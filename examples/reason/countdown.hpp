@@ -96,7 +96,7 @@ class countdown final : public task {
  private:
   static constexpr double temperature = 8;  // of wrong traces, in units of the target
 
-  /// An expression, its words a byte each: short enough to stand in the string itself.
+  /// An expression, its words a byte each: short enough to fit in the string itself.
   struct worked_out {
     std::int64_t value;
     std::string text;

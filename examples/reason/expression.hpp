@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-/// Arithmetic expressions over numbers that each stand in them once: their values, and names that are equal where only
-/// the order of summands or factors, their grouping, or where a sign stands, differs: a - (b - c) is (c + a) - b.
+/// Arithmetic expressions over numbers that each appear in them once: their values, and names that are equal where only
+/// the order of summands or factors, their grouping, or where a sign is, differs: a - (b - c) is (c + a) - b.
 #pragma once
 #include <algorithm>
 #include <cstdint>
@@ -94,7 +94,7 @@ class expression {
   std::vector<std::int32_t> text_;
 };
 
-/// Every expression in which each of @p numbers stands once, by name: those of a set of numbers are those of its two
+/// Every expression in which each of @p numbers appears once, by name: those of a set of numbers are those of its two
 /// parts, combined.
 inline std::map<std::uint64_t, expression> enumerate(std::span<const std::int64_t> numbers) {
   std::vector<std::map<std::uint64_t, expression>> of_set(std::size_t{1} << numbers.size());
@@ -119,8 +119,8 @@ class expression_reader {
  public:
   explicit expression_reader(std::span<const std::int32_t> words) : words_(words) {}
 
-  /// The expression, its numbers in order behind @p digits; nothing if the words are none, or more than one.
-  /// Parentheses may stand where they change nothing; recursion is as deep as they are nested.
+  /// The expression, its numbers in order after @p digits; nothing if the words are none, or more than one.
+  /// Parentheses may be where they change nothing; recursion is as deep as they are nested.
   [[nodiscard]] std::optional<expression> read(std::vector<std::int64_t>& digits) {
     auto result = sum(digits);
     if (at_ != words_.size()) result.reset();

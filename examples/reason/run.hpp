@@ -97,7 +97,7 @@ class run {
       if (settings_.checkpoint_every > 0 && state_.step % settings_.checkpoint_every == 0) save_checkpoint(options);
     }
     save_checkpoint(options);
-    // Behind the checkpoint: a run that goes on from there has no record of its own where this one ended.
+    // After the checkpoint: a run that goes on from there has no record of its own where this one ended.
     if (state_.seen.steps > 0 && !program::interrupted()) report();
   }
 

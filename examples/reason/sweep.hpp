@@ -7,7 +7,7 @@
 
 namespace reason {
 
-/// One option and the values that it is to have; behind a colon, what else a value brings along ("ppo:gae-lambda=1").
+/// One option and the values that it is to have; after a colon, what else a value brings along ("ppo:gae-lambda=1").
 struct axis {
   std::string option;
   std::vector<std::string> values;

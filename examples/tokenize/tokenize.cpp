@@ -49,10 +49,10 @@ std::vector<hone::io::token_id> ids_of(const std::string& line, bool json, long 
     while (at != end && (*at == ' ' || *at == '\t' || *at == '\r')) ++at;
   };
   for (skip_spaces(); at != end; skip_spaces()) {
-    const auto [behind, error] = std::from_chars(at, end, ids.emplace_back());
-    if (error != std::errc() || (behind != end && *behind != ' ' && *behind != '\t' && *behind != '\r'))
+    const auto [next, error] = std::from_chars(at, end, ids.emplace_back());
+    if (error != std::errc() || (next != end && *next != ' ' && *next != '\t' && *next != '\r'))
       fail(number, "holds something other than ids");
-    at = behind;
+    at = next;
   }
   return ids;
 }

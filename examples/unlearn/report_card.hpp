@@ -31,7 +31,7 @@ inline nlohmann::json to_json(const report_card& r) {
 inline nlohmann::json to_json(student& pupil) {
   const adaptation& a = pupil.adapter();
   if (a.sites.empty()) return {};
-  return {{"sites", a.sites.size()}, {"numbers", pupil.trained_count()}, {"deviation", a.deviation}};
+  return {{"sites", a.sites.size()}, {"parameters", pupil.trained_count()}, {"deviation", a.deviation}};
 }
 
 inline void print(const char* when, const report_card& r) {

@@ -64,7 +64,7 @@ inline program::options options_of(settings& s) {
   row("--retain", s.retain, "JSON lines of pairs to keep").needs({"--model", "--forget"});
   row("--tokenizer", s.tokenizer, "its tokenizer.bin or tokenizer.json; else the one that the model brings along")
       .needs({"--model"});
-  row("--retain-limit", s.retain_limit, "pairs to keep; those behind are held out", CLI::Range(1, 1'000'000'000))
+  row("--retain-limit", s.retain_limit, "pairs to keep; those after them are held out", CLI::Range(1, 1'000'000'000))
       .needs({"--model"});
   row("--holdout", s.holdout, "most pairs held out", any_count).needs({"--model"});
   row("--learn-first", s.learn_first, "teach the pairs to a model that does not know them").needs({"--model"});

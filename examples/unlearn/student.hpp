@@ -56,7 +56,7 @@ inline nlohmann::json to_json(const std::vector<step_record>& records) {
 /// The adapter of a student, and how it began.
 struct adaptation {
   std::vector<lora::site> sites;
-  std::vector<float> initial;         ///< its numbers before the first step
+  std::vector<float> initial;         ///< its parameters before the first step
   std::vector<linalg::matrix> bases;  ///< of the orthogonal loss; empty without one
   double deviation = 0;               ///< max |W + s B A - W0| at the beginning
 };

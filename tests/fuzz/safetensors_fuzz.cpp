@@ -48,7 +48,7 @@ FUZZ(whole) {
   bytes.resize(bytes.size() + behind);
   parse(bytes);
 
-  // Sound entries one behind the other, of which a few fields may be off by a little.
+  // Sound entries one after the other, of which a few fields may be off by a little.
   FuzzedDataProvider small(whole.data, whole.count);
   constexpr const char* types[] = {"F32", "F16", "BF16", "F64", "I32", "I64", "U8", "BOOL", "F4", "F6_E2M3", "X"};
   constexpr std::uint64_t bits[] = {32, 16, 16, 64, 32, 64, 8, 8, 4, 6, 8};

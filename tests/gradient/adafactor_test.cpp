@@ -75,7 +75,7 @@ TEMPLATE_TEST_CASE("five steps against a naive Adafactor, of matrices wide, tall
     }
 }
 
-TEST_CASE("behind a combination Adafactor gives the same bits on any executor") {
+TEST_CASE("after a combination Adafactor gives the same bits on any executor") {
   thread_pool two(2), seven(7);
   const family<float, 3> f(50 * 321, 4, 1);
   const auto g = f.tasks();

@@ -38,7 +38,7 @@ TEMPLATE_TEST_CASE("twenty steps against a naive AdamW", "", double, float) {
   CHECK(near<T>(tv, v));
 }
 
-TEST_CASE("behind combine AdamW gives the bits of combining first and stepping after, on any executor") {
+TEST_CASE("after combine AdamW gives the bits of combining first and stepping after, on any executor") {
   thread_pool pool(3);
   const auto f = normals<float>(30001, 1), r = normals<float>(30001, 2), start = normals<float>(30001, 3);
   const std::vector<index_t> groups = {0, 100, 20000, 30001};

@@ -35,7 +35,7 @@ TEMPLATE_TEST_CASE("ten steps against a naive SGD, plain, with momentum, with Ne
   }
 }
 
-TEST_CASE("behind combine SGD gives the bits of combining first and stepping after, on any executor") {
+TEST_CASE("after combine SGD gives the bits of combining first and stepping after, on any executor") {
   thread_pool pool(3);
   const auto f = normals<float>(30001, 1), r = normals<float>(30001, 2), start = normals<float>(30001, 3);
   const std::vector<index_t> groups = {0, 100, 20000, 30001};

@@ -105,7 +105,7 @@ TEST_CASE("a missing field is the default of its type, null is its absence") {
   CHECK(parse(without(llama_2_7b, "hidden_act")).d_model == 4096);
 }
 
-TEST_CASE("the window of Qwen begins behind its first layers, in the words of either version") {
+TEST_CASE("the window of Qwen begins after its first layers, in the words of either version") {
   const json on = with(with(qwen_2_5_half_b, "use_sliding_window", true), "max_window_layers", 20);
   const transformer::config c = parse(on);
   CHECK((c.window == 32768 && c.full_layers == 20 && c.window_of(19) == 0 && c.window_of(20) == 32768));

@@ -34,7 +34,7 @@ byte_vector little_endian(T value) {
   return bytes;
 }
 
-/// A file of one tensor "t" and @p data bytes behind it.
+/// A file of one tensor "t" and @p data bytes after it.
 byte_vector tensor_of(const std::vector<std::int64_t>& sizes, std::uint32_t type, std::uint64_t offset,
                       std::size_t data, const std::string& name = "t") {
   gguf_bytes file;
@@ -106,7 +106,7 @@ TEST_CASE("gguf: tensors of every type that is read, their shapes row-major") {
   CHECK(error->reason() == "tensor \"q4_0\" is of type Q4_0, which is not read");
 }
 
-TEST_CASE("gguf: version 2 is read as 3 is, and bytes behind the last tensor are passed over") {
+TEST_CASE("gguf: version 2 is read as 3 is, and bytes after the last tensor are passed over") {
   byte_vector bytes = gguf_bytes().header(1, 0, 2).tensor("t", {2, 1}, 0, 0).pad(32).zeros(8).bytes;
   CHECK(parse_gguf(bytes, "f").version == 2);
   CHECK(parse_gguf(bytes, "f").tensors.at(0).shape == std::vector<index_t>{1, 2});
@@ -209,9 +209,9 @@ TEST_CASE("gguf: hostile tensors") {
     refused(tensor_of({1}, type, 0, 4), sizes + 8, "tensor \"t\": unknown type " + std::to_string(type));
   refused(tensor_of({33, 32}, 8, 0, 2000), sizes, "tensor \"t\": rows of 33 do not divide into blocks of 32");
   refused(tensor_of({}, 8, 0, 2000), sizes, "tensor \"t\": rows of 1 do not divide into blocks of 32");
-  refused(tensor_of({2}, 0, 0, 7), sizes + 12, "tensor \"t\": its 8 bytes end behind the file");
+  refused(tensor_of({2}, 0, 0, 7), sizes + 12, "tensor \"t\": its 8 bytes end after the file");
   refused(tensor_of({std::int64_t{1} << 40}, 0, 0, 7), sizes + 12,
-          "tensor \"t\": its 4398046511104 bytes end behind the file");  // declared larger than the file
+          "tensor \"t\": its 4398046511104 bytes end after the file");  // declared larger than the file
   for (const std::uint64_t offset : {std::uint64_t{1}, std::uint64_t{32}, ~std::uint64_t{0}, ~std::uint64_t{31}})
     refused(tensor_of({1}, 0, offset, 64), sizes + 12,
             "tensor \"t\": offset " + std::to_string(offset) + ", 0 is next");
@@ -227,12 +227,12 @@ TEST_CASE("gguf: hostile pairs of tensors") {
     refused(two(offset), offset_at, "tensor \"u\": offset " + std::to_string(offset) + ", 64 is next");
   refused(two(64, "t"), second, "tensor \"t\" appears twice");
   refused(two(32, "u", (std::int64_t{1} << 61) - 16), first + 9 + 4 + 8 + 4,
-          "tensor \"t\": its 9223372036854775744 bytes end behind the file");  // 0x7FFF...C0: the sum would overflow
+          "tensor \"t\": its 9223372036854775744 bytes end after the file");  // 0x7FFF...C0: the sum would overflow
   const byte_vector one = tensor_of({1}, 0, 0, 4);
   CHECK(parse_gguf(one, "f").tensors.at(0).bytes.size() == 4);  // the last padding may be missing
 }
 
-TEST_CASE("gguf: a file cut short anywhere before its end is refused, and never read behind it") {
+TEST_CASE("gguf: a file cut short anywhere before its end is refused, and never read after it") {
   const byte_vector bytes = read_file(golden_file("types.gguf"));
   std::size_t refusals = 0;
   for (std::size_t length = 0; length < bytes.size(); ++length) {

@@ -14,7 +14,7 @@ const std::string pair_line = R"({"question": "Why?", "answer": "Because."})";
 
 std::vector<question_answer> parse(std::string_view text) { return parse_question_answers(text, "pairs.json"); }
 
-/// The error of @p line as the third of a file: behind a good one and a blank one, before a good one.
+/// The error of @p line as the third of a file: after a good one and a blank one, before a good one.
 std::string reason_of(const std::string& line) {
   const auto error = format_error_of([&] { parse(pair_line + "\n\n" + line + "\n" + pair_line + "\n"); });
   REQUIRE(error);
@@ -141,7 +141,7 @@ TEST_CASE("a row gives its fields, and errors of its own") {
   CHECK_THROWS_WITH(rows[1].fail("too small"), "rows.jsonl:2: too small");
 }
 
-TEST_CASE("no more than the limit is read, and what lies behind it is not looked at") {
+TEST_CASE("no more than the limit is read, and what lies after it is not looked at") {
   const std::string text = pair_line + "\n" + pair_line + "\nnot JSON\n";
   CHECK(parse_question_answers(text, "pairs.json", 0).empty());
   CHECK(parse_question_answers(text, "pairs.json", 1).size() == 1);

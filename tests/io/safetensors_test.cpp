@@ -148,7 +148,7 @@ TEST_CASE("safetensors: what cannot be written is refused before there is a file
   const auto write = [&](std::vector<tensor_source> tensors, const std::map<std::string, std::string>& metadata = {}) {
     write_safetensors(folder.path / "file", tensors, metadata);
   };
-  CHECK_THROWS_WITH(write({{"a", {3}, x}}), Catch::Contains("write_safetensors: a: has 2 numbers, which do not fill"));
+  CHECK_THROWS_WITH(write({{"a", {3}, x}}), Catch::Contains("write_safetensors: a: has 2 elements, which do not fill"));
   CHECK_THROWS_AS(write({{"a", {-1, -2}, x}}), std::invalid_argument);
   CHECK_THROWS_AS(write({{"a", {index_t{1} << 62, 4}, {}}}), std::invalid_argument);
   CHECK_THROWS_WITH(write({{"a", {2}, x}, {"a", {2}, x, hone::format::float16}}), Catch::Contains("\"a\" is taken"));
@@ -251,8 +251,8 @@ TEST_CASE("safetensors: hostile offsets") {
   refused(two(f4, entry("b", "F32", "[1]", 5, 9), 9), 9 + f4.size() + 1,
           "tensor \"b\": a hole of 1 byte before its data");
   refused(file_of(braced(entry("a", "F32", "[1]", 4, 8)), 8), 9, "tensor \"a\": a hole of 4 bytes before its data");
-  refused(file_of(braced(f4), 6), 8 + f4.size() + 2 + 4, "2 bytes behind the last tensor");
-  refused(file_of("{}", 1), 10, "1 byte behind the last tensor");
+  refused(file_of(braced(f4), 6), 8 + f4.size() + 2 + 4, "2 bytes after the last tensor");
+  refused(file_of("{}", 1), 10, "1 byte after the last tensor");
   refused(two(f4, entry("a", "F32", "[1]", 4, 8), 8), 9 + f4.size() + 1, "the key \"a\" appears twice");
   std::string views = f4;  // many views of one region
   for (int i = 0; i < 1000; ++i) views.append(",").append(entry(std::to_string(i), "F32", "[1]", 0, 4));

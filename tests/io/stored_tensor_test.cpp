@@ -127,7 +127,7 @@ TEST_CASE("infinite and NaN numbers are kept and counted") {
 TEST_CASE("numbers go where as many have room, and types without a conversion are refused by name") {
   const made m(little_endian(std::vector<float>{1, 2}), number_kind::float32, 2);
   std::vector<float> x(3, 9.0f);
-  CHECK_THROWS_WITH(copy_numbers(m.tensor, std::span<float>(x)), Catch::Contains("has 3 numbers, \"t\" has 2"));
+  CHECK_THROWS_WITH(copy_numbers(m.tensor, std::span<float>(x)), Catch::Contains("has 3 elements, \"t\" has 2"));
   CHECK(x == std::vector<float>(3, 9.0f));
   const made other(byte_vector(4), number_kind::listed_only, 4);
   const auto error = format_error_of([&] { numbers_of(other.tensor); });

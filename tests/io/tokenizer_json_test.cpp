@@ -279,7 +279,7 @@ TEST_CASE("what is not read is refused by its name") {
            {"/pre_tokenizer", {{"type", "Metaspace"}, {"replacement", ""}}, "replacement: not one character"},
            {"/pre_tokenizer",
             {{"type", "Sequence"}, {"pretokenizers", {{{"type", "ByteLevel"}}, {{"type", "Digits"}}}}},
-            "Digits behind ByteLevel"},
+            "Digits after ByteLevel"},
            {"/post_processor", {{"type", "BertProcessing"}}, "the post-processor BertProcessing"},
            {"/decoder", {{"type", "WordPiece"}}, "the decoder WordPiece"},
            {"/decoder",

@@ -163,7 +163,7 @@ TEST_CASE("form C is what it makes of itself, and of its parts' decompositions")
   }
 }
 
-TEST_CASE("form C of a hundred thousand marks behind one letter") {
+TEST_CASE("form C of a hundred thousand marks after one letter") {
   std::u32string text = U"a";
   for (int i = 0; i < 100000; ++i) text += i % 2 == 0 ? U'\u0301' : U'\u0323';
   const std::string normal = form_c(text);

@@ -6,7 +6,7 @@
 using namespace hone;
 using namespace hone::lora;
 
-TEST_CASE("sites are laid one behind the other, A before B, and open as matrices") {
+TEST_CASE("sites are laid one after the other, A before B, and open as matrices") {
   std::vector<site> sites = {{"q", 4, 6, 2, 2.0}, {"v", 3, 3, 3, 0.5}, {"o", 5, 1, 1, 1.0}};
   const index_t size = lay_out(sites);
   CHECK(size == 2 * 10 + 3 * 6 + 6);

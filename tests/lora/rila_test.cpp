@@ -305,7 +305,7 @@ TEST_CASE("RILA refuses what makes no sense, and writes nothing then") {
   };
   refused(matrix(0, 10), s.retain, {}, "forget: has no sample");
   refused(s.forget, matrix(0, 10), {}, "retain: has no sample");
-  refused(s.forget, normal_matrix(4, 9, 1), {}, "has rows of 9 numbers");
+  refused(s.forget, normal_matrix(4, 9, 1), {}, "has rows of 9 elements");
   refused(normal_matrix(4, 9, 1), normal_matrix(4, 9, 2), {}, "9 outputs");
   refused(s.forget, s.retain, {.beta = -0.1}, "beta");
   refused(s.forget, s.retain, {.beta = 1.1}, "beta");
@@ -317,12 +317,12 @@ TEST_CASE("RILA refuses what makes no sense, and writes nothing then") {
   CHECK_THROWS_WITH(s.find(11), Catch::Contains("rank: is 11 of 10"));
   s.forget(1, 2) = std::numeric_limits<double>::quiet_NaN();
   s.retain(3, 0) = std::numeric_limits<double>::infinity();
-  refused(s.forget, s.retain, {}, "2 numbers are not finite");
+  refused(s.forget, s.retain, {}, "2 elements are not finite");
   linalg::second_moments<float> f(10), r(10);
   CHECK_THROWS_WITH(find_rila_subspace(f, r, 2), Catch::Contains("forget: has no sample"));
   f.add(view(s.forget));
   r.add(view(s.retain));
-  CHECK_THROWS_WITH(find_rila_subspace(f, r, 2), Catch::Contains("2 numbers are not finite"));
+  CHECK_THROWS_WITH(find_rila_subspace(f, r, 2), Catch::Contains("2 elements are not finite"));
 }
 
 #if defined(__linux__)

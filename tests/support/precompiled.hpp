@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 /// What most tests include, compiled once. Every header of hone is compiled alone by tests/checks/headers.sh, so that
-/// nothing hides behind this.
+/// nothing hides after this.
 #pragma once
 #include "support/catch.hpp"
 

@@ -70,7 +70,7 @@ TEST_CASE("a shape that cannot be is refused by the name of its field") {
       Catch::Contains("c: has about"));
 }
 
-TEST_CASE("a head size of its own, biases and norms of heads are tensors behind their matrices") {
+TEST_CASE("a head size of its own, biases and norms of heads are tensors after their matrices") {
   const config c{.d_model = 10,
                  .d_ff = 6,
                  .n_layers = 2,

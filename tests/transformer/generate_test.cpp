@@ -148,7 +148,7 @@ TEST_CASE("stories260K tells the story that run.c tells") {
       text.starts_with("Once upon a time, there was a little girl named Lily. She loved to play outside in the park. "
                        "One day, she saw a big, red ball. She wanted to play with it, but it was too high.\n"
                        "Lily's mom said, \"Lily, let's go to the park.\" Lily was sad and didn't know what to do."));
-  // FNV-1a of the text whose SHA-256, with a newline behind it, is run.c's f5a0e67d….
+  // FNV-1a of the text whose SHA-256, with a newline after it, is run.c's f5a0e67d….
   std::uint64_t hash = 0xcbf29ce484222325u;
   for (const char byte : text) hash = (hash ^ static_cast<unsigned char>(byte)) * 0x100000001b3u;
   CHECK(hash == 0x7b55aec7519f96abu);

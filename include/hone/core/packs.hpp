@@ -55,7 +55,7 @@ HONE_INLINE void store_pack(const vector_view<T>& x, index_t i, whole_pack, cons
 }
 
 /// f(i, bound) for every pack of [begin, end), in ascending order; f hands @c bound to load_pack and store_pack. It is
-/// `whole_pack` where all @p vectors are contiguous and the pack is full, else @p end: the test stands outside the
+/// `whole_pack` where all @p vectors are contiguous and the pack is full, else @p end: the test is outside the
 /// loop.
 template <index_t Lanes, class F, scalar... T>
 HONE_INLINE void for_each_pack(index_t begin, index_t end, F&& f, const vector_view<T>&... vectors) {

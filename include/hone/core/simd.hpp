@@ -287,7 +287,7 @@ HONE_INLINE A horizontal_sum(const pack<A>& x) {
   return detail::fold_lanes<detail::fold::sum>(x);
 }
 
-/// The largest lane; NaN lanes are passed over unless they stand in lane 0.
+/// The largest lane; NaN lanes are passed over unless they are in lane 0.
 template <class A>
 HONE_INLINE A horizontal_max(const pack<A>& x) {
   return detail::fold_lanes<detail::fold::max>(x);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 /// Packs from memory and back. Loads convert from any storage type and stores round once; `load(p, count, fill)` and
-/// `store(p, pack, count)` handle the ends of arrays, so that an algorithm is written once, on packs. 16-bit numbers
+/// `store(p, pack, count)` handle the ends of arrays, so that an algorithm is written once, on packs. 16-bit elements
 /// are converted a register at a time, to the bits that core/scalar.hpp's conversions give.
 #pragma once
 #include "hone/core/scalar.hpp"
@@ -11,7 +11,7 @@ namespace hone::simd {
 #if defined(__GNUC__)
 namespace detail {
 
-/// One register: as floats, as their bits, as twice as many halves of them; and half a register of 16-bit numbers.
+/// One register: as floats, as their bits, as twice as many halves of them; and half a register of 16-bit elements.
 using float_part = typename native<float, register_bytes>::type;
 using float_bits = typename native<std::uint32_t, register_bytes>::type;
 using float_halves = typename native<std::uint16_t, register_bytes>::type;
@@ -53,7 +53,7 @@ HONE_INLINE half_part take_upper_halves(const float_bits& x) {
 #endif
 }
 
-/// The float of a 16-bit number that stands in the upper half of @p x.
+/// The float of a 16-bit number in the upper half of @p x.
 template <format Format>
 HONE_INLINE float_part from_upper_half(const float_bits& x) {
   if constexpr (Format == format::bfloat16) {
@@ -89,7 +89,7 @@ HONE_INLINE float_bits to_upper_half(const float_part& x) {
 }  // namespace detail
 #endif
 
-/// The numbers at p[0 … lanes), converted; no alignment is asked for.
+/// The elements at p[0 … lanes), converted; no alignment is asked for.
 template <class A, scalar T>
 HONE_INLINE pack<A> load(const T* p) {
   static_assert(std::is_same_v<A, accumulator_t<T>>, "a pack holds the accumulator type of what it loads");
@@ -114,7 +114,7 @@ HONE_INLINE pack<A> load(const T* p) {
   return result;
 }
 
-/// The first @p count < lanes numbers at p, and @p fill in the other lanes.
+/// The first @p count < lanes elements at p, and @p fill in the other lanes.
 template <class A, scalar T>
 HONE_INLINE pack<A> load(const T* p, index_t count, A fill = A{0}) {
   A values[pack<A>::lanes];
@@ -122,7 +122,7 @@ HONE_INLINE pack<A> load(const T* p, index_t count, A fill = A{0}) {
   return load<A>(values);
 }
 
-/// Asks for the line @p bytes behind @p p to be brought to the second-level cache; it need not exist.
+/// Asks for the line @p bytes after @p p to be brought to the second-level cache; it need not exist.
 HONE_INLINE void prefetch([[maybe_unused]] const void* p, [[maybe_unused]] index_t bytes) {
 #if defined(__GNUC__)
   const auto address = reinterpret_cast<std::uintptr_t>(p) + static_cast<std::size_t>(bytes);
@@ -163,7 +163,7 @@ HONE_INLINE void store(T* p, const pack<A>& x, index_t count) {
 template <class T>
 inline constexpr bool has_words = scalar<T> && sizeof(T) == 2;
 
-/// 32 numbers of a 16-bit type as they lie in memory, taken apart into those at even and those at odd places. That
+/// 32 elements of a 16-bit type as they lie in memory, taken apart into those at even and those at odd places. That
 /// needs no permutation: the fast way through memory where the order of elements does not matter.
 template <scalar T>
 struct words : detail::block<std::uint32_t> {
@@ -200,7 +200,7 @@ struct words : detail::block<std::uint32_t> {
   }
 };
 
-/// Counts infinite and NaN numbers, at most 65535 a lane, without converting them.
+/// Counts infinite and NaN elements, at most 65535 a lane, without converting them.
 template <scalar T>
 struct word_counter : detail::block<std::uint16_t> {
   HONE_INLINE word_counter() {

@@ -15,7 +15,7 @@
 
 namespace hone {
 
-/// @c size numbers, @c stride elements apart. A stride of 0 repeats one number: a constant vector.
+/// @c size elements, @c stride elements apart. A stride of 0 repeats one number: a constant vector.
 template <scalar T>
 class vector_view {
  public:
@@ -44,7 +44,7 @@ class vector_view {
   index_t stride_ = 1;
 };
 
-/// @c rows x @c cols numbers; (i, j) lies at data[i * row_stride + j * col_stride].
+/// @c rows x @c cols elements; (i, j) lies at data[i * row_stride + j * col_stride].
 template <scalar T>
 class matrix_view {
  public:
@@ -77,14 +77,14 @@ class matrix_view {
   index_t col_stride_ = 1;
 };
 
-/// Sequences of different length, one behind the other: sequence i is values[offsets[i] … offsets[i + 1]).
+/// Sequences of different length, one after the other: sequence i is values[offsets[i] … offsets[i + 1]).
 template <scalar T>
 class ragged_view {
  public:
   using element_type = T;
 
   constexpr ragged_view() = default;
-  /// @p offsets holds count + 1 ascending numbers; the first is 0, the last the number of values.
+  /// @p offsets holds count + 1 ascending borders; the first is 0, the last the number of values.
   constexpr ragged_view(T* values, const index_t* offsets, index_t count)
       : values_(values), offsets_(offsets), count_(count) {}
 

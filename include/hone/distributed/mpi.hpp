@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 /// The ranks of an MPI program. Elements travel as bytes, point to point, and are added here, in the order of
-/// `add_ranks`: sums do not depend on the MPI library, 16-bit numbers are summed in float, and no count is an int.
+/// `add_ranks`: sums do not depend on the MPI library, 16-bit elements are summed in float, and no count is an int.
 #pragma once
 // The C++ bindings, gone from the standard since 2012, would be included by default.
 #if !defined(OMPI_SKIP_MPICXX)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 /// Data parallelism with replicas: every rank holds gradients of all n parameters, from its own share of the data. A
 /// method is not linear, so the gradients are summed before it sees them: reduce-scatter each, combine a shard a rank,
-/// gather the result. 3 n numbers cross the wires for two tasks, where two all-reduces move 4 n.
+/// gather the result. 3 n elements cross the wires for two tasks, where two all-reduces move 4 n.
 #pragma once
 #include "hone/distributed/sharded.hpp"
 

@@ -158,7 +158,7 @@ gradient::combine_report<K> add_reports(gradient::combine_report<K> own, C& comm
   return total;
 }
 
-/// Who holds what, from what the ranks say of themselves. @p header has @p fields numbers a rank, the first two where
+/// Who holds what, from what the ranks say of themselves. @p header has @p fields values a rank, the first two where
 /// its shard begins and how long it is.
 inline std::vector<shard> order_shards(std::span<const double> header, std::size_t fields, const char* function) {
   std::vector<shard> shards;
@@ -267,7 +267,7 @@ inline std::vector<index_t> shard_borders(index_t n, index_t size, std::span<con
 /// @throws std::invalid_argument on every rank, before anything is written, if parts, output, options, the number of
 ///         tasks, their type, or the method and its parameters (`digest.hpp` says what it sees of them) do not fit
 ///         together, on whichever rank.
-/// @note Three small all-reduces: 7 numbers a rank, K(K + 1)/2 a subtree (one for each group that lies on one rank,
+/// @note Three small all-reduces: 7 values a rank, K(K + 1)/2 a subtree (one for each group that lies on one rank,
 ///       about log2 of its blocks for one that is cut), a report a rank. Methods on elements have no need of the
 ///       second. Bitwise for any executor; bitwise equal to one process where the introduction says so.
 template <class Method, scalar T, std::size_t K, class Out, executor E = const serial, all_reducer C>

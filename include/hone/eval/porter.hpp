@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 /// Porter's stemmer with the extensions of NLTK, which is the one inside ROUGE scores in print.
 /// [Porter 1980, An algorithm for suffix stripping, Program 14(3)] The extensions: irregular words; words of two
-/// letters stay; -ies and -ied of four letters keep their e; y becomes i only behind a consonant that is not the first
+/// letters stay; -ies and -ied of four letters keep their e; y becomes i only after a consonant that is not the first
 /// letter; -alli before -bli, -bli for -abli, -fulli, -logi; a vowel and a consonant alone end as
 /// consonant-vowel-consonant do.
 #pragma once

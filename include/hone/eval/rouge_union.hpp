@@ -2,7 +2,7 @@
 /// ROUGE-L of the Python package rouge (1.0.1), which RWKU's authors use and whose numbers differ from rouge-score's:
 /// texts are cut into sentences at full stops and into words at white space, case and punctuation kept; a longest
 /// common subsequence is taken of every sentence of the reference with every one of the candidate; what is counted is
-/// how many different words stand in any of these, over the different words of a side.
+/// how many different words appear in any of these, over the different words of a side.
 #pragma once
 #include "hone/eval/rouge.hpp"
 

@@ -40,7 +40,7 @@ struct adafactor_report {
 ///        method's weights, or `combine(sago{}, g.slice(begin, count), sink)`. Called for runs of whole rows, from any
 ///        thread of @p pool, the same elements at each call.
 /// @throws std::invalid_argument if the sizes differ, t < 1, or an option is out of range.
-/// @note Bytes a float parameter behind two gradients: 8 + 4 (statistics and rms(P)) + 8 (rms(U)) + 8 + 8 (step) = 36,
+/// @note Bytes a float parameter after two gradients: 8 + 4 (statistics and rms(P)) + 8 (rms(U)) + 8 + 8 (step) = 36,
 ///       or 28 without clipping; AdamW moves 32 and keeps 8 where this keeps next to none. Allocates 17 cols doubles at
 ///       most. At most 16 workers: rows are cut into 16 runs whatever the executor, which makes it bitwise for any.
 template <mutable_matrix P, mutable_vector R, mutable_vector C, class Pass, executor E = const serial>

@@ -56,7 +56,7 @@ struct adamw_step {
 /// The AdamW step number @p t (from 1) on @p p with moments @p m, @p v (n each, zero before the first step).
 /// @throws std::invalid_argument if the sizes differ, t < 1, or an option is out of range: rate, decay >= 0, epsilon
 ///         > 0, betas in [0, 1).
-/// @note 28 bytes a float parameter by itself, 32 behind `combine` of two gradients. Bitwise for any executor.
+/// @note 28 bytes a float parameter by itself, 32 after `combine` of two gradients. Bitwise for any executor.
 template <mutable_vector P, mutable_vector M>
 auto adamw(P&& p, M&& m, M&& v, index_t t, const adamw_options& options = {}) {
   const char* function = "hone::gradient::adamw";

@@ -92,14 +92,14 @@ struct started_rule {
   HONE_INLINE auto start(index_t begin) const { return method.template start<A>(offset + begin); }
 };
 
-/// How many bytes behind the elements combined by such a rule lie those asked for meanwhile.
+/// How many bytes after the elements combined by such a rule lie those prefetched meanwhile.
 inline constexpr index_t drawn_ahead = 2 << 10;
 
 /// Whether a rule goes through the elements in order.
 template <class Rule>
 concept in_order = requires(const Rule& rule, index_t begin) { rule.start(begin); };
 
-/// The rule for the block that begins at @p begin. A copy: stores to the output cannot alias it, so its numbers stay in
+/// The rule for the block that begins at @p begin. A copy: stores to the output cannot alias it, so its values stay in
 /// registers.
 template <class Rule>
 HONE_INLINE auto rule_of_block(const Rule& rule, [[maybe_unused]] index_t begin) {
@@ -109,7 +109,7 @@ HONE_INLINE auto rule_of_block(const Rule& rule, [[maybe_unused]] index_t begin)
     return rule;
 }
 
-/// Where gradients and output are 16-bit numbers, contiguous, and the rule does not ask for order: rule(even),
+/// Where gradients and output are 16-bit elements, contiguous, and the rule does not ask for order: rule(even),
 /// rule(odd) of `simd::words` from @p begin on, and the counts. Returns where the whole words end.
 template <class T, std::size_t K, class Rule>
 HONE_INLINE index_t apply_to_words(const Rule& rule, const std::array<vector_view<const T>, K>& g,

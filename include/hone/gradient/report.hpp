@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-/// The geometry of one step: how K task gradients and their combination stand to each other.
+/// The geometry of one step: how K task gradients and their combination relate to each other.
 #pragma once
 #include "hone/gradient/tasks.hpp"
 

@@ -60,7 +60,7 @@ struct sgd_step {
 /// The SGD step on @p p with momentum buffer @p m (n each, zero before the first step).
 /// @throws std::invalid_argument if the sizes differ or an option is out of range: rate, decay >= 0, momentum in [0,
 ///         1), and above 0 with Nesterov.
-/// @note Bytes a float parameter behind `combine` of two gradients: 16, with momentum 24. Bitwise for any executor.
+/// @note Bytes a float parameter after `combine` of two gradients: 16, with momentum 24. Bitwise for any executor.
 template <mutable_vector P, mutable_vector M>
 auto sgd(P&& p, M&& m, const sgd_options& options = {}) {
   const char* function = "hone::gradient::sgd";

@@ -88,13 +88,13 @@ HONE_INLINE void for_each_task_pack(const std::array<vector_view<const T>, K>& g
   }(std::make_index_sequence<K>{});
 }
 
-/// Where the product of tasks a <= b stands in the upper triangle, row by row.
+/// Where the product of tasks a <= b is in the upper triangle, row by row.
 template <std::size_t K>
 constexpr std::size_t pair_index(std::size_t a, std::size_t b) {
   return a * K - a * (a + 1) / 2 + b;
 }
 
-/// f(packs of Sum) for the numbers of @p x: as they are, or widened half after half.
+/// f(packs of Sum) for the elements of @p x: as they are, or widened half after half.
 template <class Sum, class A, std::size_t N, class F>
 HONE_INLINE void for_each_part(const simd::pack<A> (&x)[N], F&& f) {
   if constexpr (std::is_same_v<Sum, A>) {
@@ -111,7 +111,7 @@ HONE_INLINE void for_each_part(const simd::pack<A> (&x)[N], F&& f) {
 /// Tasks whose products with as many others are summed in one go: what vector registers hold.
 inline constexpr std::size_t gram_tile = 4;
 
-/// How many bytes behind the elements being multiplied lie those asked for meanwhile, as the processor's own
+/// How many bytes after the elements being multiplied lie those prefetched meanwhile, as the processor's own
 /// prefetching leaves memory idle while the later tiles read from cache; and, before that, one of every page, for whose
 /// address all that follow would wait.
 inline constexpr index_t gram_ahead = 5 << 10, gram_page_ahead = 12 << 10;

@@ -8,7 +8,7 @@
 /// <v, G v> with v >= u.
 ///
 /// TorchJD divides G by its trace and adds 1e-4 to the diagonal, which makes the problem strictly convex and lets the
-/// result oppose a task slightly: `regularisation = 1e-4` is for parity. Here the problem is solved as it stands,
+/// result oppose a task slightly: `regularisation = 1e-4` is for parity. Here the problem is solved as it is,
 /// singular or not. GEM's code adds 1e-3 to the diagonal of the unscaled G and asks v >= 0.5, its `margin`.
 #pragma once
 #include "hone/gradient/tasks.hpp"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 /// Tokens that are found in a text before anything is merged: special ones (<|endoftext|>) and those added to a
-/// vocabulary later. At the leftmost place where one stands, the longest is meant.
+/// vocabulary later. At the leftmost place where one begins, the longest is meant.
 #pragma once
 #include "hone/io/byte_pairs.hpp"
 #include "hone/io/unicode.hpp"
@@ -13,9 +13,9 @@ namespace hone::io {
 struct added_token {
   std::string content;
   token_id id;
-  bool single_word = false;  ///< only where no word character stands beside it
+  bool single_word = false;  ///< only where no word character is beside it
   bool lstrip = false;       ///< takes the white space before it
-  bool rstrip = false;       ///< takes the white space behind it
+  bool rstrip = false;       ///< takes the white space after it
   bool normalized = false;   ///< is looked for after normalization, itself normalized
   bool special = false;      ///< may be told to be no token when encoding, and to be no text when decoding
 };

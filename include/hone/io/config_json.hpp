@@ -110,7 +110,7 @@ inline void read_window(const config_fields& in, const std::string& type, transf
   while (full < c.n_layers && (*layers)[static_cast<std::size_t>(full)] == "full_attention") ++full;
   for (index_t i = full; i < c.n_layers; ++i)
     if ((*layers)[static_cast<std::size_t>(i)] != "sliding_attention")
-      in.fail("layer_types", "only full_attention, and sliding_attention behind it, are supported");
+      in.fail("layer_types", "only full_attention, and sliding_attention after it, are supported");
   if (full == c.n_layers)
     c.window = 0;
   else if (c.window == 0)

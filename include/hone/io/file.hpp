@@ -56,7 +56,7 @@ T load_little_endian(std::span<const std::byte> bytes, std::size_t offset) {
   return value;
 }
 
-/// Puts @p value behind @p bytes, little-endian.
+/// Puts @p value after @p bytes, little-endian.
 template <class T>
   requires(std::is_arithmetic_v<T>)
 void append_little_endian(std::vector<std::byte>& bytes, T value) {

@@ -255,7 +255,7 @@ inline std::uint64_t padded(std::uint64_t n, std::uint64_t alignment) {
 /// Parses a file in memory; the tensors are views of @p bytes. @p file is what errors call it.
 /// @throws format_error with the byte, unless the file is as described above, every text, array and tensor lies in it,
 ///         and no key and no name comes twice; a type that ggml knows and hone does not convert is no error before its
-///         numbers are asked for. Bytes behind the last tensor are passed over.
+///         elements are asked for. Bytes after the last tensor are passed over.
 /// @note Metadata take up to 9 times their bytes in the file (texts of few letters); no tensor is touched.
 inline gguf parse_gguf(std::span<const std::byte> bytes, const std::string& file) {
   detail::gguf_cursor in(bytes, file);
@@ -298,7 +298,7 @@ inline gguf parse_gguf(std::span<const std::byte> bytes, const std::string& file
       fail(e.offset_at,
            "offset " + std::to_string(e.tensor.offset) + ", " + std::to_string(filled - start) + " is next");
     if (filled > bytes.size() || e.bytes > bytes.size() - filled)
-      fail(e.offset_at, "its " + std::to_string(e.bytes) + " bytes end behind the file");
+      fail(e.offset_at, "its " + std::to_string(e.bytes) + " bytes end after the file");
     e.tensor.offset = filled;
     e.tensor.bytes = bytes.subspan(static_cast<std::size_t>(filled), static_cast<std::size_t>(e.bytes));
     e.tensor.file = name;

@@ -60,7 +60,7 @@ inline void validate_names(std::vector<std::string_view> names, std::size_t most
 
 }  // namespace detail
 
-/// Writes @p tensors in their order behind @p metadata; the file appears whole or not at all.
+/// Writes @p tensors in their order after @p metadata; the file appears whole or not at all.
 /// @throws std::invalid_argument, before anything is written, if a key or name is empty or comes twice, a name has more
 ///         than 63 bytes, a tensor has a size of 0, more than 4 of them, or does not fill its shape, an array is one of
 ///         arrays, or general.alignment is not a power of two of type u32; std::system_error.
@@ -86,7 +86,7 @@ inline void write_gguf(const std::filesystem::path& path, const gguf_metadata& m
     names.push_back(t.name);
     detail::validate(t, function);
     invalid_argument_unless(t.shape.size() <= detail::gguf_rank_limit && !t.numbers.empty(), function, t.name.c_str(),
-                            "has rank %zu and %zu numbers", t.shape.size(), t.numbers.size());
+                            "has rank %zu and %zu elements", t.shape.size(), t.numbers.size());
   }
   detail::validate_names(std::move(keys), (std::numeric_limits<std::size_t>::max)(), function, "metadata");
   detail::validate_names(std::move(names), detail::gguf_name_limit, function, "tensors");

@@ -56,7 +56,7 @@ inline void write_hugging_face(const std::filesystem::path& folder, const transf
   const std::vector<transformer::tensor> table = transformer::tensor_table(c);
   const index_t count = detail::parameters_of(table);
   invalid_argument_unless(static_cast<index_t>(parameters.size()) == count, "hone::io::write_hugging_face",
-                          "parameters", "has %zu numbers, the model has %td", parameters.size(), count);
+                          "parameters", "has %zu parameters, the model has %td", parameters.size(), count);
   std::vector<tensor_source> sources;
   std::vector<std::vector<float>> moved;
   for (const transformer::tensor& t : table) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 /// Checkpoints of llama2.c: versions 0 and 1 read, version 0 written.
 ///   v0   7 int32 {dim, hidden, layers, heads, kv_heads, vocab (negative: untied classifier), sequence}, then float32:
-///        the tensors in the order of `transformer::tensor_table`, with sequence * head_size numbers of RoPE tables,
+///        the tensors in the order of `transformer::tensor_table`, with sequence * head_size elements of RoPE tables,
 ///        which are stored and ignored, before the classifier
 ///   v1   256 bytes: uint32 0x616b3432, int32 1, the 7 numbers (vocab positive), uint8 tied, zeros; then all norms,
 ///        the embedding, the matrices, the classifier; no tables
@@ -140,7 +140,7 @@ inline std::vector<std::byte> format_llama2c(const transformer::config& c, std::
   invalid_argument_unless(c.window == 0, function, "c.window", "llama2.c looks at all positions");
   invalid_argument_unless(c.output_width() == c.vocab, function, "c.outputs", "llama2.c's are the vocabulary");
   invalid_argument_unless(static_cast<double>(parameters.size()) == detail::llama2c_numbers(c, false), function,
-                          "parameters", "has %zu numbers, the model has %.0f", parameters.size(),
+                          "parameters", "has %zu parameters, the model has %.0f", parameters.size(),
                           detail::llama2c_numbers(c, false));
   invalid_argument_unless(c.rope == transformer::rope_layout::interleaved && c.rope_base == 10000.0, function, "c",
                           "llama2.c knows only interleaved RoPE of base 10000");

@@ -64,7 +64,7 @@ inline stored_adapter read_lora_gguf(const std::filesystem::path& path, const tr
 /// times rank of a site; the B of other sites are multiplied by theirs over it.
 /// @param stored float32, float16 or bfloat16.
 /// @throws std::invalid_argument, before anything is written, as `gguf_rope_layout`, and if a site is not a linear map
-///         of the model with its shape, or its numbers are not there; std::system_error.
+///         of the model with its shape, or its elements are not there; std::system_error.
 inline void write_lora_gguf(const std::filesystem::path& path, const transformer::config& c,
                             const lora::adapter<float>& adapter, std::string_view architecture = "llama",
                             format stored = format::float32) {

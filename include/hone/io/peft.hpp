@@ -14,7 +14,7 @@ namespace hone::io {
 
 /// What of adapter_config.json says how the tensors are meant.
 struct peft_config {
-  /// Numbers by module. A key is the module's name or, behind a dot, its end; the first that fits counts.
+  /// Numbers by module. A key is the module's name or, after a dot, its end; the first that fits counts.
   using pattern = std::vector<std::pair<std::string, double>>;
 
   index_t rank = 8;
@@ -187,11 +187,11 @@ struct peft_options {
 };
 
 /// Writes an adapter of a model of configuration @p c as PEFT does: to adapter_model.safetensors and, last,
-/// adapter_config.json in @p folder, which is made where it is not there. Rank and alpha of the first site stand in
+/// adapter_config.json in @p folder, which is made where it is not there. Rank and alpha of the first site are in
 /// the configuration, those of sites that differ in its patterns; alpha = scale * rank is rounded, so that a scale may
 /// come back with another last bit.
 /// @throws std::invalid_argument, before anything is written, if a site is not a linear map of the model with its
-///         shape, its numbers are not there, or base_model is not UTF-8; std::system_error.
+///         shape, its elements are not there, or base_model is not UTF-8; std::system_error.
 inline void write_peft(const std::filesystem::path& folder, const transformer::config& c,
                        const lora::adapter<float>& adapter, const peft_options& options = {}) {
   const char* function = "hone::io::write_peft";

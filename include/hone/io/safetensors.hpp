@@ -134,7 +134,7 @@ class safetensors_header {
 
 /// Parses a file in memory; the tensors are views of @p bytes. @p file is what errors call it.
 /// @throws format_error with the byte, unless every rule above holds; a dtype that the format knows and hone does not
-///         convert is no error before its numbers are asked for.
+///         convert is no error before its elements are asked for.
 /// @note Memory is bounded by the header, which is bounded by the file; no tensor is touched.
 inline safetensors parse_safetensors(std::span<const std::byte> bytes, const std::string& file) {
   detail::safetensors_header header(file);
@@ -174,7 +174,7 @@ inline safetensors parse_safetensors(std::span<const std::byte> bytes, const std
     if (e.offsets[0] > filled) header.fail(e, "a hole of " + count(e.offsets[0] - filled) + " before its data");
     filled = e.offsets[1];
   }
-  if (filled != data.size()) header.fail(8 + length + filled, count(data.size() - filled) + " behind the last tensor");
+  if (filled != data.size()) header.fail(8 + length + filled, count(data.size() - filled) + " after the last tensor");
 
   std::sort(entries.begin(), entries.end(), [](const auto& x, const auto& y) { return x.tensor.name < y.tensor.name; });
   safetensors result;

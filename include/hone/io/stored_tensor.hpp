@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-/// What files of weights have in common: named tensors of numbers in some storage format. Reading lists them, with
-/// their bytes where they lie; numbers are converted when they are asked for.
+/// What files of weights have in common: named tensors of elements in some storage format. Reading lists them, with
+/// their bytes where they lie; elements are converted when they are asked for.
 #pragma once
 #include "hone/core/simd_memory.hpp"
 #include "hone/io/mapped_file.hpp"
@@ -13,7 +13,7 @@ namespace hone::io {
 
 enum class number_kind { float32, float16, bfloat16, float64, int32, int64, uint8, q8_0, listed_only };
 
-/// A storage format: @c block numbers take @c bits bits.
+/// A storage format: @c block elements take @c bits bits.
 struct number_type {
   const char* name;  ///< as its file format calls it
   number_kind kind;
@@ -57,7 +57,7 @@ inline bool multiply(std::uint64_t& product, std::uint64_t factor) {
 
 inline constexpr index_t number_chunk = 1024;
 
-/// Calls @p f(values, at, count) with the numbers of @p bytes, aligned and in the machine's byte order, chunk by chunk.
+/// Calls @p f(values, at, count) with the elements of @p bytes chunk by chunk, aligned, in the machine's byte order.
 template <class Stored, class F>
 void for_each_chunk(std::span<const std::byte> bytes, F&& f) {
   alignas(64) Stored values[number_chunk];
@@ -75,7 +75,7 @@ void for_each_chunk(std::span<const std::byte> bytes, F&& f) {
   }
 }
 
-/// 32 numbers: int8 times one float16. [ggml, block_q8_0]
+/// 32 elements: int8 times one float16. [ggml, block_q8_0]
 struct q8_0 {
   float16 factor;
   std::int8_t whole[32];
@@ -85,7 +85,7 @@ static_assert(sizeof(q8_0) == 34);
 template <class Stored>
 inline constexpr index_t numbers_in = std::is_same_v<Stored, q8_0> ? 32 : 1;
 
-/// @p count stored values, each of numbers_in<Stored> numbers.
+/// @p count stored values, each of numbers_in<Stored> elements.
 template <class Stored, class T>
 void convert(const Stored* from, T* to, index_t count) {
   index_t i = 0;
@@ -113,7 +113,7 @@ index_t count_nonfinite(const T* x, index_t count) {
   return static_cast<index_t>(counter.total());
 }
 
-/// Copies n numbers to @p out chunk by chunk; while a chunk is in cache its infinite and NaN numbers are counted.
+/// Copies n elements to @p out chunk by chunk; while a chunk is in cache its infinite and NaN elements are counted.
 template <class Stored, class T>
 index_t copy_as(std::span<const std::byte> bytes, T* out) {
   index_t nonfinite = 0;
@@ -136,15 +136,15 @@ index_t copy_as(std::span<const std::byte> bytes, T* out) {
 
 }  // namespace detail
 
-/// Converts the numbers of @p t, in the order of its shape, to @p out (T: float or double), rounding where T is the
+/// Converts the elements of @p t, in the order of its shape, to @p out (T: float or double), rounding where T is the
 /// narrower type, and returns how many are infinite or NaN: they are kept, not hidden.
-/// @throws std::invalid_argument unless @p out has as many numbers; format_error if its type is only listed.
+/// @throws std::invalid_argument unless @p out has as many elements; format_error if its type is only listed.
 /// @note One pass; allocates nothing.
 template <class T>
 index_t copy_numbers(const stored_tensor& t, std::span<T> out) {
   static_assert(std::is_same_v<T, float> || std::is_same_v<T, double>);
   invalid_argument_unless(out.size() == static_cast<std::size_t>(t.size()), "hone::io::copy_numbers", "out",
-                          "has %zu numbers, \"%s\" has %td", out.size(), t.name.c_str(), t.size());
+                          "has %zu elements, \"%s\" has %td", out.size(), t.name.c_str(), t.size());
   switch (t.type->kind) {
     case number_kind::float32: return detail::copy_as<float>(t.bytes, out.data());
     case number_kind::float16: return detail::copy_as<float16>(t.bytes, out.data());
@@ -160,7 +160,7 @@ index_t copy_numbers(const stored_tensor& t, std::span<T> out) {
                      "tensor \"" + t.name + "\" is of type " + t.type->name + ", which is not read");
 }
 
-/// The numbers of @p t as a vector. @throws format_error as `copy_numbers`.
+/// The elements of @p t as a vector. @throws format_error as `copy_numbers`.
 template <class T = float>
 std::vector<T> numbers_of(const stored_tensor& t) {
   std::vector<T> numbers(static_cast<std::size_t>(t.size()));
@@ -180,7 +180,7 @@ struct tensor_source {
 
 namespace detail {
 
-/// @throws std::invalid_argument, naming the tensor, unless its numbers fill its shape and its format can be stored.
+/// @throws std::invalid_argument, naming the tensor, unless its elements fill its shape and its format can be stored.
 inline void validate(const tensor_source& t, const char* function) {
   invalid_argument_unless(t.stored == format::float32 || t.stored == format::float16 || t.stored == format::bfloat16,
                           function, t.name.c_str(), "only float32, float16 and bfloat16 are written");
@@ -188,7 +188,7 @@ inline void validate(const tensor_source& t, const char* function) {
   bool fits = true;
   for (const index_t n : t.shape) fits = fits && multiply(size, static_cast<std::uint64_t>(n));
   invalid_argument_unless(fits && size == t.numbers.size(), function, t.name.c_str(),
-                          "has %zu numbers, which do not fill its shape", t.numbers.size());
+                          "has %zu elements, which do not fill its shape", t.numbers.size());
 }
 
 template <class Stored>

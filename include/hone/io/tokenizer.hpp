@@ -140,7 +140,7 @@ class tokenizer {
     std::size_t stripped_count = 0;
   };
 
-  /// Puts behind @p out what @p id stands for after the tokens that @p state has seen.
+  /// Puts after @p out what @p id stands for after the tokens that @p state has seen.
   /// @throws std::invalid_argument if @p id is not in the vocabulary.
   void decode(token_id id, bool skip_special, decoder_state& state, std::string& out) const {
     const decoding_rules& rules = parts_.decoding;
@@ -227,8 +227,8 @@ class tokenizer {
     words_apart_ = words_begin_safely();
   }
 
-  /// Whether words may be merged one by one: no merge crosses their begin, which is a piece, and stands inside no piece
-  /// behind anything else.
+  /// Whether words may be merged one by one: no merge crosses their begin, which is a piece, and is inside no piece
+  /// after anything else.
   [[nodiscard]] bool words_begin_safely() const {
     const std::string& mark = parts_.word_begin;
     if (parts_.byte_level || parts_.ignore_merges || mark.empty() || !words_.contains(mark)) return false;
@@ -279,7 +279,7 @@ class tokenizer {
   }
 
   /// What merging begins with: the ids of the bytes, or of the characters, which are what words begin with, or a byte
-  /// and up to three continuation bytes behind it. As in Hugging Face's BPE, an unknown token waits for the next known
+  /// and up to three continuation bytes after it. As in Hugging Face's BPE, an unknown token waits for the next known
   /// or unknown character.
   void symbols_of(std::string_view word, std::vector<token_id>& symbols) const {
     symbols.clear();
@@ -328,7 +328,7 @@ class tokenizer {
   [[nodiscard]] std::string text_of(const tokenizer_parts::piece& piece) const {
     const decoding_rules& rules = parts_.decoding;
     if (rules.byte_alphabet) {
-      // An added token that is no piece of the model is written as it stands in texts.
+      // An added token that is no piece of the model is written as it appears in texts.
       std::optional<std::string> bytes = piece.merges ? bytes_of_alphabet(piece.text) : std::nullopt;
       return bytes ? std::move(*bytes) : piece.text;
     }

@@ -14,7 +14,7 @@ namespace hone::io {
 /// every other one for its bytes, or the unknown token where a byte has none; then the adjacent pair whose
 /// concatenation is the token of the highest score is merged, the leftmost of equals first, until none is left. run.c
 /// rescans the text for every merge, O(n^2); this does not. Two things differ from run.c: it looks at no scores below
-/// -1e10, and takes a space and stray continuation bytes behind it for one character. Decoding drops a space behind the
+/// -1e10, and takes a space and stray continuation bytes after it for one character. Decoding drops a space after the
 /// begin of text.
 /// @param vocab the model's number of tokens; without it, as many as there are. @param file what errors call the bytes.
 /// @throws format_error unless @p bytes hold exactly that many tokens, at least the 3 special ones, none longer than

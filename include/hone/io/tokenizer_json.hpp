@@ -208,7 +208,7 @@ class tokenizer_json {
   void read_pre_tokenizer() {
     for (const json_place& step : root_.field("pre_tokenizer").steps("pretokenizers")) {
       const std::string& type = step.field("type").string();
-      if (parts_.byte_level) step.fail(type + " behind ByteLevel is not read");
+      if (parts_.byte_level) step.fail(type + " after ByteLevel is not read");
       if (type == "ByteLevel") {
         parts_.byte_level = true;
         if (step.field("add_prefix_space").flag(true)) parts_.splits.push_back({split_rule::kind::prefix_space});

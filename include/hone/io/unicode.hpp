@@ -22,13 +22,13 @@ struct unicode {
   static constexpr std::uint8_t number = 2;        ///< general category N
   static constexpr std::uint8_t space = 4;         ///< the property White_Space
   static constexpr std::uint8_t word = 8;          ///< alphabetic, marks, decimal digits, connectors, joiners
-  static constexpr std::uint8_t may_compose = 16;  ///< form C may change it, or move or join it to what stands before
+  static constexpr std::uint8_t may_compose = 16;  ///< form C may change it, or move or join it to what comes before
 };
 
 /// One character of a text, or one byte that is part of none: its value is then `no_character`, its classes 0.
 struct character {
   char32_t value;
-  std::uint8_t size;  ///< in bytes; 0 behind the end
+  std::uint8_t size;  ///< in bytes; 0 after the end
   std::uint8_t classes;
 };
 inline constexpr char32_t no_character = 0x110000;
@@ -107,7 +107,7 @@ inline std::size_t whole_characters(std::string_view text) {
 
 namespace detail {
 
-/// The canonical decomposition of @p c, all the way, behind @p out.
+/// The canonical decomposition of @p c, all the way, after @p out.
 inline void decompose(char32_t c, std::vector<char32_t>& out) {
   if (c >= 0xac00 && c < 0xac00 + 19 * 21 * 28) {
     const char32_t syllable = c - 0xac00;

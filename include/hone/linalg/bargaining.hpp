@@ -19,7 +19,7 @@ struct bargain {
 };
 
 /// The bargain over the positive semidefinite @p g; rows with G_ii = 0 do not take part and get w_i = 0. Each row may
-/// be in units of its own: scaling row i by s divides w_i by s. Finite numbers are asked for.
+/// be in units of its own: scaling row i by s divides w_i by s. Elements must be finite.
 template <std::size_t K>
 bargain<K> solve_bargain(const square<K>& g) {
   bargain<K> result;

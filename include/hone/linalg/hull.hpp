@@ -56,7 +56,7 @@ hull_point<K> hull_point_at(const square<K>& g, const std::array<double, K>& w) 
 }  // namespace detail
 
 /// The shortest vector of the hull; equal weights if they are a solution, to 1e-13 of the longest row's squared length.
-/// Finite numbers are asked for.
+/// Elements must be finite.
 template <std::size_t K>
 hull_point<K> shortest_in_hull(const square<K>& g) {
   std::array<double, K> w;

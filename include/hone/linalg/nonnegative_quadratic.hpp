@@ -71,7 +71,7 @@ class active_set {
 }  // namespace detail
 
 /// The solution, of the equivalent problem on rows of length 1, so that the units of a row do not matter; rows with
-/// H_ii = 0 get z_i = 0. Ties go to the lower index. At most 20 K steps; finite numbers are asked for.
+/// H_ii = 0 get z_i = 0. Ties go to the lower index. At most 20 K steps; elements must be finite.
 template <std::size_t K>
 nonnegative_solution<K> minimise_nonnegative(const square<K>& h, const std::array<double, K>& b) {
   nonnegative_solution<K> result;

@@ -10,8 +10,8 @@
 
 namespace hone::linalg {
 
-/// Second moments of rows of @c width numbers, products computed in @p A: float, or double for twice the digits at half
-/// the speed. Holds width^2 doubles and one chunk of rows.
+/// Second moments of rows of @c width elements, products computed in @p A: float, or double for twice the digits at
+/// half the speed. Holds width^2 doubles and one chunk of rows.
 template <class A = float>
 class second_moments {
  public:
@@ -28,7 +28,7 @@ class second_moments {
 
   [[nodiscard]] index_t width() const { return width_; }
   [[nodiscard]] index_t count() const { return count_; }  ///< rows so far
-  /// Infinite or NaN numbers so far; they are in the sums.
+  /// Infinite or NaN elements so far; they are in the sums.
   [[nodiscard]] index_t nonfinite() const { return nonfinite_; }
 
   /// Adds @p x (any number of rows x width, any strides).
@@ -39,7 +39,7 @@ class second_moments {
     const auto xs = as_matrix(x);
     using T = element_t<X>;
     invalid_argument_unless(xs.cols() == width_, "hone::linalg::second_moments::add", "x",
-                            "has rows of %td numbers, expected %td", xs.cols(), width_);
+                            "has rows of %td elements, expected %td", xs.cols(), width_);
     for (index_t begin = 0; begin < xs.rows();) {
       const index_t held = count_ % chunk, taken = (min)(chunk - held, xs.rows() - begin);
       for (index_t i = 0; i < taken; ++i) {

@@ -19,7 +19,7 @@ struct eigenpairs {
   matrix vectors;
 };
 
-/// All eigenpairs of the symmetric @p a, of which finite numbers are asked and the lower triangle is read.
+/// All eigenpairs of the symmetric @p a, whose elements must be finite and the lower triangle is read.
 template <dense_matrix M>
 eigenpairs dense_eigen(const M& a) {
   if (a.size() == 0) return {};
@@ -32,7 +32,7 @@ eigenpairs dense_eigen(const M& a) {
 template <std::same_as<double> A = double>
 class low_rank_eigen {
  public:
-  /// @param k of finite numbers.
+  /// @param k of finite elements.
   explicit low_rank_eigen(matrix k) : k_(std::move(k)) {
     if (k_.size() == 0) return;
     if (const double largest = k_.cwiseAbs().maxCoeff(); largest > 0) {  // so that no square over- or underflows

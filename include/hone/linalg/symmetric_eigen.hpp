@@ -11,7 +11,7 @@
 
 namespace hone::linalg {
 
-/// K x K numbers, row by row.
+/// K x K elements, row by row.
 template <std::size_t K>
 using square = std::array<std::array<double, K>, K>;
 
@@ -140,7 +140,7 @@ void diagonalise(std::array<double, K>& d, std::array<double, K>& e, square<K>& 
 
 }  // namespace detail
 
-/// The decomposition of the symmetric @p a, of which finite numbers are asked; the upper triangle is read.
+/// The decomposition of the symmetric @p a, whose elements must be finite; the upper triangle is read.
 template <std::size_t K>
 symmetric_eigen<K> decompose(const square<K>& a) {
   symmetric_eigen<K> result;

@@ -26,7 +26,7 @@ struct top_eigenpairs {
   bool converged = false;
 };
 
-/// The @p count largest eigenpairs of a symmetric operator on d numbers.
+/// The @p count largest eigenpairs of a symmetric operator on d elements.
 /// @param apply apply(x), x a d x k matrix, returns A x.
 /// @throws std::invalid_argument unless 0 <= count <= d and the tolerance is positive.
 /// @note Holds at most 8 (count + 8) vectors. Deterministic if the operator is. Without convergence the best pairs are

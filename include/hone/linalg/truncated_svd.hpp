@@ -31,7 +31,7 @@ inline void canonical_signs(singular_triplets& x) {
     if (x.v.col(j).dot(before.col(j)) < 0) x.u.col(j) = -x.u.col(j);
 }
 
-/// The @p count largest triplets of a matrix, of which finite numbers are asked.
+/// The @p count largest triplets of a matrix, whose elements must be finite.
 /// @throws std::invalid_argument unless 0 <= count <= min(rows, cols) and the options are not negative.
 template <dense_matrix M>
 singular_triplets truncated_svd(const M& expression, index_t count, const svd_options& options = {}) {

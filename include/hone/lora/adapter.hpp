@@ -11,7 +11,7 @@
 
 namespace hone::lora {
 
-/// One adapted matrix. Its numbers lie from @c offset on in the adapter's buffer: A, then B, both row-major.
+/// One adapted matrix. Its parameters lie from @c offset on in the adapter's buffer: A, then B, both row-major.
 struct site {
   std::string name;  ///< of the matrix in the model's own table
   index_t outputs;
@@ -41,13 +41,13 @@ inline void check_site(const site& s, const char* function) {
                           s.scale);
 }
 
-/// The numbers of a buffer that must be contiguous and hold the site.
+/// The elements of a buffer that must be contiguous and hold the site.
 template <class P>
 auto* buffer_of(P&& parameters, const site& s, const char* function) {
   const auto numbers = as_vector(parameters);
   invalid_argument_unless(numbers.contiguous(), function, "parameters", "has a stride of %td", numbers.stride());
   invalid_argument_unless(s.offset >= 0 && numbers.size() >= s.offset + s.size(), function, "parameters",
-                          "has %td numbers, %s ends at %td", numbers.size(), s.name.c_str(), s.offset + s.size());
+                          "has %td elements, %s ends at %td", numbers.size(), s.name.c_str(), s.offset + s.size());
   return numbers.data();
 }
 
@@ -58,7 +58,7 @@ inline double standard_scale(double alpha, index_t rank) { return alpha / static
 /// alpha / sqrt(rank): the size of the update does not fall with the rank (rsLoRA).
 inline double rank_stabilised_scale(double alpha, index_t rank) { return alpha / std::sqrt(static_cast<double>(rank)); }
 
-/// Lays the sites one behind the other and returns the numbers of the whole buffer.
+/// Lays the sites one after the other and returns how many elements the whole buffer has.
 /// @throws std::invalid_argument unless every size and scale is positive and rank is at most the smaller side.
 inline index_t lay_out(std::vector<site>& sites) {
   const char* function = "hone::lora::lay_out";
@@ -71,7 +71,7 @@ inline index_t lay_out(std::vector<site>& sites) {
   return size;
 }
 
-/// An adapter that owns its numbers: what files hold.
+/// An adapter that owns its parameters: what files hold.
 template <class T = float>
 struct adapter {
   std::vector<site> sites;    ///< laid out

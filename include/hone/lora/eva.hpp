@@ -32,7 +32,7 @@ class incremental_pca {
   void add(const X& x) {
     const char* function = "hone::lora::incremental_pca::add";
     const auto xs = as_matrix(x);
-    invalid_argument_unless(xs.cols() == mean_.size(), function, "x", "has rows of %td numbers, expected %td",
+    invalid_argument_unless(xs.cols() == mean_.size(), function, "x", "has rows of %td elements, expected %td",
                             xs.cols(), index_t{mean_.size()});
     invalid_argument_unless(xs.rows() > 0 && (count_ > 0 || xs.rows() >= components_), function, "x",
                             "has %td rows, the first batch needs %td", xs.rows(), components_);

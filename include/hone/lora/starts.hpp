@@ -6,7 +6,7 @@
 ///   orthogonal_halves   A^T = X Q_odd / 10, B = Y Q_even / 10 with X, Y normal and the rows of a random orthogonal Q
 ///                       dealt out in turn, so that B A = 0 though neither is
 ///                       [datta0.github.io, Rethinking LoRA initialisation; PEFT, init_lora_weights = "orthogonal"]
-/// Their numbers are addressed by (seed, stream, place), and differ from those of PyTorch's generator.
+/// Their random draws are addressed by (seed, stream, place), and differ from those of PyTorch's generator.
 #pragma once
 #include "hone/core/random.hpp"
 #include "hone/linalg/orthonormal.hpp"

@@ -16,7 +16,7 @@ template <matrix_like X>
 double energy_share(const linalg::matrix& directions, const X& samples) {
   const auto x = as_matrix(samples);
   invalid_argument_unless(x.cols() == directions.rows(), "hone::lora::energy_share", "samples",
-                          "has rows of %td numbers, directions have %td", x.cols(), index_t{directions.rows()});
+                          "has rows of %td elements, directions have %td", x.cols(), index_t{directions.rows()});
   const linalg::matrix h = linalg::copy_of(x);
   const double all = h.squaredNorm();
   return all > 0 ? (h * directions).squaredNorm() / all : 0;
@@ -26,7 +26,7 @@ double energy_share(const linalg::matrix& directions, const X& samples) {
 template <class A>
 double energy_share(const linalg::matrix& directions, const linalg::second_moments<A>& moments) {
   invalid_argument_unless(moments.width() == directions.rows(), "hone::lora::energy_share", "moments",
-                          "of %td numbers, directions have %td", moments.width(), index_t{directions.rows()});
+                          "of %td elements, directions have %td", moments.width(), index_t{directions.rows()});
   const linalg::matrix c = moments.sum();
   const double all = c.trace();
   return all > 0 ? directions.cwiseProduct(c * directions).sum() / all : 0;

@@ -63,7 +63,7 @@ inline void check_rows(index_t rows, index_t vocab, std::span<const std::int32_t
 ///         from 0 to @p rows.
 inline void check_offsets(std::span<const index_t> offsets, index_t rows, std::size_t sequences, const char* function) {
   invalid_argument_unless(offsets.size() == sequences + 1 && offsets.front() == 0 && offsets.back() == rows, function,
-                          "offsets", "must be %zu numbers from 0 to the number of rows, %td", sequences + 1, rows);
+                          "offsets", "must be %zu borders from 0 to the number of rows, %td", sequences + 1, rows);
   for (std::size_t b = 0; b < sequences; ++b)
     invalid_argument_unless(offsets[b] <= offsets[b + 1], function, "offsets", "sequence %zu ends before it begins", b);
 }

@@ -14,7 +14,7 @@ namespace detail {
 template <class A>
 inline constexpr index_t kept_exponentials = (index_t{1} << 17) / index_t{sizeof(A)};
 
-/// f of @p n numbers on a stack that has @p N only where they are asked for: never inlined.
+/// f of @p n elements on a stack that has @p N only where they are asked for: never inlined.
 template <class A, index_t N, class F>
 HONE_NOINLINE double with_numbers(index_t n, const F& f) {
   alignas(64) A memory[static_cast<std::size_t>(N)];
@@ -27,7 +27,7 @@ struct exponential_sums {
   double maximum = 0, sum = 0, weighted = 0;
 };
 
-/// Writes the exponentials to @p out, which may be z. What lies behind the row, as a matrix's next one does, is asked
+/// Writes the exponentials to @p out, which may be z. What lies after the row, as a matrix's next one does, is asked
 /// for meanwhile: finding a row's maximum takes no time but the memory's.
 template <bool Entropy, scalar T>
 exponential_sums exponentials(const vector_view<T>& z, double temperature, const vector_view<accumulator_t<T>>& out) {

@@ -32,7 +32,7 @@ struct largest_list {
     ids[at] = static_cast<std::int32_t>(v);
     if (count == ids.size()) least = static_cast<A>(logits[count - 1]);
   }
-  /// A bound that K numbers of the tile are above: the K-th of its maxima by lane is one of those; or -infinity.
+  /// A bound that K elements of the tile are above: the K-th of its maxima by lane is one of those; or -infinity.
   [[nodiscard]] A bound(index_t begin, index_t end) const {
     packs lanes(none);
     for (index_t i = begin; i < end; i += packs::lanes) lanes = (simd::max)(load_pack(z, i, end, none), lanes);

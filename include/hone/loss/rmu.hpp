@@ -10,7 +10,7 @@
 
 namespace hone::loss {
 
-/// u: d numbers of U[0, 1), normalised to length 1. The same for the same @p random.
+/// u: d elements of U[0, 1), normalised to length 1. The same for the same @p random.
 /// @throws std::invalid_argument if @p u is empty.
 template <mutable_vector U>
 void steering_direction(U&& u, const philox& random) {

@@ -82,7 +82,7 @@ void dense_gradient(const vector_view<T>& z, const vector_view<R>& w, index_t be
 }
 
 /// A row in runs: dense(begin, end) over all of it, then write(v, x) over that for the target (if it is an id) and the
-/// members of @p subset, x = value(v, number in the subset or -1) from before. Dense runs end behind packs, not at each
+/// members of @p subset, x = value(v, number in the subset or -1) from before. Dense runs end after packs, not at each
 /// of these ids.
 template <class Value, class Dense, class Write>
 HONE_INLINE void walk_row(index_t n, index_t target, std::span<const std::int32_t> subset, Value&& value, Dense&& dense,

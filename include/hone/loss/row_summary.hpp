@@ -125,7 +125,7 @@ row_summary summarize_row(const vector_view<T>& z, double temperature, Look&& lo
   return result;
 }
 
-/// The sums over two rows behind both divergences; `add` takes the rows in pieces.
+/// The sums over two rows after both divergences; `add` takes the rows in pieces.
 template <class A>
 struct divergence_sums {
   double temperature;
@@ -213,10 +213,10 @@ row_summary summarize(const Z& z, const W& reference, double temperature, index_
   if (shifted < 0) {
     sums.add(zs, ws);
   } else {
-    const index_t behind = shifted + 1;
+    const index_t rest = shifted + 1;
     sums.add(zs.subvector(0, shifted), ws.subvector(0, shifted));
     sums.add(zs.subvector(shifted, 1), ws.subvector(shifted, 1), reference_shift);
-    sums.add(zs.subvector(behind, zs.size() - behind), ws.subvector(behind, zs.size() - behind));
+    sums.add(zs.subvector(rest, zs.size() - rest), ws.subvector(rest, zs.size() - rest));
   }
   return sums.summary();
 }

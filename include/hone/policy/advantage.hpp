@@ -130,7 +130,7 @@ struct opo {
 
   static void check() {}
   void check_groups(std::size_t /*groups*/, std::size_t responses, const char* function) const {
-    invalid_argument_unless(lengths.size() == responses, function, "lengths", "has %zu numbers for %zu responses",
+    invalid_argument_unless(lengths.size() == responses, function, "lengths", "has %zu elements for %zu responses",
                             lengths.size(), responses);
     for (std::size_t i = 0; i < lengths.size(); ++i)
       invalid_argument_unless(lengths[i] >= 0, function, "lengths", "response %zu has %td tokens", i, lengths[i]);

@@ -17,10 +17,10 @@
 
 namespace hone::policy {
 
-/// The T sampled tokens of B responses, one behind the other. Only @c offsets, @c log_probability and @c advantage are
+/// The T sampled tokens of B responses, one after the other. Only @c offsets, @c log_probability and @c advantage are
 /// always read; all but @c offsets have T elements or none. Natural logarithms.
 struct token_batch {
-  std::span<const index_t> offsets;            ///< B + 1 numbers from 0 to T
+  std::span<const index_t> offsets;            ///< B + 1 borders from 0 to T
   std::span<const std::int32_t> targets = {};  ///< of which the sign is used: negative does not count; empty: all do
   std::span<const double> log_probability;     ///< log pi(y)
   std::span<const double> old = {};            ///< log pi_old(y); empty: that of pi, held constant (every ratio is 1)
@@ -128,7 +128,7 @@ inline double clamp(double x, double low, double high) { return x < low ? low : 
 }  // namespace detail
 
 /// The counts of a batch; those of its parts add up to them.
-/// @throws std::invalid_argument unless @p offsets are B + 1 ascending numbers from 0, @p targets empty or as many.
+/// @throws std::invalid_argument unless @p offsets are B + 1 ascending borders from 0, @p targets empty or as many.
 inline batch_counts count(std::span<const index_t> offsets, std::span<const std::int32_t> targets = {}) {
   const char* function = "hone::policy::count";
   const std::size_t tokens =

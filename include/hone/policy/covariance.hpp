@@ -139,7 +139,7 @@ struct kl_cov {
     const auto candidate = [&](std::size_t t) {
       return (targets.empty() || targets[t] >= 0) && covariance[t] == covariance[t];
     };
-    std::size_t candidates = 0;  // gathered where the answer will stand
+    std::size_t candidates = 0;  // gathered where the answer will be
     for (std::size_t t = 0; t < covariance.size(); ++t)
       if (candidate(t)) selected[candidates++] = covariance[t];
     const index_t tokens = count_tokens(targets, 0, covariance.size());

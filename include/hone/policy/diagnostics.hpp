@@ -55,7 +55,7 @@ inline group_shares share_groups(std::span<const double> rewards, std::span<cons
   return result;
 }
 
-/// How many different solutions stand among the correct responses to each prompt, into @p distinct (G); returns their
+/// How many different solutions are among the correct responses to each prompt, into @p distinct (G); returns their
 /// sum. Over the number of solutions that there are, this is the coverage of the solution set.
 /// @param solution (B) names of the solutions found (a hash of the answer's path, say); @param rewards (B).
 /// @throws std::invalid_argument if sizes do not fit.

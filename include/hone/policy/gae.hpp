@@ -51,7 +51,7 @@ inline double lambda_of(const gae_options& options, index_t count) {
 /// @param rewards, values (T); @param returns (T) or none. Outputs may be the inputs' memory, token for token.
 /// @throws std::invalid_argument if sizes do not fit, gamma or lambda is not in [0, 1] or length_adaptive is negative.
 /// @note One pass backwards over each response, responses in parallel; allocates nothing; bitwise for any executor. The
-///       value behind the last token is 0.
+///       value after the last token is 0.
 template <executor E = const serial>
 void gae(std::span<const double> rewards, std::span<const double> values, std::span<const index_t> offsets,
          std::span<const std::int32_t> targets, std::span<double> advantages, std::span<double> returns,

@@ -2,7 +2,7 @@
 /// One loss for the whole family: a ratio level (ratio.hpp), a surrogate (surrogate.hpp, anchor.hpp), a KL penalty
 /// (kl.hpp), an entropy bonus, and an aggregation (batch.hpp),
 ///   l_t = weight_t surrogate(rho_t, A_t) + kl.coefficient k_t - entropy H_t,   L = sum_b w_b sum_t l_t / denominator
-/// Only the log-probability of a token, M and H stand in it, so that its gradient on a row of logits is
+/// Only the log-probability of a token, M and H appear in it, so that its gradient on a row of logits is
 ///   a (1_y - pi) + b (pi 1_S - M pi) + c pi (log pi + H) [+ d (pi - q/Z 1_S)]
 /// with coefficients that `policy_loss` writes and `write_gradient` (rows.hpp) turns into dL/dlogits:
 ///   measure(logits, ...);  policy_loss(objective, batch, mode, {terms});  write_gradient(logits, ..., terms, ...);
@@ -43,7 +43,7 @@ objective(R, S, kl_penalty, double) -> objective<R, S>;
 struct loss_output {
   std::span<loss::row_terms> terms;  ///< T coefficients of the gradient of L (divided), 0 where nothing counts; or none
   std::span<double> losses = {};     ///< B: w_b sum_t l_t, undivided, for `total`; or none
-  bool add = false;                  ///< to what stands there: a second objective on the same tokens
+  bool add = false;                  ///< to what is there: a second objective on the same tokens
 };
 
 /// Sums over the tokens that count, with the factors w_b, undivided.

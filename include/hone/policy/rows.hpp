@@ -11,7 +11,7 @@
 
 namespace hone::policy {
 
-/// S of each row: @c width ids a row, ascending, behind the last one -1; beside each its reference probability.
+/// S of each row: @c width ids a row, ascending, after the last one -1; beside each its reference probability.
 struct support_view {
   std::span<const std::int32_t> ids = {};
   std::span<const double> probability = {};
@@ -36,7 +36,7 @@ struct support_view {
 /// Memory of a `support_view`, for T rows of @c width ids.
 struct support_output {
   std::span<std::int32_t> ids;    ///< T width
-  std::span<double> probability;  ///< T width, 0 behind the last member
+  std::span<double> probability;  ///< T width, 0 after the last member
   std::span<double> mass = {};    ///< T: Z, their sum; or none
 };
 
@@ -100,8 +100,8 @@ void top_k_support(const W& reference, std::span<const std::int32_t> targets, in
   const auto ws = as_matrix(reference);
   loss::check_rows(ws.rows(), ws.cols(), targets, {.temperature = options.temperature}, function);
   detail::check_support({out.ids, out.probability, width}, ws.rows(), ws.cols(), function);
-  invalid_argument_unless(out.probability.size() == out.ids.size(), function, "probability", "has %zu numbers, ids %zu",
-                          out.probability.size(), out.ids.size());
+  invalid_argument_unless(out.probability.size() == out.ids.size(), function, "probability",
+                          "has %zu elements, ids %zu", out.probability.size(), out.ids.size());
   detail::check_tokens(out.mass.size(), targets.size(), true, function, "mass");
   detail::for_each_row(
       ws.rows(), targets,
@@ -131,7 +131,7 @@ void top_k_support(const W& reference, std::span<const std::int32_t> targets, in
       pool);
 }
 
-/// What `measure` is to write: T numbers each, or none.
+/// What `measure` is to write: T elements each, or none.
 struct row_measures {
   std::span<double> log_probability = {};       ///< log pi(y)
   std::span<double> entropy = {};               ///< H

@@ -14,7 +14,7 @@ struct interval {
   double high = 0;
 };
 
-/// Half of the interval of a mean, t s / sqrt(n) with Student's t of n - 1 degrees of freedom: what stands behind +-.
+/// Half of the interval of a mean, t s / sqrt(n) with Student's t of n - 1 degrees of freedom; follows +-.
 /// NaN below two values, and where the standard error is.
 /// @throws std::invalid_argument unless level is in (0, 1).
 inline double student_margin(const mean_estimate& m, double level = 0.95) {

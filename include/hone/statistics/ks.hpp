@@ -130,7 +130,7 @@ inline ks_gap largest_gap(std::span<const double> x, std::span<const double> y) 
   std::sort(b.begin(), b.end());
   const auto n = std::ssize(a), m = std::ssize(b), divisor = std::gcd(n, m);
   std::size_t i = 0, j = 0;
-  while (i < a.size() && j < b.size()) {  // behind the end of one sample the gap only closes
+  while (i < a.size() && j < b.size()) {  // after the end of one sample the gap only closes
     const double value = (std::min)(a[i], b[j]);
     while (i < a.size() && a[i] == value) ++i;
     while (j < b.size() && b[j] == value) ++j;

@@ -130,7 +130,7 @@ columns close_row(const attention_input<T>& in, index_t t, const vector_view<T>&
   return padded;
 }
 
-/// s <- softmax(scale s) over whole packs of adjacent numbers, where -inf stands for nothing; returns its log sum exp.
+/// s <- softmax(scale s) over whole packs of adjacent elements, where -inf stands for nothing; returns its log sum exp.
 template <class T>
 HONE_INLINE T softmax_row(const vector_view<T>& s, const simd::pack<T>& scale) {
   using packs = simd::pack<T>;
@@ -160,7 +160,7 @@ constexpr index_t attention_scratch(index_t n, index_t head_size) {
 }
 
 /// @param out (n x H * head_size); @param log_normalizers receives log sum exp of each row and head (n x H);
-/// @param scratch attention_scratch(n, head_size) numbers.
+/// @param scratch attention_scratch(n, head_size) elements.
 template <class T>
 void attention_forward(const attention_input<T>& in, matrix_view<T> out, matrix_view<T> log_normalizers, T* scratch) {
   using packs = simd::pack<T>;

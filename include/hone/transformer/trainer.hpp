@@ -167,7 +167,7 @@ loss::loss_sum accumulate_gradient(const M& model, std::span<const std::type_ide
                                    Loss&& loss, gradient_lanes<T>& lanes, std::span<std::type_identity_t<T>> gradient,
                                    E&& pool = serial{}) {
   invalid_argument_unless(static_cast<index_t>(gradient.size()) == model.parameters(),
-                          "hone::transformer::accumulate_gradient", "gradient", "has %zu numbers, the model has %td",
+                          "hone::transformer::accumulate_gradient", "gradient", "has %zu parameters, the model has %td",
                           gradient.size(), model.parameters());
   const auto total = lanes.run(
       model, parameters, b,

@@ -92,10 +92,10 @@ inline stored_adapter assemble(const transformer::config& c, const std::vector<t
   return result;
 }
 
-/// The numbers of an adapter as a file wants them: B's rows of q and k laid out as @p stored.
+/// The parameters of an adapter as a file wants them: B's rows of q and k laid out as @p stored.
 class disassembled {
  public:
-  /// @throws std::invalid_argument, naming the site, if it is not a matrix of the model, comes twice, or its numbers
+  /// @throws std::invalid_argument, naming the site, if it is not a matrix of the model, comes twice, or its elements
   ///         are not there.
   disassembled(const transformer::config& c, const lora::adapter<float>& adapter, transformer::rope_layout stored,
                const char* function)
