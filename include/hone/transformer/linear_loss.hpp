@@ -32,7 +32,7 @@ void multiply_panel(const T* a, index_t row_stride, index_t step, const T* panel
 
 }  // namespace detail
 
-/// The memory of a chunk, rows x (V + H) numbers, and the products around it.
+/// The memory of a chunk, rows x (V + H) elements, and the products around it.
 template <class T>
 class linear_loss {
  public:
