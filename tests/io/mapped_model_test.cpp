@@ -19,6 +19,8 @@ void require_same(const mapped_model& mapped, const checkpoint& read, format sto
     CAPTURE(t.name);
     const transformer::stored_matrix m = mapped(t.id);
     CHECK(m.stored() == stored);
+    m.visit(
+        [](const auto& view) { CHECK(reinterpret_cast<std::uintptr_t>(view.data()) % sizeof(view.data()[0]) == 0); });
     std::vector<float> values(static_cast<std::size_t>(t.size()));
     REQUIRE((m.rows() == t.rows && m.cols() == t.cols));
     m.read(0, 0, matrix_view<float>(values.data(), t.rows, t.cols));

@@ -8,7 +8,7 @@
 #include "hone/core/contract.hpp"
 
 #include <concepts>
-#include <memory>
+#include <type_traits>
 
 namespace hone {
 
@@ -34,14 +34,13 @@ class executor_reference {
   template <executor E>
     requires(!std::same_as<std::remove_cv_t<E>, executor_reference>)
   executor_reference(E& pool)
-      : pool_(const_cast<std::remove_cv_t<E>*>(std::addressof(pool))), concurrency_(pool.concurrency()), run_(&run<E>) {
-  }
+      : pool_(const_cast<std::remove_cv_t<E>*>(&pool)), concurrency_(pool.concurrency()), run_(&run<E>) {}
 
   [[nodiscard]] index_t concurrency() const { return concurrency_; }
   template <class F>
   void parallel_for(index_t count, index_t grain, F&& f) const {
     using body = std::remove_reference_t<F>;
-    run_(pool_, count, grain, const_cast<std::remove_const_t<body>*>(std::addressof(f)),
+    run_(pool_, count, grain, const_cast<std::remove_const_t<body>*>(&f),
          [](void* own, index_t begin, index_t end) { (*static_cast<body*>(own))(begin, end); });
   }
 
