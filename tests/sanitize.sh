@@ -8,7 +8,8 @@ SECONDS=0
 sanitize() {  # preset folder…
   local preset=$1 build=${BUILD_DIR:-build}-$1
   shift
-  cmake --preset "$preset" -B "$build" >"$build.log"
+  mkdir -p "$build"
+  cmake --preset "$preset" -B "$build" >"$build/configure.log"
   cmake --build "$build" --target $(printf 'test_%s ' "$@")
   ctest --test-dir "$build" --output-on-failure -R "^($(IFS='|'; echo "$*"))$"
 }
