@@ -6,7 +6,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . cmake/install_packages.sh
 install_packages g++ clang clang-format-19 libomp-dev cmake ninja-build pkg-config libeigen3-dev libxtensor-dev catch2 libcli11-dev \
-  nlohmann-json3-dev libtbb-dev libdlpack-dev libopenmpi-dev openmpi-bin
+  nlohmann-json3-dev libtbb-dev libdlpack-dev libopenmpi-dev openmpi-bin time
 build=${BUILD_DIR:-build}
 cmake --preset release -B "$build"
 cmake --build "$build"
