@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-/// Means, intervals, tests, bootstrap, ROC, calibration, pass@k: what every evaluation needs.
+/// Means, intervals, tests, bootstrap, ROC, calibration, pass at k: what every evaluation needs.
 #pragma once
 #include "hone/statistics/binomial.hpp"
 #include "hone/statistics/bootstrap.hpp"

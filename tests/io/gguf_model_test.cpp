@@ -128,7 +128,7 @@ TEST_CASE("metadata that are missing, of another type or ask for more are refuse
   CHECK(reason("llama.attention.layer_norm_rms_epsilon", {}) == "llama.attention.layer_norm_rms_epsilon: is missing");
   CHECK(reason("llama.attention.layer_norm_rms_epsilon", true) ==
         "llama.attention.layer_norm_rms_epsilon: is not a number");
-  CHECK_THAT(reason("llama.rope.freq_base", -1.0f), Catch::Contains("rope_base: must be positive"));
+  CHECK_THAT(reason("llama.rope.freq_base", -1.0f), Catch::Equals("rope.freq_base: must be positive, is -1"));
   CHECK(reason("llama.expert_count", std::uint32_t{8}) == "llama.expert_count: is not supported");
   CHECK(reason("llama.attention.sliding_window", std::uint32_t{8}) ==
         "llama.attention.sliding_window: is not supported");

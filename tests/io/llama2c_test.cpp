@@ -89,8 +89,7 @@ std::optional<format_error> error_of(const byte_vector& bytes) {
   if (error) {
     CHECK(largest_allocation < 1024);
     CHECK(error->file() == "model.bin");
-    const bool whole = error->reason().find("its header asks for") != std::string::npos;
-    CHECK(error->where().in == (whole ? position::unit::none : position::unit::byte));
+    CHECK(error->where().in == position::unit::byte);
     CHECK(error->where().at <= bytes.size());
   }
   return error;

@@ -196,7 +196,7 @@ TEST_CASE("safetensors: hostile JSON") {
   refused(file_of("{\"__metadata__\":{\"a\":1}}", 0), 29, "\"__metadata__\": \"a\" is not a string");
   refused(file_of("{\"__metadata__\":{\"a\":null}}", 0), 29, "\"__metadata__\": \"a\" is not a string");
   refused(file_of("{\"__metadata__\":[]}", 0), 24, "\"__metadata__\" is not an object");
-  refused(file_of("{\"__metadata__\":{},\"__metadata__\":{}}", 0), 26, "the key \"__metadata__\" appears twice");
+  refused(file_of("{\"__metadata__\":{},\"__metadata__\":{}}", 0), 27, "the key \"__metadata__\" appears twice");
   refused(file_of("{\"__metadata__\":{\"a\":\"b\",\"a\":\"c\"}}", 0), 33, "the key \"a\" appears twice");
   CHECK(parse_safetensors(file_of("{}  \n", 0), "f").tensors.empty());
   CHECK(parse_safetensors(file_of("{\"__metadata__\":{}}", 0), "f").tensors.empty());

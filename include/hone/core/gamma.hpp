@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 /// The gamma function's family: log Gamma, digamma, trigamma, and the regularised incomplete gamma function. Outside
-/// their domains, which the functions name, and of NaN they are NaN, like those of <cmath>.
+/// their domains, which the functions name, and of NaN they are NaN, like those of std.
 ///
 /// Probabilities are computed as their largest value times exp(-deviance), in which nothing large cancels:
 ///   x^a e^-x / Gamma(1 + a) = p(a) exp(-(a log(a / x) + x - a)),  p(a) = a^a e^-a / Gamma(1 + a)

@@ -88,7 +88,7 @@ inline checkpoint parse_llama2c(std::span<const std::byte> bytes, const std::str
   if (static_cast<double>(bytes.size()) != expected) {
     char reason[128];
     std::snprintf(reason, sizeof reason, "the file has %zu bytes, its header asks for %.0f", bytes.size(), expected);
-    throw format_error(file, {}, reason);
+    fail(bytes.size(), reason);
   }
   const std::vector<transformer::tensor> table = transformer::tensor_table(c);
   result.parameters.resize(static_cast<std::size_t>(detail::parameters_of(table)));
