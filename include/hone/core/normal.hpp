@@ -2,7 +2,6 @@
 /// The standard normal distribution Z: probabilities, their logarithms, quantiles.
 #pragma once
 #include <cmath>
-#include <limits>
 
 namespace hone {
 
@@ -32,9 +31,7 @@ inline double log_normal_cdf(double x) {
 /// that is exceeded with probability p is -normal_quantile(p), also where 1 - p rounds to 1. [Wichura 1988, Algorithm
 /// AS 241 (PPND16), Applied Statistics 37]
 inline double normal_quantile(double p) {
-  if (!(p > 0 && p < 1)) {
-    return p == 0 ? -HUGE_VAL : p == 1 ? HUGE_VAL : std::numeric_limits<double>::quiet_NaN();
-  }
+  if (!(p > 0 && p < 1)) return std::log(p) - std::log1p(-p);  // the infinities; outside NaN
   const auto ratio = [](double r, const double(&a)[8], const double(&b)[8]) {
     double numerator = a[7], denominator = b[7];
     for (int i = 6; i >= 0; --i) {
