@@ -4,6 +4,8 @@
 #include "hone/core/normal.hpp"
 #include "hone/core/philox.hpp"
 
+#include <limits>
+
 namespace hone {
 
 inline double philox::normal(std::uint64_t index, std::uint32_t draw) const {
