@@ -25,6 +25,7 @@ TEMPLATE_TEST_CASE("shards that end at block borders give the bits of one proces
       ranks::check_combination<TestType>(gradient::sago{.retain = 0.5}, comm);
       ranks::check_combination<TestType>(gradient::pcgrad{.forget = 0.5}, comm);
       if constexpr (std::is_same_v<TestType, float>) {  // what a method's kind asks of ranks does not depend on types
+        ranks::check_combination<float>(gradient::blur{}, comm);
         ranks::check_combination<float>(gradient::mgda{}, comm);
         ranks::check_combination<float>(gradient::cagrad{}, comm);
         ranks::check_combination<float>(gradient::graddrop<2>{.seed = 3, .step = 8}, comm);
