@@ -62,8 +62,31 @@ TEST_CASE("the shards' products fold to the bits of gram, however the blocks are
       REQUIRE(covered == n);
       double sums[6];
       parts_of::fold_parts<6>(std::span(parts).subspan(first), numbers.data() + 6 * first, sums);
-      REQUIRE(gradient::unpack_gram<3>(sums).value == expected.value);
+      REQUIRE((gradient::unpack_gram<double, 3>(sums, false).value == expected.value));
     }
+}
+
+TEST_CASE("nearly dependent gradients: the shards sum their products in double, as one process does") {
+  const index_t n = 9 * block_size + 5;
+  const std::vector<index_t> groups = {0, 3 * block_size, n};
+  auto f = normals<bfloat16>(n, 1), r = normals<bfloat16>(n, 2);
+  for (std::size_t i = static_cast<std::size_t>(groups[1]); i < r.size(); ++i)  // the second group
+    r[i] = from_accumulator<bfloat16>(-0.3f * to_accumulator(f[i]));
+  std::vector<float> expected(f.size()), out(f.size());
+  const auto whole = combine(gradient::cagrad{}, tasks(f, r), expected, {.groups = groups});
+  for (const index_t size : {2, 3}) {
+    const auto borders = shard_borders(n, size, groups);
+    thread_ranks all(size);
+    all.run([&](threads& comm) {
+      const auto i = static_cast<std::size_t>(comm.rank());
+      const index_t begin = borders[i], count = borders[i + 1] - begin;
+      const auto report =
+          combine_sharded(gradient::cagrad{}, tasks(f, r).slice(begin, count), as_vector(out).subvector(begin, count),
+                          begin, {.groups = groups}, serial{}, comm);
+      if (report.unconverged != whole.unconverged || report.nonfinite_combined != 0) throw std::runtime_error("report");
+    });
+    CHECK(out == expected);
+  }
 }
 
 TEST_CASE("a border inside a block changes rounding only; parts may lie in any order of ranks") {

@@ -76,6 +76,16 @@ TEST_CASE("identical gradients share, zero ones stand aside, opposite ones have 
   CHECK(imtl_g{}.weights(gram_matrix<1>{{{{4}}}})[0] == Approx(1));
 }
 
+TEST_CASE("two opposed pairs have no common direction either") {
+  const double v[4][3] = {{.1, .7, .3}, {-.03, -.21, -.09}, {.5, -.2, .9}, {-.35, .14, -.63}};
+  gram_matrix<4> g;
+  for (std::size_t i = 0; i < 4; ++i)
+    for (std::size_t k = 0; k < 4; ++k)
+      for (std::size_t j = 0; j < 3; ++j) g.value[i][k] += v[i][j] * v[k][j];
+  CHECK(imtl_g{}.weights(g) == std::array<double, 4>{});
+  CHECK(conflict_free<4>{}.weights(g) == std::array<double, 4>{});
+}
+
 TEST_CASE("IMTL-G and ConFIG survive any Gram matrix") {
   for_each_k([](auto k) {
     check_robust<k()>(imtl_g{});

@@ -119,6 +119,15 @@ TEST_CASE("PCGrad of a gradient with its opposite, of orthogonal and of zero gra
   CHECK(out == g);
 }
 
+TEST_CASE("the gradient of a memorised batch, of no normal length: the projection is left out") {
+  const float p = std::exp(-92.1f);
+  const std::vector<float> forget = {.5f, -.5f}, retain = {(1 - p) - 1, p};
+  std::vector<float> out(2);
+  const auto report = combine(pcgrad{}, tasks(forget, retain), out);
+  CHECK(out == std::vector<float>{.5f + retain[0], -.5f + retain[1]});
+  CHECK(report.nonfinite_combined == 0);
+}
+
 TEST_CASE("a NaN switches the projection off and passes through, counted") {
   const std::vector<double> f = {std::nan(""), -1}, r = {1, 1};
   std::vector<double> out(2);

@@ -43,6 +43,71 @@ TEMPLATE_TEST_CASE("the report against a naive count", "", float, double) {
   CHECK(report.conflict_mass_share() == Approx(conflict_mass / mass));
 }
 
+namespace {
+/// Weights that do not look at the products.
+template <std::size_t K>
+struct given {
+  solved_weights<K> w;
+  static void check() {}
+  [[nodiscard]] solved_weights<K> weights(const gram_matrix<K>&) const { return w; }
+};
+}  // namespace
+
+TEMPLATE_TEST_CASE("infinite results of finite inputs are counted, in the type of the output", "", float, double,
+                   bfloat16, float16) {
+  using T = TestType;
+  using A = accumulator_t<T>;
+  const A largest = std::is_same_v<T, float16>    ? A(65504)
+                    : std::is_same_v<T, bfloat16> ? A(0x1.fep127)
+                                                  : (std::numeric_limits<A>::max)();
+  const A infinity = std::numeric_limits<A>::infinity();
+  for (const index_t n : {5, 33, 200}) {
+    std::vector<T> f(static_cast<std::size_t>(n), from_accumulator<T>(A(1))), r = f, out(f.size());
+    const auto at = [&](index_t i) { return static_cast<std::size_t>(i); };
+    f[0] = from_accumulator<T>(largest), f[at(n - 1)] = from_accumulator<T>(-largest);  // overflow, doubled
+    r[1] = from_accumulator<T>(infinity);                                               // an input is
+    f[2] = from_accumulator<T>(infinity), r[2] = from_accumulator<T>(-infinity);
+    f[3] = from_accumulator<T>(largest / A(2));  // fits
+    for (const bool geometry : {false, true}) {
+      const auto report = combine(gradient::sum{.retain = 1, .forget = 2}, tasks(f, r), out, {.geometry = geometry});
+      CHECK(report.nonfinite == std::array<index_t, 2>{1, 2});
+      CHECK(report.nonfinite_combined == 2);
+      CHECK(report.unconverged == 0);
+    }
+    std::vector<T> spread(2 * f.size());
+    const auto strided =
+        combine(gradient::sum{.retain = 1, .forget = 2}, tasks(f, r), vector_view<T>(spread.data(), n, 2));
+    CHECK(strided.nonfinite_combined == 2);
+    const auto sunk = combine(gradient::sum{.retain = 1, .forget = 2}, tasks(f, r), [](index_t, auto) {});
+    CHECK(sunk.nonfinite_combined == (sizeof(T) == 2 && !std::is_same_v<T, bfloat16> ? 0 : 2));
+  }
+}
+
+TEMPLATE_TEST_CASE("weights that do not fit float, and sums that cancel, are right", "", float, bfloat16) {
+  using T = TestType;
+  const auto number = [](double x) { return from_accumulator<T>(static_cast<float>(x)); };
+  for (const index_t n : {1, 17, 300}) {
+    std::vector<T> f(static_cast<std::size_t>(n), number(1)), r(f.size(), number(0x1p-120)), out(f.size());
+    auto report = combine(given<2>{{{1, 0x1p130}}}, tasks(f, r), out);
+    CHECK(std::all_of(out.begin(), out.end(), [](T x) { return to_accumulator(x) == 1025; }) ==
+          std::is_same_v<T, float>);
+    CHECK(to_accumulator(out.back()) == (std::is_same_v<T, float> ? 1025 : 1024));
+    CHECK(report.nonfinite_combined == 0);
+    // 2^20 f - 2^20 r with f and r alike but for 2^-7: float alone would round both products.
+    for (std::size_t i = 0; i < r.size(); ++i) f[i] = number(1 + 0x1p-7), r[i] = number(1);
+    report = combine(given<2>{{{0x1p20 + 1, -0x1p20 * (1 + 0x1p-7)}}}, tasks(f, r), out);
+    CHECK(to_accumulator(out.back()) == to_accumulator(number(1 + 0x1p-7)));
+  }
+}
+
+TEST_CASE("groups whose weights are a fallback are counted") {
+  const std::vector<double> f = {1, 2, 3, 4};
+  std::vector<double> out(4);
+  const std::vector<index_t> groups = {0, 1, 3, 4};
+  CHECK(combine(given<2>{{{1, 1}, false}}, tasks(f, f), out, {.groups = groups}).unconverged == 3);
+  CHECK(combine(given<2>{{{1, 1}, true}}, tasks(f, f), out, {.groups = groups}).unconverged == 0);
+}
+
 TEST_CASE("shares and cosines of nothing are 0") {
   const combine_report<2> nothing;
   CHECK(nothing.cosine(0, 1) == 0);

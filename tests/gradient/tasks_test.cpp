@@ -46,12 +46,47 @@ TEMPLATE_TEST_CASE("the Gram matrix has the same bits on every executor, at bloc
   }
 }
 
+TEMPLATE_TEST_CASE("products of nearly dependent gradients are summed in double, whatever the number of tasks", "",
+                   float, bfloat16) {
+  using T = TestType;
+  thread_pool two(2);
+  for (const index_t n : {index_t{1000}, 3 * block_size + 7})
+    for (const double apart : {0.0, 1e-3, 0.1, 1.0}) {
+      family<T, 5> f(n, 2);
+      for (std::size_t e = 0; e < f.g[4].size(); ++e)
+        f.g[4][e] = from_accumulator<T>(0.3f * to_accumulator(f.g[0][e]) +
+                                        static_cast<float>(apart) * to_accumulator(f.g[4][e]));
+      const auto expected = f.gram(), result = gram(f.tasks());
+      const bool exact = apart < 0.1;
+      CHECK(result.error == (exact ? 0x1p-43 : 0x1p-18));
+      CHECK(result.tolerance() == Approx(exact ? 1e-12 : 5 * 0x1p-18));
+      CHECK(result.value == gram(f.tasks(), two).value);
+      double off = 0;
+      for (std::size_t i = 0; i < 5; ++i)
+        for (std::size_t j = 0; j < 5; ++j)
+          off = (std::max)(off, std::abs(result(i, j) - expected(i, j)) / std::sqrt(expected(i, i) * expected(j, j)));
+      CHECK(off <= (exact ? 1e-12 : 1e-6));
+    }
+}
+
+TEST_CASE("a gradient of no normal length in the accumulator's type counts as zero") {
+  const std::vector<float> f = {.5f, -.5f}, tiny = {0, 1e-40f}, small = {0, 2e-38f};
+  CHECK(gram(tasks(f, tiny)).value == linalg::square<2>{{{.5, 0}, {0, 0}}});
+  CHECK(gram(tasks(f, small))(1, 1) == Approx(4e-76));
+  const std::vector<double> fd(f.begin(), f.end()), tiny_d(tiny.begin(), tiny.end());
+  CHECK(gram(tasks(fd, tiny_d))(0, 1) < 0);
+}
+
 TEST_CASE("the Gram matrix of the whole is the sum over its tensors") {
   const auto f = normals<double>(1000, 1), r = normals<double>(1000, 2);
   gram_matrix<2> total = gram(tasks(f, r).slice(0, 300));
   total += gram(tasks(f, r).slice(300, 700));
   for (std::size_t i = 0; i < 2; ++i)
     for (std::size_t j = 0; j < 2; ++j) CHECK(total(i, j) == Approx(gram(tasks(f, r))(i, j)).epsilon(1e-12));
+  gram_matrix<2> elsewhere;
+  elsewhere.error = 1e-4;
+  total += elsewhere;
+  CHECK(total.error == 1e-4);
 }
 
 TEST_CASE("gradients have one size; a missing one is zeros in no memory") {

@@ -103,11 +103,23 @@ TEST_CASE("no task is opposed; without conflict nothing is changed; UPGrad is li
   });
 }
 
+TEST_CASE("a task that is a multiple of another, rounded, does not lengthen the step") {
+  const std::vector<float> a = {-.5f, .7f, 0, .2f}, b = {-.1f, .9f, -.4f, .7f}, c = {-.1f, -.3f, .6f, -.4f};
+  std::vector<float> d(4), out(4);
+  for (std::size_t i = 0; i < 4; ++i) d[i] = -.3f * a[i];
+  const auto report = combine(upgrad<4>{}, tasks(a, b, c, d), out, {.geometry = true});
+  CHECK(std::sqrt(report.combined_squared) == Approx(0.149).margin(1e-3));
+  CHECK(report.unconverged == 0);
+  for (std::size_t i = 0; i < 4; ++i) CHECK(report.combined_cosine(i) > -1e-5);
+}
+
 TEST_CASE("with two tasks UPGrad is half of symmetric PCGrad, and GEM is A-GEM") {
   for (std::uint32_t seed = 0; seed < 20; ++seed) {
     const auto g = family<double, 2>(5, seed, 1).gram();
-    const auto up = upgrad<2>{}.weights(g), pc = pcgrad_symmetric{}.weights(g);
-    const auto one = gem{}.weights(g), a = a_gem{}.weights(g);
+    const auto up = upgrad<2>{}.weights(g);
+    const auto pc = pcgrad_symmetric{}.weights(g);
+    const auto one = gem{}.weights(g);
+    const auto a = a_gem{}.weights(g);
     for (std::size_t i = 0; i < 2; ++i) {
       CHECK(2 * up[i] == Approx(pc[i]).epsilon(1e-12));
       CHECK(one[i] == Approx(a[i]).epsilon(1e-12).margin(1e-15));

@@ -58,7 +58,7 @@ TEST_CASE("the step that helps the worst row reaches its bound and stays within 
       for (std::size_t i = 0; i < K; ++i) u[i] = seed % 2 == 0 ? 1.0 / K : hone::philox{3, seed}.normal(i);
       const auto b = times(g, u);
       const double length = std::sqrt(form(g, u, u)), radius = length * std::array{0.05, 0.4, 0.99}[seed % 3];
-      const auto step = help_worst(g, b, radius);
+      const auto step = help_worst(g, b, length, radius);
       double longest = 0;
       for (std::size_t i = 0; i < K; ++i) longest = (std::max)(longest, std::sqrt(g[i][i]));
       for (const double z : step.z) CHECK(z >= 0);
@@ -94,7 +94,7 @@ TEST_CASE("equal, zero and opposite rows, and one row") {
   CHECK(shortest_in_hull(square<2>{}).w == halves);
   CHECK(shortest_in_hull(square<2>{{{4, -2}, {-2, 1}}}).w[0] == Approx(1.0 / 3));
   CHECK(shortest_in_hull(square<1>{{{7}}}).squared == 7);
-  const auto step = help_worst(square<1>{{{4}}}, {1}, 3);
+  const auto step = help_worst(square<1>{{{4}}}, {1}, 0.5, 3);
   CHECK(step.worst == Approx(1 + 3 * 2));
-  CHECK(help_worst(square<2>{{{1, -1}, {-1, 1}}}, {1, -1}, 0.5).worst == Approx(-0.5));
+  CHECK(help_worst(square<2>{{{1, -1}, {-1, 1}}}, {1, -1}, 1, 0.5).worst == Approx(-0.5));
 }

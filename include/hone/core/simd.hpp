@@ -226,14 +226,23 @@ struct counter : detail::block<std::make_unsigned_t<detail::integer_of<A>>> {
       this->part[i] -= truth;
     }
   }
-  HONE_INLINE void add_nonfinite(const pack<A>& x) {
-    constexpr int mantissa = std::numeric_limits<A>::digits - 1, sign = 8 * int{sizeof(A)} - 1;
-    constexpr integer exponent = ((integer{1} << sign) - 1) >> mantissa << mantissa;
+  /// 1 in the lanes of @p x that are NaN or of at least the magnitude whose bits are @p limit, 0 in others.
+  static HONE_INLINE base reaching(const pack<A>& x, integer limit) {
+    constexpr int sign = 8 * int{sizeof(A)} - 1;
+    base result;
     for (std::size_t i = 0; i < base::parts; ++i) {
       typename base::part_type bits;
       std::memcpy(&bits, &x.part[i], sizeof bits);
-      this->part[i] += ((bits & exponent) + (integer{1} << mantissa)) >> sign;  // all ones carry into the sign
+      result.part[i] = ((bits & ~(integer{1} << sign)) + ((integer{1} << sign) - limit)) >> sign;
     }
+    return result;
+  }
+  HONE_INLINE void add(const base& flags) {
+    for (std::size_t i = 0; i < base::parts; ++i) this->part[i] += flags.part[i];
+  }
+  HONE_INLINE void add_nonfinite(const pack<A>& x) {
+    constexpr int mantissa = std::numeric_limits<A>::digits - 1;
+    add(reaching(x, (std::numeric_limits<integer>::max)() >> 1 >> mantissa << mantissa));
   }
   [[nodiscard]] HONE_INLINE index_t total() const {
     integer counts[base::lanes];
@@ -313,6 +322,27 @@ HONE_INLINE double_halves widen(const pack<float>& x) {
   for (int i = 0; i < 8; ++i) {
     result.low.part[i] = x.part[i];
     result.high.part[i] = x.part[i + 8];
+  }
+#endif
+  return result;
+}
+
+/// Back to floats, each rounded once.
+HONE_INLINE pack<float> narrow(const double_halves& x) {
+  pack<float> result;
+#if defined(__GNUC__)
+  using half = typename detail::native<float, detail::register_bytes / 2 < 8 ? 8 : detail::register_bytes / 2>::type;
+  half values[2 * pack<double>::parts];
+  static_assert(sizeof values == sizeof result);
+  for (std::size_t i = 0; i < pack<double>::parts; ++i) {
+    values[i] = __builtin_convertvector(x.low.part[i], half);
+    values[i + pack<double>::parts] = __builtin_convertvector(x.high.part[i], half);
+  }
+  std::memcpy(result.part, values, sizeof values);
+#else
+  for (int i = 0; i < 8; ++i) {
+    result.part[i] = static_cast<float>(x.low.part[i]);
+    result.part[i + 8] = static_cast<float>(x.high.part[i]);
   }
 #endif
   return result;

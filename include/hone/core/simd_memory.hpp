@@ -203,18 +203,26 @@ struct words : detail::block<std::uint32_t> {
 /// Counts infinite and NaN elements, at most 65535 a lane, without converting them.
 template <scalar T>
 struct word_counter : detail::block<std::uint16_t> {
+  using base = detail::block<std::uint16_t>;
+
   HONE_INLINE word_counter() {
     for (auto& lane : part) lane = part_type{};
   }
-  HONE_INLINE void add_nonfinite(const words<T>& x) {
+  /// All bits set where an element of @p x is infinite or NaN.
+  static HONE_INLINE base nonfinite(const words<T>& x) {
     constexpr std::uint16_t exponent = scalar_format<T> == format::bfloat16 ? 0x7f80 : 0x7c00;
-    const part_type one = part_type{} + 1;
+    base result;
     for (std::size_t i = 0; i < parts; ++i) {
       part_type halves;
       std::memcpy(&halves, &x.part[i], sizeof halves);
-      part[i] = (halves & exponent) == exponent ? part[i] + one : part[i];
+      result.part[i] = (part_type)((halves & exponent) == exponent);
     }
+    return result;
   }
+  HONE_INLINE void add(const base& truth) {
+    for (std::size_t i = 0; i < parts; ++i) part[i] -= truth.part[i];
+  }
+  HONE_INLINE void add_nonfinite(const words<T>& x) { add(nonfinite(x)); }
   [[nodiscard]] HONE_INLINE index_t total() const {
     std::uint16_t counts[lanes];
     std::memcpy(counts, part, sizeof counts);

@@ -133,6 +133,8 @@ template <std::size_t K, class F>
 void for_each_number(gradient::combine_report<K>& r, F&& f) {
   f(r.elements);
   for (auto& x : r.nonfinite) f(x);
+  f(r.nonfinite_combined);
+  f(r.unconverged);
   for (auto& row : r.gram.value)
     for (auto& x : row) f(x);
   for (auto& x : r.combined_dot) f(x);
@@ -187,20 +189,40 @@ gradient::combine_report<K> combine_shard(const Method& method, const gradient::
   const auto rank = static_cast<std::size_t>(comm.rank());
   std::vector<product_part> parts;
   std::vector<double> products;
+  std::vector<char> exact(groups.size());
+  const auto products_of = [&](std::size_t group, std::size_t first, std::size_t last) {
+    double sums[terms];
+    fold_parts<terms>(std::span(parts).subspan(first, last - first), products.data() + first * terms, sums);
+    return gradient::unpack_gram<T, K>(sums, exact[group] != 0);
+  };
   if constexpr (gradient::gram_method<Method, K>) {
     parts = cut_groups(groups, shards);
-    products.resize(parts.size() * terms);
-    deal_out(
-        parts.size(), [&](std::size_t i) { return parts[i].rank == rank ? parts[i].size : 0; },
-        [&](std::size_t i, executor_reference executor) {
-          if (parts[i].rank != rank) return;
-          const auto own = gradient::gram(g.slice(parts[i].begin - begin, parts[i].size), executor);
-          std::size_t t = i * terms;
-          for (std::size_t a = 0; a < K; ++a)
-            for (std::size_t b = a; b < K; ++b) products[t++] = own(a, b);
-        },
-        pool);
-    comm.all_reduce(std::span(products));
+    const auto sum_parts = [&](bool in_double) {
+      std::vector<double> sums(parts.size() * terms);
+      deal_out(
+          parts.size(), [&](std::size_t i) { return parts[i].rank == rank ? parts[i].size : 0; },
+          [&](std::size_t i, executor_reference executor) {
+            if (parts[i].rank != rank || (in_double && exact[parts[i].group] == 0)) return;
+            gradient::gram_sums(g.slice(parts[i].begin - begin, parts[i].size), in_double, sums.data() + i * terms,
+                                executor);
+          },
+          pool);
+      comm.all_reduce(std::span(sums));
+      return sums;
+    };
+    products = sum_parts(false);
+    bool again = false;
+    for (std::size_t first = 0, last = 0; first < parts.size(); first = last) {
+      const std::size_t group = parts[first].group;
+      while (last < parts.size() && parts[last].group == group) ++last;
+      exact[group] = gradient::needs_exact_gram<T>(products_of(group, first, last));
+      again |= exact[group] != 0;
+    }
+    if (again) {
+      const std::vector<double> sums = sum_parts(true);
+      for (std::size_t i = 0; i < sums.size(); ++i)
+        if (exact[parts[i / terms].group] != 0) products[i] = sums[i];
+    }
   }
   // The groups that this rank has elements of, and where their parts lie.
   struct stretch {
@@ -220,14 +242,10 @@ gradient::combine_report<K> combine_shard(const Method& method, const gradient::
       [&](std::size_t i, executor_reference executor) {
         const stretch& s = stretches[i];
         gradient::gram_matrix<K> gram;
-        if constexpr (gradient::gram_method<Method, K>) {
-          double sums[terms];
-          fold_parts<terms>(std::span(parts).subspan(s.first, s.last - s.first), products.data() + s.first * terms,
-                            sums);
-          gram = gradient::unpack_gram<K>(sums);
-        }
+        if constexpr (gradient::gram_method<Method, K>) gram = products_of(s.group, s.first, s.last);
         reports[i] = gradient::combine_group(method, gram, s.group, g.slice(s.begin, s.size), out, s.begin,
                                              begin + s.begin, geometry, executor);
+        if (begin + s.begin != groups[s.group]) reports[i].unconverged = 0;  // counted where the group begins
       },
       pool);
   gradient::combine_report<K> total;
@@ -267,7 +285,7 @@ inline std::vector<index_t> shard_borders(index_t n, index_t size, std::span<con
 /// @throws std::invalid_argument on every rank, before anything is written, if parts, output, options, the number of
 ///         tasks, their type, or the method and its parameters (`digest.hpp` says what it sees of them) do not fit
 ///         together, on whichever rank.
-/// @note Three small all-reduces: 7 values a rank, K(K + 1)/2 a subtree (one for each group that lies on one rank,
+/// @note Three small all-reduces, a fourth where products are summed again in double: 7 values a rank, K(K + 1)/2 a subtree (one for each group that lies on one rank,
 ///       about log2 of its blocks for one that is cut), a report a rank. Methods on elements have no need of the
 ///       second. Bitwise for any executor; bitwise equal to one process where the introduction says so.
 template <class Method, scalar T, std::size_t K, class Out, executor E = const serial, all_reducer C>

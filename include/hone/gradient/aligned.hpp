@@ -6,7 +6,7 @@
 /// [Senushkin et al. 2023, Independent component alignment for multi-task learning, CVPR, arXiv 2305.19000, Alg. 1]
 ///
 /// The authors' code and LibMTL give each task preference 1, TorchJD 1/K, the default here. They count eigenvalues
-/// below K 2^-23 of the largest as zero, this those below 1e-12; the median of an even number is the lower one, as
+/// below K 2^-23 of the largest as zero, this those below `gram_matrix::tolerance()`; the median of an even number is the lower one, as
 /// theirs.
 #pragma once
 #include "hone/gradient/tasks.hpp"
@@ -28,13 +28,14 @@ struct aligned_mtl {
   [[nodiscard]] std::array<double, K> weights(const gram_matrix<K>& g) const {
     if (!detail::solvable(g)) return preference;
     const auto eigen = linalg::decompose(g.value);
-    const std::size_t rank = eigen.rank();
+    const std::size_t rank = eigen.rank(g.tolerance());
     double target = scale == aligned_scale::min ? eigen.values[rank - 1] : eigen.values[rank / 2];
     if (scale == aligned_scale::rmse) {
       target = 0;
       for (std::size_t i = 0; i < rank; ++i) target += eigen.values[i] / static_cast<double>(rank);
     }
-    return linalg::apply_function(eigen, preference, [&](double value) { return std::sqrt(target / value); });
+    return linalg::apply_function(
+        eigen, preference, [&](double value) { return std::sqrt(target / value); }, g.tolerance());
   }
 };
 

@@ -29,12 +29,12 @@ struct clipped {
   }
   template <std::size_t K>
     requires(gram_method<Method, K> && !grouped_gram_method<Method, K>)
-  [[nodiscard]] std::array<double, K> weights(const gram_matrix<K>& g) const {
+  [[nodiscard]] auto weights(const gram_matrix<K>& g) const {
     return clip(g, method.weights(g));
   }
   template <std::size_t K>
     requires grouped_gram_method<Method, K>
-  [[nodiscard]] std::array<double, K> weights(const gram_matrix<K>& g, std::size_t group) const {
+  [[nodiscard]] auto weights(const gram_matrix<K>& g, std::size_t group) const {
     return clip(g, method.weights(g, group));
   }
   void check(std::size_t groups) const
@@ -45,8 +45,8 @@ struct clipped {
   }
 
  private:
-  template <std::size_t K>
-  std::array<double, K> clip(const gram_matrix<K>& g, std::array<double, K> w) const {
+  template <std::size_t K, class Weights>
+  Weights clip(const gram_matrix<K>& g, Weights w) const {
     const double factor = clip_factor(g.squared_norm(w), max_norm);
     for (double& x : w) x *= factor;
     return w;
@@ -76,7 +76,7 @@ struct scaled {
   }
   template <std::size_t K>
     requires(gram_method<Method, K> && !grouped_gram_method<Method, K>)
-  [[nodiscard]] std::array<double, K> weights(const gram_matrix<K>& g) const {
+  [[nodiscard]] auto weights(const gram_matrix<K>& g) const {
     auto w = method.weights(g);
     for (double& x : w) x *= factor;
     return w;

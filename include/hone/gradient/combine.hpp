@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 /// Several task gradients in, one update direction out. A method is one of two things:
-///   weights(const gram_matrix<K>&) const -> std::array<double, K>     the combination is sum_i w_i g_i
+///   weights(const gram_matrix<K>&) const -> std::array<double, K>     the combination is sum_i w_i g_i; may be
+///                                              `solved_weights<K>`, which say whether a solver converged
 ///   operator()(pack forget, pack retain) const -> pack                the combination is made element by element
 /// and has check() const, which throws on hyper-parameters out of range. A method that keeps something for each group
 /// takes weights(g, std::size_t group) and check(std::size_t groups); one that needs all tasks or the place of an
@@ -77,11 +78,17 @@ void check_method(const M& method, [[maybe_unused]] std::size_t groups) {
 namespace detail {
 
 template <class M, std::size_t K>
-std::array<double, K> weights_of(const M& method, const gram_matrix<K>& g, [[maybe_unused]] std::size_t group) {
-  if constexpr (grouped_gram_method<M, K>)
-    return method.weights(g, group);
+solved_weights<K> weights_of(const M& method, const gram_matrix<K>& g, [[maybe_unused]] std::size_t group) {
+  const auto w = [&] {
+    if constexpr (grouped_gram_method<M, K>)
+      return method.weights(g, group);
+    else
+      return method.weights(g);
+  }();
+  if constexpr (std::is_convertible_v<decltype(w), solved_weights<K>>)
+    return w;
   else
-    return method.weights(g);
+    return {w};
 }
 
 /// A started method's rule.
@@ -118,20 +125,40 @@ HONE_INLINE index_t apply_to_words(const Rule& rule, const std::array<vector_vie
   bool contiguous = out.contiguous();
   for (const auto& task : g) contiguous = contiguous && task.contiguous();
   if (!contiguous) return begin;
-  simd::word_counter<T> nonfinite[K];
+  using counter = simd::word_counter<T>;
+  counter nonfinite[K + 1];
   for (; end - begin >= words::count; begin += words::count) {
     simd::pack<float> even[K], odd[K];
+    typename counter::base absent[K];
     for (std::size_t a = 0; a < K; ++a) {
       const words x = words::load(g[a].data() + begin);
-      nonfinite[a].add_nonfinite(x);
+      absent[a] = counter::nonfinite(x);
+      nonfinite[a].add(absent[a]);
       even[a] = x.even();
       odd[a] = x.odd();
     }
-    words::join(rule(even), rule(odd)).store(out.data() + begin);
+    const words combined = words::join(rule(even), rule(odd));
+    auto overflown = counter::nonfinite(combined);
+    for (const auto& truth : absent)
+      for (std::size_t i = 0; i < counter::parts; ++i) overflown.part[i] &= ~truth.part[i];
+    nonfinite[K].add(overflown);
+    combined.store(out.data() + begin);
   }
-  for (std::size_t a = 0; a < K; ++a) counts[a] += static_cast<double>(nonfinite[a].total());
+  for (std::size_t a = 0; a <= K; ++a) counts[a] += static_cast<double>(nonfinite[a].total());
   return begin;
 }
+
+/// What a finished element is stored as.
+template <class Out, class A>
+struct stored_type {
+  using type = A;
+};
+template <vector_like Out, class A>
+struct stored_type<Out, A> {
+  using type = element_t<Out>;
+};
+template <class Out, class A>
+using stored_by = typename stored_type<Out, A>::type;
 
 /// One pass: reads the gradients, writes or hands on rule(x), sums what the observer sees. @p offset is where the
 /// slice begins in the whole vector, which only a sink needs to know.
@@ -139,7 +166,7 @@ template <bool Geometry, scalar T, std::size_t K, class Rule, class Out>
 combine_report<K> apply(const Rule& rule, const task_gradients<T, K>& g, Out& out, index_t offset,
                         executor_reference pool) {
   using A = accumulator_t<T>;
-  using observed = observer<A, K, Geometry>;
+  using observed = observer<A, stored_by<Out, A>, K, Geometry>;
   double sums[observed::terms];
   blocked_sum<observed::terms>(
       g.size(), sums,
@@ -192,6 +219,33 @@ auto weighted_rule(const std::array<double, K>& weights) {
   };
 }
 
+/// The same summed in double, for elements that compute in float.
+template <std::size_t K>
+auto wide_weighted_rule(const std::array<double, K>& weights) {
+  return [weights](const simd::pack<float>(&x)[K]) HONE_INLINE_LAMBDA {
+    simd::double_halves sum{simd::pack<double>(0), simd::pack<double>(0)};
+    for (std::size_t a = 0; a < K; ++a) {
+      const simd::double_halves wide = simd::widen(x[a]);
+      sum.low += simd::pack<double>(weights[a]) * wide.low;
+      sum.high += simd::pack<double>(weights[a]) * wide.high;
+    }
+    return simd::narrow(sum);
+  };
+}
+
+/// Whether sum_i w_i g_i must be summed in double: a weight does not fit float, or the terms cancel to less than 2^-12
+/// of their lengths, so that little of float's 24 digits would be left.
+template <std::size_t K>
+bool needs_wide_sum(const std::array<double, K>& weights, const gram_matrix<K>& g) {
+  constexpr double largest = static_cast<double>((std::numeric_limits<float>::max)());
+  double lengths = 0, greatest = 0;
+  for (std::size_t i = 0; i < K; ++i) {
+    lengths += std::abs(weights[i]) * std::sqrt(g(i, i));
+    greatest = (max)(greatest, std::abs(weights[i]));
+  }
+  return greatest > largest || lengths > 0x1p12 * std::sqrt(g.squared_norm(weights));
+}
+
 template <scalar T, std::size_t K, class Method>
 auto element_rule(const Method& method, [[maybe_unused]] index_t offset) {
   static_assert(element_method<Method, T, K>,
@@ -200,6 +254,21 @@ auto element_rule(const Method& method, [[maybe_unused]] index_t offset) {
     return started_rule<accumulator_t<T>, Method>{method, offset};
   else
     return [method](const pack_of<T>(&x)[K]) HONE_INLINE_LAMBDA { return method(x[0], x[1]); };
+}
+
+template <class Rule, scalar T, std::size_t K, class Out>
+combine_report<K> apply_rule(const Rule& rule, const task_gradients<T, K>& g, bool geometry, Out& out, index_t at,
+                             executor_reference pool) {
+  return geometry ? apply<true>(rule, g, out, at, pool) : apply<false>(rule, g, out, at, pool);
+}
+
+template <scalar T, std::size_t K, class Out>
+combine_report<K> apply_weights(const std::array<double, K>& weights, const gram_matrix<K>& gram,
+                                const task_gradients<T, K>& g, bool geometry, Out& out, index_t at,
+                                executor_reference pool) {
+  if constexpr (std::is_same_v<accumulator_t<T>, float>)
+    if (needs_wide_sum(weights, gram)) return apply_rule(wide_weighted_rule<K>(weights), g, geometry, out, at, pool);
+  return apply_rule(weighted_rule<T>(weights), g, geometry, out, at, pool);
 }
 
 }  // namespace detail
@@ -211,13 +280,14 @@ template <class Method, scalar T, std::size_t K, class Out>
 combine_report<K> combine_group(const Method& method, const gram_matrix<K>& gram, std::size_t group,
                                 const task_gradients<T, K>& g, Out& out, index_t at, index_t element, bool geometry,
                                 executor_reference pool) {
-  const auto rule = [&] {
-    if constexpr (gram_method<Method, K>)
-      return detail::weighted_rule<T>(detail::weights_of(method, gram, group));
-    else
-      return detail::element_rule<T, K>(method, element);
-  }();
-  return geometry ? detail::apply<true>(rule, g, out, at, pool) : detail::apply<false>(rule, g, out, at, pool);
+  if constexpr (gram_method<Method, K>) {
+    const solved_weights<K> weights = detail::weights_of(method, gram, group);
+    auto report = detail::apply_weights(weights, gram, g, geometry, out, at, pool);
+    report.unconverged = weights.converged ? 0 : 1;
+    return report;
+  } else {
+    return detail::apply_rule(detail::element_rule<T, K>(method, element), g, geometry, out, at, pool);
+  }
 }
 
 namespace detail {
@@ -296,17 +366,20 @@ combine_report<K> combine(const Method& method, const task_gradients<T, K>& g, O
 
 /// sum_i weights[i] g_i into @p out: the second half of `combine`, for gradients that lie in scattered tensors: add up
 /// `gram` over the tensors, ask the method for its weights once, then call this a tensor at a time.
+/// @param products the Gram matrix that the weights were made from. Where weights do not fit float, or cancel, 16-bit
+///        and float gradients are then summed in double, as `combine` does; without it only where weights do not fit.
+/// @return the counts of non-finite elements.
 template <scalar T, std::size_t K, class Out, executor E = const serial>
   requires(mutable_vector<Out> || sink<Out, T>)
-void weighted_sum(const std::array<double, K>& weights, const task_gradients<T, K>& g, Out&& out, E&& pool = serial{}) {
-  const auto rule = detail::weighted_rule<T>(weights);
+combine_report<K> weighted_sum(const std::array<double, K>& weights, const task_gradients<T, K>& g, Out&& out,
+                               E&& pool = serial{}, const gram_matrix<K>& products = {}) {
   if constexpr (vector_like<Out>) {
     const auto target = as_vector(out);
     invalid_argument_unless(target.size() == g.size(), "hone::gradient::weighted_sum", "out",
                             "has %td elements, the gradients have %td", target.size(), g.size());
-    detail::apply<false>(rule, g, target, 0, pool);
+    return detail::apply_weights(weights, products, g, false, target, 0, pool);
   } else {
-    detail::apply<false>(rule, g, out, 0, pool);
+    return detail::apply_weights(weights, products, g, false, out, 0, pool);
   }
 }
 

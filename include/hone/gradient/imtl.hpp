@@ -16,22 +16,45 @@
 
 namespace hone::gradient {
 
-/// Weights sum to 1 and may be negative. Where they would sum to 0 (to 1e-12 of their magnitudes: opposite gradients),
-/// and there is no common direction, they are 0. Zero or non-finite gradients: equal weights.
+namespace detail {
+
+/// The x of a common direction, in cosines: pinv(C) p, p the preference, without the tasks that have no gradient; zeros
+/// if there is none: C x, the part of p in the range of C, is no more than rounding (sqrt(tolerance) of |p|).
+template <std::size_t K>
+std::array<double, K> common_direction(const linalg::unit_rows<K>& rows, std::array<double, K> preference,
+                                       double tolerance) {
+  for (std::size_t i = 0; i < K; ++i)
+    if (rows.length[i] == 0) preference[i] = 0;
+  const auto x = linalg::pseudo_solve(rows.cosine, preference, tolerance);
+  const gram_matrix<K> cosines{rows.cosine};
+  double asked = 0, reached = 0;
+  for (std::size_t i = 0; i < K; ++i) {
+    const double product = cosines.dot(i, x);
+    asked += preference[i] * preference[i];
+    reached += product * product;
+  }
+  return reached <= tolerance * asked ? std::array<double, K>{} : x;
+}
+
+}  // namespace detail
+
+/// Weights sum to 1 and may be negative. Where gradients have no common direction (opposite ones), or the weights would
+/// sum to 0 (to the root of the products' tolerance, of their magnitudes), they are 0. Zero or non-finite gradients:
+/// equal weights.
 struct imtl_g {
   static void check() {}
   template <std::size_t K>
   [[nodiscard]] std::array<double, K> weights(const gram_matrix<K>& g) const {
     if (!detail::solvable(g)) return detail::filled<K>(1.0 / K);
     const linalg::unit_rows<K> rows(g.value);
-    auto w = linalg::pseudo_solve(rows.cosine, detail::filled<K>(1));
+    auto w = detail::common_direction(rows, detail::filled<K>(1), g.tolerance());
     double sum = 0, magnitude = 0;
     for (std::size_t i = 0; i < K; ++i) {
       w[i] = rows.length[i] > 0 ? w[i] / rows.length[i] : 0;
       sum += w[i];
       magnitude += std::abs(w[i]);
     }
-    const bool opposed = std::abs(sum) <= linalg::rank_tolerance * magnitude;
+    const bool opposed = std::abs(sum) <= std::sqrt(g.tolerance()) * magnitude;
     for (double& x : w) x = opposed ? 0 : x / sum;
     return w;
   }
@@ -47,17 +70,13 @@ struct conflict_free {
   [[nodiscard]] std::array<double, K> weights(const gram_matrix<K>& g) const {
     if (!detail::solvable(g)) return detail::filled<K>(1.0 / K);
     const linalg::unit_rows<K> rows(g.value);
-    auto x = linalg::pseudo_solve(rows.cosine, preference);
+    auto x = detail::common_direction(rows, preference, g.tolerance());
     const gram_matrix<K> cosines{rows.cosine};
-    double projections = 0, magnitude = 0;
-    for (std::size_t i = 0; i < K; ++i) {
-      projections += rows.length[i] * cosines.dot(i, x);
-      magnitude += x[i] * x[i];
-    }
+    double projections = 0;
+    for (std::size_t i = 0; i < K; ++i) projections += rows.length[i] * cosines.dot(i, x);
     const double squared = cosines.squared_norm(x);
-    const bool opposed = squared <= linalg::rank_tolerance * magnitude;
     for (std::size_t i = 0; i < K; ++i)
-      x[i] = opposed || rows.length[i] == 0 ? 0 : x[i] / rows.length[i] * (projections / squared);
+      x[i] = squared > 0 && rows.length[i] > 0 ? x[i] / rows.length[i] * (projections / squared) : 0;
     return x;
   }
 };

@@ -18,9 +18,10 @@ namespace hone::gradient {
 struct mgda {
   static void check() {}
   template <std::size_t K>
-  [[nodiscard]] std::array<double, K> weights(const gram_matrix<K>& g) const {
-    if (!detail::solvable(g)) return detail::filled<K>(1.0 / K);
-    return linalg::shortest_in_hull(g.value).w;
+  [[nodiscard]] solved_weights<K> weights(const gram_matrix<K>& g) const {
+    if (!detail::solvable(g)) return {detail::filled<K>(1.0 / K)};
+    const auto point = linalg::shortest_in_hull(g.value, g.tolerance());
+    return {point.w, point.converged};
   }
 };
 
@@ -34,15 +35,16 @@ struct cagrad {
     invalid_argument_unless(c >= 0 && c < 1, "hone::gradient::cagrad", "c", "must be in [0, 1), is %g", c);
   }
   template <std::size_t K>
-  [[nodiscard]] std::array<double, K> weights(const gram_matrix<K>& g) const {
-    auto w = detail::filled<K>(1.0 / K);
+  [[nodiscard]] solved_weights<K> weights(const gram_matrix<K>& g) const {
+    solved_weights<K> w{detail::filled<K>(1.0 / K)};
     if (!detail::solvable(g)) return w;
-    const double radius = c * std::sqrt(g.squared_norm(w));
+    const double length = std::sqrt(g.squared_norm(w)), radius = c * length;
     if (radius == 0) return w;
     std::array<double, K> with_mean;
     for (std::size_t i = 0; i < K; ++i) with_mean[i] = g.dot(i, w);
-    const auto step = linalg::help_worst(g.value, with_mean, radius);
-    for (std::size_t i = 0; i < K; ++i) w[i] += step.z[i];
+    const auto step = linalg::help_worst(g.value, with_mean, length, radius, g.tolerance());
+    w.converged = step.converged;
+    for (std::size_t i = 0; w.converged && i < K; ++i) w[i] += step.z[i];
     return w;
   }
 };

@@ -18,9 +18,10 @@ namespace hone::gradient {
 struct nash_mtl {
   static void check() {}
   template <std::size_t K>
-  [[nodiscard]] std::array<double, K> weights(const gram_matrix<K>& g) const {
-    if (!detail::solvable(g)) return detail::filled<K>(1.0 / K);
-    return linalg::solve_bargain(g.value).w;
+  [[nodiscard]] solved_weights<K> weights(const gram_matrix<K>& g) const {
+    if (!detail::solvable(g)) return {detail::filled<K>(1.0 / K)};
+    const auto bargain = linalg::solve_bargain(g.value, g.tolerance());
+    return {bargain.w, bargain.converged};
   }
 };
 

@@ -36,7 +36,7 @@ struct retain_orthogonal {
     std::array<double, K> along{};
     for (std::size_t i = 1; i < K; ++i)
       if (rows.length[i] > 0) along[i] = g(0, i) / rows.length[i];
-    const auto c = linalg::pseudo_solve(rows.cosine, along);
+    const auto c = linalg::pseudo_solve(rows.cosine, along, g.tolerance());
     for (std::size_t i = 1; i < K; ++i)
       if (rows.length[i] > 0) w[i] -= forget * c[i] / rows.length[i];
     return w;

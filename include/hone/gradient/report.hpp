@@ -5,11 +5,15 @@
 
 namespace hone::gradient {
 
-/// What `combine` saw. `nonfinite` is always counted; the rest only when geometry is asked for.
+/// What `combine` saw. What is not finite or not converged is always counted; the rest only when geometry is asked for.
 template <std::size_t K>
 struct combine_report {
   index_t elements = 0;
   std::array<index_t, K> nonfinite{};  ///< infinite or NaN inputs, by task
+  /// Infinite or NaN results of finite inputs, in the type of the output; in the accumulator's for a sink.
+  index_t nonfinite_combined = 0;
+  /// Groups whose small problem was not solved: their weights are what the method names as its fallback.
+  index_t unconverged = 0;
 
   gram_matrix<K> gram;                   ///< <g_i, g_j>
   std::array<double, K> combined_dot{};  ///< <combined, g_i>
@@ -42,6 +46,8 @@ struct combine_report {
       combined_dot[i] += other.combined_dot[i];
       opposed[i] += other.opposed[i];
     }
+    nonfinite_combined += other.nonfinite_combined;
+    unconverged += other.unconverged;
     combined_squared += other.combined_squared;
     conflicts += other.conflicts;
     conflict_mass += other.conflict_mass;
@@ -63,20 +69,41 @@ HONE_INLINE simd::mask<A> signs_differ(const simd::pack<A>& x, const simd::pack<
   return (simd::multiply_sign(x, y) < zero) & (simd::abs(y) > zero);
 }
 
-/// Sums over the elements of a block, kept in lanes: the counts alone, or all of the geometry.
-template <class A, std::size_t K, bool Geometry>
+/// The bits of the least magnitude, in T's accumulator, that is stored as an infinite T.
+template <scalar T>
+constexpr auto overflow_bits() {
+  if constexpr (scalar_format<T> == format::bfloat16)
+    return std::uint32_t{0x7f7f8000};
+  else if constexpr (scalar_format<T> == format::float16)
+    return std::uint32_t{0x477ff000};
+  else if constexpr (std::is_same_v<T, float>)
+    return std::uint32_t{0x7f800000};
+  else
+    return std::uint64_t{0x7ff0000000000000};
+}
+
+/// Sums over the elements of a block, kept in lanes: the counts alone, or all of the geometry. The combination is
+/// stored as a @p Stored.
+template <class A, scalar Stored, std::size_t K, bool Geometry>
 class observer {
  public:
   static constexpr std::size_t pairs = K * (K + 1) / 2;
-  static constexpr std::size_t terms = Geometry ? 3 * K + pairs + 3 : K;
+  static constexpr std::size_t counts = K + 1, terms = Geometry ? 3 * K + pairs + 4 : counts;
   static constexpr std::size_t second = K > 1 ? 1 : 0;
 
   HONE_INLINE void see(const simd::pack<A> (&x)[K], const simd::pack<A>& combined) {
-    for (std::size_t a = 0; a < K; ++a) count_[a].add_nonfinite(x[a]);
+    using counter = simd::counter<A>;
+    typename counter::base overflown = counter::reaching(combined, overflow_bits<Stored>());
+    for (std::size_t a = 0; a < K; ++a) {
+      const auto flags = counter::reaching(x[a], overflow_bits<A>());
+      count_[a].add(flags);
+      for (std::size_t i = 0; i < counter::parts; ++i) overflown.part[i] &= ~flags.part[i];
+    }
+    count_[K].add(overflown);
     if constexpr (Geometry) {
       std::size_t s = 0;
       for (std::size_t a = 0; a < K; ++a) {
-        count_[K + a].add(signs_differ(combined, x[a]));
+        count_[counts + a].add(signs_differ(combined, x[a]));
         for (std::size_t b = a; b < K; ++b) {
           const auto xx = exact_product(x[a], x[b]);
           sum_[s++].add(xx);
@@ -88,7 +115,7 @@ class observer {
       simd::mask<A> conflict = signs_differ(x[0], x[second]);
       for (std::size_t a = 0; a < K; ++a)
         for (std::size_t b = (max)(a + 1, std::size_t{2}); b < K; ++b) conflict = conflict | signs_differ(x[a], x[b]);
-      count_[2 * K].add(conflict);
+      count_[counts + K].add(conflict);
     }
   }
 
@@ -102,6 +129,7 @@ class observer {
     r.elements = elements;
     const auto next_count = [&] { return static_cast<index_t>(*sums++); };
     for (auto& n : r.nonfinite) n = next_count();
+    r.nonfinite_combined = next_count();
     if constexpr (Geometry) {
       for (auto& n : r.opposed) n = next_count();
       r.conflicts = next_count();
@@ -117,7 +145,7 @@ class observer {
   }
 
  private:
-  simd::counter<A> count_[Geometry ? 2 * K + 1 : K];
+  simd::counter<A> count_[Geometry ? counts + K + 1 : counts];
   std::array<lane_sum, Geometry ? pairs + K + 2 : 0> sum_;
 };
 

@@ -2,6 +2,7 @@
 /// The gradients of K tasks with respect to the same n parameters, and what they say about each other.
 #pragma once
 #include "hone/core/blas.hpp"
+#include "hone/linalg/gram_rows.hpp"
 
 #include <array>
 #include <cmath>
@@ -45,18 +46,24 @@ vector_view<const T> zero_gradient(index_t n) {
   return {&zero, n, 0};
 }
 
-/// Inner products of K gradients, symmetric.
+/// Inner products of K gradients, symmetric, and how exact they are.
 template <std::size_t K>
 struct gram_matrix {
   std::array<std::array<double, K>, K> value{};
+  /// No product is further than this times |g_i| |g_j| from what it should be: set it where products come from
+  /// elsewhere, in float, say.
+  double error = 0;
 
   constexpr double operator()(std::size_t i, std::size_t j) const { return value[i][j]; }
   /// The Gram matrix of gradients laid end to end is the sum of those of the pieces.
   constexpr gram_matrix& operator+=(const gram_matrix& other) {
     for (std::size_t i = 0; i < K; ++i)
       for (std::size_t j = 0; j < K; ++j) value[i][j] += other.value[i][j];
+    error = (max)(error, other.error);
     return *this;
   }
+  /// The share of the largest below which eigenvalues may be rounding: they count as zero.
+  [[nodiscard]] constexpr double tolerance() const { return (max)(linalg::rank_tolerance, K * error); }
   [[nodiscard]] bool finite() const {
     for (const auto& row : value)
       for (const double x : row)
@@ -75,6 +82,12 @@ struct gram_matrix {
     for (std::size_t i = 0; i < K; ++i) sum += w[i] * dot(i, w);
     return sum < 0 ? 0 : sum;
   }
+};
+
+/// Weights of a method whose small problem is solved by iteration.
+template <std::size_t K>
+struct solved_weights : std::array<double, K> {
+  bool converged = true;  ///< false: the solver's certificate is not good enough; these are the method's fallback
 };
 
 namespace detail {
@@ -179,12 +192,16 @@ HONE_INLINE bool add_gram_in_float(const std::array<vector_view<const T>, K>& g,
   return true;
 }
 
-/// Adds the upper triangle, row by row, of the Gram matrix of elements [begin, end).
+/// Whether products are at first summed in float, where the double-precision units would be the bound.
 template <scalar T, std::size_t K>
+inline constexpr bool gram_in_float = std::is_same_v<accumulator_t<T>, float> && (K > gram_tile || sizeof(T) == 2);
+
+/// Adds the upper triangle, row by row, of the Gram matrix of elements [begin, end).
+template <bool Exact, scalar T, std::size_t K>
 HONE_INLINE void add_gram_block(const std::array<vector_view<const T>, K>& g, index_t begin, index_t end,
                                 double* sums) {
   constexpr std::size_t pairs = K * (K + 1) / 2;
-  constexpr bool in_float = std::is_same_v<accumulator_t<T>, float> && (K > gram_tile || sizeof(T) == 2);
+  constexpr bool in_float = gram_in_float<T, K> && !Exact;
   simd::pack<double> products[pairs];
   for (auto& p : products) p = simd::pack<double>(0);
   // A piece of several tiles, or of few enough sums in float, stays in the first-level cache.
@@ -233,27 +250,66 @@ bool solvable(const gram_matrix<K>& g) {
 
 }  // namespace detail
 
-/// The matrix whose rows of the upper triangle, K (K + 1) / 2 elements, are @p sums: what ranks add up.
-template <std::size_t K>
-gram_matrix<K> unpack_gram(const double* sums) {
+/// The upper triangle, row by row, of the Gram matrix of @p g into @p sums, K (K + 1) / 2 elements: what ranks add up.
+/// @p exact: products in double, whatever `gram` does at first. Cost and determinism are those of `gram`.
+template <scalar T, std::size_t K>
+void gram_sums(const task_gradients<T, K>& g, bool exact, double* sums, executor_reference pool) {
+  const auto run = [&]<bool Exact>(std::bool_constant<Exact>) {
+    blocked_sum<K*(K + 1) / 2>(
+        g.size(), sums,
+        [&](index_t begin, index_t end, double* partial) {
+          detail::add_gram_block<Exact>(g.task, begin, end, partial);
+        },
+        pool);
+  };
+  if constexpr (detail::gram_in_float<T, K>)
+    if (!exact) return run(std::false_type{});
+  run(std::true_type{});
+}
+
+/// The Gram matrix of gradients of element type T whose `gram_sums` are @p sums. A gradient whose length is no normal
+/// number of the accumulator's type counts as zero: what divided by it would not fit that type.
+template <scalar T, std::size_t K>
+gram_matrix<K> unpack_gram(const double* sums, bool exact) {
+  using A = accumulator_t<T>;
   gram_matrix<K> result;
+  result.error = detail::gram_in_float<T, K> && !exact ? 0x1p-18 : 0x1p-43;
   for (std::size_t a = 0; a < K; ++a)
     for (std::size_t b = a; b < K; ++b) result.value[a][b] = result.value[b][a] = *sums++;
+  constexpr double normal = static_cast<double>((std::numeric_limits<A>::min)());
+  for (std::size_t a = 0; a < K; ++a) {
+    if (!(std::sqrt(result(a, a)) < normal)) continue;
+    result.value[a] = {};
+    for (auto& row : result.value) row[a] = 0;
+  }
   return result;
 }
 
-/// The Gram matrix of the gradients. Products of up to four float gradients are exact in double; of more, where the
-/// double-precision units are the bound, they are summed 64 a lane in float (an error of some 1e-7 of |g_i| |g_j|),
-/// unless that could over- or underflow.
-/// @note One pass over the K gradients, none over pairs; allocates nothing; bitwise for any executor, and for up to
-///       four gradients for any instruction set.
+/// Whether products summed in float do not tell the gradients apart: one of them has less than 2^-8 of its squared
+/// length outside the span of others. They are then summed again in double.
+template <scalar T, std::size_t K>
+bool needs_exact_gram(const gram_matrix<K>& g) {
+  if (!detail::gram_in_float<T, K> || !g.finite()) return false;
+  const linalg::unit_rows<K> rows(g.value);
+  std::size_t tasks = 0;
+  for (const double length : rows.length) tasks += length > 0 ? 1 : 0;
+  return linalg::recover_rows(rows.cosine, 0x1p-8).rank < tasks;
+}
+
+/// The Gram matrix of the gradients, exact to 2^-43 of |g_i| |g_j| for every block of 4096 elements. Products of up to
+/// four float gradients are exact in double; of more, and of 16-bit ones, where the double-precision units are the
+/// bound, they are summed 64 a lane in float (an error of some 1e-7 of |g_i| |g_j|, at most 2^-18), unless that could
+/// over- or underflow, or gradients turn out to be nearly dependent: then all of them are summed again in double.
+/// @note One pass over the K gradients, none over pairs, a second where they are nearly dependent; allocates nothing;
+///       bitwise for any executor, and for up to four gradients for any instruction set.
 template <scalar T, std::size_t K, executor E = const serial>
 gram_matrix<K> gram(const task_gradients<T, K>& g, E&& pool = serial{}) {
   double sums[K * (K + 1) / 2];
-  blocked_sum<K*(K + 1) / 2>(
-      g.size(), sums,
-      [&](index_t begin, index_t end, double* partial) { detail::add_gram_block(g.task, begin, end, partial); }, pool);
-  return unpack_gram<K>(sums);
+  gram_sums(g, false, sums, pool);
+  const auto result = unpack_gram<T, K>(sums, false);
+  if (!needs_exact_gram<T>(result)) return result;
+  gram_sums(g, true, sums, pool);
+  return unpack_gram<T, K>(sums, true);
 }
 
 }  // namespace hone::gradient

@@ -18,14 +18,17 @@ namespace hone::gradient {
 
 namespace detail {
 
-/// The v of P(J^T u).
+/// The v of P(J^T u): u itself, which is J^T u unprojected and no longer than it, where the problem is not solved.
 template <std::size_t K>
-std::array<double, K> dual_cone_weights(const linalg::square<K>& g, std::array<double, K> u) {
+solved_weights<K> dual_cone_weights(const linalg::square<K>& g, const linalg::nonnegative_problem<K>& cone,
+                                    const std::array<double, K>& u) {
+  const gram_matrix<K> products{g};
   std::array<double, K> b;
-  for (std::size_t i = 0; i < K; ++i) b[i] = gram_matrix<K>{g}.dot(i, u);
-  const auto solution = linalg::minimise_nonnegative(g, b);
-  for (std::size_t i = 0; i < K; ++i) u[i] += solution.z[i];
-  return u;
+  for (std::size_t i = 0; i < K; ++i) b[i] = products.dot(i, u);
+  const auto solution = cone.solve(b, std::sqrt(products.squared_norm(u)));
+  solved_weights<K> v{u, solution.converged};
+  for (std::size_t i = 0; solution.converged && i < K; ++i) v[i] += solution.z[i];
+  return v;
 }
 
 /// G, or G / trace(G) + regularisation.
@@ -54,15 +57,17 @@ struct upgrad {
     detail::check_preference(preference, "hone::gradient::upgrad");
     detail::check_weight(regularisation, "hone::gradient::upgrad", "regularisation");
   }
-  [[nodiscard]] std::array<double, K> weights(const gram_matrix<K>& g) const {
-    if (!detail::solvable(g)) return preference;
+  [[nodiscard]] solved_weights<K> weights(const gram_matrix<K>& g) const {
+    if (!detail::solvable(g)) return {preference};
     const auto matrix = detail::regularised(g, regularisation);
-    std::array<double, K> total{};
+    const linalg::nonnegative_problem<K> cone(matrix, g.tolerance());
+    solved_weights<K> total{};
     for (std::size_t i = 0; i < K; ++i) {
       std::array<double, K> u{};
       u[i] = preference[i];
-      u = detail::dual_cone_weights(matrix, u);
-      for (std::size_t j = 0; j < K; ++j) total[j] += u[j];
+      const auto v = detail::dual_cone_weights(matrix, cone, u);
+      for (std::size_t j = 0; j < K; ++j) total[j] += v[j];
+      total.converged &= v.converged;
     }
     return total;
   }
@@ -79,9 +84,10 @@ struct dual_projection {
     detail::check_preference(preference, "hone::gradient::dual_projection");
     detail::check_weight(regularisation, "hone::gradient::dual_projection", "regularisation");
   }
-  [[nodiscard]] std::array<double, K> weights(const gram_matrix<K>& g) const {
-    if (!detail::solvable(g)) return preference;
-    return detail::dual_cone_weights(detail::regularised(g, regularisation), preference);
+  [[nodiscard]] solved_weights<K> weights(const gram_matrix<K>& g) const {
+    if (!detail::solvable(g)) return {preference};
+    const auto matrix = detail::regularised(g, regularisation);
+    return detail::dual_cone_weights(matrix, linalg::nonnegative_problem<K>(matrix, g.tolerance()), preference);
   }
 };
 
@@ -92,8 +98,8 @@ struct gem {
 
   void check() const { detail::check_weight(margin, "hone::gradient::gem", "margin"); }
   template <std::size_t K>
-  [[nodiscard]] std::array<double, K> weights(const gram_matrix<K>& g) const {
-    auto w = detail::filled<K>(margin);
+  [[nodiscard]] solved_weights<K> weights(const gram_matrix<K>& g) const {
+    solved_weights<K> w{detail::filled<K>(margin)};
     w[0] = 1;
     if (!detail::solvable(g)) return w;
     std::array<double, K> b{};
@@ -101,8 +107,9 @@ struct gem {
     linalg::square<K> kept = g.value;  // the forget gradient is no constraint
     kept[0] = {};
     for (auto& row : kept) row[0] = 0;
-    const auto solution = linalg::minimise_nonnegative(kept, b);
-    for (std::size_t i = 1; i < K; ++i) w[i] += solution.z[i];
+    const auto solution = linalg::minimise_nonnegative(kept, b, std::sqrt(g.squared_norm(w)), g.tolerance());
+    w.converged = solution.converged;
+    for (std::size_t i = 1; w.converged && i < K; ++i) w[i] += solution.z[i];
     return w;
   }
 };

@@ -12,16 +12,18 @@ struct bargain {
   std::array<double, K> w{};
   /// The certificate: the largest |w_i (G w)_i - 1| over the rows that take part.
   double residual = 0;
-  /// False if there is no solution: some convex combination of the rows vanishes, to 1e-6 of their lengths. w is then
-  /// 0.
+  /// False if there is no solution: some convex combination of the rows vanishes, to sqrt(tolerance) of their lengths. w
+  /// is then 0.
   bool agreed = true;
+  bool converged =
+      true;  ///< residual <= 1e-2, which the rounding of g alone may take where rows nearly cancel; w is 0 if not
   int steps = 0;
 };
 
 /// The bargain over the positive semidefinite @p g; rows with G_ii = 0 do not take part and get w_i = 0. Each row may
 /// be in units of its own: scaling row i by s divides w_i by s. Elements must be finite.
 template <std::size_t K>
-bargain<K> solve_bargain(const square<K>& g) {
+bargain<K> solve_bargain(const square<K>& g, double tolerance = rank_tolerance) {
   bargain<K> result;
   const unit_rows<K> rows(g);
   square<K> unit = rows.cosine;
@@ -44,11 +46,12 @@ bargain<K> solve_bargain(const square<K>& g) {
       squared += y[i] * product[i];
     }
     result.residual = residual;
-    if (squared <= rank_tolerance * total * total && count > 0) {
+    if (squared <= tolerance * total * total && count > 0) {
       result.agreed = false;
       return result;
     }
-    if (residual <= 1e-14 || (residual < 1e-8 && previous <= residual && result.steps > 0)) break;
+    const double rounding = 4 * std::numeric_limits<double>::epsilon() * total * total;
+    if (residual <= 1e-14 || (residual <= (max)(rounding, 1e-8) && previous <= residual && result.steps > 0)) break;
     previous = residual;
     // (C + Y^-2) d = 1 / y - C y, in the variable d / y: (Y C Y + I) x = 1 - y (C y).
     square<K> factor;
@@ -75,8 +78,9 @@ bargain<K> solve_bargain(const square<K>& g) {
     const double share = newton_decrement > 0.25 ? 1 / (1 + newton_decrement) : 1;
     for (std::size_t i = 0; i < K; ++i) y[i] *= 1 + share * x[i];
   }
+  result.converged = result.residual <= 1e-2;
   for (std::size_t i = 0; i < K; ++i)
-    if (rows.length[i] > 0) result.w[i] = y[i] / rows.length[i];
+    if (result.converged && rows.length[i] > 0) result.w[i] = y[i] / rows.length[i];
   return result;
 }
 

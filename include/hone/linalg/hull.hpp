@@ -2,11 +2,9 @@
 /// Two questions about the convex hull of the rows g_i of J, asked in inner products G = J J^T and answered by
 /// `minimise_nonnegative`:
 ///   shortest_in_hull    min_w |J^T w|, w >= 0, sum w = 1. With rows (g_i, 1) in place of g_i it is the point nearest
-///   to
-///                       (0, 1), up to scale [Lawson, Hanson 1974, Solving least squares problems, ch. 23]
+///                       to (0, 1), up to scale [Lawson, Hanson 1974, Solving least squares problems, ch. 23]
 ///   help_worst          max_d min_i <g_i, d>, |d - x| <= radius: the distance from x to {d: J d >= t} rises with t,
-///   convexly,
-///                       so that Newton's steps from above find where it is the radius
+///                       convexly, so that Newton's steps from above find where it is the radius
 #pragma once
 #include "hone/linalg/nonnegative_quadratic.hpp"
 
@@ -18,6 +16,8 @@ struct hull_point {
   double squared = 0;  ///< |J^T w|^2
   /// The certificate: the squared length exceeds the least one by at most twice this (Frank-Wolfe duality gap).
   double gap = 0;
+  bool converged =
+      true;  ///< gap <= 1e-3 of the longest row's length times the shortest's; if not, perhaps the shortest row
 };
 
 namespace detail {
@@ -55,25 +55,38 @@ hull_point<K> hull_point_at(const square<K>& g, const std::array<double, K>& w) 
 
 }  // namespace detail
 
-/// The shortest vector of the hull; equal weights if they are a solution, to 1e-13 of the longest row's squared length.
-/// Elements must be finite.
+/// The shortest vector of the hull; equal weights if they are a solution, to 1e-13 of the shortest row's squared length.
+/// Elements must be finite. @p tolerance as in `nonnegative_problem`.
 template <std::size_t K>
-hull_point<K> shortest_in_hull(const square<K>& g) {
+hull_point<K> shortest_in_hull(const square<K>& g, double tolerance = rank_tolerance) {
   std::array<double, K> w;
   w.fill(1.0 / K);
   const double longest = detail::largest_diagonal(g);
+  std::size_t least = 0;
+  for (std::size_t i = 1; i < K; ++i)
+    if (g[i][i] < g[least][least]) least = i;
+  const double shortest = g[least][least];
   const auto equal = detail::hull_point_at(g, w);
-  if (!(equal.gap > 1e-13 * longest)) return equal;
+  if (!(equal.gap > 1e-13 * shortest + 1e-26 * longest)) return equal;
+  const double unit =
+      (max)(shortest, 1e-24 * longest);  // of squared length: the solution is no longer than the shortest
   square<K> lifted;
   for (std::size_t i = 0; i < K; ++i)
-    for (std::size_t j = 0; j < K; ++j) lifted[i][j] = g[i][j] / longest + 1;
+    for (std::size_t j = 0; j < K; ++j) lifted[i][j] = g[i][j] / unit + 1;
   std::array<double, K> towards;
   towards.fill(-1);
-  w = minimise_nonnegative(lifted, towards).z;
+  w = minimise_nonnegative(lifted, towards, 1, tolerance).z;
   double sum = 0;
   for (const double x : w) sum += x;
   for (double& x : w) x /= sum;
-  return detail::hull_point_at(g, w);
+  auto point = detail::hull_point_at(g, w);
+  point.converged = point.gap <= 1e-3 * std::sqrt(unit * longest);
+  if (point.converged || point.squared <= shortest) return point;
+  w = {};
+  w[least] = 1;
+  auto fallback = detail::hull_point_at(g, w);
+  fallback.converged = false;
+  return fallback;
 }
 
 template <std::size_t K>
@@ -82,18 +95,23 @@ struct worst_case_step {
   double worst = 0;           ///< min_i <g_i, d>
   /// The certificate: no d within the radius does better than `worst` by more than this.
   double gap = 0;
+  bool converged = true;  ///< that the projections were
 };
 
-/// The step from x, given by @p b = J x, that helps the worst row most within @p radius > 0. Where rows are so opposed
-/// that none can be helped (the hull holds 0, to 1e-6 of its longest row), the nearest d that hurts none, or hurts them
-/// least.
+/// The step from x, given by @p b = J x and its @p length, that helps the worst row most within @p radius > 0. Where
+/// rows are so opposed that none can be helped (the hull holds 0, to sqrt(tolerance) of its longest row), the nearest d
+/// that hurts none, or hurts them least. |d - x| <= radius whatever the rows. @p tolerance as in `nonnegative_problem`.
 template <std::size_t K>
-worst_case_step<K> help_worst(const square<K>& g, const std::array<double, K>& b, double radius) {
+worst_case_step<K> help_worst(const square<K>& g, const std::array<double, K>& b, double length, double radius,
+                              double tolerance = rank_tolerance) {
   worst_case_step<K> result;
+  const nonnegative_problem<K> problem(g, tolerance);
   const auto project = [&](double t) {
     std::array<double, K> shifted;
     for (std::size_t i = 0; i < K; ++i) shifted[i] = b[i] - t;
-    result.z = minimise_nonnegative(g, shifted).z;
+    const auto solution = problem.solve(shifted, length);
+    result.z = solution.z;
+    result.converged = solution.converged;
     return std::sqrt(detail::quadratic_form(g, result.z));
   };
   double bound = std::numeric_limits<double>::infinity(), least = bound;
@@ -103,7 +121,8 @@ worst_case_step<K> help_worst(const square<K>& g, const std::array<double, K>& b
   }
   // {d: J d >= t} is never empty for t <= 0, and for no t unless the hull holds 0.
   double t = (min)(bound, 0.0), distance = t > least ? project(t) : 0;
-  if (distance < radius && bound > 0 && shortest_in_hull(g).squared > rank_tolerance * detail::largest_diagonal(g)) {
+  if (distance < radius && bound > 0 &&
+      shortest_in_hull(g, tolerance).squared > tolerance * detail::largest_diagonal(g)) {
     t = bound;
     distance = project(t);
   }
@@ -115,6 +134,8 @@ worst_case_step<K> help_worst(const square<K>& g, const std::array<double, K>& b
     t = next;
     distance = project(t);
   }
+  if (distance > radius)
+    for (double& x : result.z) x *= radius / distance;
   // Any weights w of the hull bound what can be reached: <w, b> + radius |J^T w|; z's are the best.
   double total = 0, reach = 0, worst = std::numeric_limits<double>::infinity();
   for (std::size_t i = 0; i < K; ++i) {
