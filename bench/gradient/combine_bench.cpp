@@ -30,13 +30,14 @@ struct data {
   thread_pool pool;
   std::vector<T> f, r, out;
 
+  /// f stays as it is: combined again and again with r it would become a multiple of r.
   void update_into(std::vector<T>& target) {
     const auto a = as_vector(f), b = as_vector(r), c = as_vector(target);
     using packs = pack_of<T>;
     for_each_block<float>(
         a.size(), pool,
         [&](index_t i, auto bound) {
-          store_pack(c, i, bound, packs(0.5f) * load_pack(a, i, bound) + packs(0.25f) * load_pack(b, i, bound));
+          store_pack(c, i, bound, packs(1) * load_pack(a, i, bound) + packs(0) * load_pack(b, i, bound));
         },
         a, b, c);
   }
@@ -119,8 +120,7 @@ void pcgrad(benchmark::State& state, index_t group) {
   against_roof(
       state, 5 * sizeof(T) * static_cast<double>(d.f.size()),
       [&] {
-        combine(gradient::pcgrad{.retain = 0.25, .forget = 0.5}, gradient::tasks(d.f, d.r), d.f, {.groups = groups},
-                d.pool);
+        combine(gradient::pcgrad{.retain = 0, .forget = 1}, gradient::tasks(d.f, d.r), d.f, {.groups = groups}, d.pool);
       },
       [&] { d.read(), d.update(); });
 }

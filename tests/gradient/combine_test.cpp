@@ -83,6 +83,33 @@ TEST_CASE("16-bit gradients are combined in float and rounded once") {
   CHECK(out[0] == 257);
 }
 
+TEMPLATE_TEST_CASE("16-bit gradients: any of them strided, any number of elements, the same bits", "", bfloat16,
+                   float16) {
+  using T = TestType;
+  for (const index_t n : {1, 15, 31, 32, 33, 63, 64, 65, 97, 200}) {
+    const auto f = normals<T>(n, 1), r = normals<T>(n, 2);
+    const auto spread = [](const std::vector<T>& x) {
+      std::vector<T> result(3 * x.size());
+      for (std::size_t i = 0; i < x.size(); ++i) result[3 * i] = x[i];
+      return result;
+    };
+    const auto wide_f = spread(f), wide_r = spread(r);
+    const vector_view<const T> far_f(wide_f.data(), n, 3), far_r(wide_r.data(), n, 3);
+    std::vector<T> expected(f.size()), out(f.size()), wide(3 * f.size());
+    combine(sago{.retain = 0.5}, tasks(f, r), expected);
+    for (std::size_t i = 0; i < f.size(); ++i) {
+      const float x = to_accumulator(f[i]), y = 0.5f * to_accumulator(r[i]);
+      REQUIRE(to_accumulator(expected[i]) == to_accumulator(from_accumulator<T>(x * y < 0 ? y : x)));
+    }
+    combine(sago{.retain = 0.5}, tasks(far_f, r), out);
+    CHECK(widened(out) == widened(expected));
+    combine(sago{.retain = 0.5}, tasks(f, far_r), out);
+    CHECK(widened(out) == widened(expected));
+    combine(sago{.retain = 0.5}, tasks(f, r), vector_view<T>(wide.data(), n, 3));
+    for (std::size_t i = 0; i < f.size(); ++i) CHECK(to_accumulator(wide[3 * i]) == to_accumulator(expected[i]));
+  }
+}
+
 TEST_CASE("nothing is allocated") {
   thread_pool pool(2);
   const auto f = normals<float>(600000, 1), r = normals<float>(600000, 2);

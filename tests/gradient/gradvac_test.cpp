@@ -9,6 +9,16 @@
 using namespace hone;
 using namespace hone::gradient;
 
+TEST_CASE("cosines that rounding makes longer than 1 do not reach the state") {
+  for (int i = 1; i < 200; ++i) {
+    const double x = 0.1 * i, y = 1.0 / i;
+    gradvac_state<2> state;
+    (void)gradvac<2>{.state = {&state, 1}, .beta = 1}.weights(gram_matrix<2>{{{{x * x, x * y}, {x * y, y * y}}}}, 0);
+    for (const auto& row : state.target)
+      for (const double c : row) REQUIRE(std::abs(c) <= 1);
+  }
+}
+
 TEMPLATE_TEST_CASE("one-sided GradVac gives the reference vector (G2) and meets the target cosine", "", double, float,
                    bfloat16) {
   using T = TestType;

@@ -76,6 +76,29 @@ TEMPLATE_TEST_CASE("an orthonormal basis of stored gradients, and the projection
   for (std::size_t e = 0; e < 9000; ++e) REQUIRE(std::abs(static_cast<double>(x[e]) - expected[e]) <= 20 * tolerance);
 }
 
+TEST_CASE("rows that differ by a ten-thousandth are as orthogonal in the end as others, and so is what they project") {
+  const index_t n = 500;
+  const auto first = normals<float>(n, 1);
+  std::vector<float> rows;
+  for (std::uint32_t k = 0; k < 3; ++k) {
+    const auto noise = normals<float>(n, 2 + k);
+    for (std::size_t e = 0; e < first.size(); ++e) rows.push_back(first[e] + (k == 0 ? 0 : 1e-4f) * noise[e]);
+  }
+  const matrix_view<float> basis(rows.data(), 3, n);
+  REQUIRE(orthonormalise(basis) == 3);
+  for (index_t i = 0; i < 3; ++i)
+    for (index_t j = 0; j < i; ++j) CHECK(std::abs(dot(basis.row(i), basis.row(j))) <= 1e-6);
+  // A vector of which nearly all is taken out.
+  std::vector<float> x(static_cast<std::size_t>(n));
+  const auto rest = normals<float>(n, 9);
+  for (index_t e = 0; e < n; ++e)
+    x[static_cast<std::size_t>(e)] =
+        100 * (basis(0, e) + basis(1, e) + basis(2, e)) + 1e-4f * rest[static_cast<std::size_t>(e)];
+  project_out(x, basis, 3);
+  const double length = std::sqrt(squared_norm(x));
+  for (index_t i = 0; i < 3; ++i) CHECK(std::abs(dot(x, basis.row(i))) <= 1e-5 * length);
+}
+
 TEST_CASE("dependent, zero and non-finite rows are dropped and the rest moves up") {
   const double nan = std::nan("");
   std::vector<double> rows = {0, 0, 0, 3, 0, 0, 6, 0, 0, nan, 1, 1, 1, 1e-9, 0, 0, 0, 1e-100, 0, 2, 5};

@@ -128,6 +128,11 @@ TEST_CASE("the gradient of a memorised batch, of no normal length: the projectio
   CHECK(report.nonfinite_combined == 0);
 }
 
+TEST_CASE("a retain gradient whose squared length is no normal number is left out") {
+  CHECK(pcgrad{}.weights(gram_matrix<2>{{{{1, -1e-160}, {-1e-160, 1e-310}}}}) == std::array<double, 2>{1, 1});
+  CHECK(pcgrad{}.weights(gram_matrix<2>{{{{1, -1e-150}, {-1e-150, 1e-290}}}})[1] > 1e100);
+}
+
 TEST_CASE("a NaN switches the projection off and passes through, counted") {
   const std::vector<double> f = {std::nan(""), -1}, r = {1, 1};
   std::vector<double> out(2);

@@ -69,6 +69,25 @@ TEMPLATE_TEST_CASE("products of nearly dependent gradients are summed in double,
     }
 }
 
+TEMPLATE_TEST_CASE("products in float neither under- nor overflow, of gradients of any length", "", float, bfloat16) {
+  using T = TestType;
+  for (const float scale : {1e-25f, 1e-20f, 1e-16f, 1e16f, 1e20f, 1e25f}) {
+    family<T, 5> f(2000, 4);
+    for (auto& g : f.g)
+      for (T& x : g) x = from_accumulator<T>(scale * to_accumulator(x));
+    const auto expected = f.gram(), result = gram(f.tasks());
+    for (std::size_t i = 0; i < 5; ++i)
+      for (std::size_t j = 0; j < 5; ++j)
+        CHECK(std::abs(result(i, j) - expected(i, j)) <= 1e-6 * std::sqrt(expected(i, i) * expected(j, j)));
+  }
+}
+
+TEST_CASE("products of no normal size are nothing to solve") {
+  const gram_matrix<2> g{{{{2e-310, 1e-310}, {1e-310, 1e-310}}}};
+  CHECK(!gradient::detail::solvable(g));
+  CHECK(gradient::detail::solvable(gram_matrix<2>{{{{2e-300, 0}, {0, 0}}}}));
+}
+
 TEST_CASE("a gradient of no normal length in the accumulator's type counts as zero") {
   const std::vector<float> f = {.5f, -.5f}, tiny = {0, 1e-40f}, small = {0, 2e-38f};
   CHECK(gram(tasks(f, tiny)).value == linalg::square<2>{{{.5, 0}, {0, 0}}});

@@ -83,6 +83,12 @@ TEST_CASE("Karush-Kuhn-Tucker to rounding for 16 rows, independent, dependent, r
   }
 }
 
+TEST_CASE("the certificate of a problem that has no solution says so") {
+  const auto unbounded = minimise_nonnegative(square<2>{{{1, -1}, {-1, 1}}}, {-1, -1});
+  CHECK(unbounded.residual >= 0.9);
+  CHECK(!unbounded.converged);
+}
+
 TEST_CASE("nothing to do, rows without length, one row, and numbers at the ends of the range") {
   CHECK(minimise_nonnegative(square<3>{}, {}).z == std::array<double, 3>{});
   const square<2> h{{{4, 0}, {0, 0}}};

@@ -51,6 +51,15 @@ TEMPLATE_TEST_CASE("second moments equal their definition around every chunk bor
   }
 }
 
+TEST_CASE("second moments wider than several tiles reach every element") {
+  const index_t rows = 3, width = 2600;
+  const auto x = stream<float>(rows, width, 5);
+  second_moments<float> moments(width);
+  moments.add(matrix_view<const float>(x.data(), rows, width));
+  const matrix sum = moments.sum(), m = copy_of(matrix_view<const float>(x.data(), rows, width));
+  CHECK(largest(sum - m.transpose() * m) <= 1e-5);
+}
+
 TEST_CASE("second moments: no cut of the stream, no executor and no reading between changes a bit") {
   for (const index_t width : {1, 255, 256, 257, 530}) {  // around a tile's edge
     const index_t rows = 1100;
