@@ -31,7 +31,7 @@ struct rope_scaling {
   friend bool operator==(const rope_scaling&, const rope_scaling&) = default;
 };
 
-/// Every field is a plain number, so that a configuration can be read from any file format.
+/// The shape of a decoder; `validate` says what fits together.
 struct config {
   index_t d_model = 64;
   index_t d_ff = 172;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 /// The three products of a linear layer y = x W^T with x (n x in), W (out x in), y (n x out), all rows contiguous. The
-/// only place that multiplies matrices, so that a program instantiates three products. Single-threaded: threads belong
+/// only place that calls Eigen's product, so that a program instantiates three. Single-threaded: threads belong
 /// around a model, over sequences.
 #pragma once
 #include "hone/core/view.hpp"
