@@ -5,7 +5,6 @@
 
 #include "support/catch.hpp"
 
-#include <cmath>
 #include <limits>
 #include <vector>
 

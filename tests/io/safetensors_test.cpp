@@ -3,8 +3,6 @@
 
 #include "io/support.hpp"
 
-#include <cmath>
-
 using namespace hone::io;
 using hone::index_t;
 

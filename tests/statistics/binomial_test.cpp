@@ -3,8 +3,6 @@
 
 #include "support/catch.hpp"
 
-#include <vector>
-
 using namespace hone;
 using namespace hone::statistics;
 

@@ -13,7 +13,6 @@
 #include "hone/distributed/digest.hpp"
 #include "hone/gradient/combine.hpp"
 
-#include <cstdint>
 #include <vector>
 
 namespace hone::distributed {

@@ -7,6 +7,7 @@
 #pragma once
 #include "hone/io/detail/adapter_parts.hpp"
 #include "hone/io/gguf_writer.hpp"
+#include "hone/io/tensor_names.hpp"
 
 namespace hone::io {
 

@@ -7,6 +7,7 @@
 #include "hone/io/detail/adapter_parts.hpp"
 #include "hone/io/json.hpp"
 #include "hone/io/safetensors.hpp"
+#include "hone/io/tensor_names.hpp"
 
 #include <cmath>
 

@@ -4,8 +4,6 @@
 #pragma once
 #include "hone/core/packs.hpp"
 
-#include <utility>
-
 namespace hone::transformer {
 
 /// Rows x columns elements as panels: columns [w j, w (j + 1)) of all rows lie together, w wide, the last panel padded

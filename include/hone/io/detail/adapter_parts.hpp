@@ -3,7 +3,6 @@
 #pragma once
 #include "hone/io/rope_rows.hpp"
 #include "hone/io/stored_tensor.hpp"
-#include "hone/io/tensor_names.hpp"
 #include "hone/lora/adapter.hpp"
 #include "hone/transformer/config.hpp"
 
