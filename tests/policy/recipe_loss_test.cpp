@@ -68,7 +68,7 @@ TEST_CASE("recipes: a token critic learns returns of its own lambda") {
   CHECK(step({.name = "vapo"}).returns[0] == Approx(1));
 }
 
-TEST_CASE("recipes: a KL stands in the reward or in the loss") {
+TEST_CASE("recipes: a KL is in the reward or in the loss") {
   for (const char* name : {"ppo", "vapo", "reinforce_pp"}) {
     CHECK(step({.name = name, .kl = 0.5}).advantage != step({.name = name}).advantage);
     CHECK(step({.name = name, .kl = 0.5}).sum.kl == 0);

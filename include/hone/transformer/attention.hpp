@@ -152,7 +152,7 @@ HONE_INLINE T softmax_row(const vector_view<T>& s, const simd::pack<T>& scale) {
 
 }  // namespace detail
 
-/// Numbers of scratch memory that attention over n positions needs.
+/// Elements of scratch memory that attention over n positions needs.
 template <class T>
 constexpr index_t attention_scratch(index_t n, index_t head_size) {
   return 2 * panels<T>::size(detail::query_block, n) + 2 * panels<T>::size(head_size, n) +
