@@ -9,6 +9,8 @@
 
 namespace hone::io {
 
+/// The tensors of a file as a source: a view each, over the mapping, which lives as long as this. Moved, it shows the
+/// same memory.
 class mapped_model {
  public:
   /// @param name_of, passed_over as `gather_checkpoint`. @param files that the bytes of the tensors lie in.

@@ -38,7 +38,8 @@ struct bca_estimate {
   index_t nonfinite = 0;    ///< statistics that are infinite or NaN; with any of them the above are NaN
 };
 
-/// The indices in [0, drawn.size()) of replicate @p replicate.
+/// The indices in [0, drawn.size()) of replicate @p replicate: draw i has the address replicate * size + i, so that any
+/// replicate may be drawn by itself. Allocates nothing.
 inline void draw_items(std::span<index_t> drawn, std::uint64_t seed, index_t replicate) {
   const auto items = static_cast<double>(drawn.size());
   const philox random{seed};
@@ -100,6 +101,7 @@ bootstrap_estimate bootstrap(index_t items, Statistic&& statistic, const bootstr
 /// Where all that leave an item out agree a = 0. The ends are NaN where the whole lies outside all replicates, where
 /// the denominator is not positive, and where anything is infinite or NaN, which is counted.
 /// @throws std::invalid_argument if sorted or left_out is empty or level is not in (0, 1).
+/// @note Two passes over @p sorted, four over @p left_out; allocates nothing.
 inline bca_estimate bca_interval(std::span<const double> sorted, double whole, std::span<const double> left_out,
                                  double level = 0.95) {
   const char* function = "hone::statistics::bca_interval";
@@ -135,6 +137,7 @@ inline bca_estimate bca_interval(std::span<const double> sorted, double whole, s
 
 /// As bootstrap, with the BCa interval: items + 1 further statistics, of all items and of all but one.
 /// @throws std::invalid_argument unless items > 1, replicates > 1 and level is in (0, 1).
+/// @note As bootstrap; 16 items bytes more, and 8 items a worker.
 template <class Statistic, executor E = const serial>
 bca_estimate bootstrap_bca(index_t items, Statistic&& statistic, const bootstrap_options& options = {},
                            E&& pool = serial{}) {
