@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 /// What sharding costs: two thread ranks, one a core. The bytes are those of the combination alone; the roof is the sum
-/// of the parts, by hand: for shards the plain combine() of each rank's part and one all-reduce of as many numbers as
+/// of the parts, by hand: for shards the plain combine() of each rank's part and one all-reduce of as many elements as
 /// the three of combine_sharded(); for replicas the collectives and that.
 #include "hone/distributed/replicated.hpp"
 #include "hone/distributed/threads.hpp"
@@ -40,9 +40,9 @@ struct data {
 };
 
 /// The three all-reduces of combine_sharded for one group that both ranks hold.
-void reduce_numbers(threads& comm) {
+void reduce_elements(threads& comm) {
   std::vector<double> header(7 * ranks), products(3 * ranks), report(14 * ranks);
-  for (auto* numbers : {&header, &products, &report}) comm.all_reduce(std::span(*numbers));
+  for (auto* elements : {&header, &products, &report}) comm.all_reduce(std::span(*elements));
 }
 
 template <class Method>
@@ -65,7 +65,7 @@ void sharded(benchmark::State& state, const Method& method, double passes) {
       [&] {
         on_ranks([&](threads& comm, const auto& g, auto out) {
           gradient::combine(method, g, out);
-          reduce_numbers(comm);
+          reduce_elements(comm);
         });
       });
 }
@@ -85,7 +85,7 @@ void replicated(benchmark::State& state, const Method& method, double passes) {
       },
       [&] {
         d.all.run([&](threads& comm) {
-          reduce_numbers(comm);
+          reduce_elements(comm);
           comm.reduce_scatter(whole(comm, d.f), cuts);
           comm.reduce_scatter(whole(comm, d.r), cuts);
           gradient::combine(method, gradient::tasks(d.part(d.f, comm), d.part(d.r, comm)), d.part(d.r, comm));

@@ -19,12 +19,12 @@ class weights {
  public:
   weights(std::size_t megabytes, hone::format stored)
       : path_(std::filesystem::temp_directory_path() / "hone_bench.safetensors"),
-        numbers_(megabytes * 1000000 / (stored == hone::format::float32 ? 4 : 2)) {
-    for (std::size_t i = 0; i < numbers_.size(); ++i) numbers_[i] = static_cast<float>(i % 1000) - 500;
+        elements_(megabytes * 1000000 / (stored == hone::format::float32 ? 4 : 2)) {
+    for (std::size_t i = 0; i < elements_.size(); ++i) elements_[i] = static_cast<float>(i % 1000) - 500;
     std::vector<hone::io::tensor_source> tensors;
-    for (std::size_t at = 0; at < numbers_.size(); at += 1000000)
+    for (std::size_t at = 0; at < elements_.size(); at += 1000000)
       tensors.push_back(
-          {"layers." + std::to_string(at), {1000, 1000}, std::span(numbers_).subspan(at, 1000000), stored});
+          {"layers." + std::to_string(at), {1000, 1000}, std::span(elements_).subspan(at, 1000000), stored});
     hone::io::write_safetensors(path_, tensors);
   }
   weights(const weights&) = delete;
@@ -36,10 +36,10 @@ class weights {
     const hone::io::safetensors file = hone::io::read_safetensors(path_);
     std::size_t at = 0;
     for (const hone::io::stored_tensor& t : file.tensors) {
-      hone::io::copy_numbers(t, std::span(numbers_).subspan(at, 1000000));
+      hone::io::copy_elements(t, std::span(elements_).subspan(at, 1000000));
       at += 1000000;
     }
-    benchmark::DoNotOptimize(numbers_.data());
+    benchmark::DoNotOptimize(elements_.data());
   }
   /// The bytes of the file to memory that is there.
   void read_plainly(std::vector<char>& memory) const {
@@ -55,7 +55,7 @@ class weights {
 
  private:
   std::filesystem::path path_;
-  std::vector<float> numbers_;
+  std::vector<float> elements_;
 };
 
 template <hone::format Stored>
@@ -71,17 +71,17 @@ void read_weights(benchmark::State& state) {
 void convert_weights(benchmark::State& state) {
   const auto count = static_cast<std::size_t>(state.range(0));
   std::vector<hone::bfloat16> stored(count, hone::bfloat16(1.5f));
-  std::vector<float> numbers(count), other(count);
-  const hone::io::number_type type{"BF16", hone::io::number_kind::bfloat16, 1, 16};
+  std::vector<float> elements(count), other(count);
+  const hone::io::element_type type{"BF16", hone::io::element_kind::bfloat16, 1, 16};
   const hone::io::stored_tensor t{"t", &type,  {static_cast<hone::index_t>(count)}, std::as_bytes(std::span(stored)),
                                   0,   nullptr};
   const std::size_t bytes = 6 * count;
   const auto convert = [&] {
-    hone::io::copy_numbers(t, std::span<float>(numbers));
+    hone::io::copy_elements(t, std::span<float>(elements));
     benchmark::ClobberMemory();
   };
   const auto copy = [&] {
-    std::memcpy(other.data(), numbers.data(), bytes / 2);
+    std::memcpy(other.data(), elements.data(), bytes / 2);
     benchmark::ClobberMemory();
   };
   against_roof(state, static_cast<double>(bytes), convert, copy);
@@ -99,6 +99,6 @@ BENCHMARK(read_weights<hone::format::bfloat16>)
     ->Arg(40)
     ->Arg(500)
     ->UseManualTime();
-BENCHMARK(convert_weights)->Name("convert_weights_bf16")->ArgName("numbers")->Arg(1 << 24)->UseManualTime();
+BENCHMARK(convert_weights)->Name("convert_weights_bf16")->ArgName("elements")->Arg(1 << 24)->UseManualTime();
 
 }  // namespace

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-/// Losses on rows of logits, 16 Mi numbers in all, against the machine's roof: x <- a x in place for loss and gradient
+/// Losses on rows of logits, 16 Mi elements in all, against the machine's roof: x <- a x in place for loss and gradient
 /// (8 bytes a float), a read for the loss alone (4). The peers do the same by passes of their own over each row.
 #include "hone/core/thread_pool.hpp"
 #include "hone/loss/divergence.hpp"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 /// Loss and gradient of rows of logits at two shapes, 512 x 32,000 and 4096 x 512. The roof of each row says what it is
 /// held against, in turn with it: `fused` a copy of the matrix to another (memcpy by the same workers), of as many
-/// bytes; `exponentials` the same copy against what every such kernel computes, one exponential an element, of numbers
+/// bytes; `exponentials` the same copy against what every such kernel computes, one exponential an element, of values
 /// that stay in the first cache, and `first_visit` against all that must be known before a gradient can be written:
 /// each row's maximum, exponentials and their sum;
 /// `fused_against_passes` the same by passes over the whole matrix that leave float temporaries, as eager tensor

@@ -14,12 +14,12 @@ using namespace hone::transformer;
 void linear_loss_in_chunks(benchmark::State& state) {
   const index_t rows = 2048, inputs = state.range(0), vocab = state.range(1), chunk = state.range(2), block = 256;
   thread_pool pool;
-  const auto numbers = [](index_t n, float scale) {
+  const auto elements = [](index_t n, float scale) {
     std::vector<float> x(static_cast<std::size_t>(n));
     for (std::size_t i = 0; i < x.size(); ++i) x[i] = scale * static_cast<float>(i * 7919 % 2003) - 1001 * scale;
     return x;
   };
-  const auto hidden = numbers(rows * inputs, 1e-3f), w = numbers(vocab * inputs, 1e-4f);
+  const auto hidden = elements(rows * inputs, 1e-3f), w = elements(vocab * inputs, 1e-4f);
   std::vector<float> dhidden(hidden.size()), dw(w.size()), logits(static_cast<std::size_t>(rows * vocab));
   std::vector<std::int32_t> targets;
   for (index_t t = 0; t < rows; ++t) targets.push_back(static_cast<std::int32_t>(t * 7919 % vocab));

@@ -2,7 +2,7 @@
 /// Training steps of the bundled decoder (forward, likelihood, backward, AdamW) against the machine's matrix products:
 /// the roof is the best of several single-threaded float products of 256 x 256, times the workers, timed in turn with
 /// the steps. Flops of a row: 6 N, and for attention over T positions 6 L d (T + 1), half of the full square. An
-/// adapter step trains low-rank adapters of rank 8 on all matrices of the layers instead, P numbers: 4 N + 7 P.
+/// adapter step trains low-rank adapters of rank 8 on all matrices of the layers instead, P parameters: 4 N + 7 P.
 #include "hone/core/random.hpp"
 #include "hone/core/thread_pool.hpp"
 #include "hone/gradient/adamw.hpp"
@@ -33,7 +33,7 @@ struct rows {
   std::vector<index_t> offsets = {0};
 };
 
-std::vector<float> random_numbers(index_t count) {
+std::vector<float> random_elements(index_t count) {
   std::vector<float> p(static_cast<std::size_t>(count));
   for (std::size_t i = 0; i < p.size(); ++i) p[i] = static_cast<float>(0.02 * philox{1}.normal(i));
   return p;
@@ -46,7 +46,7 @@ void steps(benchmark::State& state, const M& model, index_t length, index_t sequ
   const config& c = model.shape();
   const index_t workers = pool.concurrency();
   gradient_lanes<float> lanes(model, (std::max)(index_t{256}, length), (std::min)(index_t{4}, 2 * workers));
-  auto p = random_numbers(model.parameters());
+  auto p = random_elements(model.parameters());
   std::vector<float> g(p.size()), m(p.size()), v(p.size());
   const rows data(c, length, sequences);
   const double count = static_cast<double>(data.tokens.size());
@@ -81,7 +81,7 @@ void training_step(benchmark::State& state, const config& c, index_t length, ind
 void adapter_step(benchmark::State& state, const config& c, index_t length, index_t sequences, index_t workers) {
   thread_pool pool(workers);
   const decoder<float> model(c);
-  const auto frozen = random_numbers(model.parameters());
+  const auto frozen = random_elements(model.parameters());
   using enum role;
   const adapted_decoder<float> adapted(model, frozen, adapter_sites(c, {wq, wk, wv, wo, w1, w2, w3}, 8, 2));
   steps(state, adapted, length, sequences, pool,

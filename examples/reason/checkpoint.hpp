@@ -69,7 +69,7 @@ class stored_run {
   [[nodiscard]] std::vector<float> numbers(const std::string& tensor) const {
     const io::stored_tensor* t = io::find_tensor(file_.tensors, tensor);
     if (t == nullptr) throw std::runtime_error(name_ + ": has no tensor \"" + tensor + "\"");
-    return io::numbers_of(*t);
+    return io::elements_of(*t);
   }
 
   /// Puts everything where it was.
@@ -79,7 +79,7 @@ class stored_run {
       const std::vector<float> stored = numbers(name);
       if (stored.size() != x.size())
         throw std::runtime_error(name_ + ": tensor \"" + name + "\" has " + std::to_string(stored.size()) +
-                                 " numbers, the run " + std::to_string(x.size()));
+                                 " elements, the run " + std::to_string(x.size()));
       std::copy(stored.begin(), stored.end(), x.begin());
     });
     l.set_generated(about_.at("generated").get<index_t>());

@@ -3,7 +3,7 @@
 /// two actions lead from anywhere to anywhere, the first one free. The prompt names the start, a waypoint for every
 /// second step, the goal, and the strategy, which is the first action; for a share of the prompts, the aliased ones, it
 /// has "?" there: then any of the eight may be the right one, by `strategy_prior`, and only the checker knows. Beside
-/// that stand a context, with which the actions of the traces correlate although it says nothing of what is right, and
+/// that are a context, with which the actions of the traces correlate although it says nothing of what is right, and
 /// distractors. The solution names every action and the state that it leads to.
 /// [after RL-Wall, arXiv 2505.22756 (20 states, 20 actions, up to 10 steps; contexts with Dirichlet 0.3); the aliasing
 /// and the free actions are ours]

@@ -9,8 +9,8 @@
 
 namespace unlearn {
 
-/// Numbers that some losses have.
-struct loss_knobs {
+/// Constants of which each loss reads its own.
+struct loss_options {
   double beta;
   double delta;
   double steering;  ///< how long rmu's direction is
@@ -24,9 +24,9 @@ struct forget_batch {
   std::vector<double> reference_nll;
 };
 
-using forget_loss = loss::loss_sum (*)(network&, const forget_batch&, const loss_knobs&, double weight,
+using forget_loss = loss::loss_sum (*)(network&, const forget_batch&, const loss_options&, double weight,
                                        std::vector<float>& gradient);
-using retain_loss = loss::loss_sum (*)(network&, const labelled_rows&, const loss_knobs&, double weight,
+using retain_loss = loss::loss_sum (*)(network&, const labelled_rows&, const loss_options&, double weight,
                                        std::vector<float>& gradient);
 
 /// A loss on rows of logits, over every label alike: f(part, targets, options).
@@ -48,88 +48,88 @@ loss::loss_sum by_answer(network& net, const labelled_rows& rows, double weight,
   return sum;
 }
 
-inline loss::loss_sum grad_ascent(network& net, const forget_batch& b, const loss_knobs&, double weight,
+inline loss::loss_sum grad_ascent(network& net, const forget_batch& b, const loss_options&, double weight,
                                   std::vector<float>& gradient) {
   return by_label(net, b.answers, weight, gradient, [](auto& part, auto targets, const auto& options) {
     return loss::gradient_ascent(part.activations.logits(), targets, options);
   });
 }
-inline loss::loss_sum npo(network& net, const forget_batch& b, const loss_knobs& knobs, double weight,
+inline loss::loss_sum npo(network& net, const forget_batch& b, const loss_options& constants, double weight,
                           std::vector<float>& gradient) {
   return by_answer(net, b.answers, weight, gradient, [&](const auto& nll, std::span<double> slope) {
-    return loss::npo(nll, b.reference_nll, slope, knobs.beta);
+    return loss::npo(nll, b.reference_nll, slope, constants.beta);
   });
 }
-inline loss::loss_sum simnpo(network& net, const forget_batch& b, const loss_knobs& knobs, double weight,
+inline loss::loss_sum simnpo(network& net, const forget_batch& b, const loss_options& constants, double weight,
                              std::vector<float>& gradient) {
   return by_answer(net, b.answers, weight, gradient, [&](const auto& nll, std::span<double> slope) {
-    return loss::simnpo(nll, b.answers.labels, slope, {.beta = knobs.beta, .delta = knobs.delta});
+    return loss::simnpo(nll, b.answers.labels, slope, {.beta = constants.beta, .delta = constants.delta});
   });
 }
-inline loss::loss_sum dpo(network& net, const forget_batch& b, const loss_knobs& knobs, double weight,
+inline loss::loss_sum dpo(network& net, const forget_batch& b, const loss_options& constants, double weight,
                           std::vector<float>& gradient) {
   const auto nll = net.sequence_nll(b.answers), refusal_nll = net.sequence_nll(b.refusals);
   std::vector<double> slope(nll.size());
-  const auto sum =
-      loss::dpo(nll, b.reference_nll, refusal_nll, net.learner.reference_nll(b.refusals, net.pool), slope, knobs.beta);
+  const auto sum = loss::dpo(nll, b.reference_nll, refusal_nll, net.learner.reference_nll(b.refusals, net.pool), slope,
+                             constants.beta);
   const double scale = weight / static_cast<double>(nll.size());
   net.learner.likelihood(b.answers, gradient, scale, slope, net.pool);
   net.learner.likelihood(b.refusals, gradient, -scale, slope, net.pool);
   return sum;
 }
-inline loss::loss_sum idk(network& net, const forget_batch& b, const loss_knobs&, double weight,
+inline loss::loss_sum idk(network& net, const forget_batch& b, const loss_options&, double weight,
                           std::vector<float>& gradient) {
   return net.likelihood(b.refusals, gradient, weight);
 }
-inline loss::loss_sum ihl(network& net, const forget_batch& b, const loss_knobs&, double weight,
+inline loss::loss_sum ihl(network& net, const forget_batch& b, const loss_options&, double weight,
                           std::vector<float>& gradient) {
   return by_label(net, b.answers, weight, gradient, [](auto& part, auto targets, const auto& options) {
     return loss::inverted_hinge(part.activations.logits(), targets, options);
   });
 }
-inline loss::loss_sum rmu(network& net, const forget_batch& b, const loss_knobs& knobs, double weight,
+inline loss::loss_sum rmu(network& net, const forget_batch& b, const loss_options& constants, double weight,
                           std::vector<float>& gradient) {
   return by_label(net, b.answers, weight, gradient, [&](auto& part, auto targets, const auto& options) {
     part.logits_have_gradient = false;
-    return loss::rmu_forget(part.tap(knobs.layer), targets, knobs.direction, knobs.steering, options);
+    return loss::rmu_forget(part.tap(constants.layer), targets, constants.direction, constants.steering, options);
   });
 }
-inline loss::loss_sum undial(network& net, const forget_batch& b, const loss_knobs& knobs, double weight,
+inline loss::loss_sum undial(network& net, const forget_batch& b, const loss_options& constants, double weight,
                              std::vector<float>& gradient) {
   return by_label(net, b.answers, weight, gradient, [&](auto& part, auto targets, const auto& options) {
-    return loss::undial(part.activations.logits(), net.learner.reference_of(part).logits(), targets, knobs.beta,
+    return loss::undial(part.activations.logits(), net.learner.reference_of(part).logits(), targets, constants.beta,
                         options);
   });
 }
-inline loss::loss_sum wga(network& net, const forget_batch& b, const loss_knobs& knobs, double weight,
+inline loss::loss_sum wga(network& net, const forget_batch& b, const loss_options& constants, double weight,
                           std::vector<float>& gradient) {
   return by_label(net, b.answers, weight, gradient, [&](auto& part, auto targets, const auto& options) {
-    return loss::wga(part.activations.logits(), targets, knobs.beta, options);
+    return loss::wga(part.activations.logits(), targets, constants.beta, options);
   });
 }
-inline loss::loss_sum satimp(network& net, const forget_batch& b, const loss_knobs&, double weight,
+inline loss::loss_sum satimp(network& net, const forget_batch& b, const loss_options&, double weight,
                              std::vector<float>& gradient) {
   return by_label(net, b.answers, weight, gradient, [](auto& part, auto targets, const auto& options) {
     return loss::satimp(part.activations.logits(), targets, {}, options);
   });
 }
 
-inline loss::loss_sum retain_nll(network& net, const labelled_rows& rows, const loss_knobs&, double weight,
+inline loss::loss_sum retain_nll(network& net, const labelled_rows& rows, const loss_options&, double weight,
                                  std::vector<float>& gradient) {
   return net.likelihood(rows, gradient, weight);
 }
-inline loss::loss_sum retain_kl(network& net, const labelled_rows& rows, const loss_knobs&, double weight,
+inline loss::loss_sum retain_kl(network& net, const labelled_rows& rows, const loss_options&, double weight,
                                 std::vector<float>& gradient) {
   return by_label(net, rows, weight, gradient, [&](auto& part, auto targets, const auto& options) {
     return loss::kl_to_reference(part.activations.logits(), net.learner.reference_of(part).logits(), targets,
                                  loss::kl_direction::forward, options);
   });
 }
-inline loss::loss_sum retain_hidden(network& net, const labelled_rows& rows, const loss_knobs& knobs, double weight,
-                                    std::vector<float>& gradient) {
+inline loss::loss_sum retain_hidden(network& net, const labelled_rows& rows, const loss_options& constants,
+                                    double weight, std::vector<float>& gradient) {
   return by_label(net, rows, weight, gradient, [&](auto& part, auto targets, const auto& options) {
     part.logits_have_gradient = false;
-    return loss::rmu_retain(part.tap(knobs.layer), net.learner.reference_of(part).hidden(knobs.layer), targets,
+    return loss::rmu_retain(part.tap(constants.layer), net.learner.reference_of(part).hidden(constants.layer), targets,
                             options);
   });
 }

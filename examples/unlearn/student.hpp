@@ -124,8 +124,8 @@ class student {
     const std::vector<double> reference_nll = net_.sequence_nll(forget_rows);
     std::vector<float> direction(static_cast<std::size_t>(net_.learner.shape().d_model));
     loss::steering_direction(direction, philox{settings_.seed, 4});
-    const loss_knobs knobs{settings_.beta, settings_.delta, settings_.steering,
-                           settings_.layer_of(net_.learner.shape()), direction};
+    const loss_options constants{settings_.beta, settings_.delta, settings_.steering,
+                                 settings_.layer_of(net_.learner.shape()), direction};
     const forget_loss loss_on_forget = program::find(objectives, settings_.objective).loss;
     const retain_loss loss_on_retain = program::find(anchors, settings_.retain_loss).loss;
     const combine_function combine = program::find(combinations, settings_.combine).combine;
@@ -154,9 +154,9 @@ class student {
           const encoded_pair& keep = c.retain[retain_order.next()];
           kept.add(keep.prompt, keep.answer);
         }
-        record.forget += loss_on_forget(net_, batch, knobs, settings_.forget_weight * share, f_);
+        record.forget += loss_on_forget(net_, batch, constants, settings_.forget_weight * share, f_);
         if (settings_.retains())
-          record.retain += loss_on_retain(net_, kept, knobs, settings_.retain_weight * share, r_);
+          record.retain += loss_on_retain(net_, kept, constants, settings_.retain_weight * share, r_);
       }
       require_finite(record.forget, "forget", step);
       require_finite(record.retain, "retain", step);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-/// Views, scalars and accumulation, executors, reductions, random numbers: the standard library only.
+/// Views, scalars and accumulation, executors, reductions, random numbers, special functions: the standard library
+/// only.
 #pragma once
 #include "hone/core/beta.hpp"
 #include "hone/core/blas.hpp"

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-/// Readers and writers of files: models, adapters, tokenizers, rows of JSON. Needs nlohmann-json.
+/// Readers and writers of files: models, adapters, tokenizers, rows of JSON and CSV. Needs nlohmann-json.
 #pragma once
 #include "hone/io/added_tokens.hpp"
 #include "hone/io/byte_alphabet.hpp"

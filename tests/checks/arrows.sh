@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 # The include arrows: which folder may include which. Components know core, statistics, linalg and what is listed;
-# nobody but the floors above them knows transformer, io, interop, distributed, cuda. What is in detail:: is its
-# component's alone. hone/<component>.hpp includes every header of its component, but those that need a library of their
-# own.
+# nobody but the floors above them knows transformer, io, interop, distributed, cuda, nor the standard headers that
+# everyone who includes them would pay for. What is in detail:: is its component's alone. hone/<component>.hpp includes
+# every header of its component, but those that need a library of their own.
 . tests/checks/common.sh
 below="core statistics linalg"
 components="$below gradient loss lora policy moe diffusion routing privacy eval"
@@ -30,9 +30,11 @@ for header in $(headers); do
     [[ " $(allowed "$from") " == *" ${to%%/*} "* || " $(allowed "$from") " == *" $to "* ]] ||
       complain "$header includes $to.hpp: $from may include only: $(allowed "$from")"
   done < <(sed -n 's|^#include "hone/\(.*\)\.hpp".*|\1|p' "$header")
-  if [[ $from == core ]] && grep -nE '#include <(random|iostream|functional|regex|ranges|Eigen)' "$header"; then
-    complain "$header: not in core"
+  if [[ " $components " == *" $from "* ]] && grep -nE '#include <(random|iostream|functional|regex|ranges)>' "$header"
+  then
+    complain "$header: not in components"
   fi
+  if [[ $from == core ]] && grep -n '#include <Eigen/' "$header"; then complain "$header: not in core"; fi
   if grep -n '#include <Eigen/Dense>' "$header"; then complain "$header: include the Eigen module that is needed"; fi
 done
 # hone::a::detail in another folder than a; hone::detail, which is core's, in another than core.

@@ -34,7 +34,9 @@ END
       { cat "$work/log"; echo "$1: failed"; exit 1; }
   echo "$1: works"
 }
-consumer find_package 'find_package(hone 0.1 REQUIRED COMPONENTS core)
+version=$(sed -n 's/^#define HONE_VERSION //p' include/hone/version.hpp)
+required=$((version / 10000)).$((version / 100 % 100))
+consumer find_package "find_package(hone $required REQUIRED COMPONENTS core)"'
 math(EXPR version "10000 * ${hone_VERSION_MAJOR} + 100 * ${hone_VERSION_MINOR} + ${hone_VERSION_PATCH}")
 add_compile_definitions(PACKAGE_VERSION=${version})' core
 consumer find_package_eigen 'find_package(hone REQUIRED COMPONENTS core hone io xtensor)' io

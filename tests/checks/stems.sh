@@ -8,7 +8,7 @@ for header in $(headers | grep -v /detail/); do
   stem=$(basename "$header" .hpp)
   [[ $component == *.hpp ]] && continue
   [ -f "tests/$component/${stem}_test.cpp" ] || { echo "no tests/$component/${stem}_test.cpp"; failed=1; }
-  grep -q "$stem.hpp" "docs/$component.md" 2>/dev/null ||
+  grep -qE "(^|[^a-z0-9_])$stem\.hpp" "docs/$component.md" 2>/dev/null ||
     { echo "docs/$component.md does not mention $stem.hpp"; failed=1; }
 done
 exit $failed

@@ -5,7 +5,6 @@
 
 #include "support/catch.hpp"
 
-#include <cmath>
 #include <limits>
 #include <vector>
 
@@ -74,7 +73,7 @@ TEMPLATE_TEST_CASE("fill, copy, scale, axpy", "", float, double, bfloat16) {
   }
 }
 
-TEST_CASE("non-finite numbers are counted") {
+TEST_CASE("non-finite elements are counted") {
   std::vector<float> x(9000, 1.0f);
   CHECK(count_nonfinite(x) == 0);
   x[0] = std::numeric_limits<float>::quiet_NaN();

@@ -79,7 +79,7 @@ TEMPLATE_TEST_CASE("floats of every exponent, ties and NaNs round to 16 bits as 
 }
 
 #if defined(__GNUC__)
-TEMPLATE_TEST_CASE("words hold the even and the odd numbers of memory, and give them back", "", bfloat16, float16) {
+TEMPLATE_TEST_CASE("words hold the even and the odd elements of memory, and give them back", "", bfloat16, float16) {
   using T = TestType;
   using words = simd::words<T>;
   constexpr auto count = std::size_t{words::count};

@@ -26,7 +26,7 @@ TEST_CASE("std contiguous ranges are vectors; the constness of the elements is k
   CHECK(as_vector(std::vector<float>{}).size() == 0);
 }
 
-TEST_CASE("what is not numbers in one piece of memory is no vector") {
+TEST_CASE("what is not scalars in one piece of memory is no vector") {
   STATIC_REQUIRE(!vector_like<std::list<float>>);
   STATIC_REQUIRE(!vector_like<std::vector<int>>);
   STATIC_REQUIRE(!vector_like<std::vector<bool>>);

@@ -6,7 +6,6 @@
 #include "gradient/support.hpp"
 
 #include <cstring>
-#include <numeric>
 #include <stdexcept>
 
 namespace parts_of = hone::distributed::detail;

@@ -5,7 +5,6 @@
 #include "support/catch.hpp"
 
 #include <map>
-#include <string>
 
 using namespace hone;
 using namespace hone::eval;

@@ -30,11 +30,11 @@ void parse(std::span<const std::byte> bytes) {
       require(t.offset % file.alignment == 0 && t.offset + t.bytes.size() <= bytes.size());
       require(t.bytes.data() == bytes.data() + t.offset && !t.bytes.empty());
       try {
-        const std::vector<float> narrow = numbers_of(t);
-        const std::vector<double> wide = numbers_of<double>(t);
+        const std::vector<float> narrow = elements_of(t);
+        const std::vector<double> wide = elements_of<double>(t);
         require(narrow.size() == wide.size());
       } catch (const format_error& error) {
-        require(t.type->kind == number_kind::listed_only && error.where().at == t.offset);
+        require(t.type->kind == element_kind::listed_only && error.where().at == t.offset);
       }
     }
     for (const auto& [key, value] : file.metadata) {
@@ -79,19 +79,19 @@ FUZZ(whole) {
   std::uint64_t offset = 0;
   for (std::int64_t i = 0; i < tensors; ++i) {
     std::vector<std::int64_t> sizes;
-    std::uint64_t numbers = 1;
+    std::uint64_t elements = 1;
     for (int axis = input.ConsumeIntegralInRange<int>(0, 4); axis > 0; --axis) {
       sizes.push_back(sizes.empty() && input.ConsumeBool() ? 32 : input.ConsumeIntegralInRange<std::int64_t>(1, 4));
-      numbers *= static_cast<std::uint64_t>(sizes.back());
+      elements *= static_cast<std::uint64_t>(sizes.back());
     }
     const auto type = input.PickValueInArray<std::uint32_t>({0, 1, 8, 30, 26, 27, 28, 2, 40});
     file.tensor(std::string(1, static_cast<char>('a' + input.ConsumeIntegralInRange<int>(0, 9))), sizes, type,
                 offset + off());
-    const std::uint64_t bytes = type == 8   ? numbers / 32 * 34
-                                : type == 2 ? numbers / 32 * 18
-                                            : numbers * (type == 0 || type == 26    ? 4u
-                                                         : type == 27 || type == 28 ? 8u
-                                                                                    : 2u);
+    const std::uint64_t bytes = type == 8   ? elements / 32 * 34
+                                : type == 2 ? elements / 32 * 18
+                                            : elements * (type == 0 || type == 26    ? 4u
+                                                          : type == 27 || type == 28 ? 8u
+                                                                                     : 2u);
     offset = (offset + bytes + 31) / 32 * 32;
   }
   file.pad(32);

@@ -52,7 +52,7 @@ FUZZ(whole) {
                                       .vocab = std::abs(field[5]),
                                       .max_seq = field[6],
                                       .tie_embeddings = tied};
-    const double size_asked = static_cast<double>(bytes.size()) + 4 * detail::llama2c_numbers(c, !versioned);
+    const double size_asked = static_cast<double>(bytes.size()) + 4 * detail::llama2c_elements(c, !versioned);
     const std::vector<std::uint8_t> rest = input.ConsumeRemainingBytes<std::uint8_t>();
     for (const std::uint8_t byte : rest) bytes.push_back(std::byte{byte});
     const std::size_t longer = rest.size() % 16 == 15 ? 1 : 0;

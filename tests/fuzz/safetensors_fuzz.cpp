@@ -21,11 +21,11 @@ void parse(std::span<const std::byte> bytes) {
       require(8 * t.bytes.size() == static_cast<std::uint64_t>(t.size()) * t.type->bits);
       data += t.bytes.size();
       try {
-        const std::vector<float> narrow = numbers_of(t);
-        const std::vector<double> wide = numbers_of<double>(t);
+        const std::vector<float> narrow = elements_of(t);
+        const std::vector<double> wide = elements_of<double>(t);
         require(narrow.size() == wide.size());
       } catch (const format_error& error) {
-        require(t.type->kind == number_kind::listed_only && error.where().at == t.offset);
+        require(t.type->kind == element_kind::listed_only && error.where().at == t.offset);
       }
     }
     require(8 + load_little_endian<std::uint64_t>(bytes, 0) + data == bytes.size());
@@ -40,12 +40,12 @@ FUZZ(whole) {
   // The same as a header of the right length, and data of a length near the one that it asks for.
   FuzzedDataProvider input(whole.data, whole.count);
   std::vector<std::byte> bytes;
-  const auto behind = input.ConsumeIntegralInRange<std::size_t>(0, 64);
+  const auto after = input.ConsumeIntegralInRange<std::size_t>(0, 64);
   const std::string header = "{" + input.ConsumeRemainingBytesAsString();
   append_little_endian(bytes, static_cast<std::uint64_t>(header.size()));
   const auto text = std::as_bytes(std::span(header));
   bytes.insert(bytes.end(), text.begin(), text.end());
-  bytes.resize(bytes.size() + behind);
+  bytes.resize(bytes.size() + after);
   parse(bytes);
 
   // Sound entries one after the other, of which a few fields may be off by a little.
@@ -57,15 +57,15 @@ FUZZ(whole) {
   const auto count = small.ConsumeIntegralInRange<int>(0, 6);
   for (int i = 0; i < count; ++i) {
     const auto type = small.ConsumeIntegralInRange<std::size_t>(0, 10);
-    std::uint64_t numbers = 1;
+    std::uint64_t elements = 1;
     std::string shape;
     for (int axis = small.ConsumeIntegralInRange<int>(0, 3); axis > 0; --axis) {
       const auto n = small.ConsumeIntegralInRange<std::uint64_t>(0, 5);
-      numbers *= n;
+      elements *= n;
       shape += (shape.empty() ? "" : ",") + std::to_string(n);
     }
     const std::uint64_t begin = offset + small.PickValueInArray<std::uint64_t>({0, 0, 0, 0, 0, 1, ~std::uint64_t{0}});
-    offset += numbers * bits[type] / 8;
+    offset += elements * bits[type] / 8;
     entries += std::string(entries.empty() ? "" : ",") + "\"" +
                std::string(1, static_cast<char>('a' + small.ConsumeIntegralInRange<int>(0, 9))) + "\":{\"dtype\":\"" +
                types[type] + "\",\"shape\":[" + shape + "],\"data_offsets\":[" + std::to_string(begin) + "," +

@@ -14,13 +14,13 @@ const transformer::config shape{
 
 /// A file of the model's tensors by the names of the table, after @p change of their list.
 template <class F>
-safetensors file_of(const scratch_folder& folder, const std::vector<float>& numbers, F&& change) {
+safetensors file_of(const scratch_folder& folder, const std::vector<float>& elements, F&& change) {
   std::vector<tensor_source> sources;
   for (const transformer::tensor& t : transformer::tensor_table(shape)) {
     const bool vector = t.kind == transformer::tensor_kind::norm || t.kind == transformer::tensor_kind::bias;
     sources.push_back(
         {t.name, vector ? std::vector{t.cols} : std::vector{t.rows, t.cols},
-         std::span(numbers).subspan(static_cast<std::size_t>(t.offset), static_cast<std::size_t>(t.size()))});
+         std::span(elements).subspan(static_cast<std::size_t>(t.offset), static_cast<std::size_t>(t.size()))});
   }
   change(sources);
   write_safetensors(folder.path / "file", sources);
@@ -38,31 +38,31 @@ checkpoint gather(const safetensors& file, const transformer::config& c = shape)
 TEST_CASE(
     "a checkpoint is gathered in the order of the table, whatever that of the file; what is not finite is counted") {
   const scratch_folder folder;
-  std::vector<float> numbers(static_cast<std::size_t>(transformer::parameter_count(shape)));
-  for (std::size_t i = 0; i < numbers.size(); ++i) numbers[i] = static_cast<float>(i);
-  const auto file = file_of(folder, numbers, [](auto& t) {
+  std::vector<float> elements(static_cast<std::size_t>(transformer::parameter_count(shape)));
+  for (std::size_t i = 0; i < elements.size(); ++i) elements[i] = static_cast<float>(i);
+  const auto file = file_of(folder, elements, [](auto& t) {
     std::reverse(t.begin(), t.end());
-    t.push_back({"spare", {2}, std::span(t[0].numbers).first(2)});
+    t.push_back({"spare", {2}, std::span(t[0].elements).first(2)});
   });
   const checkpoint m = gather(file);
   CHECK(m.config == shape);
-  CHECK(m.parameters == numbers);
+  CHECK(m.parameters == elements);
   CHECK(m.nonfinite == 0);
-  numbers[3] = std::numeric_limits<float>::infinity();
-  numbers[50] = std::numeric_limits<float>::quiet_NaN();
-  CHECK(gather(file_of(folder, numbers, [](auto&) {})).nonfinite == 2);
+  elements[3] = std::numeric_limits<float>::infinity();
+  elements[50] = std::numeric_limits<float>::quiet_NaN();
+  CHECK(gather(file_of(folder, elements, [](auto&) {})).nonfinite == 2);
 }
 
 TEST_CASE("tensors that are missing, more, or of another shape are refused by name") {
   const scratch_folder folder;
-  const std::vector<float> numbers(static_cast<std::size_t>(transformer::parameter_count(shape)));
+  const std::vector<float> elements(static_cast<std::size_t>(transformer::parameter_count(shape)));
   const auto reason = [&](auto change, const transformer::config& c = shape) {
-    const auto file = file_of(folder, numbers, change);
+    const auto file = file_of(folder, elements, change);
     const auto error = format_error_of([&] { gather(file, c); });
     return error ? error->reason() : "";
   };
   CHECK(reason([](auto& t) { t.erase(t.begin() + 3); }) == "there is no tensor \"bq.0\"");
-  CHECK(reason([](auto& t) { t.push_back({"w4.0", {1}, std::span(t[0].numbers).first(1)}); }) ==
+  CHECK(reason([](auto& t) { t.push_back({"w4.0", {1}, std::span(t[0].elements).first(1)}); }) ==
         "tensor \"w4.0\": the model has no such part");
   CHECK(reason([](auto& t) { std::swap(t[0].shape[0], t[0].shape[1]); }) ==
         "tensor \"tok_emb\": has the shape [4, 5], must have [5, 4]");

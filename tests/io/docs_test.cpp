@@ -146,7 +146,7 @@ TEST_CASE("docs: tensors of safetensors and GGUF") {
     std::printf("%s %s %td\n", t.name.c_str(), t.type->name, t.size());
   const hone::io::stored_tensor* norm = hone::io::find_tensor(weights.tensors, "model.norm.weight");
   std::vector<float> gains(static_cast<std::size_t>(norm->size()));
-  const hone::index_t nonfinite = hone::io::copy_numbers(*norm, std::span<float>(gains));
+  const hone::index_t nonfinite = hone::io::copy_elements(*norm, std::span<float>(gains));
   CHECK(nonfinite == 0);
   CHECK(gains == std::vector<float>{1, 2, 3, 4});
 
@@ -158,7 +158,7 @@ TEST_CASE("docs: tensors of safetensors and GGUF") {
   const std::string* architecture = model.text("general.architecture");         // nullptr where it is absent
   CHECK(layers == 2);
   CHECK(*architecture == "llama");
-  CHECK(hone::io::numbers_of(model.tensors.at(0)) == gains);
+  CHECK(hone::io::elements_of(model.tensors.at(0)) == gains);
 }
 
 TEST_CASE("docs: adapters") {

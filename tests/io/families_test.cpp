@@ -88,18 +88,18 @@ TEST_CASE("rows of a model with interleaved RoPE are moved: it says the same in 
     c.qkv_bias = variant > 0;
     c.output_bias = c.qk_norm = variant > 1;
     c.head_width = variant > 1 ? 8 : 0;
-    std::vector<float> numbers(static_cast<std::size_t>(transformer::parameter_count(c)));
-    for (std::size_t i = 0; i < numbers.size(); ++i)  // that float16 holds
-      numbers[i] = static_cast<float>(static_cast<int>((i * 2654435761u >> 16) % 65) - 32) / 128;
+    std::vector<float> elements(static_cast<std::size_t>(transformer::parameter_count(c)));
+    for (std::size_t i = 0; i < elements.size(); ++i)  // that float16 holds
+      elements[i] = static_cast<float>(static_cast<int>((i * 2654435761u >> 16) % 65) - 32) / 128;
     const scratch_folder folder;
-    write_hugging_face(folder.path, c, numbers, format::float16);
+    write_hugging_face(folder.path, c, elements, format::float16);
     const checkpoint m = read_hugging_face(folder.path);
     CHECK(m.config.rope == transformer::rope_layout::half);
-    CHECK(m.parameters != numbers);
+    CHECK(m.parameters != elements);
     const std::vector<std::int32_t> tokens = {1, 5, 9, 2, 11, 15, 3, 3, 7};
     const std::vector<index_t> offsets = {0, 9};
     const transformer::decoder<double> own(c), other(m.config);
-    const std::vector<double> p(numbers.begin(), numbers.end()), q(m.parameters.begin(), m.parameters.end());
+    const std::vector<double> p(elements.begin(), elements.end()), q(m.parameters.begin(), m.parameters.end());
     transformer::workspace<double> x(c, 9), y(m.config, 9);
     own.forward(p, {tokens, offsets}, x);
     other.forward(q, {tokens, offsets}, y);

@@ -3,8 +3,6 @@
 #pragma once
 #include "hone/io/file.hpp"
 
-#include <string>
-
 struct gguf_bytes {
   std::vector<std::byte> bytes;
 

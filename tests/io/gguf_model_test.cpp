@@ -14,9 +14,9 @@ namespace {
 struct parts {
   explicit parts(const char* name) : file(read_gguf(golden_file("families") / (name + std::string(".gguf")))) {
     metadata = file.metadata;
-    for (const stored_tensor& t : file.tensors) numbers.push_back(numbers_of(t));
-    for (std::size_t i = 0; i < numbers.size(); ++i)
-      tensors.push_back({file.tensors[i].name, file.tensors[i].shape, numbers[i]});
+    for (const stored_tensor& t : file.tensors) elements.push_back(elements_of(t));
+    for (std::size_t i = 0; i < elements.size(); ++i)
+      tensors.push_back({file.tensors[i].name, file.tensors[i].shape, elements[i]});
   }
   void set(const std::string& key, gguf_value value) {
     for (auto& [name, old] : metadata)
@@ -32,7 +32,7 @@ struct parts {
   }
   [[nodiscard]] std::vector<float>& of(const std::string& name) {
     for (std::size_t i = 0; i < tensors.size(); ++i)
-      if (tensors[i].name == name) return numbers[i];
+      if (tensors[i].name == name) return elements[i];
     throw std::logic_error(name);
   }
   [[nodiscard]] checkpoint read() const {
@@ -47,7 +47,7 @@ struct parts {
 
   gguf file;
   gguf_metadata metadata;
-  std::vector<std::vector<float>> numbers;
+  std::vector<std::vector<float>> elements;
   std::vector<tensor_source> tensors;
 };
 
@@ -159,8 +159,8 @@ TEST_CASE("factors of RoPE are Llama 3's, or refused") {
   CHECK_THAT(ones.reason(), Catch::Contains("a factor of 0"));
   parts few("llama3");
   for (auto& t : few.tensors)
-    if (t.name == "rope_freqs.weight") t.numbers = t.numbers.first(3), t.shape = {3};
-  CHECK_THAT(few.reason(), Catch::Contains("3 numbers for 4 pairs"));
+    if (t.name == "rope_freqs.weight") t.elements = t.elements.first(3), t.shape = {3};
+  CHECK_THAT(few.reason(), Catch::Contains("3 factors for 4 pairs"));
   parts both("llama3");
   both.set("llama.rope.scaling.type", std::string("linear"));
   both.set("llama.rope.scaling.factor", 2.0f);

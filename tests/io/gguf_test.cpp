@@ -88,19 +88,19 @@ TEST_CASE("gguf: numbers and texts are found by their keys, whatever their width
 
 TEST_CASE("gguf: tensors of every type that is read, their shapes row-major") {
   const gguf file = read_gguf(golden_file("types.gguf"));
-  const auto numbers = [&](const char* name) { return numbers_of<double>(*find_tensor(file.tensors, name)); };
+  const auto elements = [&](const char* name) { return elements_of<double>(*find_tensor(file.tensors, name)); };
   const std::vector<double> expected = {-0.75, -0.5, -0.25, 0, 0.25, 0.5};
   for (const char* name : {"float32", "float16", "bfloat16"}) {
-    CHECK(numbers(name) == expected);
+    CHECK(elements(name) == expected);
     CHECK(find_tensor(file.tensors, name)->shape == std::vector<index_t>{2, 3});
   }
-  for (std::size_t i = 0; i < 6; ++i) CHECK(numbers("float64")[i] == expected[i] / 3);
+  for (std::size_t i = 0; i < 6; ++i) CHECK(elements("float64")[i] == expected[i] / 3);
   CHECK(find_tensor(file.tensors, "cube")->shape == std::vector<index_t>{2, 3, 4});
-  for (std::size_t i = 0; i < 24; ++i) CHECK(numbers("cube")[i] == static_cast<double>(i));
+  for (std::size_t i = 0; i < 24; ++i) CHECK(elements("cube")[i] == static_cast<double>(i));
   CHECK(find_tensor(file.tensors, "q8_0")->shape == std::vector<index_t>{2, 32});
-  CHECK(numbers("q8_0") == numbers("q8_0.expected"));
+  CHECK(elements("q8_0") == elements("q8_0.expected"));
   const stored_tensor* other = find_tensor(file.tensors, "q4_0");
-  const auto error = format_error_of([&] { numbers_of(*other); });
+  const auto error = format_error_of([&] { elements_of(*other); });
   REQUIRE(error);
   CHECK(error->where().at == other->offset);
   CHECK(error->reason() == "tensor \"q4_0\" is of type Q4_0, which is not read");

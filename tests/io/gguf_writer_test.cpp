@@ -56,12 +56,12 @@ TEST_CASE("gguf: metadata of every type and tensors of every format are read bac
   const gguf file = read_gguf(folder.path / "file");
   CHECK(file.metadata == metadata);
   CHECK(file.alignment == 8);
-  CHECK(numbers_of(*find_tensor(file.tensors, "z")) == x);
+  CHECK(elements_of(*find_tensor(file.tensors, "z")) == x);
   CHECK(find_tensor(file.tensors, "z")->shape == std::vector<index_t>{3, 2});
-  CHECK(numbers_of(*find_tensor(file.tensors, "a"))[5] == float{hone::bfloat16(1e30f)});
+  CHECK(elements_of(*find_tensor(file.tensors, "a"))[5] == float{hone::bfloat16(1e30f)});
   const stored_tensor* half = find_tensor(file.tensors, std::string(63, 'n'));
   CHECK(half->shape == std::vector<index_t>{1, 1, 1, 6});
-  CHECK(std::isinf(numbers_of(*half)[5]));  // more than a float16 holds
+  CHECK(std::isinf(elements_of(*half)[5]));  // more than a float16 holds
   write_gguf(folder.path / "file", {}, {});
   CHECK(read_file(folder.path / "file").size() == 32);
   CHECK(read_gguf(folder.path / "file").tensors.empty());

@@ -9,11 +9,11 @@ using namespace hone::io;
 namespace {
 
 /// Numbers that bfloat16 and float16 hold exactly.
-std::vector<float> numbers_for(const transformer::config& c) {
-  std::vector<float> numbers(static_cast<std::size_t>(transformer::parameter_count(c)));
-  for (std::size_t i = 0; i < numbers.size(); ++i)
-    numbers[i] = static_cast<float>(static_cast<int>((i * 2654435761u >> 16) % 65) - 32) / 128;
-  return numbers;
+std::vector<float> elements_for(const transformer::config& c) {
+  std::vector<float> elements(static_cast<std::size_t>(transformer::parameter_count(c)));
+  for (std::size_t i = 0; i < elements.size(); ++i)
+    elements[i] = static_cast<float>(static_cast<int>((i * 2654435761u >> 16) % 65) - 32) / 128;
+  return elements;
 }
 
 void write_text(const std::filesystem::path& path, const std::string& text) { write_bytes(path, to_bytes(text)); }
@@ -22,7 +22,7 @@ void write_text(const std::filesystem::path& path, const std::string& text) { wr
 
 TEST_CASE("a folder that is written is read as it was, in one file or several, in every format that holds it") {
   for (const char* name : {"llama", "llama3", "qwen2", "qwen3", "mistral"}) {
-    const checkpoint m = read_hugging_face(golden_file("families") / name);  // whose numbers are bfloat16
+    const checkpoint m = read_hugging_face(golden_file("families") / name);  // whose elements are bfloat16
     for (const std::uint64_t most : {std::uint64_t{1} << 40, std::uint64_t{20000}}) {
       const scratch_folder folder;
       write_hugging_face(folder.path / "new", m.config, m.parameters, most > 20000 ? format::float32 : format::bfloat16,
@@ -43,14 +43,14 @@ TEST_CASE("a tied classifier that is stored too, and tables of RoPE, are passed 
                               .vocab = 5,
                               .max_seq = 8,
                               .rope = transformer::rope_layout::half};
-  const auto numbers = numbers_for(c);
+  const auto elements = elements_for(c);
   const scratch_folder folder;
-  write_hugging_face(folder.path, c, numbers);
+  write_hugging_face(folder.path, c, elements);
   const auto rewrite = [&](const char* name, std::vector<index_t> shape) {
     const safetensors file = read_safetensors(folder.path / "model.safetensors");
     std::vector<std::vector<float>> kept;
     std::vector<tensor_source> sources;
-    for (const stored_tensor& t : file.tensors) kept.push_back(numbers_of(t));
+    for (const stored_tensor& t : file.tensors) kept.push_back(elements_of(t));
     for (std::size_t i = 0; i < kept.size(); ++i)
       sources.push_back({file.tensors[i].name, file.tensors[i].shape, kept[i]});
     index_t size = 1;
@@ -61,7 +61,7 @@ TEST_CASE("a tied classifier that is stored too, and tables of RoPE, are passed 
   };
   rewrite("lm_head.weight", {5, 4});
   rewrite("model.layers.0.self_attn.rotary_emb.inv_freq", {1});
-  CHECK(read_hugging_face(folder.path).parameters == numbers);
+  CHECK(read_hugging_face(folder.path).parameters == elements);
   rewrite("model.layers.0.mlp.up_proj.bias", {3});
   CHECK_THROWS_WITH(read_hugging_face(folder.path),
                     Catch::Contains("\"model.layers.0.mlp.up_proj.bias\": the model has no such part"));
@@ -81,7 +81,7 @@ TEST_CASE("a folder that lacks something, or whose parts do not fit, is refused 
   CHECK_THROWS_AS(read_hugging_face(folder.path / "absent"), std::system_error);
   write_text(folder.path / "config.json", format_config_json(c));
   CHECK_THROWS_WITH(read_hugging_face(folder.path), Catch::Contains("model.safetensors: No such file"));
-  write_hugging_face(folder.path, c, numbers_for(c));
+  write_hugging_face(folder.path, c, elements_for(c));
   auto other = c;
   other.tie_embeddings = false;
   write_text(folder.path / "config.json", format_config_json(other));
@@ -103,6 +103,6 @@ TEST_CASE("a folder that lacks something, or whose parts do not fit, is refused 
   CHECK_THROWS_WITH(write_hugging_face(folder.path, c, std::vector<float>(3)), Catch::Contains("parameters: has 3"));
   other = c;
   other.causal = false;
-  CHECK_THROWS_WITH(write_hugging_face(folder.path / "never", other, numbers_for(c)), Catch::Contains("causal"));
+  CHECK_THROWS_WITH(write_hugging_face(folder.path / "never", other, elements_for(c)), Catch::Contains("causal"));
   CHECK_FALSE(std::filesystem::exists(folder.path / "never"));
 }

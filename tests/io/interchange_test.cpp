@@ -55,7 +55,7 @@ TEST_CASE("files for the formats' own libraries", "[.interchange]") {
     deltas.emplace_back(delta.begin(), delta.end());
     sources.push_back({s.name, {s.outputs, s.inputs}, {}});
   }
-  for (std::size_t i = 0; i < sources.size(); ++i) sources[i].numbers = deltas[i];
+  for (std::size_t i = 0; i < sources.size(); ++i) sources[i].elements = deltas[i];
   write_safetensors(folder / "deltas.safetensors", sources);
   CHECK(read_safetensors(folder / "deltas.safetensors").tensors.size() == 5);
 }

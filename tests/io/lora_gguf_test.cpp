@@ -26,7 +26,7 @@ std::optional<format_error> error_of(const std::vector<std::pair<std::string, st
                                      const gguf_metadata& metadata = sound, std::string_view architecture = "llama",
                                      const hone::transformer::config& c = small_model) {
   const scratch_folder folder;
-  const std::vector<float> numbers(1000, 1.0f);
+  const std::vector<float> elements(1000, 1.0f);
   std::vector<tensor_source> tensors;
   std::vector<std::pair<std::string, std::vector<index_t>>> all = {{"blk.0.attn_q.weight.lora_a", {2, 8}},
                                                                    {"blk.0.attn_q.weight.lora_b", {8, 2}}};
@@ -34,7 +34,7 @@ std::optional<format_error> error_of(const std::vector<std::pair<std::string, st
   for (const auto& [name, shape] : all) {
     std::size_t count = 1;
     for (const index_t n : shape) count *= static_cast<std::size_t>(n);
-    tensors.push_back({name, shape, std::span(numbers).first(count)});
+    tensors.push_back({name, shape, std::span(elements).first(count)});
   }
   const auto path = folder.path / "file.gguf";
   write_gguf(path, metadata, tensors);
@@ -122,7 +122,7 @@ TEST_CASE("lora gguf: with one scale times rank no number is changed, and the fi
 
 TEST_CASE("lora gguf: an alpha of 0, or none, is a scale of 1") {
   const scratch_folder folder;
-  const std::vector<float> numbers(16, 1.0f);
+  const std::vector<float> elements(16, 1.0f);
   for (const bool absent : {false, true}) {
     gguf_metadata metadata = sound;
     if (absent)
@@ -130,8 +130,8 @@ TEST_CASE("lora gguf: an alpha of 0, or none, is a scale of 1") {
     else
       metadata.back().second = 0.0f;
     write_gguf(folder.path / "file", metadata,
-               std::vector<tensor_source>{{"blk.0.attn_q.weight.lora_a", {2, 8}, numbers},
-                                          {"blk.0.attn_q.weight.lora_b", {8, 2}, numbers}});
+               std::vector<tensor_source>{{"blk.0.attn_q.weight.lora_a", {2, 8}, elements},
+                                          {"blk.0.attn_q.weight.lora_b", {8, 2}, elements}});
     CHECK(read_lora_gguf(folder.path / "file", small_model).adapter.sites.at(0).scale == 1);
   }
 }

@@ -59,7 +59,7 @@ TEST_CASE("GGUF files too, of mixed types; what is quantized cannot be used wher
   }
   gguf file = read_gguf(golden_file("families/qwen3.gguf"));
   const transformer::config c = read_gguf_model(golden_file("families/qwen3.gguf")).config;
-  const number_type blocks{"Q8_0", number_kind::q8_0, 32, 272};
+  const element_type blocks{"Q8_0", element_kind::q8_0, 32, 272};
   file.tensors.back().type = &blocks;
   const auto map = [&] { return mapped_model(c, file.tensors, {}, "f", gguf_tensor, io::detail::gguf_extra); };
   CHECK_THROWS_WITH(map(),

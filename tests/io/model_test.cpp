@@ -16,9 +16,9 @@ TEST_CASE("a model is read from a folder, a GGUF file by its magic number, or a 
   CHECK(read_model(scratch.path / "model.bin").parameters == m.parameters);
   const transformer::config c{
       .d_model = 8, .d_ff = 4, .n_layers = 1, .n_heads = 2, .n_kv_heads = 1, .vocab = 5, .max_seq = 4};
-  std::vector<float> numbers(static_cast<std::size_t>(transformer::parameter_count(c)), 0.5f);
-  write_llama2c(scratch.path / "story.gguf", c, numbers);
-  CHECK(read_model(scratch.path / "story.gguf").parameters == numbers);
+  std::vector<float> elements(static_cast<std::size_t>(transformer::parameter_count(c)), 0.5f);
+  write_llama2c(scratch.path / "story.gguf", c, elements);
+  CHECK(read_model(scratch.path / "story.gguf").parameters == elements);
   CHECK(read_model(scratch.path / "story.gguf").config == c);
 }
 

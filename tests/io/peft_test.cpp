@@ -79,7 +79,7 @@ TEST_CASE("peft: adapters that PEFT saved change the weights as PEFT says") {
       for (const hone::lora::site& s : read.adapter.sites) {
         CAPTURE(s.name);
         const std::vector<double> delta = delta_of(s, read.adapter.parameters);
-        const auto expected = numbers_of<double>(*find_tensor(deltas.tensors, hugging_face_name(s.name)));
+        const auto expected = elements_of<double>(*find_tensor(deltas.tensors, hugging_face_name(s.name)));
         const bool turned = rope == rope_layout::interleaved && (s.name.starts_with("wq") || s.name.starts_with("wk"));
         for (index_t row = 0; row < s.outputs; ++row)
           for (index_t col = 0; col < s.inputs; ++col) {
@@ -139,7 +139,7 @@ TEST_CASE("peft: what was written is read back, whatever the layout of RoPE") {
   }
 }
 
-TEST_CASE("peft: an adapter stored in 16 bits is rounded once, and one with infinite numbers counts them") {
+TEST_CASE("peft: an adapter stored in 16 bits is rounded once, and one with infinite elements counts them") {
   hone::lora::adapter<float> adapter = made_adapter();
   adapter.parameters[3] = std::numeric_limits<float>::infinity();
   adapter.parameters[4] = 1.001f;

@@ -56,7 +56,7 @@ TEST_CASE("shards: a model in two files of the format's own library is read as o
   for (std::size_t i = 0; i < 4; ++i) {
     CHECK(model.tensors[i].name == "w." + std::to_string(i));
     CHECK(model.tensors[i].shape == std::vector<index_t>{2, static_cast<index_t>(i + 1)});
-    CHECK(numbers_of(model.tensors[i]) == std::vector<float>(2 * (i + 1), static_cast<float>(i)));
+    CHECK(elements_of(model.tensors[i]) == std::vector<float>(2 * (i + 1), static_cast<float>(i)));
   }
 }
 
@@ -73,7 +73,7 @@ TEST_CASE("shards: what was written is read back, in as many files as are asked 
     const safetensors model = read_safetensors_folder(folder.path);
     CHECK(model.files.size() == files);
     CHECK(model.tensors.size() == 5);
-    for (const tensor_source& t : tensors) CHECK(numbers_of(*find_tensor(model.tensors, t.name)) == x);
+    for (const tensor_source& t : tensors) CHECK(elements_of(*find_tensor(model.tensors, t.name)) == x);
   }
   const scratch_folder folder;
   write_safetensors_folder(folder.path, tensors, {}, 48);

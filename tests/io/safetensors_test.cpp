@@ -3,8 +3,6 @@
 
 #include "io/support.hpp"
 
-#include <cmath>
-
 using namespace hone::io;
 using hone::index_t;
 
@@ -57,32 +55,32 @@ TEST_CASE("safetensors: a file of the format's own library, with a tensor of eac
   const safetensors file = read_safetensors(golden_file("types.safetensors"));
   CHECK(file.metadata == std::map<std::string, std::string>{{"format", "np"}, {"größe", "\"1\"\n"}});
   REQUIRE(file.tensors.size() == 11);
-  const auto numbers = [&](const char* name) { return numbers_of<double>(*find_tensor(file.tensors, name)); };
+  const auto elements = [&](const char* name) { return elements_of<double>(*find_tensor(file.tensors, name)); };
   const std::vector<double> expected = {-0.75, -0.5, -0.25, 0, 0.25, 0.5};
   for (const char* name : {"float32", "float16", "bfloat16"}) {
-    CHECK(numbers(name) == expected);
-    CHECK(numbers_of(*find_tensor(file.tensors, name)) == std::vector<float>(expected.begin(), expected.end()));
+    CHECK(elements(name) == expected);
+    CHECK(elements_of(*find_tensor(file.tensors, name)) == std::vector<float>(expected.begin(), expected.end()));
     CHECK(find_tensor(file.tensors, name)->shape == std::vector<index_t>{2, 3});
   }
-  for (std::size_t i = 0; i < 6; ++i) CHECK(numbers("float64")[i] == expected[i] / 3);
-  CHECK(numbers("int32") == std::vector<double>{-2147483648.0, 2147483647.0});
-  CHECK(numbers("int64") == std::vector<double>{-9007199254740992.0, 9007199254740992.0});
-  CHECK(numbers("uint8") == std::vector<double>{0, 255});
-  CHECK(numbers("scalar") == std::vector<double>{1.5});
+  for (std::size_t i = 0; i < 6; ++i) CHECK(elements("float64")[i] == expected[i] / 3);
+  CHECK(elements("int32") == std::vector<double>{-2147483648.0, 2147483647.0});
+  CHECK(elements("int64") == std::vector<double>{-9007199254740992.0, 9007199254740992.0});
+  CHECK(elements("uint8") == std::vector<double>{0, 255});
+  CHECK(elements("scalar") == std::vector<double>{1.5});
   CHECK(find_tensor(file.tensors, "scalar")->shape.empty());
-  CHECK(numbers("empty").empty());
+  CHECK(elements("empty").empty());
   CHECK(find_tensor(file.tensors, "empty")->shape == std::vector<index_t>{2, 0, 3});
-  CHECK(numbers("a \"quoted\" name, Größe\n") == std::vector<double>{7});
+  CHECK(elements("a \"quoted\" name, Größe\n") == std::vector<double>{7});
   CHECK(find_tensor(file.tensors, "absent") == nullptr);
 }
 
-TEST_CASE("safetensors: a type that is not converted is listed, and refused by name when its numbers are asked for") {
+TEST_CASE("safetensors: a type that is not converted is listed, and refused by name when its elements are asked for") {
   const safetensors file = read_safetensors(golden_file("types.safetensors"));
   const stored_tensor* t = find_tensor(file.tensors, "bool");
   REQUIRE(t != nullptr);
   CHECK(std::string(t->type->name) == "BOOL");
   CHECK(t->bytes.size() == 2);
-  const auto error = format_error_of([&] { numbers_of(*t); });
+  const auto error = format_error_of([&] { elements_of(*t); });
   REQUIRE(error);
   CHECK(error->file() == golden_file("types.safetensors").string());
   CHECK(error->where().at == t->offset);
@@ -130,11 +128,11 @@ TEST_CASE("safetensors: what was written is read back, in the order and padding 
         "\"z\":{\"dtype\":\"F16\",\"shape\":[3],\"data_offsets\":[34,40]}}");
   const safetensors file = read_safetensors(path);
   CHECK(file.metadata.at("k") == "v\"");
-  CHECK(numbers_of(*find_tensor(file.tensors, "a")) == x);
-  CHECK(numbers_of(*find_tensor(file.tensors, "Größe \"\\\n")) == one);
+  CHECK(elements_of(*find_tensor(file.tensors, "a")) == x);
+  CHECK(elements_of(*find_tensor(file.tensors, "Größe \"\\\n")) == one);
   for (std::size_t i = 0; i < 3; ++i) {
-    CHECK(numbers_of(*find_tensor(file.tensors, "y"))[i] == float{hone::bfloat16(x[i])});
-    CHECK(numbers_of(*find_tensor(file.tensors, "z"))[i] == float{hone::float16(x[i])});
+    CHECK(elements_of(*find_tensor(file.tensors, "y"))[i] == float{hone::bfloat16(x[i])});
+    CHECK(elements_of(*find_tensor(file.tensors, "z"))[i] == float{hone::float16(x[i])});
   }
   write_safetensors(path, {});
   CHECK(read_safetensors(path).tensors.empty());

@@ -14,10 +14,10 @@ namespace {
 /// A tensor of one dimension whose bytes begin @p shift bytes into memory, as they may in a file.
 struct made {
   byte_vector memory;
-  number_type type;
+  element_type type;
   stored_tensor tensor;
 
-  made(const byte_vector& bytes, number_kind kind, index_t count, std::size_t shift = 0)
+  made(const byte_vector& bytes, element_kind kind, index_t count, std::size_t shift = 0)
       : memory(shift), type{"TYPE", kind, 1, 8} {
     memory.insert(memory.end(), bytes.begin(), bytes.end());
     tensor = {"t", &type, {count}, std::span(memory).subspan(shift), 7, std::make_shared<const std::string>("file")};
@@ -35,14 +35,14 @@ byte_vector little_endian(const std::vector<T>& values) {
 
 /// Both results against @p expected, at every size around a pack and a chunk, and at every alignment.
 template <class Bits>
-void compare(number_kind kind, auto&& bits_of, auto&& expected) {
+void compare(element_kind kind, auto&& bits_of, auto&& expected) {
   for (const std::size_t size : {0u, 1u, 15u, 16u, 17u, 1023u, 1024u, 1025u, 5000u})
     for (const std::size_t shift : {0u, 1u, 2u, 3u}) {
       std::vector<Bits> bits(size);
       for (std::size_t i = 0; i < size; ++i) bits[i] = bits_of(i);
       const made m(little_endian(bits), kind, static_cast<index_t>(size), shift);
-      const std::vector<float> x = numbers_of(m.tensor);
-      const std::vector<double> y = numbers_of<double>(m.tensor);
+      const std::vector<float> x = elements_of(m.tensor);
+      const std::vector<double> y = elements_of<double>(m.tensor);
       REQUIRE(x.size() == size);
       for (std::size_t i = 0; i < size; ++i) {
         const double value = expected(bits[i]);
@@ -54,9 +54,9 @@ void compare(number_kind kind, auto&& bits_of, auto&& expected) {
 
 }  // namespace
 
-TEST_CASE("stored numbers are converted, at every size and alignment") {
+TEST_CASE("stored elements are converted, at every size and alignment") {
   compare<std::uint16_t>(
-      number_kind::float16, [](std::size_t i) { return static_cast<std::uint16_t>(i * 2654435761u >> 8); },
+      element_kind::float16, [](std::size_t i) { return static_cast<std::uint16_t>(i * 2654435761u >> 8); },
       [](std::uint16_t bits) {  // IEEE 754 binary16, from its definition
         const int exponent = bits >> 10 & 31, mantissa = bits & 1023;
         const double sign = bits >> 15 ? -1 : 1;
@@ -64,7 +64,7 @@ TEST_CASE("stored numbers are converted, at every size and alignment") {
         return sign * (exponent == 0 ? std::ldexp(mantissa, -24) : std::ldexp(mantissa + 1024, exponent - 25));
       });
   compare<std::uint16_t>(
-      number_kind::bfloat16, [](std::size_t i) { return static_cast<std::uint16_t>(i * 2654435761u >> 8); },
+      element_kind::bfloat16, [](std::size_t i) { return static_cast<std::uint16_t>(i * 2654435761u >> 8); },
       [](std::uint16_t bits) {
         const int exponent = bits >> 7 & 255, mantissa = bits & 127;
         const double sign = bits >> 15 ? -1 : 1;
@@ -72,18 +72,19 @@ TEST_CASE("stored numbers are converted, at every size and alignment") {
         return sign * (exponent == 0 ? std::ldexp(mantissa, -133) : std::ldexp(mantissa + 128, exponent - 134));
       });
   compare<float>(
-      number_kind::float32, [](std::size_t i) { return static_cast<float>(i) * 0.1f - 3; },
+      element_kind::float32, [](std::size_t i) { return static_cast<float>(i) * 0.1f - 3; },
       [](float x) { return static_cast<double>(x); });
   compare<double>(
-      number_kind::float64, [](std::size_t i) { return static_cast<double>(i) * 0.1 - 3; }, [](double x) { return x; });
+      element_kind::float64, [](std::size_t i) { return static_cast<double>(i) * 0.1 - 3; },
+      [](double x) { return x; });
   compare<std::int32_t>(
-      number_kind::int32, [](std::size_t i) { return static_cast<std::int32_t>(i * 2654435761u); },
+      element_kind::int32, [](std::size_t i) { return static_cast<std::int32_t>(i * 2654435761u); },
       [](std::int32_t x) { return static_cast<double>(x); });
   compare<std::int64_t>(
-      number_kind::int64, [](std::size_t i) { return static_cast<std::int64_t>(i) * 1234567 - 5; },
+      element_kind::int64, [](std::size_t i) { return static_cast<std::int64_t>(i) * 1234567 - 5; },
       [](std::int64_t x) { return static_cast<double>(x); });
   compare<std::uint8_t>(
-      number_kind::uint8, [](std::size_t i) { return static_cast<std::uint8_t>(i); },
+      element_kind::uint8, [](std::size_t i) { return static_cast<std::uint8_t>(i); },
       [](std::uint8_t x) { return static_cast<double>(x); });
 }
 
@@ -99,64 +100,64 @@ TEST_CASE("blocks of Q8_0 are a float16 times 32 int8") {
         expected.push_back(0.25f * static_cast<float>(block % 7 - 3) * static_cast<float>(whole));
       }
     }
-    const made m(bytes, number_kind::q8_0, 32 * blocks, 1);
-    CHECK(numbers_of(m.tensor) == expected);
-    CHECK(numbers_of<double>(m.tensor) == std::vector<double>(expected.begin(), expected.end()));
+    const made m(bytes, element_kind::q8_0, 32 * blocks, 1);
+    CHECK(elements_of(m.tensor) == expected);
+    CHECK(elements_of<double>(m.tensor) == std::vector<double>(expected.begin(), expected.end()));
   }
 }
 
-TEST_CASE("infinite and NaN numbers are kept and counted") {
+TEST_CASE("infinite and NaN elements are kept and counted") {
   constexpr float infinity = std::numeric_limits<float>::infinity();
-  std::vector<float> numbers(3000, 1.0f);
-  numbers[0] = infinity;
-  numbers[1500] = -infinity;
-  numbers[2999] = std::numeric_limits<float>::quiet_NaN();
-  const made m(little_endian(numbers), number_kind::float32, 3000);
+  std::vector<float> elements(3000, 1.0f);
+  elements[0] = infinity;
+  elements[1500] = -infinity;
+  elements[2999] = std::numeric_limits<float>::quiet_NaN();
+  const made m(little_endian(elements), element_kind::float32, 3000);
   std::vector<float> x(3000);
   std::vector<double> y(3000);
-  CHECK(copy_numbers(m.tensor, std::span<float>(x)) == 3);
-  CHECK(copy_numbers(m.tensor, std::span<double>(y)) == 3);
+  CHECK(copy_elements(m.tensor, std::span<float>(x)) == 3);
+  CHECK(copy_elements(m.tensor, std::span<double>(y)) == 3);
   CHECK(x[1500] == -infinity);
   CHECK(std::isnan(y[2999]));
-  const made wide(little_endian(std::vector<double>{1e300, 1}), number_kind::float64, 2);
+  const made wide(little_endian(std::vector<double>{1e300, 1}), element_kind::float64, 2);
   std::vector<float> narrow(2);
-  CHECK(copy_numbers(wide.tensor, std::span<float>(narrow)) == 1);  // 1e300 is infinite as a float
+  CHECK(copy_elements(wide.tensor, std::span<float>(narrow)) == 1);  // 1e300 is infinite as a float
   CHECK(narrow[0] == infinity);
 }
 
-TEST_CASE("numbers go where as many have room, and types without a conversion are refused by name") {
-  const made m(little_endian(std::vector<float>{1, 2}), number_kind::float32, 2);
+TEST_CASE("elements go where as many have room, and types without a conversion are refused by name") {
+  const made m(little_endian(std::vector<float>{1, 2}), element_kind::float32, 2);
   std::vector<float> x(3, 9.0f);
-  CHECK_THROWS_WITH(copy_numbers(m.tensor, std::span<float>(x)), Catch::Contains("has 3 elements, \"t\" has 2"));
+  CHECK_THROWS_WITH(copy_elements(m.tensor, std::span<float>(x)), Catch::Contains("has 3 elements, \"t\" has 2"));
   CHECK(x == std::vector<float>(3, 9.0f));
-  const made other(byte_vector(4), number_kind::listed_only, 4);
-  const auto error = format_error_of([&] { numbers_of(other.tensor); });
+  const made other(byte_vector(4), element_kind::listed_only, 4);
+  const auto error = format_error_of([&] { elements_of(other.tensor); });
   REQUIRE(error);
   CHECK(error->where().at == 7);
   CHECK(error->reason() == "tensor \"t\" is of type TYPE, which is not read");
 }
 
-TEST_CASE("numbers are written rounded to nearest even, at every size around a chunk") {
+TEST_CASE("elements are written rounded to nearest even, at every size around a chunk") {
   const scratch_folder folder;
   for (const std::size_t size : {0u, 1u, 8191u, 8192u, 8193u, 20000u}) {
-    std::vector<float> numbers(size);
-    for (std::size_t i = 0; i < size; ++i) numbers[i] = std::sin(static_cast<float>(i)) * 100;
+    std::vector<float> elements(size);
+    for (std::size_t i = 0; i < size; ++i) elements[i] = std::sin(static_cast<float>(i)) * 100;
     for (const hone::format stored : {hone::format::float32, hone::format::float16, hone::format::bfloat16}) {
-      const tensor_source source{"t", {static_cast<index_t>(size)}, numbers, stored};
+      const tensor_source source{"t", {static_cast<index_t>(size)}, elements, stored};
       {
         atomic_file file(folder.path / "file");
-        detail::write_numbers(file, source);
+        detail::write_elements(file, source);
         file.commit();
       }
       const byte_vector bytes = read_file(folder.path / "file");
       REQUIRE(bytes.size() == source.bytes());
       for (std::size_t i = 0; i < size; ++i) {
         if (stored == hone::format::float32)
-          REQUIRE(load_little_endian<float>(bytes, 4 * i) == numbers[i]);
+          REQUIRE(load_little_endian<float>(bytes, 4 * i) == elements[i]);
         else if (stored == hone::format::float16)
-          REQUIRE(load_little_endian<std::uint16_t>(bytes, 2 * i) == hone::float16(numbers[i]).bits);
+          REQUIRE(load_little_endian<std::uint16_t>(bytes, 2 * i) == hone::float16(elements[i]).bits);
         else
-          REQUIRE(load_little_endian<std::uint16_t>(bytes, 2 * i) == hone::bfloat16(numbers[i]).bits);
+          REQUIRE(load_little_endian<std::uint16_t>(bytes, 2 * i) == hone::bfloat16(elements[i]).bits);
       }
     }
   }

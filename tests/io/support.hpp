@@ -6,7 +6,6 @@
 #include "support/catch.hpp"
 
 #include <optional>
-#include <random>
 #include <string>
 
 /// An empty folder that is gone after the test.

@@ -38,7 +38,7 @@ std::string reason_of(std::string_view text) {
   return error->reason();
 }
 
-/// The reason when @p value stands at @p pointer of an otherwise good log.
+/// The reason when @p value is at @p pointer of an otherwise good log.
 std::string reason_with(const char* pointer, const json& value) {
   json log = small_log();
   log[json::json_pointer(pointer)] = value;

@@ -70,11 +70,11 @@ TEST_CASE("a stream goes on where the ids before it end") {
   CHECK_THROWS_AS(text_stream(t, ids{-1}), std::invalid_argument);
 
   parts.pieces[2].text = " a";
-  parts.decoding = {.strip = " ", .strip_behind_begin = true};
-  const tokenizer behind(parts);
-  CHECK(behind.decode(ids{2, 2}) == " a a");
-  CHECK(behind.decode(ids{0, 2, 2}) == "a a");
-  CHECK(text_stream(behind, ids{0, 3})(2) == " a");
+  parts.decoding = {.strip = " ", .strip_after_begin = true};
+  const tokenizer after(parts);
+  CHECK(after.decode(ids{2, 2}) == " a a");
+  CHECK(after.decode(ids{0, 2, 2}) == "a a");
+  CHECK(text_stream(after, ids{0, 3})(2) == " a");
 }
 
 TEST_CASE("added tokens are cut out before and after normalization") {

@@ -13,18 +13,18 @@ TEST_CASE("sites are laid one after the other, A before B, and open as matrices"
   CHECK(sites[0].offset == 0);
   CHECK(sites[1].offset == 20);
   CHECK(sites[2].offset == 38);
-  std::vector<float> numbers(static_cast<std::size_t>(size));
-  for (std::size_t i = 0; i < numbers.size(); ++i) numbers[i] = static_cast<float>(i);
-  const auto a = sites[1].a(numbers.data());
+  std::vector<float> elements(static_cast<std::size_t>(size));
+  for (std::size_t i = 0; i < elements.size(); ++i) elements[i] = static_cast<float>(i);
+  const auto a = sites[1].a(elements.data());
   CHECK(a.rows() == 3);
   CHECK(a.cols() == 3);
   CHECK(a(1, 2) == 25);
-  const auto b = sites[0].b(numbers.data());
+  const auto b = sites[0].b(elements.data());
   CHECK(b.rows() == 4);
   CHECK(b.cols() == 2);
   CHECK(b(0, 0) == 12);
   CHECK(b(3, 1) == 19);
-  CHECK(adapter<>{sites, numbers}.parameters.size() == numbers.size());
+  CHECK(adapter<>{sites, elements}.parameters.size() == elements.size());
 }
 
 TEST_CASE("sites of impossible shapes are refused, and none is moved then") {

@@ -29,8 +29,8 @@ TEMPLATE_TEST_CASE("a compensated adapter, trained, equals the plain one of twic
     CHECK(wide.rank == 2 * s.rank);
     CHECK(wide.scale == s.scale);
     CHECK(wide.name == s.name);
-    const auto product = [](const site& x, const std::vector<TestType>& numbers) -> linalg::matrix {
-      return x.scale * linalg::copy_of(x.b(numbers.data())) * linalg::copy_of(x.a(numbers.data()));
+    const auto product = [](const site& x, const std::vector<TestType>& elements) -> linalg::matrix {
+      return x.scale * linalg::copy_of(x.b(elements.data())) * linalg::copy_of(x.a(elements.data()));
     };
     const linalg::matrix adapted = layers[i].now() + product(s, parameters);
     const linalg::matrix on_original = layers[i].original() + product(wide, converted.parameters);

@@ -21,8 +21,8 @@ TEST_CASE(
   const std::vector<float> forget_numbers = row_major<float>(normal_matrix(6, outputs, 1));
   const std::vector<float> retain_numbers = row_major<float>(normal_matrix(5, outputs, 2));
   const matrix_view<const float> forget(forget_numbers.data(), 6, outputs), retain(retain_numbers.data(), 5, outputs);
-  std::vector<float> numbers = row_major<float>(normal_matrix(outputs, inputs, 3));
-  const matrix_view<float> weight(numbers.data(), outputs, inputs);
+  std::vector<float> elements = row_major<float>(normal_matrix(outputs, inputs, 3));
+  const matrix_view<float> weight(elements.data(), outputs, inputs);
   const linalg::matrix original = linalg::copy_of(weight);
   hone::thread_pool pool(2);
 
@@ -57,8 +57,8 @@ TEST_CASE(
 
 TEST_CASE("docs: another start, streamed moments, pooled outputs") {
   const index_t outputs = 12;
-  std::vector<float> numbers = row_major<float>(normal_matrix(outputs, 9, 3));
-  const matrix_view<float> weight(numbers.data(), outputs, 9);
+  std::vector<float> elements = row_major<float>(normal_matrix(outputs, 9, 3));
+  const matrix_view<float> weight(elements.data(), outputs, 9);
   std::vector<lora::site> sites = {{"value", outputs, 9, 4, 2.0}};
   std::vector<float> parameters(static_cast<std::size_t>(lora::lay_out(sites)));
   lora::initialise(lora::standard{{.seed = 1, .stream = 0}}, weight, sites[0], parameters);

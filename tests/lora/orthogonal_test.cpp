@@ -11,7 +11,7 @@ using linalg::matrix;
 using linalg::view;
 
 namespace {
-/// Two sites of random numbers and a basis for each.
+/// Two sites of random elements and a basis for each.
 template <class T>
 struct adapted {
   std::vector<site> sites = {{"q", 12, 5, 3, 2.0}, {"v", 9, 7, 2, 0.5}};
@@ -130,8 +130,8 @@ TEMPLATE_TEST_CASE("after the projection nothing is left in the retain subspace"
 
 TEST_CASE("a float basis, as one would keep it for a large model") {
   adapted<float> x;
-  std::vector<std::vector<float>> numbers = {row_major<float>(x.bases[0]), row_major<float>(x.bases[1])};
-  const std::vector<matrix_view<const float>> bases = {{numbers[0].data(), 12, 4}, {numbers[1].data(), 9, 3}};
+  std::vector<std::vector<float>> elements = {row_major<float>(x.bases[0]), row_major<float>(x.bases[1])};
+  const std::vector<matrix_view<const float>> bases = {{elements[0].data(), 12, 4}, {elements[1].data(), 9, 3}};
   const auto loss = add_orthogonal_loss(x.sites, x.parameters, bases, x.gradient, {.lambda = 1});
   CHECK(loss.loss == Approx(x.squares(0) + x.squares(1)).epsilon(1e-6));
 }

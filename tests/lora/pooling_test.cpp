@@ -9,7 +9,7 @@ using namespace hone;
 using namespace hone::lora;
 
 namespace {
-/// Sequences of 3, 1, 4 tokens of 2 numbers; the last tokens of the first and third are padding.
+/// Sequences of 3, 1, 4 tokens of 2 elements; the last tokens of the first and third are padding.
 const std::vector<double> outputs = {1, 10, 2, 20, 100, 1000, 4, 40, 5, 50, 6, 60, 7, 70, 300, 3000};
 const std::vector<index_t> offsets = {0, 3, 4, 8};
 const std::vector<std::uint8_t> mask = {1, 1, 0, 1, 1, 1, 1, 0};

@@ -58,7 +58,7 @@ TEST_CASE("G3: directions, retain basis, factors and weight, by every solver") {
     CHECK(found.solver == solver);
     CHECK(found.values(0) == Approx(g3::values[3]).epsilon(1e-11));
     CHECK(found.values(1) == Approx(g3::values[2]).epsilon(1e-10));
-    // The largest value stands first here, last in the printed vectors.
+    // The largest value is first here, last in the printed vectors.
     CHECK(largest(l.b() - g3::b.rowwise().reverse()) <= 1e-8);
     CHECK(largest(l.a() - g3::a.colwise().reverse()) <= 1e-8);
     CHECK(largest(l.now() - g3::left) <= 1e-8);
@@ -344,9 +344,10 @@ struct memory_peak {
 
 TEST_CASE("the low-rank solver holds its samples once in double") {
   const index_t d = 4096, samples = 256;
-  std::vector<float> numbers(static_cast<std::size_t>(2 * samples * d));
-  for (std::size_t i = 0; i < numbers.size(); ++i) numbers[i] = static_cast<float>(philox{5, 0}.normal(i));
-  const matrix_view<const float> forget(numbers.data(), samples, d), retain(&numbers[numbers.size() / 2], samples, d);
+  std::vector<float> elements(static_cast<std::size_t>(2 * samples * d));
+  for (std::size_t i = 0; i < elements.size(); ++i) elements[i] = static_cast<float>(philox{5, 0}.normal(i));
+  const matrix_view<const float> forget(elements.data(), samples, d),
+      retain(&elements[elements.size() / 2], samples, d);
   if (!memory_peak::reset()) {
     WARN("skipped: the system does not say how much memory was held");
     return;

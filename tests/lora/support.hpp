@@ -27,7 +27,7 @@ struct layer {
   [[nodiscard]] hone::linalg::matrix b() const { return hone::linalg::copy_of(site.b(parameters.data())); }
   /// max |W + s B A - W0|, from what is stored.
   [[nodiscard]] double changed() const { return largest(now() + site.scale * b() * a() - original()); }
-  /// Whether the numbers around the site are as they were.
+  /// Whether the elements around the site are as they were.
   [[nodiscard]] bool others_untouched() const {
     for (std::size_t i = 0; i < parameters.size(); ++i) {
       const auto at = static_cast<hone::index_t>(i);

@@ -16,7 +16,7 @@ TEST_CASE("the soft overlong penalty gives the reference vectors (G3)") {
   CHECK_THROWS_WITH((soft_overlong{20, 21}(3)), Catch::Contains("band"));
 }
 
-TEST_CASE("outcomes stand on the last token that counts") {
+TEST_CASE("outcomes are on the last token that counts") {
   const std::vector<index_t> offsets = {0, 3, 3, 5, 7};
   const std::vector<std::int32_t> targets = {1, 2, -1, 3, 4, -1, -1};
   const std::vector<double> rewards = {1, 9, -2, 7};

@@ -2,39 +2,12 @@
 #include "hone/transformer/mlp_block.hpp"
 
 #include "support/catch.hpp"
-#include "transformer/support.hpp"
-
-#include <memory>
+#include "transformer/block_support.hpp"
 
 using namespace hone;
 using namespace hone::transformer;
 
 namespace {
-
-/// A model of one layer, whose other block adds nothing, and a batch that enters it.
-struct one_layer {
-  explicit one_layer(config shape) : c((shape.n_layers = 1, shape)), model(c), tokens(sequences(c)) {
-    parameters = normals<double>(model.parameters(), 1, 0.4);
-    for (const role r : {role::wo, role::bo})
-      if (const index_t i = model.tensor_index({r, 0}); i >= 0)
-        fill(std::span(parameters)
-                 .subspan(static_cast<std::size_t>(model.layout()[i].offset),
-                          static_cast<std::size_t>(model.layout()[i].size())),
-             0.0);
-    x.resize(static_cast<std::size_t>(24 * c.d_model));
-    products(parameters).embed(tokens.tokens, as_rows(x, 24));
-  }
-  [[nodiscard]] frozen_products<double, parameter_views<const double>> products(const std::vector<double>& p) {
-    views.push_back(std::make_unique<parameter_views<const double>>(model.view(std::span<const double>(p))));
-    return {*views.back(), memory};
-  }
-
-  config c;
-  decoder<double> model;
-  sequences tokens;
-  std::vector<double> parameters, x, memory;
-  std::vector<std::unique_ptr<parameter_views<const double>>> views;
-};
 
 /// A block's share of a workspace.
 struct memory_of {
@@ -54,7 +27,7 @@ std::vector<config> shapes() { return small_models(); }
 
 TEST_CASE("the mlp block adds what the naive decoder adds") {
   for (const config& shape : shapes()) {
-    one_layer m(shape);
+    one_layer m(shape, {role::wo, role::bo});
     std::vector<double> y(m.x.size());
     memory_of s(m.c, 24);
     block_of(m).forward(m.products(m.parameters), as_rows(std::as_const(m.x), 24), s.kept, s.passing, as_rows(y, 24));
@@ -72,7 +45,7 @@ TEST_CASE("the mlp block adds what the naive decoder adds") {
 
 TEST_CASE("the mlp block passes the gradient check, for its input and its parameters") {
   for (const config& shape : shapes()) {
-    one_layer m(shape);
+    one_layer m(shape, {role::wo, role::bo});
     const auto slope = normals<double>(24 * m.c.d_model, 3);
     const auto loss = [&](const std::vector<double>& p, const std::vector<double>& x) {
       std::vector<double> y(x.size());
@@ -95,7 +68,7 @@ TEST_CASE("the mlp block passes the gradient check, for its input and its parame
 
 TEST_CASE("rows of the mlp block alone are those of the batch, to rounding") {
   for (const config& shape : shapes()) {
-    one_layer m(shape);
+    one_layer m(shape, {role::wo, role::bo});
     std::vector<double> y(m.x.size()), rows = m.x;
     memory_of s(m.c, 24);
     const auto p = m.products(m.parameters);

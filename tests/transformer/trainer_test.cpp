@@ -9,6 +9,8 @@
 #include "support/catch.hpp"
 #include "transformer/support.hpp"
 
+#include <utility>
+
 using namespace hone;
 using namespace hone::transformer;
 
@@ -119,6 +121,26 @@ TEST_CASE("a loss on hidden states alone: RMU at a layer leaves what lies above 
   CHECK(gradient_error(parameters, gradient, [&](const std::vector<double>& p) {
           return evaluate(model, p, {data.tokens, data.offsets}, rmu, lanes).sum;
         }) < 1e-6);
+}
+
+TEST_CASE("a batch that is refused in its middle leaves nothing in the lanes") {
+  const config c = small_models()[0];
+  const decoder<float> model(c);
+  const auto parameters = normals<float>(model.parameters(), 1, 0.3);
+  corpus data(c.vocab);
+  const batch all{data.tokens, data.offsets};
+  const auto loss = [&](microbatch<float>& part) {
+    return loss::likelihood(part.activations.logits(), part.rows_of<std::int32_t>(data.targets));
+  };
+  std::vector<float> expected(static_cast<std::size_t>(model.parameters())), gradient = expected;
+  gradient_lanes<float> lanes(model, 12, 2);
+  accumulate_gradient(model, parameters, all, loss, lanes, expected);
+  const std::int32_t token = std::exchange(data.tokens.back(), 99);
+  CHECK_THROWS_AS(accumulate_gradient(model, parameters, all, loss, lanes, gradient), std::invalid_argument);
+  CHECK(gradient == std::vector<float>(gradient.size()));
+  data.tokens.back() = token;
+  accumulate_gradient(model, parameters, all, loss, lanes, gradient);
+  CHECK(gradient == expected);
 }
 
 TEST_CASE("a model learns what it is shown") {

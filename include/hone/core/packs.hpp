@@ -43,12 +43,14 @@ HONE_INLINE void store_pack(const vector_view<T>& x, index_t i, index_t end, con
 /// Says that a whole pack of contiguous memory lies at i: nothing to test.
 struct whole_pack {};
 
+/// Elements [i, i + lanes) of @p x. @pre @p x is contiguous and has them.
 template <scalar T>
 HONE_INLINE pack_of<std::remove_const_t<T>> load_pack(const vector_view<T>& x, index_t i, whole_pack,
                                                       accumulator_t<T> = 0) {
   return simd::load<accumulator_t<T>>(x.data() + i);
 }
 
+/// Writes elements [i, i + lanes) of @p x. @pre as above.
 template <scalar T>
 HONE_INLINE void store_pack(const vector_view<T>& x, index_t i, whole_pack, const pack_of<T>& value) {
   simd::store(x.data() + i, value);

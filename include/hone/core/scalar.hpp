@@ -4,7 +4,6 @@
 #pragma once
 #include <bit>
 #include <cstdint>
-#include <cstring>
 #include <type_traits>
 
 namespace hone {
@@ -82,6 +81,7 @@ concept scalar = scalar_format<std::remove_cv_t<T>> != format::none;
 template <scalar T>
 using accumulator_t = std::conditional_t<scalar_format<std::remove_cv_t<T>> == format::float64, double, float>;
 
+/// Exactly, for every value and NaN.
 template <scalar T>
 inline accumulator_t<T> to_accumulator(T value) {
   if constexpr (scalar_format<T> == format::bfloat16) {

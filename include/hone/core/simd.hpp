@@ -307,6 +307,7 @@ struct double_halves {
   pack<double> low, high;
 };
 
+/// Converts every lane, exactly.
 HONE_INLINE double_halves widen(const pack<float>& x) {
   double_halves result;
 #if defined(__GNUC__)

@@ -130,6 +130,7 @@ HONE_INLINE void prefetch([[maybe_unused]] const void* p, [[maybe_unused]] index
 #endif
 }
 
+/// Writes the elements at p[0 … lanes), each rounded once to nearest even; no alignment is asked for.
 template <scalar T, class A>
 HONE_INLINE void store(T* p, const pack<A>& x) {
   static_assert(std::is_same_v<A, accumulator_t<T>>, "a pack holds the accumulator type of what it stores");
@@ -150,7 +151,7 @@ HONE_INLINE void store(T* p, const pack<A>& x) {
   }
 }
 
-/// The first @p count < lanes lanes.
+/// Writes the first @p count < lanes of them.
 template <scalar T, class A>
 HONE_INLINE void store(T* p, const pack<A>& x, index_t count) {
   A values[pack<A>::lanes];

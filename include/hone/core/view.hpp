@@ -15,7 +15,7 @@
 
 namespace hone {
 
-/// @c size elements, @c stride elements apart. A stride of 0 repeats one number: a constant vector.
+/// @c size elements, @c stride elements apart. A stride of 0 repeats one element: a constant vector.
 template <scalar T>
 class vector_view {
  public:
@@ -157,7 +157,7 @@ constexpr auto as_vector(X&& x) {
                   "hone::as_vector: include hone/interop/<library>.hpp for this array; an expression that is not "
                   "memory yet needs .eval() or xt::eval()");
     static_assert(detail::contiguous_range<U>,
-                  "hone::as_vector: not a vector of numbers in memory; pass a contiguous range, a vector_view, or "
+                  "hone::as_vector: not a vector of scalars in memory; pass a contiguous range, a vector_view, or "
                   "specialise hone::view_traits");
   }
 }

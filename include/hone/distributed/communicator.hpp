@@ -83,7 +83,8 @@ void add_ranks(std::span<const T* const> source, std::span<T> out) {
   }
 }
 
-/// The process alone.
+/// The process alone. Its collectives do nothing, but throw std::invalid_argument unless the borders are 0 and the
+/// size.
 struct single {
   [[nodiscard]] static constexpr index_t rank() { return 0; }
   [[nodiscard]] static constexpr index_t size() { return 1; }

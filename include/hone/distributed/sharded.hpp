@@ -13,7 +13,6 @@
 #include "hone/distributed/digest.hpp"
 #include "hone/gradient/combine.hpp"
 
-#include <cstdint>
 #include <vector>
 
 namespace hone::distributed {
@@ -257,6 +256,7 @@ gradient::combine_report<K> combine_shard(const Method& method, const gradient::
 
 /// size + 1 borders of parts of nearly n / size elements each, moved down to the next block border of the group they
 /// cut (@p groups as in `combine_options`; empty: one), so that sharded results have the bits of unsharded ones.
+/// @throws std::invalid_argument if n < 0, size < 1, or as `gradient::check_groups`.
 inline std::vector<index_t> shard_borders(index_t n, index_t size, std::span<const index_t> groups = {}) {
   const char* function = "hone::distributed::shard_borders";
   invalid_argument_unless(n >= 0, function, "n", "must not be negative, is %td", n);

@@ -9,7 +9,8 @@
 ///   min-k++    the same of (l_t - mean) / deviation of log p under the model's own p
 ///                                                                   [Zhang et al. 2024, arXiv 2404.02936]
 /// `auc` (statistics/roc.hpp) of the scores of non-members against those of members says how well a score tells them
-/// apart: 0.5 not at all.
+/// apart: 0.5 not at all. All are linear in the tokens of the text but for the sort of the share k; min-k and min-k++
+/// allocate one copy of them.
 #pragma once
 #include <algorithm>
 #include <cmath>
@@ -125,6 +126,7 @@ inline double min_k(std::span<const double> log_probabilities, double share = 0.
 
 /// As `min_k`, of (l - mean) / sqrt(variance) with variances below @p least_variance raised to it (where one token has
 /// all the probability there is none).
+/// @throws std::invalid_argument if there is no token, or share is not in (0, 1].
 inline double min_k_plus_plus(std::span<const token_moments> tokens, double share = 0.2, double least_variance = 1e-6) {
   detail::check_share(share, tokens.size(), "hone::eval::min_k_plus_plus");
   std::vector<double> values;

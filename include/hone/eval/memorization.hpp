@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 /// How much of an answer a model knows by heart, from its likeliest token at every position with the answer before it.
+/// One pass over the tokens; nothing is allocated.
 #pragma once
 #include "hone/core/contract.hpp"
 

@@ -7,6 +7,7 @@
 ///   acc_mutual_info   log p(choice | question) - log p(choice)
 /// Accuracy is the mean over items of choice = gold (`accuracy`), its error that of a mean, groups of tasks are pooled
 /// by items (`statistics::pool_items`, statistics/means.hpp) or each alike (`statistics::average_groups`).
+/// All functions here make one pass and allocate nothing, but `accuracy`, which holds a double an item.
 #pragma once
 #include "hone/statistics/means.hpp"
 

@@ -95,10 +95,12 @@ inline rouge_score rouge_n(std::span<const std::string> reference, std::span<con
   return detail::rouge_of(common, first.size(), second.size());
 }
 
-/// ROUGE-L of two texts; its recall is TOFU's score. 0 where either has no words, as in rouge-score.
+/// ROUGE-L of two texts, cut by `rouge_words`; its recall is TOFU's score. 0 where either has no words, as in
+/// rouge-score.
 inline rouge_score rouge_l(std::string_view reference, std::string_view candidate, bool stem = true) {
   return rouge_l(rouge_words(reference, stem), rouge_words(candidate, stem));
 }
+/// ROUGE-N of two texts, cut by `rouge_words`. @throws std::invalid_argument unless n > 0.
 inline rouge_score rouge_n(std::string_view reference, std::string_view candidate, index_t n, bool stem = true) {
   return rouge_n(rouge_words(reference, stem), rouge_words(candidate, stem), n);
 }

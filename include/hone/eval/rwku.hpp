@@ -27,6 +27,7 @@ inline std::string_view rwku_answer(std::string_view generated, rwku_scorer scor
 }
 
 /// The recall of @p answer in what the model @p generated.
+/// @note As `rouge_l_union` or `rouge_l`; allocates the words.
 inline double rwku_recall(std::string_view answer, std::string_view generated, rwku_scorer scorer) {
   const std::string_view given = rwku_answer(generated, scorer);
   return scorer == rwku_scorer::official ? rouge_l_union(answer, given).recall : rouge_l(answer, given).recall;

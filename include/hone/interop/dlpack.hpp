@@ -6,8 +6,6 @@
 #pragma once
 #include "hone/interop/detail/described.hpp"
 
-#include <cstdint>
-
 namespace hone {
 
 template <class X>

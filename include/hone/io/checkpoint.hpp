@@ -90,9 +90,9 @@ checkpoint gather_checkpoint(const transformer::config& c, std::span<const store
       detail::match_tensors(c, tensors, file, std::forward<Name>(name_of), std::forward<PassedOver>(passed_over));
   checkpoint result{c, std::vector<float>(static_cast<std::size_t>(detail::parameters_of(table))), 0};
   for (std::size_t i = 0; i < table.size(); ++i)
-    result.nonfinite += copy_numbers(*sources[i], std::span(result.parameters)
-                                                      .subspan(static_cast<std::size_t>(table[i].offset),
-                                                               static_cast<std::size_t>(table[i].size())));
+    result.nonfinite += copy_elements(*sources[i], std::span(result.parameters)
+                                                       .subspan(static_cast<std::size_t>(table[i].offset),
+                                                                static_cast<std::size_t>(table[i].size())));
   return result;
 }
 

@@ -22,12 +22,12 @@ namespace detail {
 /// llama.cpp keeps Llama 3's scaling as what each frequency is divided by. It is read where it is that of the published
 /// models (turns below 1 and above 4 in 8192 positions), with the factor of the slowest pair.
 inline void read_rope_factors(const stored_tensor& t, transformer::config& c) {
-  const std::vector<float> factors = numbers_of(t);
+  const std::vector<float> factors = elements_of(t);
   const auto fail = [&](const std::string& reason) {
     throw format_error(*t.file, {position::unit::byte, t.offset}, "tensor \"" + t.name + "\": " + reason);
   };
   if (std::cmp_not_equal(factors.size(), c.head_size() / 2))
-    fail(std::to_string(factors.size()) + " numbers for " + std::to_string(c.head_size() / 2) + " pairs");
+    fail(std::to_string(factors.size()) + " factors for " + std::to_string(c.head_size() / 2) + " pairs");
   transformer::config scaled = c;
   scaled.scaling = {.how = transformer::rope_scaling::method::llama3, .factor = factors.back()};
   if (!(factors.back() >= 1 && factors.back() < 1e6f)) fail("a factor of " + short_text(double{factors.back()}));

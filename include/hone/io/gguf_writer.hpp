@@ -85,8 +85,8 @@ inline void write_gguf(const std::filesystem::path& path, const gguf_metadata& m
   for (const tensor_source& t : tensors) {
     names.push_back(t.name);
     detail::validate(t, function);
-    invalid_argument_unless(t.shape.size() <= detail::gguf_rank_limit && !t.numbers.empty(), function, t.name.c_str(),
-                            "has rank %zu and %zu elements", t.shape.size(), t.numbers.size());
+    invalid_argument_unless(t.shape.size() <= detail::gguf_rank_limit && !t.elements.empty(), function, t.name.c_str(),
+                            "has rank %zu and %zu elements", t.shape.size(), t.elements.size());
   }
   detail::validate_names(std::move(keys), (std::numeric_limits<std::size_t>::max)(), function, "metadata");
   detail::validate_names(std::move(names), detail::gguf_name_limit, function, "tensors");
@@ -114,7 +114,7 @@ inline void write_gguf(const std::filesystem::path& path, const gguf_metadata& m
   file.write(header);
   const std::vector<std::byte> zeros(static_cast<std::size_t>(alignment));
   for (const tensor_source& t : tensors) {
-    detail::write_numbers(file, t);
+    detail::write_elements(file, t);
     file.write(std::span(zeros).first(static_cast<std::size_t>(detail::padded(t.bytes(), alignment) - t.bytes())));
   }
   file.commit();

@@ -21,9 +21,9 @@ namespace detail {
 
 inline constexpr std::uint32_t llama2c_magic = 0x616b3432;
 
-/// Numbers in the tensors, and in the tables of v0; in double, where no product of header fields overflows and every
+/// Elements of the tensors, and of the tables of v0; in double, where no product of header fields overflows and every
 /// count that a file or a vector can have is exact.
-inline double llama2c_numbers(const transformer::config& c, bool tables) {
+inline double llama2c_elements(const transformer::config& c, bool tables) {
   const auto f = [](index_t x) { return static_cast<double>(x); };
   const double attention = 2 * f(c.d_model) * (f(c.d_model) + f(c.kv_width()));
   const double feed_forward = 3 * f(c.d_model) * f(c.d_ff);
@@ -84,7 +84,7 @@ inline checkpoint parse_llama2c(std::span<const std::byte> bytes, const std::str
     result.config = detail::llama2c_config(bytes, 0, true, file);
   }
   const transformer::config& c = result.config;
-  const double expected = static_cast<double>(header) + 4 * detail::llama2c_numbers(c, !versioned);
+  const double expected = static_cast<double>(header) + 4 * detail::llama2c_elements(c, !versioned);
   if (static_cast<double>(bytes.size()) != expected) {
     char reason[128];
     std::snprintf(reason, sizeof reason, "the file has %zu bytes, its header asks for %.0f", bytes.size(), expected);
@@ -139,15 +139,15 @@ inline std::vector<std::byte> format_llama2c(const transformer::config& c, std::
   invalid_argument_unless(!c.qk_norm, function, "c.qk_norm", "llama2.c has no norms of heads");
   invalid_argument_unless(c.window == 0, function, "c.window", "llama2.c looks at all positions");
   invalid_argument_unless(c.output_width() == c.vocab, function, "c.outputs", "llama2.c's are the vocabulary");
-  invalid_argument_unless(static_cast<double>(parameters.size()) == detail::llama2c_numbers(c, false), function,
+  invalid_argument_unless(static_cast<double>(parameters.size()) == detail::llama2c_elements(c, false), function,
                           "parameters", "has %zu parameters, the model has %.0f", parameters.size(),
-                          detail::llama2c_numbers(c, false));
+                          detail::llama2c_elements(c, false));
   invalid_argument_unless(c.rope == transformer::rope_layout::interleaved && c.rope_base == 10000.0, function, "c",
                           "llama2.c knows only interleaved RoPE of base 10000");
   invalid_argument_unless(c.norm_eps == 1e-5 && c.causal, function, "c",
                           "llama2.c knows only a norm epsilon of 1e-5 and causal attention");
   std::vector<std::byte> bytes;
-  bytes.reserve(28 + 4 * static_cast<std::size_t>(detail::llama2c_numbers(c, true)));
+  bytes.reserve(28 + 4 * static_cast<std::size_t>(detail::llama2c_elements(c, true)));
   for (const index_t field :
        {c.d_model, c.d_ff, c.n_layers, c.n_heads, c.n_kv_heads, c.tie_embeddings ? c.vocab : -c.vocab, c.max_seq})
     append_little_endian(bytes, static_cast<std::int32_t>(field));

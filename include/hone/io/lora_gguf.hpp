@@ -7,6 +7,7 @@
 #pragma once
 #include "hone/io/detail/adapter_parts.hpp"
 #include "hone/io/gguf_writer.hpp"
+#include "hone/io/tensor_names.hpp"
 
 namespace hone::io {
 
@@ -68,7 +69,7 @@ inline stored_adapter read_lora_gguf(const std::filesystem::path& path, const tr
 inline void write_lora_gguf(const std::filesystem::path& path, const transformer::config& c,
                             const lora::adapter<float>& adapter, std::string_view architecture = "llama",
                             format stored = format::float32) {
-  detail::disassembled numbers(c, adapter, gguf_rope_layout(architecture), "hone::io::write_lora_gguf");
+  detail::disassembled elements(c, adapter, gguf_rope_layout(architecture), "hone::io::write_lora_gguf");
   const auto alpha_of = [](const lora::site& s) { return s.scale * static_cast<double>(s.rank); };
   double alpha = 0;
   for (const lora::site& s : adapter.sites) alpha = (std::max)(alpha, alpha_of(s));
@@ -77,10 +78,10 @@ inline void write_lora_gguf(const std::filesystem::path& path, const transformer
     const lora::site& s = adapter.sites[i];
     const double factor = alpha_of(s) / alpha;
     if (factor < 1 - 1e-7)  // not for a rounding of the scale
-      for (float& b : numbers.b(i)) b = static_cast<float>(factor * static_cast<double>(b));
+      for (float& b : elements.b(i)) b = static_cast<float>(factor * static_cast<double>(b));
     const std::string name = gguf_name(s.name) + ".weight";
-    tensors.push_back({name + ".lora_a", {s.rank, s.inputs}, numbers.a(i), stored});
-    tensors.push_back({name + ".lora_b", {s.outputs, s.rank}, numbers.b(i), stored});
+    tensors.push_back({name + ".lora_a", {s.rank, s.inputs}, elements.a(i), stored});
+    tensors.push_back({name + ".lora_b", {s.outputs, s.rank}, elements.b(i), stored});
   }
   write_gguf(path,
              {{"general.type", std::string("adapter")},

@@ -3,8 +3,6 @@
 #pragma once
 #include "hone/io/file.hpp"
 
-#include <string>
-
 #if __has_include(<sys/mman.h>)
 #include <fcntl.h>
 #include <sys/mman.h>

@@ -9,6 +9,8 @@
 
 namespace hone::io {
 
+/// The tensors of a file as a source: a view each, over the mapping, which lives as long as this. Moved, it shows the
+/// same memory.
 class mapped_model {
  public:
   /// @param name_of, passed_over as `gather_checkpoint`. @param files that the bytes of the tensors lie in.
@@ -41,10 +43,10 @@ class mapped_model {
   }
   transformer::stored_matrix view(const stored_tensor& from, const transformer::tensor& t) {
     switch (from.type->kind) {
-      case number_kind::float32: return as<float>(from, t);
-      case number_kind::float16: return as<float16>(from, t);
-      case number_kind::bfloat16: return as<bfloat16>(from, t);
-      case number_kind::float64: return as<double>(from, t);
+      case element_kind::float32: return as<float>(from, t);
+      case element_kind::float16: return as<float16>(from, t);
+      case element_kind::bfloat16: return as<bfloat16>(from, t);
+      case element_kind::float64: return as<double>(from, t);
       default: break;
     }
     throw format_error(*from.file, {position::unit::byte, from.offset},

@@ -7,6 +7,7 @@
 #include "hone/io/detail/adapter_parts.hpp"
 #include "hone/io/json.hpp"
 #include "hone/io/safetensors.hpp"
+#include "hone/io/tensor_names.hpp"
 
 #include <cmath>
 
@@ -195,7 +196,7 @@ struct peft_options {
 inline void write_peft(const std::filesystem::path& folder, const transformer::config& c,
                        const lora::adapter<float>& adapter, const peft_options& options = {}) {
   const char* function = "hone::io::write_peft";
-  detail::disassembled numbers(c, adapter, transformer::rope_layout::half, function);
+  detail::disassembled elements(c, adapter, transformer::rope_layout::half, function);
   detail::json_string(options.base_model, function);
   const auto alpha_of = [](const lora::site& s) {
     const double rank = static_cast<double>(s.rank), alpha = s.scale * rank, whole = std::round(alpha);
@@ -217,9 +218,9 @@ inline void write_peft(const std::filesystem::path& folder, const transformer::c
     if (s.rank != first.rank) ranks[pattern] = s.rank;
     if (alpha_of(s) != alpha_of(first)) alphas[pattern] = number(alpha_of(s));
     tensors.push_back(
-        {"base_model.model." + module + ".lora_A.weight", {s.rank, s.inputs}, numbers.a(i), options.stored});
+        {"base_model.model." + module + ".lora_A.weight", {s.rank, s.inputs}, elements.a(i), options.stored});
     tensors.push_back(
-        {"base_model.model." + module + ".lora_B.weight", {s.outputs, s.rank}, numbers.b(i), options.stored});
+        {"base_model.model." + module + ".lora_B.weight", {s.outputs, s.rank}, elements.b(i), options.stored});
   }
   std::vector<std::string> targets;
   for (const auto& [end, names] : modules)  // PEFT adapts every module of such an end: so only where that is meant

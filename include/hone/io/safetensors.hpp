@@ -21,28 +21,28 @@ namespace detail {
 inline constexpr std::uint64_t safetensors_header_limit = 100'000'000;
 
 /// In the order of the format's own list, which is that of alignment.
-inline constexpr number_type safetensors_types[] = {{"BOOL", number_kind::listed_only, 1, 8},
-                                                    {"F4", number_kind::listed_only, 1, 4},
-                                                    {"F6_E2M3", number_kind::listed_only, 1, 6},
-                                                    {"F6_E3M2", number_kind::listed_only, 1, 6},
-                                                    {"U8", number_kind::uint8, 1, 8},
-                                                    {"I8", number_kind::listed_only, 1, 8},
-                                                    {"F8_E5M2", number_kind::listed_only, 1, 8},
-                                                    {"F8_E4M3", number_kind::listed_only, 1, 8},
-                                                    {"F8_E8M0", number_kind::listed_only, 1, 8},
-                                                    {"F8_E4M3FNUZ", number_kind::listed_only, 1, 8},
-                                                    {"F8_E5M2FNUZ", number_kind::listed_only, 1, 8},
-                                                    {"I16", number_kind::listed_only, 1, 16},
-                                                    {"U16", number_kind::listed_only, 1, 16},
-                                                    {"F16", number_kind::float16, 1, 16},
-                                                    {"BF16", number_kind::bfloat16, 1, 16},
-                                                    {"I32", number_kind::int32, 1, 32},
-                                                    {"U32", number_kind::listed_only, 1, 32},
-                                                    {"F32", number_kind::float32, 1, 32},
-                                                    {"C64", number_kind::listed_only, 1, 64},
-                                                    {"F64", number_kind::float64, 1, 64},
-                                                    {"I64", number_kind::int64, 1, 64},
-                                                    {"U64", number_kind::listed_only, 1, 64}};
+inline constexpr element_type safetensors_types[] = {{"BOOL", element_kind::listed_only, 1, 8},
+                                                     {"F4", element_kind::listed_only, 1, 4},
+                                                     {"F6_E2M3", element_kind::listed_only, 1, 6},
+                                                     {"F6_E3M2", element_kind::listed_only, 1, 6},
+                                                     {"U8", element_kind::uint8, 1, 8},
+                                                     {"I8", element_kind::listed_only, 1, 8},
+                                                     {"F8_E5M2", element_kind::listed_only, 1, 8},
+                                                     {"F8_E4M3", element_kind::listed_only, 1, 8},
+                                                     {"F8_E8M0", element_kind::listed_only, 1, 8},
+                                                     {"F8_E4M3FNUZ", element_kind::listed_only, 1, 8},
+                                                     {"F8_E5M2FNUZ", element_kind::listed_only, 1, 8},
+                                                     {"I16", element_kind::listed_only, 1, 16},
+                                                     {"U16", element_kind::listed_only, 1, 16},
+                                                     {"F16", element_kind::float16, 1, 16},
+                                                     {"BF16", element_kind::bfloat16, 1, 16},
+                                                     {"I32", element_kind::int32, 1, 32},
+                                                     {"U32", element_kind::listed_only, 1, 32},
+                                                     {"F32", element_kind::float32, 1, 32},
+                                                     {"C64", element_kind::listed_only, 1, 64},
+                                                     {"F64", element_kind::float64, 1, 64},
+                                                     {"I64", element_kind::int64, 1, 64},
+                                                     {"U64", element_kind::listed_only, 1, 64}};
 
 /// Takes the header's tokens.
 class safetensors_header {
@@ -105,7 +105,7 @@ class safetensors_header {
       seen_ |= 1u << field_;
     } else if (field_ == 0) {
       if (e.is != kind::string) fail(now, "\"dtype\" is not a string");
-      for (const number_type& type : safetensors_types)
+      for (const element_type& type : safetensors_types)
         if (*e.text == type.name) now.tensor.type = &type;
       if (now.tensor.type == nullptr) fail(now, "unknown dtype \"" + *e.text + "\"");
     } else if (e.is == kind::end_array) {
@@ -271,7 +271,7 @@ inline void write_safetensors(const std::filesystem::path& path, std::span<const
   atomic_file file(path);
   file.write(length);
   file.write(header);
-  for (const tensor_source* t : order) detail::write_numbers(file, *t);
+  for (const tensor_source* t : order) detail::write_elements(file, *t);
   file.commit();
 }
 

@@ -11,12 +11,12 @@
 
 namespace hone::io {
 
-enum class number_kind { float32, float16, bfloat16, float64, int32, int64, uint8, q8_0, listed_only };
+enum class element_kind { float32, float16, bfloat16, float64, int32, int64, uint8, q8_0, listed_only };
 
 /// A storage format: @c block elements take @c bits bits.
-struct number_type {
+struct element_type {
   const char* name;  ///< as its file format calls it
-  number_kind kind;
+  element_kind kind;
   std::uint32_t block;
   std::uint32_t bits;
 };
@@ -24,7 +24,7 @@ struct number_type {
 /// One tensor of a file. The bytes belong to the file: they are there as long as it.
 struct stored_tensor {
   std::string name;
-  const number_type* type;
+  const element_type* type;
   std::vector<index_t> shape;  ///< row-major: the last index runs fastest
   std::span<const std::byte> bytes;
   std::uint64_t offset;  ///< of the bytes in their file
@@ -55,15 +55,15 @@ inline bool multiply(std::uint64_t& product, std::uint64_t factor) {
   return true;
 }
 
-inline constexpr index_t number_chunk = 1024;
+inline constexpr index_t element_chunk = 1024;
 
 /// Calls @p f(values, at, count) with the elements of @p bytes chunk by chunk, aligned, in the machine's byte order.
 template <class Stored, class F>
 void for_each_chunk(std::span<const std::byte> bytes, F&& f) {
-  alignas(64) Stored values[number_chunk];
+  alignas(64) Stored values[element_chunk];
   const auto total = static_cast<index_t>(bytes.size() / sizeof(Stored));
-  for (index_t at = 0; at < total; at += number_chunk) {
-    const index_t count = (std::min)(number_chunk, total - at);
+  for (index_t at = 0; at < total; at += element_chunk) {
+    const index_t count = (std::min)(element_chunk, total - at);
     std::memcpy(static_cast<void*>(values), bytes.data() + static_cast<std::size_t>(at) * sizeof(Stored),
                 static_cast<std::size_t>(count) * sizeof(Stored));
     if constexpr (std::endian::native == std::endian::big) {
@@ -83,9 +83,9 @@ struct q8_0 {
 static_assert(sizeof(q8_0) == 34);
 
 template <class Stored>
-inline constexpr index_t numbers_in = std::is_same_v<Stored, q8_0> ? 32 : 1;
+inline constexpr index_t elements_in = std::is_same_v<Stored, q8_0> ? 32 : 1;
 
-/// @p count stored values, each of numbers_in<Stored> elements.
+/// @p count stored values, each of elements_in<Stored> elements.
 template <class Stored, class T>
 void convert(const Stored* from, T* to, index_t count) {
   index_t i = 0;
@@ -118,7 +118,7 @@ template <class Stored, class T>
 index_t copy_as(std::span<const std::byte> bytes, T* out) {
   index_t nonfinite = 0;
   if constexpr (std::is_same_v<Stored, T> && std::endian::native == std::endian::little) {
-    constexpr std::size_t chunk = 16 * number_chunk;
+    constexpr std::size_t chunk = 16 * element_chunk;
     for (std::size_t at = 0; at < bytes.size(); at += chunk * sizeof(T), out += chunk) {
       const std::size_t size = (std::min)(chunk * sizeof(T), bytes.size() - at);
       std::memcpy(out, bytes.data() + at, size);
@@ -126,9 +126,9 @@ index_t copy_as(std::span<const std::byte> bytes, T* out) {
     }
   } else {
     for_each_chunk<Stored>(bytes, [&](const Stored* values, index_t at, index_t count) {
-      T* to = out + numbers_in<Stored> * at;
+      T* to = out + elements_in<Stored> * at;
       convert(values, to, count);
-      nonfinite += count_nonfinite(to, numbers_in<Stored> * count);
+      nonfinite += count_nonfinite(to, elements_in<Stored> * count);
     });
   }
   return nonfinite;
@@ -141,41 +141,41 @@ index_t copy_as(std::span<const std::byte> bytes, T* out) {
 /// @throws std::invalid_argument unless @p out has as many elements; format_error if its type is only listed.
 /// @note One pass; allocates nothing.
 template <class T>
-index_t copy_numbers(const stored_tensor& t, std::span<T> out) {
+index_t copy_elements(const stored_tensor& t, std::span<T> out) {
   static_assert(std::is_same_v<T, float> || std::is_same_v<T, double>);
-  invalid_argument_unless(out.size() == static_cast<std::size_t>(t.size()), "hone::io::copy_numbers", "out",
+  invalid_argument_unless(out.size() == static_cast<std::size_t>(t.size()), "hone::io::copy_elements", "out",
                           "has %zu elements, \"%s\" has %td", out.size(), t.name.c_str(), t.size());
   switch (t.type->kind) {
-    case number_kind::float32: return detail::copy_as<float>(t.bytes, out.data());
-    case number_kind::float16: return detail::copy_as<float16>(t.bytes, out.data());
-    case number_kind::bfloat16: return detail::copy_as<bfloat16>(t.bytes, out.data());
-    case number_kind::float64: return detail::copy_as<double>(t.bytes, out.data());
-    case number_kind::int32: return detail::copy_as<std::int32_t>(t.bytes, out.data());
-    case number_kind::int64: return detail::copy_as<std::int64_t>(t.bytes, out.data());
-    case number_kind::uint8: return detail::copy_as<std::uint8_t>(t.bytes, out.data());
-    case number_kind::q8_0: return detail::copy_as<detail::q8_0>(t.bytes, out.data());
-    case number_kind::listed_only: break;
+    case element_kind::float32: return detail::copy_as<float>(t.bytes, out.data());
+    case element_kind::float16: return detail::copy_as<float16>(t.bytes, out.data());
+    case element_kind::bfloat16: return detail::copy_as<bfloat16>(t.bytes, out.data());
+    case element_kind::float64: return detail::copy_as<double>(t.bytes, out.data());
+    case element_kind::int32: return detail::copy_as<std::int32_t>(t.bytes, out.data());
+    case element_kind::int64: return detail::copy_as<std::int64_t>(t.bytes, out.data());
+    case element_kind::uint8: return detail::copy_as<std::uint8_t>(t.bytes, out.data());
+    case element_kind::q8_0: return detail::copy_as<detail::q8_0>(t.bytes, out.data());
+    case element_kind::listed_only: break;
   }
   throw format_error(*t.file, {position::unit::byte, t.offset},
                      "tensor \"" + t.name + "\" is of type " + t.type->name + ", which is not read");
 }
 
-/// The elements of @p t as a vector. @throws format_error as `copy_numbers`.
+/// The elements of @p t as a vector. @throws format_error as `copy_elements`.
 template <class T = float>
-std::vector<T> numbers_of(const stored_tensor& t) {
-  std::vector<T> numbers(static_cast<std::size_t>(t.size()));
-  copy_numbers(t, std::span<T>(numbers));
-  return numbers;
+std::vector<T> elements_of(const stored_tensor& t) {
+  std::vector<T> elements(static_cast<std::size_t>(t.size()));
+  copy_elements(t, std::span<T>(elements));
+  return elements;
 }
 
-/// A tensor for a writer: row-major @c numbers, stored as float32, float16 or bfloat16, rounded to nearest even.
+/// A tensor for a writer: row-major @c elements, stored as float32, float16 or bfloat16, rounded to nearest even.
 struct tensor_source {
   std::string name;
   std::vector<index_t> shape;
-  std::span<const float> numbers;
+  std::span<const float> elements;
   format stored = format::float32;
 
-  [[nodiscard]] std::uint64_t bytes() const { return numbers.size() * (stored == format::float32 ? 4u : 2u); }
+  [[nodiscard]] std::uint64_t bytes() const { return elements.size() * (stored == format::float32 ? 4u : 2u); }
 };
 
 namespace detail {
@@ -187,33 +187,33 @@ inline void validate(const tensor_source& t, const char* function) {
   std::uint64_t size = 1;
   bool fits = true;
   for (const index_t n : t.shape) fits = fits && multiply(size, static_cast<std::uint64_t>(n));
-  invalid_argument_unless(fits && size == t.numbers.size(), function, t.name.c_str(),
-                          "has %zu elements, which do not fill its shape", t.numbers.size());
+  invalid_argument_unless(fits && size == t.elements.size(), function, t.name.c_str(),
+                          "has %zu elements, which do not fill its shape", t.elements.size());
 }
 
 template <class Stored>
-void write_as(atomic_file& file, std::span<const float> numbers) {
-  std::array<Stored, static_cast<std::size_t>(8 * number_chunk)> chunk;
-  while (!numbers.empty()) {
-    const std::size_t count = (std::min)(chunk.size(), numbers.size());
-    for (std::size_t i = 0; i < count; ++i) chunk[i] = from_accumulator<Stored>(numbers[i]);
+void write_as(atomic_file& file, std::span<const float> elements) {
+  std::array<Stored, static_cast<std::size_t>(8 * element_chunk)> chunk;
+  while (!elements.empty()) {
+    const std::size_t count = (std::min)(chunk.size(), elements.size());
+    for (std::size_t i = 0; i < count; ++i) chunk[i] = from_accumulator<Stored>(elements[i]);
     const std::span bytes = std::as_writable_bytes(std::span(chunk).first(count));
     if constexpr (std::endian::native == std::endian::big)
       for (std::size_t i = 0; i < bytes.size(); i += sizeof(Stored))
         std::reverse(bytes.begin() + static_cast<std::ptrdiff_t>(i),
                      bytes.begin() + static_cast<std::ptrdiff_t>(i + sizeof(Stored)));
     file.write(bytes);
-    numbers = numbers.subspan(count);
+    elements = elements.subspan(count);
   }
 }
 
-inline void write_numbers(atomic_file& file, const tensor_source& t) {
+inline void write_elements(atomic_file& file, const tensor_source& t) {
   if (t.stored == format::bfloat16)
-    write_as<bfloat16>(file, t.numbers);
+    write_as<bfloat16>(file, t.elements);
   else if (t.stored == format::float16)
-    write_as<float16>(file, t.numbers);
+    write_as<float16>(file, t.elements);
   else
-    write_as<float>(file, t.numbers);
+    write_as<float>(file, t.elements);
 }
 
 }  // namespace detail

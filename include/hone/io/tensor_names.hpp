@@ -5,7 +5,6 @@
 /// A bias is called as its matrix. (In GGUF the experts of a layer also come in one tensor of three axes,
 /// blk.3.ffn_gate_exps, which is no tensor of a single id.)
 #pragma once
-#include "hone/io/format_error.hpp"
 #include "hone/transformer/config.hpp"
 
 namespace hone::io {

@@ -30,7 +30,7 @@ struct decoding_rules {
   std::string not_in_first = {};                                  ///< vanishes, replaced as it is, from the first token
   std::string strip = {};  ///< is taken from the front of the text, at most `strip_most` times
   std::size_t strip_most = 0;
-  bool strip_behind_begin = false;  ///< only where the first token follows the begin of text
+  bool strip_after_begin = false;  ///< only where the first token follows the begin of text
 };
 
 /// A tokenizer as data. Ids in it must be in [0, pieces.size()).
@@ -152,7 +152,7 @@ class tokenizer {
     if (state.begun) out += rules.separator;
     if (!state.begun && !rules.not_in_first.empty()) text = first = detail::replaced(text, rules.not_in_first, "");
     state.begun = true;
-    if (rules.strip_behind_begin) {
+    if (rules.strip_after_begin) {
       if (previous == parts_.bos && piece(id).starts_with(rules.strip)) text.remove_prefix(rules.strip.size());
     } else if (!state.stripped) {
       for (; state.stripped_count < rules.strip_most && text.starts_with(rules.strip); ++state.stripped_count)

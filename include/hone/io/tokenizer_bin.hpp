@@ -66,7 +66,7 @@ inline tokenizer parse_tokenizer_bin(std::span<const std::byte> bytes, std::opti
   if (std::any_of(parts.pieces.begin(), parts.pieces.end(), [](const auto& p) { return p.text == " "; }))
     parts.normalizer.push_back({.is = normalizer_step::kind::prepend, .to = " "});
   parts.word_begin = " ";
-  parts.decoding = {.byte_pieces = true, .strip = " ", .strip_behind_begin = true};
+  parts.decoding = {.byte_pieces = true, .strip = " ", .strip_after_begin = true};
   return tokenizer(std::move(parts));
 }
 

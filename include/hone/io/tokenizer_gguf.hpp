@@ -7,7 +7,6 @@
 #include "hone/io/tokenizer.hpp"
 
 #include <cmath>
-#include <cstdio>
 
 namespace hone::io {
 

@@ -80,6 +80,7 @@ inline character character_at(std::string_view text, std::size_t at) {
   return {value, size, unicode_classes()[value]};
 }
 
+/// Puts @p c after @p out in UTF-8, 1 to 4 bytes. @pre c <= 0x1fffff; whether it is a character is not asked.
 inline void append_utf8(std::string& out, char32_t c) {
   const auto put = [&](char32_t byte) { out += static_cast<char>(static_cast<std::uint8_t>(byte)); };
   if (c < 0x80) return put(c);

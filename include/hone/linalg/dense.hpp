@@ -21,7 +21,8 @@ concept dense_matrix = std::convertible_to<const M&, matrix>;
 inline matrix_view<const double> view(const matrix& m) { return {m.data(), m.rows(), m.cols(), 1, m.rows()}; }
 inline matrix_view<double> view(matrix& m) { return {m.data(), m.rows(), m.cols(), 1, m.rows()}; }
 
-/// Rows [begin, end) of @p x, of any strides and storage type, times @p factor in double. Allocates the result.
+/// Rows [begin, end) of @p x, of any strides and storage type, converted to double and times @p factor (a scale that
+/// samples are to have anyway, so that it costs no pass of its own). Allocates the result; one pass.
 template <scalar T>
 matrix copy_rows(const matrix_view<T>& x, index_t begin, index_t end, double factor = 1) {
   matrix result(end - begin, x.cols());
@@ -30,7 +31,7 @@ matrix copy_rows(const matrix_view<T>& x, index_t begin, index_t end, double fac
       result(i - begin, j) = factor * static_cast<double>(to_accumulator<std::remove_const_t<T>>(x(i, j)));
   return result;
 }
-/// All of @p x.
+/// As `copy_rows`, all of @p x.
 template <scalar T>
 matrix copy_of(const matrix_view<T>& x, double factor = 1) {
   return copy_rows(x, 0, x.rows(), factor);

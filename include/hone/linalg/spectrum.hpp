@@ -19,7 +19,9 @@ struct eigenpairs {
   matrix vectors;
 };
 
-/// All eigenpairs of the symmetric @p a, whose elements must be finite and the lower triangle is read.
+/// All eigenpairs of the symmetric @p a (d x d), of which the lower triangle is read.
+/// @pre its elements are finite.
+/// @note 9 d^3 flops; two d x d matrices. Serial, the same bits on every call.
 template <dense_matrix M>
 eigenpairs dense_eigen(const M& a) {
   if (a.size() == 0) return {};

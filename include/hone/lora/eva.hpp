@@ -80,7 +80,7 @@ class incremental_pca {
 };
 
 /// Components to keep for a site of @p rank, of which ranks may grow by the factor @p rho >= 1: rank rho, rounded half
-/// to even as Python does.
+/// to even as Python does. @throws std::invalid_argument if rho is smaller.
 inline index_t eva_components(index_t rank, double rho) {
   invalid_argument_unless(rho >= 1 && rho < 1e6, "hone::lora::eva_components", "rho", "must be at least 1, is %g", rho);
   return static_cast<index_t>(std::nearbyint(static_cast<double>(rank) * rho));
@@ -89,9 +89,8 @@ inline index_t eva_components(index_t rank, double rho) {
 /// Deals out sum(ranks) ranks again: the largest of all explained ratios, wherever they are, ties to the lower site.
 /// @param ratios of each site, descending, as many as it may have ranks. A site may get none.
 /// @throws std::invalid_argument if the numbers of sites differ.
-/// @note The scale of a site whose alpha is kept falls with its rank; PEFT's default adjusts alpha so that alpha /
-/// rank, the
-///       site's scale here, stays.
+/// @note The scale of a site whose alpha is kept falls with its rank; PEFT's default adjusts alpha so that
+///       alpha / rank, the site's scale here, stays.
 inline std::vector<index_t> redistribute_ranks(std::span<const linalg::vector> ratios, std::span<const index_t> ranks) {
   invalid_argument_unless(ratios.size() == ranks.size(), "hone::lora::redistribute_ranks", "ranks",
                           "of %zu sites, ratios of %zu", ranks.size(), ratios.size());

@@ -239,7 +239,7 @@ inline rila_solver choose_solver(rila_solver asked, bool fewer_samples, index_t 
 
 /// The directions of rank @p rank from pooled outputs of either set, @p forget and @p retain (samples x outputs, any
 /// strides and storage).
-/// @throws std::invalid_argument if a set has no sample, widths differ, rank is not in [1, outputs], a number is not
+/// @throws std::invalid_argument if a set has no sample, widths differ, rank is not in [1, outputs], an element is not
 ///         finite, an option is out of range, or nothing is left to shrink to.
 /// @note Holds the samples in double, once, whichever solver. Deterministic; in double throughout.
 template <matrix_like F, matrix_like R>

@@ -22,7 +22,7 @@ double energy_share(const linalg::matrix& directions, const X& samples) {
   return all > 0 ? (h * directions).squaredNorm() / all : 0;
 }
 
-/// The same of the samples that @p moments has seen.
+/// The same of the samples that @p moments has seen. @throws std::invalid_argument if the widths differ.
 template <class A>
 double energy_share(const linalg::matrix& directions, const linalg::second_moments<A>& moments) {
   invalid_argument_unless(moments.width() == directions.rows(), "hone::lora::energy_share", "moments",

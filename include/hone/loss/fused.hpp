@@ -27,8 +27,8 @@ struct exponential_sums {
   double maximum = 0, sum = 0, weighted = 0;
 };
 
-/// Writes the exponentials to @p out, which may be z. What lies after the row, as a matrix's next one does, is asked
-/// for meanwhile: finding a row's maximum takes no time but the memory's.
+/// Writes the exponentials to @p out, which may be z. What lies after the row, as a matrix's next one does, is
+/// prefetched: finding a row's maximum takes no time but the memory's.
 template <bool Entropy, scalar T>
 exponential_sums exponentials(const vector_view<T>& z, double temperature, const vector_view<accumulator_t<T>>& out) {
   using A = accumulator_t<T>;

@@ -5,8 +5,8 @@
 ///   wga               -sum p(y)^beta l, weight held constant         [Wang et al. 2025, WGA, arXiv 2502.19301]
 ///   satimp            -sum p(y)^beta1 (1 - p(y))^beta2 l, as above   [Yang et al. 2025, SatImp, arXiv 2505.11953]
 /// Each overwrites the logits of row t by its gradient -w_t (1_y - p) with w_t the weight of l. Ignored rows count
-/// nothing and get a zero gradient. IDK tuning [Maini et al. 2024, TOFU] is `likelihood` of refusals and of the retain
-/// batch, sums and counts added up.
+/// nothing and get a zero gradient. Shapes, errors, cost and determinism are those of `weighted_likelihood`. IDK tuning
+/// [Maini et al. 2024, TOFU] is `likelihood` of refusals and of the retain batch, sums and counts added up.
 #pragma once
 #include "hone/loss/batch.hpp"
 

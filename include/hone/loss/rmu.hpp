@@ -72,7 +72,7 @@ loss_sum rmu_forget(H&& h, std::span<const std::int32_t> labels, const U& u, dou
   return detail::squared_distance(hs, labels, c, options, [&](index_t) { return us; }, pool);
 }
 
-/// As `rmu_forget` towards the rows of @p reference (rows x d).
+/// As `rmu_forget`, its errors and cost too, towards the rows of @p reference (rows x d), which is read besides.
 template <mutable_matrix H, matrix_like R, executor E = const serial>
 loss_sum rmu_retain(H&& h, const R& reference, std::span<const std::int32_t> labels, const row_options& options = {},
                     E&& pool = serial{}) {

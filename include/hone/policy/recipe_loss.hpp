@@ -90,7 +90,9 @@ struct batch_totals {
   }
 };
 
+/// The totals of B responses: @p offsets (B + 1), @p targets of their T tokens, or none, @p rewards (B).
 /// @throws std::invalid_argument if sizes do not fit.
+/// @note Two passes over the targets; allocates nothing.
 inline batch_totals count_totals(std::span<const index_t> offsets, std::span<const std::int32_t> targets,
                                  std::span<const double> rewards) {
   batch_totals totals{count(offsets, targets)};

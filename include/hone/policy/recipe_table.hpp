@@ -56,7 +56,8 @@ enum class averaging {
   constant_mean
 };
 
-/// The aggregation of a batch with these counts, whose responses have at most @p longest tokens.
+/// The aggregation of a batch with these counts, whose responses have at most @p longest tokens. Constant time; what is
+/// out of range `policy_loss` refuses.
 inline aggregation aggregation_of(averaging a, const batch_counts& counts, double longest) {
   switch (a) {
     case averaging::token_mean: return token_mean(counts);

@@ -139,6 +139,7 @@ any_objective anchored(const objective<R, S>& f, const recipe_options& o) {
 /// The recipe that @p o names, with the values that it gives.
 /// @throws std::invalid_argument for a name that is none, an option that the recipe does not have, or a parameter out
 ///         of range.
+/// @note A search of the table; allocates texts and vectors of a few elements.
 inline recipe make_recipe(const recipe_options& o) {
   const std::string_view suffix = "+apo";
   std::string_view base = o.name;

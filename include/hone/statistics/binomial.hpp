@@ -10,7 +10,7 @@ namespace hone::statistics {
 
 /// log C(n, k) p^k (1 - p)^(n - k), -infinity where that is 0.
 /// @throws std::invalid_argument unless 0 <= k <= n and 0 <= p <= 1.
-/// @note Absolute error some 1e-15 of 1 + |result|, for n up to 2^53; constant time.
+/// @note Error 2e-15 of 1 + |result|, for n up to 2^53; constant time.
 inline double log_binomial_probability(index_t k, index_t n, double p) {
   const char* function = "hone::statistics::log_binomial_probability";
   invalid_argument_unless(0 <= k && k <= n, function, "k", "must be in [0, %td], is %td", n, k);

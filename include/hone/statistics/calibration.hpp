@@ -69,7 +69,7 @@ inline index_t bin_of(double p, index_t bins, bool right_closed) {
 
 /// The reliability table: for each bin how many pairs it has, their mean probability and their mean outcome.
 /// @throws std::invalid_argument if the sizes differ, a value is not in [0, 1], or bins < 1.
-/// @note One pass; `equal_mass` sorts indices.
+/// @note One pass, in order; allocates the bins. `equal_mass` sorts indices.
 inline std::vector<reliability_bin> reliability_table(std::span<const double> probabilities,
                                                       std::span<const double> outcomes,
                                                       const calibration_options& options = {}) {
@@ -111,7 +111,8 @@ inline std::vector<reliability_bin> reliability_table(std::span<const double> pr
 }
 
 /// The measures above of @p probabilities against @p outcomes, pair by pair.
-/// @throws std::invalid_argument if the sizes differ or bins < 1. @note As reliability_table, and two passes.
+/// @throws std::invalid_argument if the sizes differ or bins < 1.
+/// @note Three passes and `reliability_table`'s.
 inline calibration calibrate(std::span<const double> probabilities, std::span<const double> outcomes,
                              const calibration_options& options = {}) {
   const char* function = "hone::statistics::calibrate";

@@ -3,6 +3,8 @@
 ///   student_interval           exactly that, of values from a normal distribution; of others as their number grows
 ///   clopper_pearson_interval   at least that, of any proportion and count: a guarantee, on average too wide
 ///   wilson_interval            about that on average over proportions; shorter
+/// All functions here allocate nothing and take constant time: of the normal quantile, or, where they say Student or
+/// Clopper and Pearson, of inverting the incomplete beta function, some ten evaluations.
 #pragma once
 #include "hone/core/beta.hpp"
 #include "hone/statistics/means.hpp"
@@ -56,7 +58,6 @@ inline double clopper_pearson_lower(index_t successes, index_t count, double lev
 }
 
 /// Both, each with half of what @p level leaves. @throws as clopper_pearson_upper.
-/// @note Two inverses of the incomplete beta function, some ten evaluations each.
 inline interval clopper_pearson_interval(index_t successes, index_t count, double level = 0.95) {
   detail::check_proportion(successes, count, level, "hone::statistics::clopper_pearson_interval");
   const double side = 0.5 + level / 2;

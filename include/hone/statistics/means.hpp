@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 /// Means with their errors, and what is made of several of them. A score without an error and a count says little.
+/// All functions here add up in double and in order, in one pass unless they say two, and allocate nothing.
 #pragma once
 #include "hone/core/contract.hpp"
 

@@ -10,7 +10,7 @@
 namespace hone::statistics {
 
 /// The type-7 quantile of @p sorted (ascending): between the two values around share (n - 1), linearly. NaN of nothing.
-/// @throws std::invalid_argument unless share is in [0, 1].
+/// @pre no value is NaN. @throws std::invalid_argument unless share is in [0, 1]. @note Constant time.
 inline double sorted_quantile(std::span<const double> sorted, double share) {
   invalid_argument_unless(share >= 0 && share <= 1, "hone::statistics::sorted_quantile", "share",
                           "must be in [0, 1], is %g", share);

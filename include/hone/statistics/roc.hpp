@@ -72,6 +72,7 @@ inline interval delong_interval(const auc_estimate& a, double level = 0.95) {
 /// The largest share of positives at or above a threshold at which at most the share @p fpr of the negatives is: the
 /// curve itself, nothing between its points. NaN with any NaN score.
 /// @throws std::invalid_argument if either is empty, or fpr is not in [0, 1].
+/// @note Linear: a copy of the negatives is partitioned.
 inline double true_positive_rate(std::span<const double> positives, std::span<const double> negatives, double fpr) {
   const char* function = "hone::statistics::true_positive_rate";
   invalid_argument_unless(!positives.empty(), function, "positives", "is empty");

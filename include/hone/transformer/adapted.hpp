@@ -93,6 +93,7 @@ class adapted_decoder {
 
   /// As `decoder::backward`, with dL/dadapter: dA += scale B^T dy^T x, dB += scale dy^T (A x)^T. Goes down to the
   /// lowest layer that has a site.
+  /// @throws std::invalid_argument as `decoder::backward`.
   /// @note About 2 flops a parameter of the base and row, and twice the forward pass's for the sites.
   void backward(std::span<const T> adapter, const batch& b, workspace<T>& w, matrix_view<const T> dlogits,
                 std::span<const tap_gradient<T>> taps, std::span<T> gradient) const {
@@ -111,6 +112,8 @@ class adapted_decoder {
   }
 
   /// One tensor of the base, with scale B A added where it has a site. @param to as large as in the table.
+  /// @pre @p tensor is in the table, @p adapter and @p to fit.
+  /// @note One pass; of a site 2 rank flops an element in T, and a copy of B. Serial, the same bits on every call.
   void merge(index_t tensor, std::span<const std::type_identity_t<T>> adapter, const matrix_view<T>& to) const {
     frozen_.at(tensor).read(0, 0, to);
     const lora::site* s = site(tensor);

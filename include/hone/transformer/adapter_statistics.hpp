@@ -16,6 +16,7 @@ struct row_list {
   [[nodiscard]] index_t rows() const { return columns == 0 ? 0 : static_cast<index_t>(values.size()) / columns; }
   [[nodiscard]] matrix_view<const T> view() const { return {values.data(), rows(), columns}; }
   /// @p count further rows of @p width elements, to be written; the views before are gone.
+  /// @throws std::invalid_argument if the rows before have another width.
   matrix_view<T> grow(index_t count, index_t width) {
     invalid_argument_unless(columns == 0 || columns == width, "hone::transformer::row_list::grow", "width",
                             "is %td, the rows before have %td", width, columns);

@@ -4,7 +4,7 @@
 /// a time and never kept: the backward pass recomputes them from each row's logarithmic normalizer [as Dao et al. 2022,
 /// FlashAttention, arXiv 2205.14135]. Causal attention does the work of its half of the square, up to a tile's edge,
 /// and in a window [Beltagy et al. 2020, Longformer, arXiv 2004.05150; as in Jiang et al. 2023, Mistral 7B, arXiv
-/// 2310.06825] that of its band.
+/// 2310.06825] that of its band. All functions here are serial, allocate nothing, repeat to the bit and check no shape.
 #pragma once
 #include "hone/core/blas.hpp"
 #include "hone/core/simd_math.hpp"
@@ -152,7 +152,7 @@ HONE_INLINE T softmax_row(const vector_view<T>& s, const simd::pack<T>& scale) {
 
 }  // namespace detail
 
-/// Numbers of scratch memory that attention over n positions needs.
+/// Elements of scratch memory that attention over n positions needs.
 template <class T>
 constexpr index_t attention_scratch(index_t n, index_t head_size) {
   return 2 * panels<T>::size(detail::query_block, n) + 2 * panels<T>::size(head_size, n) +
@@ -161,6 +161,7 @@ constexpr index_t attention_scratch(index_t n, index_t head_size) {
 
 /// @param out (n x H * head_size); @param log_normalizers receives log sum exp of each row and head (n x H);
 /// @param scratch attention_scratch(n, head_size) elements.
+/// @note 4 H head_size flops for each pair of query and key.
 template <class T>
 void attention_forward(const attention_input<T>& in, matrix_view<T> out, matrix_view<T> log_normalizers, T* scratch) {
   using packs = simd::pack<T>;
@@ -190,6 +191,7 @@ void attention_forward(const attention_input<T>& in, matrix_view<T> out, matrix_
 
 /// @param out, log_normalizers of the forward pass; @param dout (n x H * head_size); @param dq (n x H * head_size),
 ///        @param dk, dv (n x K * head_size) receive the gradients; @param scratch as for the forward pass.
+/// @note 10 H head_size flops for each pair of query and key.
 template <class T>
 void attention_backward(const attention_input<T>& in, matrix_view<const std::type_identity_t<T>> out,
                         matrix_view<const std::type_identity_t<T>> log_normalizers,

@@ -31,7 +31,7 @@ struct rope_scaling {
   friend bool operator==(const rope_scaling&, const rope_scaling&) = default;
 };
 
-/// Every field is a plain number, so that a configuration can be read from any file format.
+/// The shape of a decoder; `validate` says what fits together.
 struct config {
   index_t d_model = 64;
   index_t d_ff = 172;
@@ -210,8 +210,9 @@ inline std::vector<tensor> tensor_table(const config& c) {
   validate(c);
   const auto f = [](index_t x) { return static_cast<double>(x); };  // products of sizes overflow an index
   const double a_layer = 2 * f(c.q_width() + c.kv_width()) + 3 * f(c.d_ff);
-  const double numbers = f(c.d_model) * (f(c.vocab) + f(c.output_width()) + f(c.n_layers) * a_layer);
-  invalid_argument_unless(numbers < 1e18, "hone::transformer::tensor_table", "c", "has about %g parameters", numbers);
+  const double parameters = f(c.d_model) * (f(c.vocab) + f(c.output_width()) + f(c.n_layers) * a_layer);
+  invalid_argument_unless(parameters < 1e18, "hone::transformer::tensor_table", "c", "has about %g parameters",
+                          parameters);
   std::vector<tensor> table;
   index_t offset = 0;
   const auto add = [&](role r, tensor_kind kind, index_t layer, index_t rows, index_t cols) {

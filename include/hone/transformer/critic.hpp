@@ -55,6 +55,9 @@ std::vector<T> initial_critic(const config& shape, const config& policy, const s
   return result;
 }
 
+/// A critic and what trains it. What reads responses takes a forward pass over them, or over their prompts, and with an
+/// update a backward pass too; throws std::invalid_argument as `learner::evaluate` and `learner::learn`; and gives the
+/// same bits for any executor.
 template <class T>
 class critic {
  public:
@@ -87,6 +90,7 @@ class critic {
   }
 
   /// Moves the success probabilities of the prompts towards the mean reward of their responses, in @p parts updates.
+  /// @pre it is a critic of prompts, and parts > 0.
   /// @return the longest gradient: not finite if an update was left out for it.
   template <executor E = const serial>
   double learn_rewards(const responses& r, index_t parts, const step_options& how, E&& pool = serial{}) {
@@ -119,6 +123,7 @@ class critic {
   /// Moves the values of tokens towards @p returns, as far as @p range from @p old, in @p parts updates, each of whole
   /// groups.
   /// @param old, returns (rows of @p r): what it said, and what `policy::token_advantages` makes of the rewards.
+  /// @pre it is a critic of tokens, and parts > 0.
   /// @return as `learn_rewards`.
   template <executor E = const serial>
   double learn_returns(const responses& r, std::span<const double> old, std::span<const double> returns, double range,

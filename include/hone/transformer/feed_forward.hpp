@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 /// The gate of a SwiGLU feed-forward layer: s = silu(a) b, silu(a) = a sigmoid(a), element by element.
 /// [Shazeer 2020, GLU variants improve transformer, arXiv 2002.05202]
+/// All functions here are one pass, serial, allocate nothing, repeat to the bit and check no size.
 #pragma once
 #include "hone/core/packs.hpp"
 #include "hone/core/simd_math.hpp"

@@ -57,6 +57,7 @@ struct cached_row {
 /// Attention of one position over the cache up to itself, as far back as the layer's window.
 /// @param q (n_heads head_size), rotated. @param out as many elements. @param memory for scores; grows as it must.
 /// @pre the cache has the position's own key and value.
+/// @note 4 n_heads head_size flops a key; serial, the same bits on every call.
 template <class T>
 void attend_cached(const config& c, index_t layer, const cached_row<T>& r, const T* q, T* out, std::vector<T>& memory) {
   const index_t size = c.head_size(), group = c.n_heads / c.n_kv_heads, keys = r.position + 1;

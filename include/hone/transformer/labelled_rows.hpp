@@ -97,7 +97,7 @@ class batch_slice {
 };
 
 /// Part @p i of @p parts of @p count things, [first, last): together they are all, each is about as large as another,
-/// and some are empty where there are fewer things than parts.
+/// and some are empty where there are fewer things than parts. @pre count >= 0 and 0 <= i < parts.
 inline std::pair<index_t, index_t> part_of(index_t count, index_t i, index_t parts) {
   return {count * i / parts, count * (i + 1) / parts};
 }

@@ -5,8 +5,6 @@
 #include "hone/core/view.hpp"
 #include "hone/transformer/config.hpp"
 
-#include <span>
-
 namespace hone::transformer {
 
 /// The table of a configuration, built once.

@@ -80,6 +80,9 @@ struct learner_update {
   double length;  ///< of the gradient, before it was cut; if not finite, nothing was changed
 };
 
+/// What runs the model takes a forward pass (2 flops a parameter and row), with a gradient a backward pass too (4,
+/// under an adapter 2), and gives the same bits for any executor. It throws std::invalid_argument if a sequence is
+/// longer than the model's or a token is not in its vocabulary. Memory as large as the model is taken where it says so.
 /// @tparam Sum sum(std::span<T>) and sum(std::span<double>): x <- the sum over the parts, in a tree that halves
 ///         (`distributed::sum_over_ranks`): a power of two of parts that divides the lanes has then the bits of one
 ///         process. Never called where there is one part.
@@ -128,6 +131,8 @@ class learner {
 
   /// Adds the gradient of @p loss over @p b, of what is trained, to @p g, and returns the loss: of all parts.
   /// @param loss loss(microbatch<T>&) -> loss_sum or nothing, as `accumulate_gradient`.
+  /// @throws std::invalid_argument also if g has another size than `trained()`.
+  /// @note With parts, one more gradient.
   template <class Loss, executor E = const serial>
   loss::loss_sum accumulate(const batch& b, Loss&& loss, std::span<T> g, E&& pool = serial{}) {
     const auto add_to = [&](std::span<T> sum) {
@@ -146,13 +151,15 @@ class learner {
     return {sums[0], static_cast<index_t>(sums[1]), static_cast<index_t>(sums[2])};
   }
 
-  /// f(microbatch<T>&) -> loss_sum or nothing after the forward pass of every microbatch of @p b that is this part's.
+  /// f(microbatch<T>&) -> loss_sum or nothing after the forward pass of every microbatch of @p b that is this part's;
+  /// returns their sum, of this part alone.
   template <class F, executor E = const serial>
   loss::loss_sum evaluate(const batch& b, F&& f, E&& pool = serial{}) {
     return with_model(
         [&](const auto& model, std::span<const T> parameters) { return evaluate_with(model, parameters, b, f, pool); });
   }
   /// The same of a plain decoder with @p parameters, such as the reference.
+  /// @throws std::invalid_argument also if they do not fit.
   template <class F, executor E = const serial>
   loss::loss_sum evaluate(std::span<const T> parameters, const batch& b, F&& f, E&& pool = serial{}) {
     return evaluate_with(model_, parameters, b, f, pool);
@@ -160,6 +167,7 @@ class learner {
 
   /// Adds the gradient of scale sum_s weight_s l_s to @p g, l_s the negative log-likelihood of the answer of sequence s
   /// of @p rows; returns the sum without the scale. @param weights (sequences), or none: all 1.
+  /// @throws std::invalid_argument also if there is another number of weights.
   template <executor E = const serial>
   loss::loss_sum likelihood(const labelled_rows& rows, std::span<T> g, double scale,
                             std::span<const double> weights = {}, E&& pool = serial{}) {
@@ -175,18 +183,18 @@ class learner {
         },
         g, pool);
   }
-  /// The negative log-likelihood of each answer of @p rows, summed over its tokens.
+  /// The negative log-likelihood of each answer of @p rows, summed over its tokens; of all parts.
   template <executor E = const serial>
   [[nodiscard]] std::vector<double> sequence_nll(const labelled_rows& rows, E&& pool = serial{}) {
     return nll_of(rows, pool, [&](auto&& f) { evaluate(rows.batch(), f, pool); });
   }
-  /// The same by the reference.
+  /// The same by the reference. @throws std::invalid_argument also if there is none.
   template <executor E = const serial>
   [[nodiscard]] std::vector<double> reference_nll(const labelled_rows& rows, E&& pool = serial{}) {
     return nll_of(rows, pool, [&](auto&& f) { evaluate(std::span<const T>(reference_), rows.batch(), f, pool); });
   }
 
-  /// From here on the model as it is now, an adapter merged, is the reference.
+  /// From here on the model as it is now, an adapter merged, is the reference, a copy.
   void remember_reference() {
     reference_ = merged();
     reference_activations_.resize(static_cast<std::size_t>(lanes_.size()));
@@ -217,6 +225,7 @@ class learner {
     const loss::loss_sum sum = accumulate(b, loss, gradient_, pool);
     return {sum, step(gradient_, how, pool)};
   }
+  /// Moments are zero again, and so is `updates()`; a pass over both.
   void reset_moments() {
     fill(m_, T{0});
     fill(v_, T{0});

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 /// The three products of a linear layer y = x W^T with x (n x in), W (out x in), y (n x out), all rows contiguous. The
-/// only place that multiplies matrices, so that a program instantiates three products. Single-threaded: threads belong
-/// around a model, over sequences.
+/// only place that calls Eigen's product, so that a program instantiates three. Single-threaded: threads belong
+/// around a model, over sequences. All functions here take 2 n in out flops, allocate what Eigen packs, check no size,
+/// and repeat to the bit for the same shapes; a row's bits may depend on how many rows there are.
 #pragma once
 #include "hone/core/view.hpp"
 

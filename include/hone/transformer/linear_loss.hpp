@@ -64,6 +64,7 @@ class linear_loss {
 
   /// As above, for an f that turns the logits into dL/dlogits: then dhidden = dlogits W and dW += dlogits^T hidden.
   /// @param dhidden (T x H), which may be hidden; or empty (0 rows) for none. @param dw (V x H), or empty for none.
+  /// @throws std::invalid_argument, before anything is written, also if these do not fit.
   /// @note 6 T H V flops. dhidden is bitwise independent of the chunk and the executor, dW of the executor, and of the
   ///       chunk too: it is summed over rows in their order.
   template <class F, executor E = const serial>

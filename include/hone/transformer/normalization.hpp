@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 /// Root-mean-square normalization of rows: y_i = w_i x_i r, r = 1 / sqrt(mean(x^2) + epsilon).
 /// [Zhang, Sennrich 2019, Root mean square layer normalization, arXiv 1910.07467]
+/// All functions here are serial, allocate nothing, repeat to the bit and check no size; a row is read twice, in cache.
 #pragma once
 #include "hone/core/packs.hpp"
 
@@ -8,7 +9,7 @@
 
 namespace hone::transformer {
 
-/// y = w x r for given r.
+/// y = w x r for given r (n), in one pass.
 template <class T>
 void rmsnorm_apply(matrix_view<const std::type_identity_t<T>> x, vector_view<const std::type_identity_t<T>> w,
                    const T* inverse_rms, matrix_view<T> y) {
@@ -46,7 +47,8 @@ void rmsnorm_forward(matrix_view<const std::type_identity_t<T>> x, vector_view<c
   rmsnorm_apply<T>(x, w, inverse_rms, y);
 }
 
-/// Adds the gradients to @p dx (n x d) and @p dw (d), or, where dw is empty, to dx alone:
+/// Adds the gradients, from @p dy (n x d) and what the forward pass left, to @p dx (n x d) and @p dw (d), or, where dw
+/// is empty, to dx alone:
 ///   dx_i += r (w_i dy_i - x_i r^2 mean_j(w_j dy_j x_j)),  dw_i += dy_i x_i r
 template <class T>
 void rmsnorm_backward(matrix_view<const std::type_identity_t<T>> x, vector_view<const std::type_identity_t<T>> w,

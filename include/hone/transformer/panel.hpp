@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-/// Products of small matrices for attention, where a general product would spend its time packing: the right-hand
-/// matrix is laid out once in panels of one vector's width, and then used for every block of every head that shares it.
+/// Products of attention, generation and `linear_loss`, in which a general product would spend its time packing: the
+/// right-hand matrix is laid out once in panels of one vector's width, and then used for every block that shares it.
 #pragma once
 #include "hone/core/packs.hpp"
-
-#include <utility>
 
 namespace hone::transformer {
 

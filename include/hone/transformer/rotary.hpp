@@ -14,7 +14,7 @@ namespace hone::transformer {
 
 enum class turn { forward, back };
 
-/// The angle by which pair @p i of a head is turned from one position to the next.
+/// The angle by which pair @p i < head_size / 2 of a head is turned from one position to the next.
 inline double rotary_frequency(const config& c, index_t i) {
   const double f = std::pow(c.rope_base, -2.0 * static_cast<double>(i) / static_cast<double>(c.head_size()));
   const rope_scaling& s = c.scaling;
@@ -26,10 +26,11 @@ inline double rotary_frequency(const config& c, index_t i) {
   return share <= 0 ? f / s.factor : share >= 1 ? f : (1 - share) * f / s.factor + share * f;
 }
 
-/// Cosines and sines of every angle up to a model's longest sequence, computed in double.
+/// Cosines and sines of every angle up to a model's longest sequence, computed in double: max_seq head_size elements.
 template <class T>
 class rotary_table {
  public:
+  /// @pre `validate` passes.
   explicit rotary_table(const config& c) : pairs_(c.head_size() / 2), layout_(c.rope) {
     std::vector<double> frequencies;
     for (index_t i = 0; i < pairs_; ++i) frequencies.push_back(rotary_frequency(c, i));
@@ -43,7 +44,7 @@ class rotary_table {
   }
 
   /// Turns every head of row t of @p x (n x heads * head_size) by the angles of position @p first + t, or back, which
-  /// is also the gradient. @pre first + n <= max_seq.
+  /// is also the gradient. One pass, serial; allocates nothing. @pre first + n <= max_seq.
   void rotate(matrix_view<T> x, index_t first, turn direction) const {
     const index_t head_size = 2 * pairs_;
     const bool interleaved = layout_ == rope_layout::interleaved;

@@ -18,6 +18,7 @@ class shuffler {
     shuffle();
   }
 
+  /// Constant time, but count draws where an epoch begins.
   std::size_t next() {
     if (at_ == order_.size()) {
       ++epoch_;

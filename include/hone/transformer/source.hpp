@@ -8,8 +8,6 @@
 #include "hone/transformer/layout.hpp"
 #include "hone/transformer/linear.hpp"
 
-#include <utility>
-
 namespace hone::transformer {
 
 /// A matrix whose elements' type is known at run time: rows of adjacent elements.

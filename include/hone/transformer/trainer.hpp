@@ -117,6 +117,13 @@ class gradient_lanes {
     return add(sums);
   }
 
+  /// Makes the lanes zero where a pass before threw and left in them what it had.
+  void start() {
+    for (lane& l : lane_)
+      if (!zero_) fill(l.gradient, T{0});
+    zero_ = false;
+  }
+
   /// gradient += the sum of the first @p count lanes, which become zero again.
   template <executor E>
   void reduce(index_t count, std::span<T> gradient, E& pool) {
@@ -126,6 +133,7 @@ class gradient_lanes {
       // A pack at a time keeps the tree in registers: ((0+1)+(2+3))+…
       store_pack(out, i, out.size(), load_pack(out, i, out.size()) + sum_lanes<packs>(0, count, i, out.size()));
     });
+    zero_ = true;
   }
 
  private:
@@ -155,6 +163,7 @@ class gradient_lanes {
 
   index_t rows_, all_, first_;
   std::vector<lane> lane_;
+  bool zero_ = true;
 };
 
 /// Adds the gradient of a loss over the batch @p b to @p gradient and returns the loss.
@@ -169,6 +178,7 @@ loss::loss_sum accumulate_gradient(const M& model, std::span<const std::type_ide
   invalid_argument_unless(static_cast<index_t>(gradient.size()) == model.parameters(),
                           "hone::transformer::accumulate_gradient", "gradient", "has %zu parameters, the model has %td",
                           gradient.size(), model.parameters());
+  lanes.start();
   const auto total = lanes.run(
       model, parameters, b,
       [&](microbatch<T>& part, std::span<T> own) {

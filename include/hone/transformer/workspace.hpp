@@ -31,6 +31,7 @@ class workspace {
  public:
   /// @param rows the most rows of a batch.
   /// @param has_logits without, the forward pass stops at `features`, for a `linear_loss` to go on from there.
+  /// @throws std::invalid_argument as `validate`, or unless rows > 0.
   workspace(const config& c, index_t rows, bool has_logits = true)
       : config_((validate(c), c)), capacity_(rows), has_logits_(has_logits) {
     invalid_argument_unless(rows > 0, "hone::transformer::workspace", "rows", "must be positive, is %td", rows);
@@ -49,6 +50,7 @@ class workspace {
   [[nodiscard]] matrix_view<T> logits() { return {logits_, has_logits_ ? rows_ : 0, config_.output_width()}; }
   [[nodiscard]] bool has_logits() const { return has_logits_; }
   /// The residual stream that enters layer @p layer (rows x d_model); layer = n_layers is what the final norm reads.
+  /// @throws std::invalid_argument unless layer is in [0, n_layers].
   [[nodiscard]] matrix_view<T> hidden(index_t layer) {
     invalid_argument_unless(layer >= 0 && layer <= config_.n_layers, "hone::transformer::workspace::hidden", "layer",
                             "must be in [0, %td], is %td", config_.n_layers, layer);

@@ -1,12 +1,12 @@
-// expect: not a vector of numbers in memory
+// expect: not a vector of scalars in memory
 #include "hone/core/view.hpp"
 
 #include <vector>
 
 #ifdef HONE_CHECK_OK
-using number = float;
+using element = float;
 #else
-using number = int;
+using element = int;
 #endif
 
-void f(std::vector<number>& x) { (void)hone::as_vector(x); }
+void f(std::vector<element>& x) { (void)hone::as_vector(x); }

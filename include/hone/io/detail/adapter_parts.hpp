@@ -3,7 +3,6 @@
 #pragma once
 #include "hone/io/rope_rows.hpp"
 #include "hone/io/stored_tensor.hpp"
-#include "hone/io/tensor_names.hpp"
 #include "hone/lora/adapter.hpp"
 #include "hone/transformer/config.hpp"
 
@@ -83,7 +82,7 @@ inline stored_adapter assemble(const transformer::config& c, const std::vector<t
     const auto span_of = [](matrix_view<float> m) {
       return std::span<float>(m.data(), static_cast<std::size_t>(m.rows() * m.cols()));
     };
-    result.nonfinite += copy_numbers(*ordered[i].a, span_of(a)) + copy_numbers(*ordered[i].b, span_of(b));
+    result.nonfinite += copy_elements(*ordered[i].a, span_of(a)) + copy_elements(*ordered[i].b, span_of(b));
     if (has_rope(s)) {
       const std::vector<float> rows(span_of(b).begin(), span_of(b).end());
       copy_rope_rows(matrix_view<const float>(rows.data(), b.rows(), b.cols()), b, c.head_size(), stored, c.rope);
