@@ -2,6 +2,8 @@
 /// What a number may be stored as, and what it is computed in: 16-bit storage and float compute in float, double in
 /// double. The 16-bit types are two bytes and two conversions, bit-compatible with those of Eigen and CUDA.
 #pragma once
+#include "hone/core/flags.hpp"
+
 #include <bit>
 #include <cstdint>
 #include <cstring>
