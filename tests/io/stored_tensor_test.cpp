@@ -129,6 +129,8 @@ TEST_CASE("numbers go where as many have room, and types without a conversion ar
   std::vector<float> x(3, 9.0f);
   CHECK_THROWS_WITH(copy_numbers(m.tensor, std::span<float>(x)), Catch::Contains("has 3 elements, \"t\" has 2"));
   CHECK(x == std::vector<float>(3, 9.0f));
+  const std::span<float> nowhere(static_cast<float*>(nullptr), 2);
+  CHECK_THROWS_WITH(copy_numbers(m.tensor, nowhere), "hone::io::copy_numbers: out: has 2 elements and no memory");
   const made other(byte_vector(4), number_kind::listed_only, 4);
   const auto error = format_error_of([&] { numbers_of(other.tensor); });
   REQUIRE(error);

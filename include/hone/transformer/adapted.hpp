@@ -101,6 +101,7 @@ class adapted_decoder {
     base_->check_backward(function, b, w, dlogits, taps);
     check(function, "adapter", adapter.size());
     check(function, "gradient", gradient.size());
+    check_output(gradient, function, "gradient");
     base_->run_backward(products{*this, {frozen_, w.converted_}, adapter, gradient, w}, b, w, dlogits, taps,
                         first_layer_);
   }
@@ -112,6 +113,7 @@ class adapted_decoder {
 
   /// One tensor of the base, with scale B A added where it has a site. @param to as large as in the table.
   void merge(index_t tensor, std::span<const std::type_identity_t<T>> adapter, const matrix_view<T>& to) const {
+    check_output(to, "hone::transformer::adapted_decoder::merge", "to");
     frozen_.at(tensor).read(0, 0, to);
     const lora::site* s = site(tensor);
     if (s == nullptr) return;
