@@ -19,3 +19,4 @@
 #include "hone/gradient/sgd.hpp"
 #include "hone/gradient/tasks.hpp"
 #include "hone/gradient/upgrad.hpp"
+#include "hone/gradient/with_copy.hpp"

@@ -2,6 +2,7 @@
 #include "hone/core/simd_memory.hpp"
 
 #include "support/catch.hpp"
+#include "support/denormals.hpp"
 
 #include <cmath>
 #include <limits>
@@ -101,5 +102,32 @@ TEMPLATE_TEST_CASE("words hold the even and the odd elements of memory, and give
   }
   CHECK(wrong == 0);
   CHECK(counted.total() == nonfinite);
+}
+#endif
+
+#if defined(HONE_TEST_FLUSHES)
+TEST_CASE("every float16 number is read, and every float rounded to one, where denormals are flushed, too") {
+  constexpr int lanes = simd::pack<float>::lanes;
+  std::vector<float> one_by_one(65536), packed(65536), expected(65536);
+  std::vector<float16> halves(65536), rounded(65536);
+  for (std::size_t i = 0; i < halves.size(); ++i) {
+    halves[i].bits = static_cast<std::uint16_t>(i);
+    expected[i] = halves[i];
+  }
+  {
+    const flushes_denormals here;
+    for (std::size_t i = 0; i < halves.size(); ++i) one_by_one[i] = to_accumulator(halves[i]);
+    for (std::size_t i = 0; i < halves.size(); i += lanes) {
+      const auto x = simd::load<float>(halves.data() + i);
+      simd::store(packed.data() + i, x);
+      simd::store(rounded.data() + i, x);
+    }
+  }
+  index_t wrong = 0;
+  for (std::size_t i = 0; i < halves.size(); ++i) {
+    wrong += !same(one_by_one[i], expected[i]) + !same(packed[i], expected[i]);
+    wrong += expected[i] == expected[i] && rounded[i].bits != halves[i].bits;
+  }
+  CHECK(wrong == 0);
 }
 #endif

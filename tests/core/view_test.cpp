@@ -61,6 +61,10 @@ TEST_CASE("rows and columns of a matrix") {
   CHECK(column_major(1, 2) == 5);
   CHECK(column_major.row(1)[1] == 3);
   CHECK(as_matrix(column_major).row(0).stride() == 2);
+  const matrix_view<double> padded(values, 2, 2, 3, 1);  // its rows lie further apart than they are long
+  CHECK(padded.col(1)[1] == 4);
+  CHECK(padded.col(0).stride() == 3);
+  CHECK(padded.row(1)[1] == 4);
 }
 
 TEST_CASE("sequences of different length") {

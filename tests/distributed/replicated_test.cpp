@@ -46,9 +46,19 @@ TEST_CASE("replicas that do not fit together are refused on all ranks") {
       combine_replicated(gradient::pcgrad{.retain = second ? 2.0 : 1.0}, both(f, f), out, reduction::sum, {}, serial{},
                          comm);
     });
+    std::vector<float> wide(20, 7.0f);
+    const vector_view<float> strided(wide.data(), 10, second ? 2 : 1), repeated(wide.data(), 10, second ? 0 : 1);
+    const std::span<float> nowhere(static_cast<float*>(nullptr), 10);
+    refused += ranks::refused([&] { run(both(f, f), strided, reduction::sum); });
+    refused += ranks::refused([&] { run(both(f, f), repeated, reduction::sum); });
+    refused +=
+        ranks::refused([&] { run(std::array{std::span(f), second ? nowhere : std::span(f)}, out, reduction::sum); });
     ranks::require(f == std::vector<float>(10), "nothing is reduced");
+    ranks::require(wide == std::vector<float>(20, 7.0f), "nothing is written");
     refused += ranks::refused([&] { sum_over_ranks(std::span(longer), comm); });
+    refused += ranks::refused([&] { sum_over_ranks(second ? nowhere : std::span(f), comm); });
+    refused += ranks::refused([&] { sum_over_ranks(nowhere, comm); });
     ranks::require(out == std::vector<float>(10, 7.0f), "nothing is written");
   });
-  CHECK(refused == 14);
+  CHECK(refused == 24);
 }

@@ -257,6 +257,24 @@ TEST_CASE("other parameters, another method or other options on one rank are ref
       Catch::StartsWith("hone::distributed::combine_sharded: method: hash of type and parameters: on rank 1 is "));
 }
 
+TEST_CASE("an output without memory of its own on one rank is refused on all, and nothing is written") {
+  const auto f = normals<float>(30, 1), g = normals<float>(30, 2);
+  for (const index_t stride : {0, 1}) {
+    std::vector<float> out(30, 7.0f);
+    std::atomic<int> refused = 0;
+    thread_ranks(3).run([&](threads& comm) {
+      const index_t begin = 10 * comm.rank();
+      const vector_view<float> bad(stride == 0 ? out.data() : nullptr, 10, stride);
+      refused += ranks::refused([&] {
+        combine_sharded(gradient::pcgrad{}, tasks(f, g).slice(begin, 10),
+                        comm.rank() == 1 ? bad : as_vector(out).subvector(begin, 10), begin, {}, serial{}, comm);
+      });
+    });
+    CHECK(refused == 3);
+    CHECK(out == std::vector<float>(30, 7.0f));
+  }
+}
+
 TEST_CASE("borders of shards lie at block borders of the group that they cut") {
   const std::vector<index_t> groups = {0, 10, 10, 20000, 20001, 100000};
   const auto borders = shard_borders(100000, 7, groups);

@@ -31,7 +31,7 @@ TEST_CASE("a rank that throws frees those that wait for it, and the ranks can ru
   }
 }
 
-TEST_CASE("thread ranks whose sizes or borders differ all throw") {
+TEST_CASE("thread ranks whose sizes or borders differ, or one of which has no memory, all throw") {
   thread_ranks all(3);
   std::atomic<int> refused = 0;
   all.run([&](threads& comm) {
@@ -41,8 +41,10 @@ TEST_CASE("thread ranks whose sizes or borders differ all throw") {
     const std::vector<index_t> borders = {0, comm.rank() == 0 ? 2 : 3, 6, 9};
     refused += ranks::refused([&] { comm.reduce_scatter(std::span(y), std::span<const index_t>(borders)); });
     refused += ranks::refused([&] { comm.all_gather(std::span(y), std::span<const index_t>(borders)); });
+    const std::span<double> nowhere(static_cast<double*>(nullptr), 2);
+    refused += ranks::refused([&] { comm.all_reduce(comm.rank() == 2 ? nowhere : std::span(x).first(2)); });
   });
-  CHECK(refused == 9);
+  CHECK(refused == 12);
   CHECK_THROWS_AS(thread_ranks(0), std::invalid_argument);
   CHECK_THROWS_AS(threads(all, 3), std::invalid_argument);
 }

@@ -112,6 +112,29 @@ TEST_CASE("a first step moves every parameter of a vector alike; zero gradients 
   CHECK(adafactor(matrix_view<double>(p.data(), 0, 3), none, c, 1, pass).step_size == 0);
 }
 
+TEST_CASE("rows and columns without a gradient, and parameters of zero, take finite steps from the first on") {
+  for (const bool column : {false, true}) {
+    naive_adafactor naive{.rows = 3, .cols = 4, .p = std::vector<double>(12)};
+    std::vector<float> p(12), r(3), c(4);
+    std::vector<double> wide = {1, -2, 3, -4, 5, 6, -7, 8, 9, 1, 2, 3};
+    for (std::size_t i = 0; i < 12; ++i)
+      if (column ? i % 4 == 2 : i / 4 == 1) wide[i] = 0;
+    const auto g = narrowed<float>(wide);
+    for (int t = 1; t <= 3; ++t) {
+      const auto report =
+          adafactor(matrix_view<float>(p.data(), 3, 4), r, c, t, [&](index_t begin, index_t count, auto&& sink) {
+            weighted_sum(std::array{1.0}, tasks(g).slice(begin, count), sink);
+          });
+      const double rms = naive.step(wide, t, {});
+      CHECK(report.update_rms == Approx(rms).epsilon(1e-5));
+      // At parameters of zero the step is epsilon2 of the rate, not none.
+      if (t == 1) CHECK(report.step_size == Approx(.01 * 1e-3 / (std::max)(1.0, rms)).epsilon(1e-5));
+    }
+    CHECK(near<float>(p, naive.p));
+    CHECK(p[0] != 0);
+  }
+}
+
 TEST_CASE("Adafactor refuses sizes, step numbers and options out of range") {
   std::vector<double> p(6), r(2), c(3), g(6);
   const matrix_view<double> matrix(p.data(), 2, 3);

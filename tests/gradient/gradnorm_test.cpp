@@ -68,6 +68,16 @@ TEST_CASE("weights sum to K and come to rest where the weighted lengths follow t
   });
 }
 
+TEST_CASE("a weighted length on its target moves its weight neither up nor down") {
+  gram_matrix<3> g;
+  for (std::size_t i = 0; i < 3; ++i) g.value[i][i] = static_cast<double>((i + 1) * (i + 1));  // lengths 1, 2, 3
+  gradnorm_state<3> state{.initial_loss = {1, 1, 1}};
+  const auto report = update_gradnorm(state, {1, 1, 1}, g, {.alpha = 0, .learning_rate = .25});
+  REQUIRE(report.length[1] == report.target[1]);
+  const std::array<double, 3> expected = {1 + .25 * 1 / 2, 1, 1 - .25 * 3 / 2};
+  for (std::size_t i = 0; i < 3; ++i) CHECK(state.weight[i] == Approx(expected[i] * 3 / 2.75).epsilon(1e-14));
+}
+
 TEST_CASE("scale does not matter; bad numbers leave the state alone; a weight driven to 0 comes back") {
   const auto g = family<double, 2>(20, 3).gram();
   gradnorm_state<2> a{.initial_loss = {1, 1}}, b = a;

@@ -8,6 +8,7 @@
 
 #include <dlpack/dlpack.h>
 
+#include <limits>
 #include <vector>
 
 using namespace hone;
@@ -78,6 +79,67 @@ TEST_CASE("DLPack: every type that hone has, visited once; the others are named"
                     "hone::vector_of: x: lies on a device of DLPack type 7, not in the CPU's memory");
   remote.dl.device.device_type = kDLCUDA;
   CHECK_THROWS_AS(vector_of<float>(remote.dl), std::invalid_argument);
+}
+
+TEST_CASE("DLPack: offsets, shapes and strides that are no memory of the type are refused") {
+  std::vector<float> memory(24, 1.0f);
+  const auto message = [](const DLTensor& x, bool matrix = false) -> std::string {
+    try {
+      if (matrix)
+        visit_matrix(x, [](auto) {});
+      else
+        visit_vector(x, [](auto) {});
+    } catch (const std::invalid_argument& e) {
+      return e.what();
+    }
+    return "";
+  };
+  for (const unsigned bits : {16u, 32u, 64u})
+    for (std::uint64_t offset = 0; offset < 8; ++offset) {
+      tensor x(memory.data(), {2}, {}, kDLFloat, bits);
+      x.dl.byte_offset = offset;
+      CAPTURE(bits, offset);
+      CHECK((message(x.dl) == "") == (offset % (bits / 8) == 0));
+    }
+  tensor odd(memory.data(), {2}, {}, kDLFloat, 32);
+  odd.dl.byte_offset = 2;
+  CHECK_THAT(message(odd.dl), Catch::StartsWith("hone::visit_vector: x: its memory begins at "));
+  CHECK_THAT(message(odd.dl), Catch::Contains("no multiple of the 4 bytes of a float32"));
+  odd.dl.byte_offset = ~std::uint64_t{0} - 3;
+  CHECK(message(odd.dl) == "hone::visit_vector: x: byte_offset is 18446744073709551612, which leaves the memory");
+  odd.dl.data = nullptr;
+  CHECK(message(odd.dl) == "hone::visit_vector: x: has 2 elements and no memory");
+  tensor nowhere(nullptr, {2, 2}, {}, kDLFloat, 32);
+  CHECK(message(nowhere.dl, true) == "hone::visit_matrix: x: has 4 elements and no memory");
+  tensor negative(memory.data(), {2, -3}, {}, kDLFloat, 32);
+  CHECK(message(negative.dl, true) == "hone::visit_matrix: x: dimension 1 has -3 elements");
+  CHECK(message(negative.dl) == "hone::visit_vector: x: dimension 1 has -3 elements");
+  tensor two(memory.data(), {-2, -3}, {}, kDLFloat, 32);
+  CHECK(message(two.dl) == "hone::visit_vector: x: dimension 0 has -2 elements");
+  const std::int64_t large = std::int64_t{1} << 40;
+  tensor endless(memory.data(), {large, large}, {}, kDLFloat, 32);
+  CHECK_THAT(message(endless.dl, true), Catch::Contains("has no end in memory"));
+  tensor far(memory.data(), {2, 3}, {std::int64_t{1} << 62, 1}, kDLFloat, 32);
+  CHECK_THAT(message(far.dl, true), Catch::Contains("dimension 0, of 2 elements with a stride of 4611686018427387904"));
+  tensor least(memory.data(), {2}, {std::numeric_limits<std::int64_t>::min()}, kDLFloat, 32);
+  CHECK_THAT(message(least.dl), Catch::Contains("has no end in memory"));
+  tensor one(memory.data(), {1, 2}, {std::numeric_limits<std::int64_t>::min(), 1}, kDLFloat, 32);
+  CHECK(message(one.dl) == "");  // the stride of one element says nothing
+  tensor shapeless(memory.data(), {2}, {}, kDLFloat, 32);
+  shapeless.dl.shape = nullptr;
+  CHECK(message(shapeless.dl) == "hone::visit_vector: x: has 1 dimensions and no shape");
+}
+
+TEST_CASE("a DLPack tensor that repeats one number may be read, not written") {
+  std::vector<float> f = {1, -2, 3}, out(3);
+  float two = 2;
+  tensor expanded(&two, {3}, {0}, kDLFloat, 32);  // what torch.expand and numpy.broadcast_to hand over
+  const auto r = vector_of<float>(expanded.dl);
+  gradient::combine(gradient::sago{}, gradient::tasks(f, r), out);
+  CHECK(out == std::vector<float>{1, 2, 3});
+  CHECK_THROWS_WITH(gradient::combine(gradient::sago{}, gradient::tasks(f, r), r),
+                    "hone::gradient::combine: out: has 3 elements in one place: an output has no stride of 0");
+  CHECK(two == 2);
 }
 
 TEST_CASE("SAGO on two DLPack tensors") {

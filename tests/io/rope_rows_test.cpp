@@ -80,13 +80,15 @@ TEST_CASE("llama.cpp's architectures have a layout each, others are refused") {
     CHECK_THROWS_WITH(gguf_rope_layout(name), Catch::Contains("\"" + name + "\" is not one of llama, qwen2, qwen3"));
 }
 
-TEST_CASE("rows that are no heads are refused") {
+TEST_CASE("rows that are no heads, and rows in one place, are refused") {
   std::vector<float> x(24), y(24);
   const matrix_view<const float> in(x.data(), 12, 2);
   CHECK_THROWS_AS(copy_rope_rows(in, matrix_view<float>(y.data(), 6, 4), 4, half, interleaved), std::invalid_argument);
   for (const index_t size : {0, -4, 3, 8})
     CHECK_THROWS_AS(copy_rope_rows(in, matrix_view<float>(y.data(), 12, 2), size, half, interleaved),
                     std::invalid_argument);
+  CHECK_THROWS_AS(copy_rope_rows(in, matrix_view<float>(y.data(), 12, 2, 1, 1), 4, half, interleaved),
+                  std::invalid_argument);
   CHECK(y == std::vector<float>(24));
   copy_rope_rows(matrix_view<const float>(), matrix_view<float>(), 4, half, interleaved);
 }

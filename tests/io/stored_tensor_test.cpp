@@ -130,6 +130,8 @@ TEST_CASE("elements go where as many have room, and types without a conversion a
   std::vector<float> x(3, 9.0f);
   CHECK_THROWS_WITH(copy_elements(m.tensor, std::span<float>(x)), Catch::Contains("has 3 elements, \"t\" has 2"));
   CHECK(x == std::vector<float>(3, 9.0f));
+  const std::span<float> nowhere(static_cast<float*>(nullptr), 2);
+  CHECK_THROWS_WITH(copy_elements(m.tensor, nowhere), "hone::io::copy_elements: out: has 2 elements and no memory");
   const made other(byte_vector(4), element_kind::listed_only, 4);
   const auto error = format_error_of([&] { elements_of(other.tensor); });
   REQUIRE(error);

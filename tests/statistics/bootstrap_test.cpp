@@ -72,6 +72,7 @@ TEST_CASE("replicates that are not finite are counted; misuse") {
   CHECK_THROWS_AS(bootstrap(0, mean_of), std::invalid_argument);
   CHECK_THROWS_AS(bootstrap(3, mean_of, {.replicates = 1}), std::invalid_argument);
   CHECK_THROWS_AS(bootstrap(3, mean_of, {.level = 1}), std::invalid_argument);
+  CHECK_THROWS_AS(draw_items(std::span<index_t>(static_cast<index_t*>(nullptr), 3), 0, 0), std::invalid_argument);
 }
 
 namespace {

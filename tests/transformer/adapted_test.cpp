@@ -308,8 +308,14 @@ TEST_CASE("adapters that do not fit the model are refused by the name of their s
   workspace<float> w(c, 2);
   CHECK_THROWS_WITH(adapted.forward(few, {tokens, offsets}, w), Catch::Contains("adapter: has 3"));
   CHECK_THROWS_WITH(adapted.merged(few), Catch::Contains("adapter: has 3"));
+  std::vector<float> merged(12, 7.0f);
+  CHECK_THROWS_WITH(adapted.merge(0, adapter, matrix_view<float>(merged.data(), 11, 12, 0, 1)),
+                    Catch::Contains("merge: to: is 11 x 12"));
+  CHECK(merged == std::vector<float>(12, 7.0f));
   adapted.forward(adapter, {tokens, offsets}, w);
   CHECK_THROWS_WITH(adapted.backward(adapter, {tokens, offsets}, w, few), Catch::Contains("gradient: has 3"));
+  const std::span<float> nowhere(static_cast<float*>(nullptr), 64);
+  CHECK_THROWS_WITH(adapted.backward(adapter, {tokens, offsets}, w, nowhere), Catch::Contains("and no memory"));
 }
 
 TEST_CASE("docs: a model under an adapter, and an observer of it") {

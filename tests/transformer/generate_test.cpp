@@ -110,6 +110,11 @@ TEST_CASE("prompts and options that do not fit are refused") {
   CHECK_THROWS_WITH(generate({strange, one}), Catch::Contains("token 11"));
   CHECK_THROWS_WITH(generate({std::span(tokens).first(1), one}, {.max_tokens = -1}), Catch::Contains("max_tokens"));
   CHECK_THROWS_WITH(generate({std::span(tokens).first(1), one}, {.sampling = {.top_p = 2}}), Catch::Contains("top_p"));
+  kv_cache<float> cache(c, 4);
+  std::vector<float> row(static_cast<std::size_t>(c.vocab));
+  const matrix_view<float> twice(row.data(), 2, c.vocab, 0, 1);
+  CHECK_THROWS_WITH(generate.feed(std::span(tokens).first(2), cache, twice), Catch::Contains("feed: logits: is 2 x"));
+  CHECK(cache.length == 0);
   const decoder<float> both_ways(small_models()[2]);
   const std::vector<float> p(static_cast<std::size_t>(both_ways.parameters()));
   CHECK_THROWS_WITH(generator<float>(both_ways, p)({std::span(tokens).first(1), one}),

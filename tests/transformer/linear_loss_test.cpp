@@ -218,6 +218,9 @@ TEST_CASE("a head that does not fit is refused before anything is written") {
   CHECK_THROWS_WITH(chunks.backward(as_rows(x, 2), as_rows(w, 4), never, as_rows(dx, 3), {}),
                     Catch::Contains("dhidden"));
   CHECK_THROWS_WITH(chunks.backward(as_rows(x, 2), as_rows(w, 4), never, {}, as_rows(dw, 3)), Catch::Contains("dw"));
+  const matrix_view<float> one_row(dx.data(), 2, 3, 0, 1), nowhere(nullptr, 4, 3);
+  CHECK_THROWS_WITH(chunks.backward(as_rows(x, 2), as_rows(w, 4), never, one_row, {}), Catch::Contains("dhidden: is"));
+  CHECK_THROWS_WITH(chunks.backward(as_rows(x, 2), as_rows(w, 4), never, {}, nowhere), Catch::Contains("dw: is"));
   CHECK(dx == std::vector<float>(6, 7));
 }
 

@@ -175,6 +175,9 @@ TEST_CASE("lanes and gradients that do not fit are refused") {
   const std::vector<index_t> offsets = {0, 9};
   const auto nothing = [](microbatch<float>&) { return loss::loss_sum{}; };
   CHECK_THROWS_WITH(accumulate_gradient(model, p, {tokens, offsets}, nothing, lanes, g), Catch::Contains("gradient"));
+  const std::span<float> nowhere(static_cast<float*>(nullptr), p.size());
+  CHECK_THROWS_WITH(accumulate_gradient(model, p, {tokens, offsets}, nothing, lanes, nowhere),
+                    Catch::Contains("gradient: has"));
   g = p;
   CHECK_THROWS_WITH(accumulate_gradient(model, p, {tokens, offsets}, nothing, lanes, g), Catch::Contains("9 tokens"));
 }

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 /// The few vector operations that the rest is made of. Elements are converted to the accumulator type, computed
 /// there, and rounded once on store; sums are double and fold as core/reduce.hpp says: bitwise for any executor.
-/// All allocate nothing and throw std::invalid_argument when sizes differ. Outputs may be the same memory as inputs
-/// (element for element), not shifted against them.
+/// All allocate nothing and throw std::invalid_argument when sizes differ or an output is not `writable`. Outputs may
+/// be the same memory as inputs (element for element), not shifted against them.
 #pragma once
+#include "hone/core/output.hpp"
 #include "hone/core/packs.hpp"
 #include "hone/core/reduce.hpp"
 
@@ -52,7 +53,7 @@ struct lane_sum {
 /// x <- value
 template <mutable_vector X, executor E = const serial>
 void fill(X&& x, accumulator_t<element_t<X>> value, E&& pool = serial{}) {
-  const auto xs = as_vector(x);
+  const auto xs = output_vector(x, "hone::fill", "x");
   using packs = pack_of<element_t<X>>;
   for_each_block<accumulator_t<element_t<X>>>(
       xs.size(), pool, [&](index_t i, auto end) { store_pack(xs, i, end, packs(value)); }, xs);
@@ -62,7 +63,7 @@ void fill(X&& x, accumulator_t<element_t<X>> value, E&& pool = serial{}) {
 template <vector_like X, mutable_vector Y, executor E = const serial>
 void copy(const X& x, Y&& y, E&& pool = serial{}) {
   const auto xs = as_vector(x);
-  const auto ys = as_vector(y);
+  const auto ys = output_vector(y, "hone::copy", "y");
   detail::require_same_size(xs.size(), ys.size(), "hone::copy");
   for_each_block<accumulator_t<element_t<X>>>(
       xs.size(), pool, [&](index_t i, auto end) { store_pack(ys, i, end, load_pack(xs, i, end)); }, xs, ys);
@@ -71,7 +72,7 @@ void copy(const X& x, Y&& y, E&& pool = serial{}) {
 /// x <- a x
 template <mutable_vector X, executor E = const serial>
 void scale(accumulator_t<element_t<X>> a, X&& x, E&& pool = serial{}) {
-  const auto xs = as_vector(x);
+  const auto xs = output_vector(x, "hone::scale", "x");
   using packs = pack_of<element_t<X>>;
   for_each_block<accumulator_t<element_t<X>>>(
       xs.size(), pool, [&](index_t i, auto end) { store_pack(xs, i, end, packs(a) * load_pack(xs, i, end)); }, xs);
@@ -81,7 +82,7 @@ void scale(accumulator_t<element_t<X>> a, X&& x, E&& pool = serial{}) {
 template <vector_like X, mutable_vector Y, executor E = const serial>
 void axpy(accumulator_t<element_t<Y>> a, const X& x, Y&& y, E&& pool = serial{}) {
   const auto xs = as_vector(x);
-  const auto ys = as_vector(y);
+  const auto ys = output_vector(y, "hone::axpy", "y");
   detail::require_same_size(xs.size(), ys.size(), "hone::axpy");
   using packs = pack_of<element_t<Y>>;
   for_each_block<accumulator_t<element_t<Y>>>(

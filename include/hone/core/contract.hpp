@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 /// Misuse is answered here: one check, one exception, one way out when exceptions are off.
 #pragma once
+#include "hone/core/flags.hpp"
+
 #include <cstdarg>
 #include <cstddef>
 #include <cstdio>

@@ -6,6 +6,8 @@
 ///   x^a e^-x / Gamma(1 + a) = p(a) exp(-(a log(a / x) + x - a)),  p(a) = a^a e^-a / Gamma(1 + a)
 /// [Loader 2000, Fast and accurate computation of binomial probabilities, here of real counts]
 #pragma once
+#include "hone/core/flags.hpp"
+
 #include <cmath>
 #include <limits>
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 /// The standard normal distribution Z: probabilities, their logarithms, quantiles.
 #pragma once
+#include "hone/core/flags.hpp"
+
 #include <cmath>
 
 namespace hone {

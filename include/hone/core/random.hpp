@@ -50,6 +50,8 @@ inline double philox::log_gamma(double shape, std::uint64_t index) const {
 inline void philox::log_dirichlet(std::span<const double> shapes, std::uint64_t index, std::span<double> logs) const {
   invalid_argument_unless(logs.size() == shapes.size(), "hone::philox::log_dirichlet", "logs", "has %zu, shapes %zu",
                           logs.size(), shapes.size());
+  invalid_argument_unless(logs.data() != nullptr || logs.empty(), "hone::philox::log_dirichlet", "logs",
+                          "has %zu elements and no memory", logs.size());
   for (const double shape : shapes)
     invalid_argument_unless(shape >= 1e-300 && shape < 1e300, "hone::philox::log_dirichlet", "shapes",
                             "must be in [1e-300, 1e300), one is %g", shape);

@@ -2,6 +2,8 @@
 /// What a number may be stored as, and what it is computed in: 16-bit storage and float compute in float, double in
 /// double. The 16-bit types are two bytes and two conversions, bit-compatible with those of Eigen and CUDA.
 #pragma once
+#include "hone/core/flags.hpp"
+
 #include <bit>
 #include <cstdint>
 #include <type_traits>
@@ -34,11 +36,13 @@ constexpr std::uint16_t float_to_float16(float value) {
   return static_cast<std::uint16_t>(sign | (rounded >> 13));
 }
 
+/// By arithmetic on normal numbers alone: right in processes that flush denormals, too.
 constexpr float float16_to_float(std::uint16_t bits) {
   const std::uint32_t sign = (bits & 0x8000u) << 16;
   const std::uint32_t rest = (bits & 0x7fffu) << 13;
   if ((bits & 0x7c00u) == 0x7c00u) return std::bit_cast<float>(sign | rest | 0x7f800000u);
-  return std::bit_cast<float>(std::bit_cast<std::uint32_t>(std::bit_cast<float>(rest) * 0x1p112f) | sign);
+  if ((bits & 0x7c00u) != 0) return std::bit_cast<float>(sign | (rest + 0x38000000u));
+  return std::bit_cast<float>(std::bit_cast<std::uint32_t>(std::bit_cast<float>(rest + 0x38800000u) - 0x1p-14f) | sign);
 }
 
 }  // namespace detail

@@ -60,9 +60,11 @@ HONE_INLINE float_part from_upper_half(const float_bits& x) {
     return as_float(x);
   } else {
     const float_bits magnitude = (x & 0x7fff0000u) >> 3;
-    const float_bits finite = as_bits(as_float(magnitude) * 0x1p112f);
+    const float_bits normal = magnitude + 0x38000000u;
+    const float_bits subnormal = as_bits(as_float(magnitude + 0x38800000u) - 0x1p-14f);
     const float_bits exponent = x & 0x7c000000u;
-    const float_bits value = exponent == 0x7c000000u ? magnitude | 0x7f800000u : finite;
+    float_bits value = exponent == 0u ? subnormal : normal;
+    value = exponent == 0x7c000000u ? magnitude | 0x7f800000u : value;
     return as_float(value | (x & 0x80000000u));
   }
 }

@@ -161,6 +161,8 @@ namespace hone {
 /// x[4 i + w] <- word w of random.bits(first + i, draw); the last index may be cut short.
 inline void fill_bits(const philox& random, std::span<std::uint32_t> x, std::uint64_t first = 0,
                       std::uint32_t draw = 0) {
+  invalid_argument_unless(x.data() != nullptr || x.empty(), "hone::fill_bits", "x", "has %zu elements and no memory",
+                          x.size());
   const simd::philox_words source(random, draw);
   constexpr std::size_t step = simd::philox_words::count;
   std::size_t i = 0;
@@ -172,6 +174,8 @@ inline void fill_bits(const philox& random, std::span<std::uint32_t> x, std::uin
 
 /// x[i] <- random.uniform(first + i, draw).
 inline void fill_uniform(const philox& random, std::span<double> x, std::uint64_t first = 0, std::uint32_t draw = 0) {
+  invalid_argument_unless(x.data() != nullptr || x.empty(), "hone::fill_uniform", "x", "has %zu elements and no memory",
+                          x.size());
   const simd::philox_words source(random, draw);
   constexpr std::size_t step = simd::philox_words::indices;
   for (std::size_t i = 0; i < x.size(); i += step) {

@@ -4,7 +4,7 @@
 /// `view_traits` is specialised for (hone/interop/*.hpp does it for other libraries).
 ///
 /// A type with data() and size() is not thereby contiguous: a row of a column-major matrix has both and is strided.
-/// So no door looks at data(): it takes the address of *begin() of a std::contiguous_iterator, and a type that has
+/// So no door looks at data(): it takes the address of a std::contiguous_iterator, and a type that has
 /// strides or a shape must come through its library's header.
 #pragma once
 #include "hone/core/contract.hpp"
@@ -15,7 +15,7 @@
 
 namespace hone {
 
-/// @c size elements, @c stride elements apart. A stride of 0 repeats one element: a constant vector.
+/// @c size elements, @c stride elements apart. A stride of 0 repeats one element: a constant vector, to be read only.
 template <scalar T>
 class vector_view {
  public:
@@ -148,7 +148,7 @@ constexpr auto as_vector(X&& x) {
     using element = std::remove_reference_t<decltype(*std::begin(x))>;
     const auto first = std::begin(x);
     const auto size = static_cast<index_t>(std::end(x) - first);
-    return vector_view<element>(size == 0 ? nullptr : &*first, size);
+    return vector_view<element>(size == 0 ? nullptr : std::to_address(first), size);
   } else {
     static_assert(!detail::eigen_like<U>,
                   "hone::as_vector: include hone/interop/eigen.hpp; an Eigen expression that is not memory yet needs "

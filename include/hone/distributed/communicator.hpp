@@ -74,6 +74,7 @@ void fold_ranks(std::span<const T* const> source, std::size_t first, std::size_t
 /// larger one) plus the second, and so on down. Rounded once. @p out may be one of them.
 template <scalar T>
 void add_ranks(std::span<const T* const> source, std::span<T> out) {
+  check_output(out, "hone::distributed::add_ranks", "out");
   alignas(64) accumulator_t<T> memory[detail::fold_size];
   const auto n = static_cast<index_t>(out.size());
   for (index_t at = 0; at < n; at += detail::fold_size) {

@@ -17,7 +17,11 @@ enum class reduction { sum, mean };
 template <scalar T, communicator C>
   requires(all_reducer<C> && reduce_scatterer<C, T> && all_gatherer<C, T>)
 void sum_over_ranks(std::span<T> x, C&& comm) {
-  detail::agree({static_cast<double>(x.size())}, {"x: size"}, "hone::distributed::sum_over_ranks", comm);
+  const char* function = "hone::distributed::sum_over_ranks";
+  const bool has_memory = x.data() != nullptr || x.empty();
+  detail::agree({static_cast<double>(x.size()), has_memory ? 1.0 : 0.0}, {"x: size", "x: memory (1 for some)"},
+                function, comm);
+  check_output(x, function, "x");
   const std::vector<index_t> borders = shard_borders(static_cast<index_t>(x.size()), comm.size());
   comm.reduce_scatter(x, std::span<const index_t>(borders));
   comm.all_gather(x, std::span<const index_t>(borders));
@@ -57,8 +61,11 @@ gradient::combine_report<K> combine_replicated(const Method& method, const std::
   const char* function = "hone::distributed::combine_replicated";
   const std::size_t n = local[0].size();
   std::size_t worst = n, written = n;
-  for (const auto& x : local)
+  bool has_memory = true, contiguous = true;
+  for (const auto& x : local) {
     if (x.size() != n) worst = x.size();
+    has_memory = has_memory && (x.data() != nullptr || x.empty());
+  }
   std::span<T> target;
   if constexpr (vector_like<Out>) {
     static_assert(std::is_same_v<element_t<Out>, T>,
@@ -66,11 +73,10 @@ gradient::combine_report<K> combine_replicated(const Method& method, const std::
                   "holds what the gradients hold");
     const auto view = as_vector(out);
     written = static_cast<std::size_t>(view.size());
-    invalid_argument_unless(view.contiguous() || written == 0, function, "out",
-                            "must be contiguous, has a stride of %td", view.stride());
+    contiguous = written == 0 || (view.contiguous() && writable(view));
     target = std::span<T>(view.data(), written);
   }
-  constexpr std::size_t fields = 8;
+  constexpr std::size_t fields = 10;
   const double own[fields] = {static_cast<double>(n),
                               static_cast<double>(worst),
                               static_cast<double>(written),
@@ -78,7 +84,9 @@ gradient::combine_report<K> combine_replicated(const Method& method, const std::
                               static_cast<double>(scalar_format<T>),
                               detail::digest().add(options).value(),
                               detail::digest().add(method).value(),
-                              static_cast<double>(how)};
+                              static_cast<double>(how),
+                              has_memory ? 1.0 : 0.0,
+                              contiguous ? 1.0 : 0.0};
   const char* const same[fields] = {"local: size",
                                     nullptr,
                                     nullptr,
@@ -86,7 +94,9 @@ gradient::combine_report<K> combine_replicated(const Method& method, const std::
                                     "local: format",
                                     "options: hash",
                                     "method: hash of type and parameters",
-                                    "how: reduction"};
+                                    "how: reduction",
+                                    nullptr,
+                                    nullptr};
   const std::vector<double> header = detail::agree(own, same, function, comm);
   for (std::size_t r = 0; r * fields < header.size(); ++r) {
     const double* said = header.data() + r * fields;
@@ -94,6 +104,8 @@ gradient::combine_report<K> combine_replicated(const Method& method, const std::
                             r, said[0], said[1]);
     invalid_argument_unless(said[2] == said[0], function, "out", "on rank %zu has %.0f elements, the gradients %.0f", r,
                             said[2], said[0]);
+    invalid_argument_unless(said[8] == 1, function, "local", "on rank %zu a gradient has no memory", r);
+    invalid_argument_unless(said[9] == 1, function, "out", "on rank %zu must be contiguous memory", r);
   }
   gradient::check_method<K>(method, options.groups.empty() ? 1 : options.groups.size() - 1);
   const std::vector<index_t> borders = shard_borders(static_cast<index_t>(n), comm.size(), options.groups);

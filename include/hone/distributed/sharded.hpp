@@ -295,31 +295,38 @@ gradient::combine_report<K> combine_sharded(const Method& method, const gradient
                                             C&& comm) {
   const char* function = "hone::distributed::combine_sharded";
   index_t out_size = g.size();
+  bool can_be_written = true;
   if constexpr (vector_like<Out>) {
     static_assert(std::is_same_v<accumulator_t<element_t<Out>>, accumulator_t<T>>,
                   "hone::distributed::combine_sharded: out and the gradients compute in different types");
-    out_size = as_vector(out).size();
+    const auto target = as_vector(out);
+    out_size = target.size();
+    can_be_written = writable(target);
   }
-  constexpr std::size_t fields = 7;
+  constexpr std::size_t fields = 8;
   const double own[fields] = {static_cast<double>(begin),
                               static_cast<double>(g.size()),
                               static_cast<double>(out_size),
                               static_cast<double>(K),
                               static_cast<double>(scalar_format<T>),
                               detail::digest().add(options).value(),
-                              detail::digest().add(method).value()};
+                              detail::digest().add(method).value(),
+                              can_be_written ? 1.0 : 0.0};
   const char* const same[fields] = {nullptr,
                                     nullptr,
                                     nullptr,
                                     "g: number of tasks",
                                     "g: format",
                                     "options: hash",
-                                    "method: hash of type and parameters"};
+                                    "method: hash of type and parameters",
+                                    nullptr};
   const std::vector<double> header = detail::agree(own, same, function, comm);
   for (std::size_t r = 0; r * fields < header.size(); ++r) {
     const double* said = header.data() + r * fields;
     invalid_argument_unless(said[1] == said[2], function, "out", "on rank %zu has %.0f elements, the gradients %.0f", r,
                             said[2], said[1]);
+    invalid_argument_unless(said[7] == 1, function, "out",
+                            "on rank %zu has elements without memory, or several in one place", r);
   }
   gradient::check_method<K>(method, options.groups.empty() ? 1 : options.groups.size() - 1);
   const std::vector<detail::shard> shards = detail::order_shards(header, fields, function);

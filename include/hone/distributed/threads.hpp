@@ -121,11 +121,12 @@ class threads {
     bool fits = true;
     for (const auto& slot : all_->slots_) {
       source.push_back(static_cast<const T*>(slot.data));
-      fits = fits && slot.size == zero.size && slot.borders.size() == zero.borders.size();
+      fits = fits && slot.size == zero.size && slot.borders.size() == zero.borders.size() &&
+             (slot.data != nullptr || slot.size == 0);
       for (std::size_t i = 0; fits && i < zero.borders.size(); ++i) fits = slot.borders[i] == zero.borders[i];
     }
     if (!fits) all_->meet();  // the others read the slots too
-    invalid_argument_unless(fits, function, "x", "sizes or borders differ between ranks");
+    invalid_argument_unless(fits, function, "x", "sizes or borders differ between ranks, or one has no memory");
     return source;
   }
 

@@ -5,6 +5,8 @@
 /// letter; -alli before -bli, -bli for -abli, -fulli, -logi; a vowel and a consonant alone end as
 /// consonant-vowel-consonant do.
 #pragma once
+#include "hone/core/flags.hpp"
+
 #include <cstddef>
 #include <string>
 #include <string_view>

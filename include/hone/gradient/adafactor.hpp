@@ -6,12 +6,15 @@
 ///   P <- P - a U - a decay P                         a = rate max(e2, rms(P)),   rate = min(0.01, 1 / sqrt(t))
 /// [Shazeer, Stern 2018, Adafactor, arXiv 1804.04235, Alg. 4; no first moment, as the paper's default]. A vector is a
 /// matrix of one row: its second moments are then not factored at all (Alg. 5).
+/// torch.optim.Adafactor has the same b (beta2_decay = -0.8), but P <- (1 - lr weight_decay) P, a decay that neither
+/// rms(P) nor 1 / sqrt(t) scales, and e1 is a floor under the moments, in float 1.2e-7.
 ///
 /// A factored step is no sink of one pass: all of G must be seen before the first element moves, and again for rms(U).
 /// So the combined gradient is made two or three times, block by block in cache, and never written: it is asked for by
 /// a callable.
 #pragma once
 #include "hone/core/blas.hpp"
+#include "hone/gradient/with_copy.hpp"
 
 #include <cmath>
 #include <vector>
@@ -33,31 +36,39 @@ struct adafactor_report {
   double step_size = 0;   ///< a, with the clipping in it
 };
 
-/// The Adafactor step number @p t (from 1) on @p p (rows x cols) with second moments @p row (rows) and @p col (cols),
-/// zero before the first step and in the accumulator type of p.
+/// The Adafactor step number @p t (from 1) on @p p (rows x cols), parameters or `with_copy(parameters, copy)`, with
+/// second moments @p row (rows) and @p col (cols), zero before the first step and in the accumulator type of p.
 /// @param pass pass(begin, count, sink) hands elements [begin, begin + count) of the combined gradient, rows laid end
 ///        to end, to sink(i, block), i counted from begin: `weighted_sum(w, g.slice(begin, count), sink)` with a Gram
 ///        method's weights, or `combine(sago{}, g.slice(begin, count), sink)`. Called for runs of whole rows, from any
 ///        thread of @p pool, the same elements at each call.
-/// @throws std::invalid_argument if the sizes differ, t < 1, or an option is out of range.
+/// @throws std::invalid_argument if the sizes differ, two of row, col, p and the copy are the same memory, t < 1, or an
+///         option is out of range.
 /// @note Bytes a float parameter after two gradients: 8 + 4 (statistics and rms(P)) + 8 (rms(U)) + 8 + 8 (step) = 36,
-///       or 28 without clipping; AdamW moves 32 and keeps 8 where this keeps next to none. Allocates 17 cols doubles at
-///       most. At most 16 workers: rows are cut into 16 runs whatever the executor, which makes it bitwise for any.
-template <mutable_matrix P, mutable_vector R, mutable_vector C, class Pass, executor E = const serial>
+///       or 28 without clipping, a 16-bit copy 2 more; AdamW moves 32 and keeps 8 where this keeps next to none.
+///       Allocates 17 cols doubles at most. At most 16 workers: rows are cut into 16 runs whatever the executor, which
+///       makes it bitwise for any.
+template <detail::parameter_matrix P, mutable_vector R, mutable_vector C, class Pass, executor E = const serial>
 adafactor_report adafactor(P&& p, R&& row, C&& col, index_t t, Pass&& pass, const adafactor_options& options = {},
                            E&& pool = serial{}) {
   const char* function = "hone::gradient::adafactor";
-  using A = accumulator_t<element_t<P>>;
+  using A = accumulator_t<detail::parameter_t<P>>;
   using packs = simd::pack<A>;
-  const auto ps = as_matrix(p);
-  const auto rs = as_vector(row);
-  const auto cs = as_vector(col);
+  const auto opened = detail::open_parameters(p, function);
+  const auto ps = opened.parameters;
+  const auto rs = output_vector(row, function, "row");
+  const auto cs = output_vector(col, function, "col");
   static_assert(std::is_same_v<A, element_t<R>> && std::is_same_v<A, element_t<C>>,
                 "hone::gradient::adafactor: the moments are in the accumulator type of the parameters");
   invalid_argument_unless(rs.size() == ps.rows(), function, "row", "has %td elements, p has %td rows", rs.size(),
                           ps.rows());
   invalid_argument_unless(cs.size() == ps.cols(), function, "col", "has %td elements, p has %td columns", cs.size(),
                           ps.cols());
+  check_apart(cs, rs, function, "col", "row");
+  if (ps.rows() > 0) {
+    check_apart(rs, ps.row(0), function, "row", "p");
+    check_apart(cs, ps.row(0), function, "col", "p");
+  }
   invalid_argument_unless(t >= 1, function, "t", "steps are counted from 1, is %td", t);
   const auto in_range = [&](double value, const char* name) {
     invalid_argument_unless(value >= 0 && value < 1e300, function, name, "must be finite and not negative, is %g",
@@ -68,7 +79,7 @@ adafactor_report adafactor(P&& p, R&& row, C&& col, index_t t, Pass&& pass, cons
   in_range(options.epsilon2, "epsilon2");
   in_range(options.clip_threshold, "clip_threshold");
   in_range(options.weight_decay, "weight_decay");
-  invalid_argument_unless(options.epsilon1 > 0 && options.epsilon1 < 1e300, function, "epsilon1",
+  invalid_argument_unless(options.epsilon1 < 1e300 && static_cast<A>(options.epsilon1) > 0, function, "epsilon1",
                           "must be positive and finite, is %g", options.epsilon1);
   adafactor_report report;
   const index_t rows = ps.rows(), cols = ps.cols();
@@ -164,14 +175,22 @@ adafactor_report adafactor(P&& p, R&& row, C&& col, index_t t, Pass&& pass, cons
     const packs factor = step * packs(row_factor(i));
     const auto inverse_columns = inverses.subvector(j, g.size());
     const auto target = ps.row(i).subvector(j, g.size());
-    for_each_pack<packs::lanes>(
-        0, g.size(),
-        [&](index_t k, auto bound) HONE_INLINE_LAMBDA {
-          const packs old = load_pack(target, k, bound);
-          const packs u = load_pack(g, k, bound) * factor * load_pack(inverse_columns, k, bound);
-          store_pack(target, k, bound, old - u - decay * old);
-        },
-        g, inverse_columns, target);
+    const auto move = [&](const auto&... copies) HONE_INLINE_LAMBDA {
+      for_each_pack<packs::lanes>(
+          0, g.size(),
+          [&](index_t k, auto bound) HONE_INLINE_LAMBDA {
+            const packs old = load_pack(target, k, bound);
+            const packs u = load_pack(g, k, bound) * factor * load_pack(inverse_columns, k, bound);
+            const packs moved = old - u - decay * old;
+            store_pack(target, k, bound, moved);
+            (store_pack(copies, k, bound, moved), ...);
+          },
+          g, inverse_columns, target, copies...);
+    };
+    if constexpr (std::is_same_v<std::remove_const_t<decltype(opened.copy)>, detail::no_copy>)
+      move();
+    else
+      move(opened.copy.row(i).subvector(j, g.size()));
   });
   return report;
 }

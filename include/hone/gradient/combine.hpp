@@ -52,7 +52,8 @@ concept element_method = started_element_method<M, T, K> || (K == 2 && requires(
                          });
 
 /// Where finished blocks go: sink(begin, block) for elements [begin, begin + block.size()), at most `block_size` of
-/// them, in the accumulator type. Called once an element, from any thread of the executor, never overlapping.
+/// them, in the accumulator type. Called once an element, from any thread of the executor, never overlapping. One that
+/// offers size() is handed that many elements.
 template <class S, class T>
 concept sink = !vector_like<S> && requires(S& s, vector_view<const accumulator_t<T>> block) { s(index_t{}, block); };
 
@@ -76,6 +77,16 @@ void check_method(const M& method, [[maybe_unused]] std::size_t groups) {
 }
 
 namespace detail {
+
+/// Throws if @p out says how many elements it takes, and that is not @p n.
+template <class S>
+void check_sink(const S& out, index_t n, const char* function) {
+  if constexpr (requires {
+                  { out.size() } -> std::convertible_to<index_t>;
+                })
+    invalid_argument_unless(out.size() == n, function, "out", "takes %td elements, the gradients have %td",
+                            index_t{out.size()}, n);
+}
 
 template <class M, std::size_t K>
 solved_weights<K> weights_of(const M& method, const gram_matrix<K>& g, [[maybe_unused]] std::size_t group) {
@@ -275,6 +286,7 @@ combine_report<K> apply_weights(const std::array<double, K>& weights, const gram
 
 /// What `combine` does to one group whose products are there, added up over ranks, say.
 /// @param gram, group the products of the whole group, and its number; elements alone matter to other methods.
+/// @param out a sink, or memory of @p at + g.size() elements or more that the caller has checked (`check_output`).
 /// @param at where @p g begins in @p out; @p element where it begins in the whole, for methods that ask.
 template <class Method, scalar T, std::size_t K, class Out>
 combine_report<K> combine_group(const Method& method, const gram_matrix<K>& gram, std::size_t group,
@@ -339,8 +351,8 @@ combine_report<K> combine_groups(const Method& method, const task_gradients<T, K
 
 /// Combines the gradients @p g by @p method into @p out and reports what it saw.
 /// @param out n elements of memory, which may be that of one of the gradients (same element for element), or a `sink`.
-/// @throws std::invalid_argument, before anything is written, if the size of @p out or the groups do not fit or a
-///         hyper-parameter is out of range.
+/// @throws std::invalid_argument, before anything is written, if the size of @p out or the groups do not fit, @p out
+///         is not memory of its own for each element, or a hyper-parameter is out of range.
 /// Elements, for methods that ask, are counted from the beginning of @p g.
 /// @note Gram methods: one read of the K gradients for the products, one for the combination; the second finds a group
 ///       that fits a cache there. Element methods: one read. One write of @p out. Allocates nothing. Bitwise for any
@@ -349,17 +361,21 @@ template <class Method, scalar T, std::size_t K, class Out, executor E = const s
   requires(mutable_vector<Out> || sink<Out, T>)
 combine_report<K> combine(const Method& method, const task_gradients<T, K>& g, Out&& out,
                           const combine_options& options = {}, E&& pool = serial{}) {
+  static_assert(
+      requires { method.check(); } || requires { method.check(std::size_t{}); },
+      "hone::gradient::combine: the method has no check() const, which throws where a hyper-parameter is out of range");
   const index_t whole[2] = {0, g.size()};
   const std::span<const index_t> groups = detail::groups_of<Method>(g, options, whole);
   check_method<K>(method, groups.size() - 1);
   if constexpr (vector_like<Out>) {
     static_assert(std::is_same_v<accumulator_t<element_t<Out>>, accumulator_t<T>>,
                   "hone::gradient::combine: out and the gradients compute in different types");
-    const auto target = as_vector(out);
+    const auto target = output_vector(out, "hone::gradient::combine", "out");
     invalid_argument_unless(target.size() == g.size(), "hone::gradient::combine", "out",
                             "has %td elements, the gradients have %td", target.size(), g.size());
     return detail::combine_groups(method, g, target, groups, options.geometry, pool);
   } else {
+    detail::check_sink(out, g.size(), "hone::gradient::combine");
     return detail::combine_groups(method, g, out, groups, options.geometry, pool);
   }
 }
@@ -374,11 +390,12 @@ template <scalar T, std::size_t K, class Out, executor E = const serial>
 combine_report<K> weighted_sum(const std::array<double, K>& weights, const task_gradients<T, K>& g, Out&& out,
                                E&& pool = serial{}, const gram_matrix<K>& products = {}) {
   if constexpr (vector_like<Out>) {
-    const auto target = as_vector(out);
+    const auto target = output_vector(out, "hone::gradient::weighted_sum", "out");
     invalid_argument_unless(target.size() == g.size(), "hone::gradient::weighted_sum", "out",
                             "has %td elements, the gradients have %td", target.size(), g.size());
     return detail::apply_weights(weights, products, g, false, target, 0, pool);
   } else {
+    detail::check_sink(out, g.size(), "hone::gradient::weighted_sum");
     return detail::apply_weights(weights, products, g, false, out, 0, pool);
   }
 }

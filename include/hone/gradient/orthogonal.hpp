@@ -54,7 +54,7 @@ template <mutable_matrix B, executor E = const serial>
 index_t orthonormalise(B&& basis, double tolerance = 1e-6, E&& pool = serial{}) {
   invalid_argument_unless(tolerance > 0 && tolerance < 1, "hone::gradient::orthonormalise", "tolerance",
                           "must be in (0, 1), is %g", tolerance);
-  const auto rows = as_matrix(basis);
+  const auto rows = output_matrix(basis, "hone::gradient::orthonormalise", "basis");
   using A = accumulator_t<element_t<B>>;
   index_t rank = 0;
   for (index_t k = 0; k < rows.rows(); ++k) {
@@ -87,9 +87,9 @@ index_t orthonormalise(B&& basis, double tolerance = 1e-6, E&& pool = serial{}) 
 /// @note Two passes over (x, row) a row, twice over; allocates nothing; bitwise for any executor.
 template <mutable_vector X, matrix_like B, executor E = const serial>
 void project_out(X&& x, const B& basis, index_t rank, E&& pool = serial{}) {
-  const auto xs = as_vector(x);
-  const auto rows = as_matrix(basis);
   const char* function = "hone::gradient::project_out";
+  const auto xs = output_vector(x, function, "x");
+  const auto rows = as_matrix(basis);
   invalid_argument_unless(rank >= 0 && rank <= rows.rows(), function, "rank", "is %td of %td rows", rank, rows.rows());
   invalid_argument_unless(rank == 0 || xs.size() == rows.cols(), function, "x", "has %td elements, the basis %td",
                           xs.size(), rows.cols());

@@ -37,13 +37,19 @@ struct described_traits<X> {
     invalid_argument_unless(x.ndim >= 0 && x.ndim <= most_dimensions, function, "x",
                             "has %d dimensions, at most %d are taken", int{x.ndim}, most_dimensions);
     result.dimensions = x.ndim;
-    index_t compact = 1;
+    invalid_argument_unless(x.ndim == 0 || x.shape != nullptr, function, "x", "has %d dimensions and no shape",
+                            int{x.ndim});
+    std::uint64_t compact = 1;  // where it leaves the memory that there can be, the extents are refused
     for (int i = x.ndim - 1; i >= 0; --i) {
       result.extent[i] = static_cast<index_t>(x.shape[i]);
-      result.stride[i] = x.strides == nullptr ? compact : static_cast<index_t>(x.strides[i]);
-      compact *= result.extent[i];
+      result.stride[i] = x.strides == nullptr ? static_cast<index_t>(compact) : static_cast<index_t>(x.strides[i]);
+      compact *= static_cast<std::uint64_t>(result.extent[i]);
     }
-    result.data = static_cast<char*>(x.data) + (x.data == nullptr ? 0 : x.byte_offset);
+    if (x.data == nullptr) return result;
+    const std::uint64_t begin = reinterpret_cast<std::uintptr_t>(x.data), offset = x.byte_offset;
+    invalid_argument_unless(offset <= (std::numeric_limits<std::uintptr_t>::max)() - begin, function, "x",
+                            "byte_offset is %llu, which leaves the memory", static_cast<unsigned long long>(offset));
+    result.data = reinterpret_cast<void*>(begin + offset);
     return result;
   }
 };

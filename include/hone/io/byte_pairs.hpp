@@ -2,6 +2,8 @@
 /// The merges of byte-pair encoding: of all adjacent pairs that may be merged the one of the least rank is, the
 /// leftmost of equals, until none is left. [Gage 1994; Sennrich et al. 2016, arXiv 1508.07909]
 #pragma once
+#include "hone/core/flags.hpp"
+
 #include <algorithm>
 #include <bit>
 #include <cstddef>

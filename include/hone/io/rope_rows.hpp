@@ -3,7 +3,7 @@
 /// Of a head of size n, row 2i + k of the interleaved layout is row i + k n/2 of the one in halves (k = 0, 1).
 /// [karpathy/llama2.c, export.py, permute_reverse; ggml-org/llama.cpp, convert_hf_to_gguf.py, permute]
 #pragma once
-#include "hone/core/view.hpp"
+#include "hone/core/output.hpp"
 #include "hone/transformer/config.hpp"
 
 #include <string>
@@ -21,6 +21,7 @@ void copy_rope_rows(matrix_view<const T> in, matrix_view<T> out, index_t head_si
   const char* function = "hone::io::copy_rope_rows";
   invalid_argument_unless(in.rows() == out.rows() && in.cols() == out.cols(), function, "out",
                           "is %td x %td, in %td x %td", out.rows(), out.cols(), in.rows(), in.cols());
+  check_output(out, function, "out");
   invalid_argument_unless(head_size > 0 && head_size % 2 == 0 && in.rows() % head_size == 0, function, "head_size",
                           "%td is odd or does not divide %td", head_size, in.rows());
   const index_t half = head_size / 2;

@@ -49,7 +49,7 @@ template <class M, mutable_matrix W, mutable_vector P, executor E = const serial
   requires method_for<M, element_t<W>>
 initialisation initialise(const M& method, W&& weight, const site& s, P&& parameters, E&& pool = serial{}) {
   const char* function = "hone::lora::initialise";
-  const auto w = as_matrix(weight);
+  const auto w = output_matrix(weight, function, "weight");
   detail::check_site(s, function);
   detail::check_shape(w, s, function);
   auto* numbers = detail::buffer_of(parameters, s, function);

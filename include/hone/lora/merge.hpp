@@ -56,17 +56,19 @@ void check_shape(const W& w, const site& s, const char* function, const char* ar
 ///       bitwise for any executor.
 template <mutable_matrix W, vector_like P, executor E = const serial>
 double merge(W&& weight, const site& s, const P& parameters, E&& pool = serial{}) {
-  const auto w = as_matrix(weight);
-  detail::check_shape(w, s, "hone::lora::merge");
-  return detail::add_product(w, s, detail::buffer_of(parameters, s, "hone::lora::merge"), 1, pool);
+  const char* function = "hone::lora::merge";
+  const auto w = output_matrix(weight, function, "weight");
+  detail::check_shape(w, s, function);
+  return detail::add_product(w, s, detail::buffer_of(parameters, s, function), 1, pool);
 }
 
 /// @p weight <- weight - s B A; as `merge`. Undoes it up to rounding: keep the weight where the bits matter.
 template <mutable_matrix W, vector_like P, executor E = const serial>
 double unmerge(W&& weight, const site& s, const P& parameters, E&& pool = serial{}) {
-  const auto w = as_matrix(weight);
-  detail::check_shape(w, s, "hone::lora::unmerge");
-  return detail::add_product(w, s, detail::buffer_of(parameters, s, "hone::lora::unmerge"), -1, pool);
+  const char* function = "hone::lora::unmerge";
+  const auto w = output_matrix(weight, function, "weight");
+  detail::check_shape(w, s, function);
+  return detail::add_product(w, s, detail::buffer_of(parameters, s, function), -1, pool);
 }
 
 }  // namespace hone::lora

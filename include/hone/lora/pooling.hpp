@@ -59,7 +59,7 @@ void pool(const X& outputs, std::span<const index_t> offsets, std::span<const st
           E&& workers = serial{}) {
   const char* function = "hone::lora::pool";
   const auto xs = as_matrix(outputs);
-  const auto ys = as_matrix(rows);
+  const auto ys = output_matrix(rows, function, "rows");
   using U = element_t<Y>;
   detail::check_sequences(xs.rows(), offsets, mask, how, function);
   const index_t count = pooled_rows(offsets, mask, how);

@@ -32,7 +32,7 @@ loss_sum kl_to_reference(Z&& logits, const W& reference, std::span<const std::in
                          kl_direction direction = kl_direction::forward, const row_options& options = {},
                          E&& pool = serial{}) {
   const char* function = "hone::loss::kl_to_reference";
-  const auto zs = as_matrix(logits);
+  const auto zs = output_matrix(logits, function, "logits");
   const auto ws = as_matrix(reference);
   check_rows(zs.rows(), zs.cols(), targets, options, function, true);
   detail::check_reference(zs, ws, function);
@@ -57,7 +57,7 @@ template <mutable_matrix Z, matrix_like W, executor E = const serial>
 loss_sum undial(Z&& logits, const W& teacher, std::span<const std::int32_t> targets, double beta = 10,
                 const row_options& options = {}, E&& pool = serial{}) {
   const char* function = "hone::loss::undial";
-  const auto zs = as_matrix(logits);
+  const auto zs = output_matrix(logits, function, "logits");
   const auto ws = as_matrix(teacher);
   check_rows(zs.rows(), zs.cols(), targets, options, function);
   detail::check_reference(zs, ws, function);

@@ -77,7 +77,7 @@ double fused_gradient(Z&& z, double temperature, index_t target, std::span<const
   using T = element_t<Z>;
   using A = accumulator_t<T>;
   using packs = simd::pack<A>;
-  const auto zs = as_vector(z);
+  const auto zs = output_vector(z, "hone::loss::fused_gradient", "z");
   const auto scaled_logit = [&](index_t v) { return static_cast<double>(to_accumulator(zs[v])) / temperature; };
   const double logit = scaled_logit(target);
 

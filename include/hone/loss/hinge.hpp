@@ -29,8 +29,9 @@ index_t runner_up(const Z& z, index_t target) {
 template <mutable_matrix Z, executor E = const serial>
 loss_sum inverted_hinge(Z&& logits, std::span<const std::int32_t> targets, const row_options& options = {},
                         E&& pool = serial{}) {
-  const auto zs = as_matrix(logits);
-  check_rows(zs.rows(), zs.cols(), targets, options, "hone::loss::inverted_hinge");
+  const char* function = "hone::loss::inverted_hinge";
+  const auto zs = output_matrix(logits, function, "logits");
+  check_rows(zs.rows(), zs.cols(), targets, options, function);
   return detail::sum_gradient_rows(
       zs, targets,
       [&](index_t row, index_t target) {

@@ -4,6 +4,7 @@
 #pragma once
 #include <algorithm>
 
+#include "hone/core/output.hpp"
 #include "hone/loss/row_summary.hpp"
 
 namespace hone::loss {
@@ -74,6 +75,9 @@ struct largest_result {
 template <vector_like Z>
 largest_result summarize_largest(const Z& z, double temperature, std::span<std::int32_t> ids,
                                  std::span<double> logits) {
+  const char* function = "hone::loss::summarize_largest";
+  check_output(ids, function, "ids");
+  check_output(logits, function, "logits");
   const auto zs = as_vector(z);
   using T = std::remove_pointer_t<decltype(zs.data())>;
   detail::largest_list<T> list{zs, ids, logits};

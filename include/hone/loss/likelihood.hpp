@@ -21,7 +21,7 @@ loss_sum log_likelihood(const Z& logits, std::span<const std::int32_t> targets, 
                         const row_options& options = {}, E&& pool = serial{}) {
   const char* function = "hone::loss::log_likelihood";
   const auto zs = as_matrix(logits);
-  const auto outs = as_vector(out);
+  const auto outs = output_vector(out, function, "out");
   check_rows(zs.rows(), zs.cols(), targets, options, function);
   invalid_argument_unless(outs.size() == zs.rows(), function, "out", "has %td elements, logits has %td rows",
                           outs.size(), zs.rows());
@@ -45,8 +45,9 @@ loss_sum log_likelihood(const Z& logits, std::span<const std::int32_t> targets, 
 template <mutable_matrix Z, class F, executor E = const serial>
 loss_sum weighted_likelihood(Z&& logits, std::span<const std::int32_t> targets, F&& f, const row_options& options = {},
                              E&& pool = serial{}) {
-  const auto zs = as_matrix(logits);
-  check_rows(zs.rows(), zs.cols(), targets, options, "hone::loss::weighted_likelihood");
+  const char* function = "hone::loss::weighted_likelihood";
+  const auto zs = output_matrix(logits, function, "logits");
+  check_rows(zs.rows(), zs.cols(), targets, options, function);
   return detail::sum_gradient_rows(
       zs, targets,
       [&](index_t row, index_t target) {

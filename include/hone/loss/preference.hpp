@@ -255,6 +255,8 @@ inline void check_pairs(const preference_pairs& pairs, std::span<double> chosen_
   fits(pairs.rejected.size(), n, "rejected");
   fits(chosen_slope.size(), n, "chosen_slope");
   fits(rejected_slope.size(), n, "rejected_slope");
+  check_output(chosen_slope, function, "chosen_slope");
+  check_output(rejected_slope, function, "rejected_slope");
   fits(pairs.chosen_reference.size(), pairs.chosen_reference.empty() ? 0 : n, "chosen_reference");
   fits(pairs.rejected_reference.size(), pairs.chosen_reference.size(), "rejected_reference");
   fits(pairs.chosen_length.size(), pairs.chosen_length.empty() && !of_means ? 0 : n, "chosen_length");

@@ -14,7 +14,7 @@ namespace hone::loss {
 /// @throws std::invalid_argument if @p u is empty.
 template <mutable_vector U>
 void steering_direction(U&& u, const philox& random) {
-  const auto us = as_vector(u);
+  const auto us = output_vector(u, "hone::loss::steering_direction", "u");
   invalid_argument_unless(us.size() > 0, "hone::loss::steering_direction", "u", "is empty");
   double squares = 0;
   for (index_t i = 0; i < us.size(); ++i) squares += std::pow(random.uniform(static_cast<std::uint64_t>(i)), 2);
@@ -63,7 +63,7 @@ template <mutable_matrix H, vector_like U, executor E = const serial>
 loss_sum rmu_forget(H&& h, std::span<const std::int32_t> labels, const U& u, double c, const row_options& options = {},
                     E&& pool = serial{}) {
   const char* function = "hone::loss::rmu_forget";
-  const auto hs = as_matrix(h);
+  const auto hs = output_matrix(h, function, "h");
   const auto us = as_vector(u);
   check_rows(hs.rows(), (std::numeric_limits<index_t>::max)(), labels, options, function, true);
   invalid_argument_unless(us.size() == hs.cols(), function, "u", "has %td elements, h has %td columns", us.size(),
@@ -77,7 +77,7 @@ template <mutable_matrix H, matrix_like R, executor E = const serial>
 loss_sum rmu_retain(H&& h, const R& reference, std::span<const std::int32_t> labels, const row_options& options = {},
                     E&& pool = serial{}) {
   const char* function = "hone::loss::rmu_retain";
-  const auto hs = as_matrix(h);
+  const auto hs = output_matrix(h, function, "h");
   const auto rs = as_matrix(reference);
   check_rows(hs.rows(), (std::numeric_limits<index_t>::max)(), labels, options, function, true);
   invalid_argument_unless(rs.rows() == hs.rows() && rs.cols() == hs.cols(), function, "reference",

@@ -7,6 +7,7 @@
 /// The dense part is p (k0 + k1 log p + k2 log q) + k3 q, with four numbers for all five terms. A q that lives on S
 /// alone (d's, in `fused_gradient`) leaves the dense part p (k0 + k1 log p).
 #pragma once
+#include "hone/core/output.hpp"
 #include "hone/loss/row_summary.hpp"
 
 namespace hone::loss {
@@ -125,7 +126,7 @@ template <mutable_vector Z, vector_like W>
 void row_gradient(Z&& z, const row_summary& summary, const row_terms& terms, double temperature, index_t target,
                   std::span<const std::int32_t> subset, const W& reference, double reference_shift = 0) {
   using T = element_t<Z>;
-  const auto zs = as_vector(z);
+  const auto zs = output_vector(z, "hone::loss::row_gradient", "z");
   const auto ws = as_vector(reference);
   const bool logarithms = terms.entropy != 0 || terms.reverse_kl != 0;
   const bool divergence = terms.forward_kl != 0 || terms.reverse_kl != 0;
@@ -171,7 +172,7 @@ void row_gradient(Z&& z, const row_summary& summary, const row_terms& terms, dou
 template <mutable_vector Z>
 void row_gradient(Z&& z, const row_summary& summary, const row_terms& terms, double temperature, index_t target,
                   std::span<const std::int32_t> subset = {}) {
-  row_gradient(z, summary, terms, temperature, target, subset, as_vector(z));
+  row_gradient(z, summary, terms, temperature, target, subset, z);
 }
 
 }  // namespace hone::loss

@@ -22,6 +22,7 @@ loss_sum sequence_nll(const Z& logits, std::span<const std::int32_t> targets, st
                       std::span<double> out, double temperature = 1, E&& pool = serial{}) {
   const char* function = "hone::loss::sequence_nll";
   const auto zs = as_matrix(logits);
+  check_output(out, function, "out");
   check_rows(zs.rows(), zs.cols(), targets, {.temperature = temperature}, function);
   check_offsets(offsets, zs.rows(), out.size(), function);
   double sums[3];
@@ -51,6 +52,7 @@ loss_sum sequence_nll(const Z& logits, std::span<const std::int32_t> targets, st
 /// @throws std::invalid_argument if the offsets do not fit.
 inline void spread(std::span<const double> values, std::span<const index_t> offsets, std::span<double> weights) {
   check_offsets(offsets, static_cast<index_t>(weights.size()), values.size(), "hone::loss::spread");
+  check_output(weights, "hone::loss::spread", "weights");
   for (std::size_t b = 0; b < values.size(); ++b)
     for (index_t row = offsets[b]; row < offsets[b + 1]; ++row) weights[static_cast<std::size_t>(row)] = values[b];
 }
@@ -61,6 +63,7 @@ namespace detail {
 template <class Margin>
 loss_sum log_sigmoid_loss(double beta, std::span<double> slope, const char* function, Margin&& margin) {
   invalid_argument_unless(beta > 0 && beta < 1e300, function, "beta", "must be positive and finite, is %g", beta);
+  check_output(slope, function, "slope");
   loss_sum total{.count = static_cast<index_t>(slope.size())};
   for (std::size_t b = 0; b < slope.size(); ++b) {
     const double x = beta * margin(b);

@@ -42,6 +42,7 @@ loss_sum kto(std::span<const double> nll, std::span<const double> reference, std
   detail::check_sequences(reference.size(), nll.size(), function, "reference");
   detail::check_sequences(desirable.size(), nll.size(), function, "desirable");
   detail::check_sequences(slope.size(), nll.size(), function, "slope");
+  check_output(slope, function, "slope");
   detail::check_positive(options.beta, function, "beta");
   for (const double weight : {options.desirable, options.undesirable})
     invalid_argument_unless(weight >= 0 && weight < 1e300, function, "options",

@@ -197,6 +197,7 @@ void group_advantages(const Method& method, std::span<const double> rewards, std
   loss::check_offsets(groups, static_cast<index_t>(rewards.size()), groups.size() - 1, function);
   invalid_argument_unless(out.size() == rewards.size(), function, "out", "has %zu responses, rewards has %zu",
                           out.size(), rewards.size());
+  check_output(out, function, "out");
   index_t least = 1;
   if constexpr (requires { Method::least_group; }) least = Method::least_group;
   for (std::size_t g = 0; g + 1 < groups.size(); ++g)
@@ -233,6 +234,7 @@ void from_value(std::span<const double> rewards, std::span<const double> value, 
                           value.size(), rewards.size());
   invalid_argument_unless(out.size() == rewards.size(), function, "out", "has %zu responses, rewards has %zu",
                           out.size(), rewards.size());
+  check_output(out, function, "out");
   for (std::size_t b = 0; b < rewards.size(); ++b) out[b] = f(rewards[b], value[b]);
 }
 

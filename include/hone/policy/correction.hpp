@@ -54,6 +54,7 @@ correction_sum correct_sampler(const sampler_correction& method, std::span<const
   detail::check_layout(offsets, targets, old.size(), function);
   detail::check_tokens(sampler.size(), old.size(), false, function, "sampler");
   detail::check_tokens(weight.size(), old.size(), false, function, "weight");
+  check_output(weight, function, "weight");
   method.check();
   double sums[4];
   detail::sum_sequences<4>(

@@ -24,6 +24,7 @@ void token_covariance(std::span<const double> log_probability, std::span<const d
   detail::check_tokens(advantage.size(), tokens, false, function, "advantage");
   detail::check_tokens(targets.size(), tokens, true, function, "targets");
   detail::check_tokens(out.size(), tokens, false, function, "out");
+  check_output(out, function, "out");
   const auto counts = [&](std::size_t t) { return targets.empty() || targets[t] >= 0; };
   double sums[3];
   blocked_sum<3>(
@@ -67,6 +68,7 @@ struct clip_cov {
     detail::check_tokens(targets.size(), covariance.size(), true, function, "targets");
     detail::check_tokens(terms.size(), covariance.size(), true, function, "terms");
     detail::check_tokens(weight.size(), covariance.size(), false, function, "weight");
+    check_output(weight, function, "weight");
     check();
     const auto candidate = [&](std::size_t t) {
       return (targets.empty() || targets[t] >= 0) && covariance[t] > low && covariance[t] < high &&
@@ -135,6 +137,7 @@ struct kl_cov {
     const char* function = "hone::policy::kl_cov";
     detail::check_tokens(targets.size(), covariance.size(), true, function, "targets");
     detail::check_tokens(selected.size(), covariance.size(), false, function, "selected");
+    check_output(selected, function, "selected");
     check();
     const auto candidate = [&](std::size_t t) {
       return (targets.empty() || targets[t] >= 0) && covariance[t] == covariance[t];

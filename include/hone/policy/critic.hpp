@@ -36,6 +36,8 @@ loss::loss_sum token_losses(std::span<const index_t> offsets, std::span<const st
                             const aggregation& mode, std::span<double> slope, std::span<double> losses,
                             const char* function, F&& f, E& pool) {
   check_layout(offsets, targets, slope.size(), function);
+  check_output(slope, function, "slope");
+  check_output(losses, function, "losses");
   mode.check();
   invalid_argument_unless(losses.empty() || losses.size() + 1 == offsets.size(), function, "losses",
                           "has %zu sequences, offsets %zu", losses.size(), offsets.size() - 1);
@@ -75,6 +77,7 @@ loss::loss_sum sequence_critic_loss(std::span<const double> value, std::span<con
   const char* function = "hone::policy::sequence_critic_loss";
   detail::check_tokens(rewards.size(), value.size(), false, function, "rewards");
   detail::check_tokens(slope.size(), value.size(), false, function, "slope");
+  check_output(slope, function, "slope");
   invalid_argument_unless(std::abs(scale) < 1e300, function, "scale", "must be finite, is %g", scale);
   for (std::size_t b = 0; b < rewards.size(); ++b)
     invalid_argument_unless(!(rewards[b] < 0 || rewards[b] > 1), function, "rewards",

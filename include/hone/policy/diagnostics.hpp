@@ -67,6 +67,7 @@ inline index_t count_distinct(std::span<const std::uint64_t> solution, std::span
   detail::check_tokens(solution.size(), rewards.size(), false, function, "solution");
   invalid_argument_unless(distinct.size() + 1 == groups.size(), function, "distinct", "has %zu groups, groups %zu",
                           distinct.size(), groups.size() - 1);
+  check_output(distinct, function, "distinct");
   index_t total = 0;
   for (std::size_t g = 0; g < distinct.size(); ++g) {
     distinct[g] = 0;

@@ -61,6 +61,8 @@ void gae(std::span<const double> rewards, std::span<const double> values, std::s
   detail::check_tokens(values.size(), rewards.size(), false, function, "values");
   detail::check_tokens(advantages.size(), rewards.size(), false, function, "advantages");
   detail::check_tokens(returns.size(), rewards.size(), true, function, "returns");
+  check_output(advantages, function, "advantages");
+  check_output(returns, function, "returns");
   detail::check_unit(options.gamma, function, "gamma");
   detail::check_unit(options.lambda, function, "lambda");
   invalid_argument_unless(options.length_adaptive >= 0, function, "length_adaptive", "must be at least 0, is %g",
@@ -94,6 +96,7 @@ void returns_to_go(std::span<const double> rewards, std::span<const index_t> off
   const char* function = "hone::policy::returns_to_go";
   detail::check_layout(offsets, targets, rewards.size(), function);
   detail::check_tokens(out.size(), rewards.size(), false, function, "out");
+  check_output(out, function, "out");
   detail::check_unit(gamma, function, "gamma");
   pool.parallel_for(static_cast<index_t>(offsets.size()) - 1, index_t{1}, [&](index_t first, index_t last) {
     for (auto b = static_cast<std::size_t>(first); b < static_cast<std::size_t>(last); ++b) {
@@ -117,6 +120,7 @@ template <executor E = const serial>
 void whiten(std::span<double> x, std::span<const std::int32_t> targets = {}, double epsilon = 1e-8,
             bool keep_mean = false, E&& pool = serial{}) {
   const char* function = "hone::policy::whiten";
+  check_output(x, function, "x");
   detail::check_tokens(targets.size(), x.size(), true, function, "targets");
   invalid_argument_unless(epsilon > 0 && epsilon < 1e300, function, "epsilon", "must be positive and finite, is %g",
                           epsilon);

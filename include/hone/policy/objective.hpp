@@ -147,6 +147,8 @@ policy_sum policy_loss(const objective<Ratio, Surrogate>& f, const token_batch& 
   detail::check_tokens(batch.reference.size(), tokens, f.kl.coefficient == 0, function, "reference");
   detail::check_tokens(batch.entropy.size(), tokens, f.entropy == 0, function, "entropy");
   detail::check_tokens(out.terms.size(), tokens, true, function, "terms");
+  check_output(out.terms, function, "terms");
+  check_output(out.losses, function, "losses");
   if constexpr (requires { f.surrogate.check_batch(batch, function); }) f.surrogate.check_batch(batch, function);
   const auto sequences = static_cast<std::size_t>(batch.sequences());
   invalid_argument_unless(out.losses.empty() || out.losses.size() == sequences, function, "losses",

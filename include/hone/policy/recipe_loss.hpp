@@ -30,6 +30,9 @@ struct drawn_batch {
 template <executor E = const serial>
 void token_advantages(const recipe& r, const drawn_batch& batch, std::span<double> out, std::span<double> returns = {},
                       E&& pool = serial{}) {
+  const char* function = "hone::policy::token_advantages";
+  check_output(out, function, "out");
+  check_output(returns, function, "returns");
   const auto of_token_rewards = [&](auto&& f) {
     std::vector<double> rewards(out.size());
     place_outcomes(batch.rewards, batch.offsets, batch.targets, rewards);

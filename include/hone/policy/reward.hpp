@@ -29,6 +29,7 @@ inline void place_outcomes(std::span<const double> rewards, std::span<const inde
                            std::span<const std::int32_t> targets, std::span<double> out) {
   const char* function = "hone::policy::place_outcomes";
   detail::check_layout(offsets, targets, out.size(), function);
+  check_output(out, function, "out");
   invalid_argument_unless(rewards.size() + 1 == offsets.size(), function, "rewards", "has %zu responses, offsets %zu",
                           rewards.size(), offsets.size() - 1);
   for (std::size_t b = 0; b < rewards.size(); ++b) {
@@ -51,6 +52,7 @@ loss::loss_sum subtract_kl(std::span<const double> old, std::span<const double> 
                            std::span<const std::int32_t> targets, double coefficient, std::span<double> rewards,
                            kl_estimator estimator = kl_estimator::k1, E&& pool = serial{}) {
   const char* function = "hone::policy::subtract_kl";
+  check_output(rewards, function, "rewards");
   detail::check_tokens(old.size(), rewards.size(), false, function, "old");
   detail::check_tokens(reference.size(), rewards.size(), false, function, "reference");
   detail::check_tokens(targets.size(), rewards.size(), true, function, "targets");
@@ -81,6 +83,7 @@ inline index_t informative_groups(std::span<const double> rewards, std::span<con
   invalid_argument_unless(groups.size() == keep.size() + 1, function, "groups", "has %zu offsets for %zu groups",
                           groups.size(), keep.size());
   loss::check_offsets(groups, static_cast<index_t>(rewards.size()), keep.size(), function);
+  check_output(keep, function, "keep");
   index_t kept = 0;
   for (std::size_t g = 0; g < keep.size(); ++g) {
     const auto group =

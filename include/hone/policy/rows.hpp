@@ -103,6 +103,9 @@ void top_k_support(const W& reference, std::span<const std::int32_t> targets, in
   invalid_argument_unless(out.probability.size() == out.ids.size(), function, "probability",
                           "has %zu elements, ids %zu", out.probability.size(), out.ids.size());
   detail::check_tokens(out.mass.size(), targets.size(), true, function, "mass");
+  check_output(out.ids, function, "ids");
+  check_output(out.probability, function, "probability");
+  check_output(out.mass, function, "mass");
   detail::for_each_row(
       ws.rows(), targets,
       [&](std::size_t t, bool counts) {
@@ -162,7 +165,10 @@ void measure(const Z& logits, std::span<const std::int32_t> targets, const suppo
   const std::span<double> outputs[] = {out.log_probability,      out.entropy, out.top_mass, out.log_mass,
                                        out.reference_likelihood, out.rare};
   const char* names[] = {"log_probability", "entropy", "top_mass", "log_mass", "reference_likelihood", "rare"};
-  for (int i = 0; i < 6; ++i) detail::check_tokens(outputs[i].size(), targets.size(), true, function, names[i]);
+  for (int i = 0; i < 6; ++i) {
+    detail::check_tokens(outputs[i].size(), targets.size(), true, function, names[i]);
+    check_output(outputs[i], function, names[i]);
+  }
   detail::for_each_row(
       zs.rows(), targets,
       [&](std::size_t t, bool counts) {
@@ -212,7 +218,7 @@ template <mutable_matrix Z, executor E = const serial>
 void write_gradient(Z&& logits, std::span<const std::int32_t> targets, std::span<const loss::row_terms> terms,
                     const support_view& support = {}, double temperature = 1, E&& pool = serial{}) {
   const char* function = "hone::policy::write_gradient";
-  const auto zs = as_matrix(logits);
+  const auto zs = output_matrix(logits, function, "logits");
   using T = element_t<Z>;
   loss::check_rows(zs.rows(), zs.cols(), targets, {.temperature = temperature}, function);
   detail::check_tokens(terms.size(), targets.size(), false, function, "terms");

@@ -102,6 +102,7 @@ class adapted_decoder {
     base_->check_backward(function, b, w, dlogits, taps);
     check(function, "adapter", adapter.size());
     check(function, "gradient", gradient.size());
+    check_output(gradient, function, "gradient");
     base_->run_backward(products{*this, {frozen_, w.converted_}, adapter, gradient, w}, b, w, dlogits, taps,
                         first_layer_);
   }
@@ -115,6 +116,7 @@ class adapted_decoder {
   /// @pre @p tensor is in the table, @p adapter and @p to fit.
   /// @note One pass; of a site 2 rank flops an element in T, and a copy of B. Serial, the same bits on every call.
   void merge(index_t tensor, std::span<const std::type_identity_t<T>> adapter, const matrix_view<T>& to) const {
+    check_output(to, "hone::transformer::adapted_decoder::merge", "to");
     frozen_.at(tensor).read(0, 0, to);
     const lora::site* s = site(tensor);
     if (s == nullptr) return;

@@ -72,6 +72,7 @@ class generator {
   /// Feeds @p tokens after what @p cache holds and writes the logits of the last @p logits.rows() of them.
   /// @pre the cache has room; the tokens are in the vocabulary.
   void feed(std::span<const std::int32_t> tokens, kv_cache<T>& cache, matrix_view<T> logits) const {
+    check_output(logits, "hone::transformer::generator::feed", "logits");
     std::vector<cached_row<T>> rows;
     for (const std::int32_t token : tokens) rows.push_back({token, cache.length++, &cache});
     const matrix_view<const T> hidden = pass(rows);

@@ -176,6 +176,7 @@ class linear_loss {
     invalid_argument_unless(m.rows() == 0 || (m.rows() == rows && m.cols() == cols && m.col_stride() == 1), function,
                             argument, "is %td x %td, must be %td x %td with adjacent columns", m.rows(), m.cols(), rows,
                             cols);
+    hone::check_output(m, function, argument);
   }
 
   index_t inputs_, outputs_, rows_;

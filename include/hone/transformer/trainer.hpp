@@ -178,6 +178,7 @@ loss::loss_sum accumulate_gradient(const M& model, std::span<const std::type_ide
   invalid_argument_unless(static_cast<index_t>(gradient.size()) == model.parameters(),
                           "hone::transformer::accumulate_gradient", "gradient", "has %zu parameters, the model has %td",
                           gradient.size(), model.parameters());
+  check_output(gradient, "hone::transformer::accumulate_gradient", "gradient");
   lanes.start();
   const auto total = lanes.run(
       model, parameters, b,

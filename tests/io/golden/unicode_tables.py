@@ -63,6 +63,7 @@ def write(stem, what, *tables):
         out.write(f"""// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 /// {what} of Unicode {ucd.unidata_version}; written by tests/io/golden/unicode_tables.py.
 #pragma once
+#include "hone/core/flags.hpp"
 
 namespace hone::io::detail {{
 

@@ -5,6 +5,9 @@
 #pragma once
 #include "hone/core/view.hpp"
 
+#include <cstdint>
+#include <limits>
+
 namespace hone::detail {
 
 inline constexpr int most_dimensions = 16;
@@ -54,10 +57,40 @@ void require_format(const described& x, const char* function) {
                           format_name(scalar_format<T>));
 }
 
+/// Throws unless all elements are memory that a T can be read from: what another program says of it is not taken on
+/// trust.
+template <scalar T>
+void require_memory(const described& x, const char* function) {
+  constexpr index_t most = (std::numeric_limits<index_t>::max)() / index_t{sizeof(T)};
+  bool empty = false;
+  for (int i = 0; i < x.dimensions; ++i) {
+    invalid_argument_unless(x.extent[i] >= 0, function, "x", "dimension %d has %td elements", i, x.extent[i]);
+    empty = empty || x.extent[i] == 0;
+  }
+  if (empty) return;
+  index_t size = 1, reach = 0;
+  for (int i = 0; i < x.dimensions; ++i) {
+    const index_t steps = x.extent[i] - 1, stride = x.stride[i];
+    if (steps == 0) continue;  // whose stride says nothing
+    const bool fits = x.extent[i] <= most / size && stride >= -most && stride <= most &&
+                      (stride < 0 ? -stride : stride) <= (most - reach) / steps;
+    invalid_argument_unless(fits, function, "x",
+                            "dimension %d, of %td elements with a stride of %td, has no end in memory", i, x.extent[i],
+                            stride);
+    size *= x.extent[i];
+    reach += steps * (stride < 0 ? -stride : stride);
+  }
+  invalid_argument_unless(x.data != nullptr, function, "x", "has %td elements and no memory", size);
+  invalid_argument_unless(reinterpret_cast<std::uintptr_t>(x.data) % alignof(T) == 0, function, "x",
+                          "its memory begins at %p, no multiple of the %zu bytes of a %s", x.data, alignof(T),
+                          format_name(x.type));
+}
+
 /// All elements in row-major order, where one stride reaches them.
 template <scalar T>
 vector_view<T> vector_of(const described& x, const char* function) {
   require_format<T>(x, function);
+  require_memory<T>(x, function);
   index_t size = 1, stride = 1;
   bool even = true;
   for (int i = x.dimensions - 1; i >= 0; --i) {
@@ -75,6 +108,7 @@ vector_view<T> vector_of(const described& x, const char* function) {
 template <scalar T>
 matrix_view<T> matrix_of(const described& x, const char* function) {
   require_format<T>(x, function);
+  require_memory<T>(x, function);
   invalid_argument_unless(x.dimensions == 2, function, "x", "has %d dimensions, expected 2", x.dimensions);
   return {static_cast<T*>(x.data), x.extent[0], x.extent[1], x.stride[0], x.stride[1]};
 }
@@ -84,8 +118,8 @@ matrix_view<T> matrix_of(const described& x, const char* function) {
 namespace hone {
 
 /// All elements of @p x in row-major order. Views write; constness is for the caller to keep.
-/// @throws std::invalid_argument if @p x holds something else, is not memory of the CPU, or has several dimensions that
-///         no single stride runs through.
+/// @throws std::invalid_argument if @p x holds something else, is not memory of the CPU, not aligned, or has several
+///         dimensions that no single stride runs through.
 template <scalar T, detail::has_description X>
 vector_view<T> vector_of(const X& x) {
   const char* function = "hone::vector_of";

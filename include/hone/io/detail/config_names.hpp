@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 /// What the fields of transformer/config.hpp are called in files: errors about a file speak of its own fields.
 #pragma once
+#include "hone/core/flags.hpp"
+
 #include <algorithm>
 #include <stdexcept>
 #include <string>

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 /// Letters, numbers, white space, word characters of Unicode 16.0.0; written by tests/io/golden/unicode_tables.py.
 #pragma once
+#include "hone/core/flags.hpp"
 
 namespace hone::io::detail {
 

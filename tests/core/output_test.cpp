@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "hone/core/output.hpp"
+
+#include "hone/core/blas.hpp"
+#include "hone/core/random.hpp"
+#include "hone/core/simd_random.hpp"
+
+#include "support/catch.hpp"
+#include "support/outputs.hpp"
+
+#include <set>
+
+using namespace hone;
+
+TEST_CASE("a matrix is writable where no two elements share an address, by counting") {
+  std::vector<float> memory(1000);
+  float* const middle = memory.data() + 500;
+  for (index_t rows = 0; rows <= 5; ++rows)
+    for (index_t cols = 0; cols <= 5; ++cols)
+      for (index_t down = -9; down <= 9; ++down)
+        for (index_t right = -9; right <= 9; ++right) {
+          const matrix_view<float> m(middle, rows, cols, down, right);
+          std::set<float*> places;
+          for (index_t i = 0; i < rows; ++i)
+            for (index_t j = 0; j < cols; ++j) places.insert(&m(i, j));
+          if (writable(m) != (static_cast<index_t>(places.size()) == rows * cols))
+            FAIL(rows << " x " << cols << " with strides " << down << ", " << right);
+        }
+}
+
+TEST_CASE("a vector is writable with memory, no negative size, and stride 0 for one element alone") {
+  float x = 0;
+  CHECK(writable(vector_view<float>()));
+  CHECK(writable(vector_view<float>(nullptr, 0, 0)));
+  CHECK(writable(vector_view<float>(&x, 1, 0)));
+  CHECK(writable(vector_view<float>(&x, 5, -3)));
+  CHECK_FALSE(writable(vector_view<float>(&x, 2, 0)));
+  CHECK_FALSE(writable(vector_view<float>(nullptr, 1)));
+  CHECK_FALSE(writable(vector_view<float>(&x, -1)));
+  CHECK_FALSE(writable(matrix_view<float>(&x, -1, 1)));
+  CHECK_FALSE(writable(matrix_view<float>(&x, -1, 0)));
+  CHECK_FALSE(writable(matrix_view<float>(nullptr, 1, 1)));
+  CHECK(writable(matrix_view<float>(nullptr, 0, 3)));
+}
+
+TEST_CASE("what is refused is said: function, argument, and what is wrong") {
+  std::vector<double> x(6);
+  CHECK_THROWS_WITH(check_output(vector_view<double>(x.data(), 4, 0), "f", "out"),
+                    "f: out: has 4 elements in one place: an output has no stride of 0");
+  CHECK_THROWS_WITH(check_output(vector_view<double>(nullptr, 4), "f", "out"), "f: out: has 4 elements and no memory");
+  CHECK_THROWS_WITH(check_output(vector_view<double>(x.data(), -4), "f", "out"), "f: out: has -4 elements");
+  CHECK_THROWS_WITH(check_output(matrix_view<double>(x.data(), 2, 3, 0, 1), "f", "out"),
+                    "f: out: is 2 x 3 with strides 0 and 1: an output has no two elements in one place");
+  CHECK_THROWS_WITH(check_output(matrix_view<double>(nullptr, 2, 3), "f", "out"), "f: out: is 2 x 3 and has no memory");
+  CHECK_THROWS_WITH(check_output(matrix_view<double>(x.data(), 2, -3), "f", "out"), "f: out: is 2 x -3");
+  check_refuses_spans<double>(4, "f: out: ", [](std::span<double> s) { check_output(s, "f", "out"); });
+  CHECK(output_vector(x, "f", "x").data() == x.data());
+  CHECK(output_matrix(matrix_view<double>(x.data(), 2, 3), "f", "x").rows() == 2);
+}
+
+TEST_CASE("outputs that overlap are refused, neighbours and interleaved ones are not") {
+  std::vector<float> x(10);
+  const auto apart = [&](index_t at, index_t n, index_t to, index_t count, index_t stride = 1) {
+    check_apart(vector_view<float>(x.data() + at, n, stride), vector_view<float>(x.data() + to, count, stride), "f",
+                "x", "y");
+  };
+  CHECK_THROWS_WITH(apart(0, 5, 4, 3), "f: x: lies in the memory of y");
+  CHECK_THROWS_AS(apart(4, 3, 0, 5), std::invalid_argument);
+  CHECK_THROWS_AS(apart(2, 3, 2, 3), std::invalid_argument);
+  CHECK_NOTHROW(apart(0, 5, 5, 5));
+  CHECK_NOTHROW(apart(5, 5, 0, 5));
+  CHECK_NOTHROW(apart(0, 0, 0, 5));
+  CHECK_NOTHROW(apart(0, 5, 1, 5, 2));
+}
+
+TEMPLATE_TEST_CASE("core's functions refuse to write where elements have no memory of their own", "", float, double,
+                   bfloat16) {
+  using T = TestType;
+  const std::vector<T> ones(5, T(1.0f));
+  using view = vector_view<T>;
+  check_refuses_vectors<T>(5, "hone::fill: x: ", [](view x) { fill(x, 1); });
+  check_refuses_vectors<T>(5, "hone::scale: x: ", [](view x) { scale(2, x); });
+  check_refuses_vectors<T>(5, "hone::copy: y: ", [&](view y) { copy(ones, y); });
+  check_refuses_vectors<T>(5, "hone::axpy: y: ", [&](view y) { axpy(2, ones, y); });
+}
+
+TEST_CASE("bulk random numbers refuse spans without memory") {
+  const std::vector<double> shapes(3, 1.0);
+  check_refuses_spans<double>(
+      3, "hone::philox::log_dirichlet: logs: ", [&](std::span<double> x) { philox{}.log_dirichlet(shapes, 0, x); });
+  check_refuses_spans<double>(
+      3, "hone::philox::log_dirichlet: logs: ", [&](std::span<double> x) { philox{}.dirichlet(shapes, 0, x); });
+  check_refuses_spans<double>(3, "hone::fill_uniform: x: ", [](std::span<double> x) { fill_uniform(philox{}, x); });
+  check_refuses_spans<std::uint32_t>(
+      3, "hone::fill_bits: x: ", [](std::span<std::uint32_t> x) { fill_bits(philox{}, x); });
+}

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+/// Inner products of gradients so small or so large that their squares leave the float's range, or the double's.
+#include "hone/gradient/tasks.hpp"
+
+#include "gradient/support.hpp"
+
+using namespace hone;
+using namespace hone::gradient;
+
+namespace {
+
+/// K gradients of n elements: normals times 2^exponent, the products of which are those of the normals times
+/// 2^(2 exponent).
+template <class T, std::size_t K>
+void check_scaled(index_t n, int exponent) {
+  CAPTURE(n, exponent, K, sizeof(T));
+  std::array<std::vector<T>, K> g;
+  task_gradients<T, K> tasks;
+  for (std::size_t k = 0; k < K; ++k) {
+    g[k] = normals<T>(n, static_cast<std::uint32_t>(k) + 1);
+    for (T& x : g[k]) x = from_accumulator<T>(std::ldexp(to_accumulator(x), exponent));
+    tasks.task[k] = as_vector(g[k]);
+  }
+  const gram_matrix<K> products = gram(tasks);
+  for (std::size_t a = 0; a < K; ++a)
+    for (std::size_t b = 0; b < K; ++b) {
+      double expected = 0, size = 0;
+      for (std::size_t i = 0; i < g[a].size(); ++i) {
+        const double product =
+            static_cast<double>(to_accumulator(g[a][i])) * static_cast<double>(to_accumulator(g[b][i]));
+        expected += product;
+        size += std::abs(product);
+      }
+      if (!(std::abs(products(a, b) - expected) <= 1e-6 * size)) FAIL(products(a, b) << " for " << expected);
+    }
+}
+
+}  // namespace
+
+TEST_CASE("products of tiny and huge gradients are those of ordinary ones, scaled") {
+  // bfloat16 has the float's range; its products are summed in float where nothing is lost by that, as are those of
+  // more than four float gradients.
+  for (const index_t n : {1, 17, 1023, 1025, 4097, 8193})
+    for (const int exponent : {-110, -84, -70, -60, -50, -47, -20, 0, 50, 56, 62, 100}) {
+      check_scaled<bfloat16, 1>(n, exponent);
+      check_scaled<bfloat16, 2>(n, exponent);
+      check_scaled<bfloat16, 5>(n, exponent);
+      check_scaled<float, 2>(n, exponent);
+      check_scaled<float, 5>(n, exponent);
+    }
+  for (const index_t n : {33, 4097})
+    for (const int exponent : {-14, -8, 0, 10}) check_scaled<float16, 3>(n, exponent);
+}
+
+TEST_CASE("one tiny gradient among ordinary ones keeps its products") {
+  const auto f = normals<bfloat16>(5000, 1);
+  std::vector<bfloat16> r = f;
+  for (bfloat16& x : r) x = bfloat16(std::ldexp(static_cast<float>(x), -80));
+  const auto products = gram(tasks(f, r));
+  CHECK(products(0, 1) == Approx(std::ldexp(products(0, 0), -80)).epsilon(1e-6));
+  CHECK(products(1, 1) == Approx(std::ldexp(products(0, 0), -160)).epsilon(1e-6));
+}
+
+TEST_CASE("products below the normal numbers are nothing to solve") {
+  gram_matrix<2> g;
+  g.value = {{{1e-310, -1e-310}, {-1e-310, 1e-310}}};
+  CHECK_FALSE(gradient::detail::solvable(g));
+  g.value = {{{1e-300, 0}, {0, 1e-310}}};
+  CHECK(gradient::detail::solvable(g));
+}
