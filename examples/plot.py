@@ -7,8 +7,8 @@
 The experiment on made-up facts becomes retained against forgotten knowledge: the way that every combination takes
 (first seed, greatest weight), and what is kept once forgetting is done, over weights; a run on files its losses,
 cosines and probabilities over the steps. Runs that reason become learning curves over the generated tokens, and,
-if they are a sweep's, pass@1 against pass@k at the end; the bandit has the latter alone. Means and 95 % intervals over
-seeds. PICTURE appears whole or not at all.
+if they are a sweep's, pass@1 against pass@k at the end; the bandit has the latter alone. Means over seeds, with 95 %
+intervals; the experiment's, which compares few seeds, with their range. PICTURE appears whole or not at all.
 """
 import collections
 import json

@@ -18,7 +18,9 @@ cmake --preset examples -B "$build/tour" >/dev/null
 cmake --build "$build/tour" --target "${targets[@]}"
 echo "Built in $SECONDS s."
 programs=$build/tour/examples
-data=${HONE_DATA:-../shared/data}
+data=data
+[ -d data ] || data=../shared/data
+data=${HONE_DATA:-$data}
 # The package belongs to Debian's own interpreter, which need not be the first one.
 python=python3
 "$python" -c 'import matplotlib' 2>/dev/null || python=/usr/bin/python3

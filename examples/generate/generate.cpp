@@ -6,6 +6,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include <cmath>
 #include <optional>
 
 namespace {
@@ -55,6 +56,9 @@ int main(int argc, char** argv) {
   CLI11_PARSE(app, argc, argv);
 
   return program::run("generate", [&] {
+    if (!std::isfinite(options.sampling.temperature)) throw std::runtime_error("--temperature: is not a finite number");
+    if (!(options.sampling.top_p > 0 && options.sampling.top_p <= 1))
+      throw std::runtime_error("--top-p: must be above 0 and at most 1");
     auto model = program::read_finite_model(model_path);
     hone::transformer::config& c = model.config;
     std::optional<hone::io::tokenizer> tokenizer;
@@ -67,7 +71,6 @@ int main(int argc, char** argv) {
     if (std::ssize(ids) > c.max_seq)
       throw std::runtime_error(
           program::text("a prompt of %zu tokens does not fit the model's %td", ids.size(), c.max_seq));
-    validate(options.sampling);
     // Tables are as long as the longest sequence: no longer than what is asked for.
     c.max_seq = (std::min)(c.max_seq, std::ssize(ids) + (std::min)(options.max_tokens, c.max_seq));
     const hone::transformer::decoder<float> decoder(c);

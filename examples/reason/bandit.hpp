@@ -45,18 +45,19 @@ class bandit {
     double active = 0;  ///< share of the punished tokens that had a gradient, in all updates so far
   };
 
-  /// @throws std::invalid_argument for an algorithm that is none, or sizes that do not fit.
+  /// @throws std::invalid_argument for an algorithm that is none; std::runtime_error for sizes that do not fit.
   bandit(const bandit_settings& s, const policy::recipe_options& algorithm)
       : settings_(s), recipe_(policy::make_recipe(algorithm)) {
-    const char* function = "reason::bandit";
     group_ = s.group > 0 ? s.group : recipe_.needs.group;
-    hone::invalid_argument_unless(group_ >= recipe_.needs.least_group, function, "group",
-                                  "has %td responses, the algorithm compares %td", group_, recipe_.needs.least_group);
-    hone::invalid_argument_unless(s.responses >= 1 && s.responses % group_ == 0, function, "responses",
-                                  "must be a multiple of the group's size %td, is %td", group_, s.responses);
+    program::require(group_ >= recipe_.needs.least_group, "--group-size %td: %s compares %td responses", group_,
+                     recipe_.name.c_str(), recipe_.needs.least_group);
+    program::require(s.responses >= 1 && s.responses % group_ == 0,
+                     "--batch %td: must be a multiple of the group's size %td", s.responses, group_);
     const index_t groups = s.responses / group_;
-    hone::invalid_argument_unless(s.minibatches >= 1 && groups % s.minibatches == 0, function, "minibatches",
-                                  "must divide %td groups, is %td", groups, s.minibatches);
+    program::require(s.minibatches >= 1 && groups % s.minibatches == 0,
+                     "--minibatches %td: must divide the %td groups of a step", s.minibatches, groups);
+    program::require(recipe_.needs.support <= actions, "--anchor-k %td: there are %td actions", recipe_.needs.support,
+                     actions);
     const auto q = reference();
     for (std::size_t i = 0; i < q.size(); ++i) logits_[i] = reference_[i] = std::log(q[i]);
     for (index_t t = 0; t <= s.responses; ++t) offsets_.push_back(t);
@@ -134,13 +135,6 @@ class bandit {
   [[nodiscard]] double value() const { return value_; }
 
  private:
-  template <std::size_t N>
-  static std::size_t pick(const std::array<double, N>& weights, double u) {
-    std::size_t i = 0;
-    while (i + 1 < N && u >= weights[i]) u -= weights[i++];
-    return i;
-  }
-
   void update(std::span<const std::int32_t> targets, std::span<const double> rewards, std::span<const double> old,
               std::span<const double> q, std::span<const double> advantage) {
     const std::size_t n = targets.size();

@@ -12,12 +12,10 @@ namespace reason {
 
 class chain final : public task {
  public:
-  /// @throws std::invalid_argument unless horizons are in [1, 256], moduli in [2, 16] and the error in [0, 1].
+  /// @throws std::runtime_error unless horizons are in [1, 256], moduli in [2, 16] and the error in [0, 1].
   explicit chain(const task_options& o = {})
-      : horizons_(choices(o.horizons, {8}, 1, 256, "reason::chain", "horizons")),
-        moduli_(choices(o.moduli, {7}, 2, 16, "reason::chain", "moduli")),
-        error_(chance(o.error, 0.05, "reason::chain", "error")),
-        most_(*std::max_element(moduli_.begin(), moduli_.end())) {
+      : horizons_(choices(o.horizons, {8}, 1, 256, "--horizon")), moduli_(choices(o.moduli, {7}, 2, 16, "--moduli")),
+        error_(error_rate(o.error, 0.05)), most_(*std::max_element(moduli_.begin(), moduli_.end())) {
     for (index_t r = 0; r < most_; ++r) words_.push_back(std::to_string(r));
     for (index_t r = 1; r < most_; ++r) words_.push_back(numbered("+", r));
     for (index_t r = 2; r < most_; ++r) words_.push_back(numbered("*", r));
@@ -26,7 +24,6 @@ class chain final : public task {
     words_.emplace_back("stop");
   }
 
-  [[nodiscard]] std::string_view name() const override { return "chain"; }
   [[nodiscard]] const std::vector<std::string>& words() const override { return words_; }
   [[nodiscard]] index_t longest_prompt() const override { return longest() + 3; }
   [[nodiscard]] index_t longest_response() const override { return longest() + 1; }
@@ -73,9 +70,6 @@ class chain final : public task {
     return right ? verdict{1, 1} : verdict{};
   }
   [[nodiscard]] double solutions(const problem&) const override { return 1; }
-  [[nodiscard]] double success_probability(const problem& p) const override {
-    return std::pow(1 - error_, static_cast<double>(p.hidden.size() - 1));
-  }
 
  private:
   static std::int32_t id(index_t word) { return static_cast<std::int32_t>(word); }

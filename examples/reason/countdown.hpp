@@ -13,17 +13,15 @@ namespace reason {
 
 class countdown final : public task {
  public:
-  /// @throws std::invalid_argument unless horizons are in [2, 4] and the error in [0, 1].
+  /// @throws std::runtime_error unless horizons are in [2, 4] and the error in [0, 1].
   explicit countdown(const task_options& o = {})
-      : horizons_(choices(o.horizons, {3, 4}, 2, 4, "reason::countdown", "horizons")),
-        error_(chance(o.error, 0.6, "reason::countdown", "error")) {
+      : horizons_(choices(o.horizons, {3, 4}, 2, 4, "--horizon")), error_(error_rate(o.error, 0.6)) {
     for (int digit = 0; digit < 10; ++digit) words_.push_back(std::to_string(digit));
     for (const char* word : {"+", "-", "*", "(", ")", "to", "=", "stop"}) words_.emplace_back(word);
     std::vector<std::int64_t> numbers;
     prepare(numbers, *std::max_element(horizons_.begin(), horizons_.end()));
   }
 
-  [[nodiscard]] std::string_view name() const override { return "countdown"; }
   [[nodiscard]] const std::vector<std::string>& words() const override { return words_; }
   [[nodiscard]] index_t longest_prompt() const override {
     return *std::max_element(horizons_.begin(), horizons_.end()) + 4;
@@ -91,7 +89,6 @@ class countdown final : public task {
     for (const worked_out& e : expressions(std::span(p.hidden).subspan(1))) n += e.value == p.hidden[0];
     return n;
   }
-  [[nodiscard]] double success_probability(const problem&) const override { return 1 - error_; }
 
  private:
   static constexpr double temperature = 8;  // of wrong traces, in units of the target

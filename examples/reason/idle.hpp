@@ -28,6 +28,7 @@ inline std::vector<idle_option> idle_options(const settings& s, bool table) {
   } rows[] = {
       {"problems that are made up: --prompts are not", !s.on_files(), {"--task"}},
       {"problems that are made up: --task chain, tree or countdown", made, {"--horizon", "--error"}},
+      {"--task chain", made && s.task == "chain", {"--moduli"}},
       {"--task tree", made && s.task == "tree", {"--aliasing"}},
       {"--task bandit", bandit, {"--collapse", "--identifiable"}},
       {"a model that is made", made, {"--width", "--layers", "--heads"}},

@@ -56,7 +56,6 @@ class learner {
   [[nodiscard]] critic* value() { return critic_ ? &*critic_ : nullptr; }
   [[nodiscard]] index_t generated() const { return generated_; }
   void set_generated(index_t tokens) { generated_ = tokens; }
-  [[nodiscard]] index_t group() const { return group_; }
 
   /// Step number @p step, from 1 on: a function of the present state and the number.
   /// @throws std::runtime_error if the gradient of an update is not finite.

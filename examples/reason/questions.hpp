@@ -35,7 +35,6 @@ class questions final : public task {
     }
   }
 
-  [[nodiscard]] std::string_view name() const override { return "prompts"; }
   [[nodiscard]] const std::vector<std::string>& words() const override { return words_; }
   [[nodiscard]] std::int32_t stop() const override { return codec_.end; }
   [[nodiscard]] index_t longest_prompt() const override { return longest_prompt_; }

@@ -28,8 +28,8 @@ transformer::config shape_for(const task& t, const settings& s) {
 std::string taught_by(const settings& s) {
   const nlohmann::json all = describe(s);
   nlohmann::json part;
-  for (const char* key : {"task", "horizon", "error", "aliasing", "sft_steps", "sft_batch", "sft_rate", "seed", "width",
-                          "layers", "heads", "model", "prompts", "form", "held_out"})
+  for (const char* key : {"task", "horizon", "error", "moduli", "aliasing", "sft_steps", "sft_batch", "sft_rate",
+                          "seed", "width", "layers", "heads", "model", "prompts", "form", "held_out"})
     if (all.contains(key)) part[key] = all.at(key);
   return part.dump();
 }
@@ -42,7 +42,7 @@ class place {
     if (!s.on_files()) {
       task_ = make_task(s.task, s.options);
       stored_shape_ = shape_ = shape_for(*task_, s);
-      transformer::validate(shape_);
+      require_support(s);
       return;
     }
     io::checkpoint stored = program::read_finite_model(s.model);
@@ -55,6 +55,7 @@ class place {
     for (index_t i = 0; i < s.held_out; ++i) held_out_.push_back(own->numbered(static_cast<std::size_t>(i)));
     // Activations and angles are as long as the context: no longer than what can come.
     shape_.max_seq = (std::min)(shape_.max_seq, own->longest_prompt() + own->longest_response());
+    require_support(s);
     task_ = std::move(own);
   }
 
@@ -67,6 +68,11 @@ class place {
   }
 
  private:
+  void require_support(const settings& s) const {
+    const index_t width = recipe_of(s.algorithm).needs.support;
+    program::require(width <= shape_.vocab, "--anchor-k %td: the vocabulary has %td", width, shape_.vocab);
+  }
+
   std::optional<io::tokenizer> tokenizer_;
   std::unique_ptr<task> task_;
   std::vector<problem> held_out_;
@@ -91,16 +97,19 @@ void warn_of_silent_anchor(const settings& s) {
 }
 
 /// One run, its table, and its files.
-int one_run(const settings& s) {
+int one_run(settings s) {
   thread_pool pool(s.threads);
   const place here(s);
   const ground g = here.of(s);
-  const nlohmann::json options = describe(s);
   std::optional<stored_run> stored;
   if (!s.resume.empty()) {
     stored.emplace(s.resume);
+    if (s.report_every == 0) s.report_every = stored->options().value("report_every", 0L);
+  }
+  const nlohmann::json options = describe(s);
+  if (stored) {
     for (const auto& [key, value] : options.items())
-      if (!stored->options().contains(key) || stored->options()[key] != value)
+      if (key != "steps" && key != "tokens" && (!stored->options().contains(key) || stored->options()[key] != value))
         throw std::runtime_error(s.resume + ": was made with " + key + " " +
                                  stored->options().value(key, nlohmann::json()).dump() + ", not " + value.dump());
   }
@@ -132,7 +141,6 @@ int one_run(const settings& s) {
 /// Every combination of the sweep, over seeds.
 int many_runs(const settings& s, const std::vector<combination>& all) {
   std::vector<row> rows(all.size());
-  std::vector<std::string> grounds;
   nlohmann::json runs = nlohmann::json::array();
   for (const combination& c : all) {
     const place checked(c.options);

@@ -18,10 +18,8 @@ namespace policy = hone::policy;
 inline policy::recipe recipe_of(const policy::recipe_options& o) try {
   return policy::make_recipe(o);
 } catch (const std::invalid_argument& error) {
-  const std::string_view prefix = "hone::policy::make_recipe: ";
-  std::string_view what = error.what();
-  if (what.starts_with(prefix)) what.remove_prefix(prefix.size());
-  throw std::runtime_error("--algorithm " + std::string(what));
+  const std::string reason = program::reason_of(error);
+  throw std::runtime_error("--algorithm " + (reason.starts_with(o.name) ? "" : o.name + ": ") + reason);
 }
 
 struct settings {
@@ -95,6 +93,7 @@ inline program::options options_of(settings& s) {
       "lengths that problems are drawn from: operations of the chain, actions of the tree, numbers of countdown")
       .shown("the task's own");
   row("--error", s.options.error, "of a step of the traces", share).shown("the task's own");
+  row("--moduli", s.options.moduli, "of the chain, that problems are drawn from").shown("7");
   row("--aliasing", s.options.aliasing, "share of the tree's prompts that hide which paths are valid", share);
   row("--collapse", s.collapse, "steps of GRPO before the algorithm's own, on the bandit", non_negative)
       .reported(false);
@@ -119,7 +118,7 @@ inline program::options options_of(settings& s) {
   row("--sft-rate", s.sft_rate, "learning rate", positive);
 
   row.group("The algorithm");
-  row("--algorithm", a.name, "a name of docs/examples/reason.md, or one with +apo");
+  row("--algorithm", a.name, CLI::detail::join(policy::recipe_names(), ", ") + ", or one with +apo");
   row("--kl", a.kl, "coefficient of the KL to the model after its supervised start", non_negative);
   row.choice("--kl-estimator", a.kl_estimator, kl_estimators, "k1, k2 or k3").shown("k1 in the reward, k3 in the loss");
   row.choice("--kl-gradient", a.kl_gradient, kl_gradients, "own, straight_through or importance").shown("own");
@@ -152,8 +151,8 @@ inline program::options options_of(settings& s) {
   row("--clip", s.clip, "longest gradient; 0: any", non_negative);
   row("--warmup", s.warmup, "updates until the full rate", non_negative);
   row("--temperature", s.temperature, "of drawing and of the policy that learns", positive);
-  row("--steps", s.steps, "of reinforcement learning, at most", non_negative).reported(false);
-  row("--tokens", s.tokens, "generated, at most; 0: any number", non_negative).reported(false);
+  row("--steps", s.steps, "of reinforcement learning, at most", non_negative);
+  row("--tokens", s.tokens, "generated, at most; 0: any number", non_negative);
 
   row.group("Report");
   row("--held-out", s.held_out, "problems that nobody learns from", positive);
@@ -187,6 +186,9 @@ inline void complete(settings s) {
     throw std::runtime_error(program::text(
         "--batch %td: must be a multiple of the group's size %td, with a group for each of %ld minibatches", s.batch,
         group, s.minibatches));
+  if (s.task != "bandit" && !s.on_files())
+    program::require(s.width % s.heads == 0 && s.width / s.heads % 2 == 0,
+                     "--heads %td: must divide --width %td into an even size", s.heads, s.width);
   const bool several = s.seeds > 1 || !s.sweep.empty();
   if (several && !(s.checkpoint.empty() && s.resume.empty() && s.save.empty()))
     throw std::runtime_error("--checkpoint, --resume and --save are of one run: without --sweep and --seeds");

@@ -3,13 +3,12 @@
 /// every solution and nothing else. `make_task` is in tasks.hpp.
 #pragma once
 #include <array>
-#include <limits>
 #include <span>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "hone/core/random.hpp"
+#include "support/program.hpp"
 
 namespace reason {
 
@@ -38,8 +37,6 @@ struct task_options {
   double error = -1;
   double aliasing = 0.5;             ///< tree: share of the problems whose prompt does not say which paths are valid
   std::vector<index_t> moduli = {};  ///< chain: drawn from, with equal chances, for each problem (7)
-  index_t distractors = 4;           ///< tree: tokens of the prompt that mean nothing
-  std::uint64_t world = 1;           ///< tree: seed of the map and of the misleading contexts
 };
 
 /// Const, without state, and safe from many threads: every problem and trace is a function of its arguments alone.
@@ -50,7 +47,6 @@ class task {
   task& operator=(const task&) = delete;
   virtual ~task() = default;
 
-  [[nodiscard]] virtual std::string_view name() const = 0;
   /// The words, of which ids are numbers; the last one is `stop`, unless a task says otherwise.
   [[nodiscard]] virtual const std::vector<std::string>& words() const = 0;
   [[nodiscard]] index_t vocab() const { return std::ssize(words()); }
@@ -68,10 +64,6 @@ class task {
   [[nodiscard]] virtual verdict check(const problem& p, std::span<const std::int32_t> response) const = 0;
   /// How many solutions there are, as `verdict` tells them apart.
   [[nodiscard]] virtual double solutions(const problem& p) const = 0;
-  /// Of a trace; NaN where it is not known.
-  [[nodiscard]] virtual double success_probability(const problem& /*p*/) const {
-    return std::numeric_limits<double>::quiet_NaN();
-  }
 
   /// The words of @p tokens, a space between them; "?" for what is none.
   [[nodiscard]] std::string text(std::span<const std::int32_t> tokens) const {
@@ -98,6 +90,13 @@ inline std::uint64_t seed_of(std::uint64_t seed, stream s, std::uint64_t part = 
   return (std::uint64_t{word[0]} << 32) | word[1];
 }
 
+/// The number in whose share of the line of @p weights the point @p at is; the last one if rounding leaves none.
+inline std::size_t pick(std::span<const double> weights, double at) {
+  std::size_t i = 0;
+  while (i + 1 < weights.size() && at >= weights[i]) at -= weights[i++];
+  return i;
+}
+
 /// One random number after the other, of item @p number.
 class draws {
  public:
@@ -112,14 +111,11 @@ class draws {
   const T& one_of(const std::vector<T>& list) {
     return list[static_cast<std::size_t>(below(std::ssize(list)))];
   }
-  /// A number by its weight; the last one if rounding leaves none.
+  /// A number by its weight.
   std::size_t weighted(std::span<const double> weights) {
     double sum = 0;
     for (const double w : weights) sum += w;
-    double left = uniform() * sum;
-    std::size_t i = 0;
-    while (i + 1 < weights.size() && left >= weights[i]) left -= weights[i++];
-    return i;
+    return pick(weights, uniform() * sum);
   }
 
  private:
@@ -128,18 +124,17 @@ class draws {
   std::uint32_t next_ = 0;
 };
 
-/// @p given, or @p own if it is empty. @throws std::invalid_argument if one is not in [least, most].
+/// What @p option gives, or @p own if that is empty. @throws std::runtime_error if one is not in [least, most].
 inline std::vector<index_t> choices(const std::vector<index_t>& given, std::vector<index_t> own, index_t least,
-                                    index_t most, const char* function, const char* argument) {
+                                    index_t most, const char* option) {
   for (const index_t x : given)
-    hone::invalid_argument_unless(x >= least && x <= most, function, argument, "must be in [%td, %td], one is %td",
-                                  least, most, x);
+    program::require(x >= least && x <= most, "%s: must be in [%td, %td], one is %td", option, least, most, x);
   return given.empty() ? own : given;
 }
 
-/// @p given, or @p own if it is negative. @throws std::invalid_argument if it is above 1 or NaN.
-inline double chance(double given, double own, const char* function, const char* argument) {
-  hone::invalid_argument_unless(given <= 1, function, argument, "must be at most 1, is %g", given);
+/// What --error gives, or @p own if that is negative. @throws std::runtime_error if it is above 1 or NaN.
+inline double error_rate(double given, double own) {
+  program::require(given <= 1, "--error: must be at most 1, is %g", given);
   return given < 0 ? own : given;
 }
 

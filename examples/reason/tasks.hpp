@@ -10,12 +10,12 @@
 
 namespace reason {
 
-/// @throws std::invalid_argument for another name, and as the task's constructor.
+/// @throws std::runtime_error for another name, and as the task's constructor.
 inline std::unique_ptr<task> make_task(std::string_view name, const task_options& options = {}) {
   if (name == "chain") return std::make_unique<chain>(options);
   if (name == "countdown") return std::make_unique<countdown>(options);
   if (name == "tree") return std::make_unique<tree>(options);
-  throw std::invalid_argument("no task is called \"" + std::string(name) + "\"");
+  throw std::runtime_error("no task is called \"" + std::string(name) + "\"");
 }
 
 }  // namespace reason

@@ -19,18 +19,16 @@ class tree final : public task {
  public:
   static constexpr index_t states = 8, actions = 8, contexts = 4, distractors = 10;
   static constexpr index_t shortest = 2, longest = 6;
+  static constexpr index_t noise = 4;  ///< distractors of a prompt
 
-  /// @throws std::invalid_argument unless horizons are in [2, 6], aliasing and error in [0, 1], distractors in [0, 64].
+  /// @throws std::runtime_error unless horizons are in [2, 6], aliasing and error in [0, 1].
   explicit tree(const task_options& o = {})
-      : horizons_(choices(o.horizons, {4}, shortest, longest, "reason::tree", "horizons")),
-        error_(chance(o.error, 0.05, "reason::tree", "error")), aliasing_(o.aliasing), noise_(o.distractors) {
-    hone::invalid_argument_unless(aliasing_ >= 0 && aliasing_ <= 1, "reason::tree", "aliasing",
-                                  "must be in [0, 1], is %g", aliasing_);
-    hone::invalid_argument_unless(noise_ >= 0 && noise_ <= 64, "reason::tree", "distractors",
-                                  "must be in [0, 64], is %td", noise_);
-    const hone::philox of_context{o.world, 0x747201};
+      : horizons_(choices(o.horizons, {4}, shortest, longest, "--horizon")), error_(error_rate(o.error, 0.05)),
+        aliasing_(o.aliasing) {
+    program::require(aliasing_ >= 0 && aliasing_ <= 1, "--aliasing: must be in [0, 1], is %g", aliasing_);
+    const hone::philox of_context{world, 0x747201};
     for (std::size_t s = 0; s < states; ++s) {
-      draws random(o.world, 0x747200, s);
+      draws random(world, 0x747200, s);
       auto& leads = map_[s];
       for (std::size_t a = 0; a < actions; ++a) leads[a] = static_cast<index_t>(a);
       for (std::size_t a = actions; a > 1; --a)
@@ -52,9 +50,8 @@ class tree final : public task {
     for (const char* word : {"?", "via", "to", "=", "stop"}) words_.emplace_back(word);
   }
 
-  [[nodiscard]] std::string_view name() const override { return "tree"; }
   [[nodiscard]] const std::vector<std::string>& words() const override { return words_; }
-  [[nodiscard]] index_t longest_prompt() const override { return 5 + noise_ + 2 * segments(longest_horizon()); }
+  [[nodiscard]] index_t longest_prompt() const override { return 5 + noise + 2 * segments(longest_horizon()); }
   [[nodiscard]] index_t longest_response() const override { return 2 * longest_horizon() + 1; }
 
   /// The prompt: strategy or "?", context, distractors, number of steps, start, waypoints, goal, "=". Hidden: strategy,
@@ -65,8 +62,7 @@ class tree final : public task {
     const auto strategy = static_cast<index_t>(random.weighted(strategy_prior));
     problem p{{random.happens(aliasing_) ? unknown : action_id(strategy)}, {strategy, n}};
     p.prompt.push_back(id(states + actions + random.below(contexts)));
-    for (index_t i = 0; i < noise_; ++i)
-      p.prompt.push_back(id(states + actions + contexts + random.below(distractors)));
+    for (index_t i = 0; i < noise; ++i) p.prompt.push_back(id(states + actions + contexts + random.below(distractors)));
     p.prompt.push_back(id(states + actions + contexts + distractors + n - shortest));
     for (index_t i = 0; i <= segments(n); ++i) {
       const index_t state = random.below(states);
@@ -126,17 +122,11 @@ class tree final : public task {
   [[nodiscard]] double solutions(const problem& p) const override {
     return std::pow(actions, static_cast<double>(p.hidden[1] / 2 - 1));
   }
-  [[nodiscard]] double success_probability(const problem& p) const override {
-    const auto strategy = static_cast<std::size_t>(p.hidden[0]);
-    const double meant = aliased(p) ? 0.5 * (strategy_prior[strategy] + habits_of(p)[strategy]) : 1;
-    const double by_chance = error_ / actions;
-    return ((1 - error_) * meant + by_chance) *
-           std::pow(1 - error_ + by_chance, static_cast<double>(segments(p.hidden[1])));
-  }
   /// Whether the prompt hides the strategy.
   [[nodiscard]] static bool aliased(const problem& p) { return p.prompt[0] == unknown; }
 
  private:
+  static constexpr std::uint64_t world = 1;  // seed of the map and of the misleading contexts
   static constexpr std::int32_t unknown = states + actions + contexts + distractors + longest - shortest + 1;
   static constexpr std::int32_t via = unknown + 1, to = unknown + 2;
 
@@ -158,7 +148,6 @@ class tree final : public task {
 
   std::vector<index_t> horizons_;
   double error_, aliasing_;
-  index_t noise_;
   std::array<std::array<index_t, actions>, states> map_{};
   std::array<std::array<double, actions>, contexts> habits_{};  // shares of the actions in traces
   std::vector<std::string> words_;

@@ -58,7 +58,7 @@ class options {
   }
 
   template <class T>
-  option& operator()(const char* names, T& field, const char* help, std::optional<CLI::Validator> allowed = {}) {
+  option& operator()(const char* names, T& field, const std::string& help, std::optional<CLI::Validator> allowed = {}) {
     option& row = add(names, [&field, names, help](CLI::App& app) {
       if constexpr (std::is_same_v<T, bool>)
         return app.add_flag(names, field, help);
@@ -67,6 +67,8 @@ class options {
     });
     row.value = [&field] { return json_of(field); };
     if constexpr (std::is_same_v<T, double>) row.is_finite = [&field] { return std::isfinite(field); };
+    if constexpr (std::is_same_v<T, std::optional<double>>)
+      row.is_finite = [&field] { return !field || std::isfinite(*field); };
     if constexpr (std::is_same_v<T, std::vector<std::ptrdiff_t>>)
       row.add = [add = row.add](CLI::App& app) { return add(app)->delimiter(','); };
     row.allowed = std::move(allowed);

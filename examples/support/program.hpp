@@ -27,6 +27,19 @@ std::string text(const char* format, Args... args) {
   return buffer;
 }
 
+/// @throws std::runtime_error with the text unless @p ok.
+template <class... Args>
+void require(bool ok, const char* format, Args... args) {
+  if (!ok) throw std::runtime_error(text(format, args...));
+}
+
+/// What @p error says, without the C++ name that the library begins with.
+inline std::string reason_of(const std::exception& error) {
+  const std::string text = error.what();
+  const std::size_t end = text.find(": ");
+  return text.starts_with("hone::") && end != std::string::npos ? text.substr(end + 2) : text;
+}
+
 /// Runs @p story() and returns its exit status; an exception, or output that stdout did not take, becomes one line on
 /// stderr and status 1.
 template <class F>
@@ -41,7 +54,7 @@ int run(const char* name, F&& story) {
       throw std::runtime_error("standard output does not take what is written to it");
     return status;
   } catch (const std::exception& error) {
-    std::fprintf(stderr, "%s: %s\n", name, error.what());
+    std::fprintf(stderr, "%s: %s\n", name, reason_of(error).c_str());
     return 1;
   }
 }

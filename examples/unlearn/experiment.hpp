@@ -102,6 +102,7 @@ inline void print(const results& all, const std::vector<way>& ways, const std::v
 
 inline int run_experiment(const settings& s, const std::vector<way>& ways, const std::vector<double>& weights,
                           program::ranks& ranks) {
+  require_rank(s, make_classroom(s.seed).shape);
   results all;
   nlohmann::json runs = nlohmann::json::array();
   for (std::size_t i = 0; i < s.seeds && !program::interrupted(); ++i) {

@@ -75,7 +75,7 @@ inline program::options options_of(settings& s) {
       .needs({"--model"})
       .reported(false);
 
-  row.group("TOFU's measures, where its perturbed files are given", false);
+  row.group("TOFU's measures, where its perturbed files are given", s.on_files());
   row("--forget-perturbed", s.forget_perturbed, "of what is to be forgotten").needs({"--model"});
   row("--retain-perturbed", s.retain_perturbed, "of what is to be kept").needs({"--model"});
   row("--real-authors", s.real_authors, "questions about real people").needs({"--model"});
@@ -153,6 +153,15 @@ inline void complete(const CLI::App& app, settings& s) {
   program::require_tokenizer(s.model, s.tokenizer);
   program::require_outputs(
       {{"--json", s.json}, {"--save", s.save, ".bin"}, {"--save-adapter", s.save_adapter, ".gguf"}});
+}
+
+/// @throws std::runtime_error if an adapter would have a larger rank than a matrix of @p c lets it.
+inline void require_rank(const settings& s, const transformer::config& c) {
+  if (!s.adapts() && !s.compare_adapters) return;
+  const index_t least = (std::min)({c.d_model, c.d_ff, c.q_width(), c.kv_width()});
+  const index_t most = s.adapter == "lora_ga" ? least / 2 : least;  // the two ends of a gradient's singular vectors
+  program::require(s.rank <= most, "--rank %td: the smallest matrix has one of %td, --adapter %s takes at most %td",
+                   s.rank, least, s.compare_adapters ? "rila" : s.adapter.c_str(), most);
 }
 
 /// One of several ways to forget that are compared.

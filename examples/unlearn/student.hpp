@@ -23,6 +23,14 @@ struct curriculum {
   }
 };
 
+/// The @p pairs of @p file as ids. @throws std::runtime_error, naming the file, as `io::encode_pairs`.
+inline std::vector<encoded_pair> encode_pairs(const std::vector<io::question_answer>& pairs, const std::string& file,
+                                              const io::pair_codec& codec, index_t max_seq) try {
+  return io::encode_pairs(pairs, codec, max_seq);
+} catch (const std::invalid_argument& error) {
+  throw std::runtime_error(file + ": " + program::reason_of(error));
+}
+
 /// One step's geometry and losses.
 struct step_record {
   long step;
@@ -80,7 +88,6 @@ class student {
     return lora::plain(std::span<const lora::site>(adaptation_.sites), trained(), adaptation_.initial);
   }
   [[nodiscard]] network& net() { return net_; }
-  void stop_at(double probability) { settings_.stop_at = probability; }
   [[nodiscard]] knowledge::score examine(const std::vector<encoded_pair>& pairs, const io::pair_codec& codec) {
     return net_.examine(pairs, codec);
   }

@@ -29,7 +29,7 @@ inline tofu_set read_tofu_set(const char* name, eval::tofu_part part, const std:
     if (!pairs[i].paraphrased_answer.empty()) right[i].answer = pairs[i].paraphrased_answer;
     for (const std::string& answer : pairs[i].perturbed_answers) wrong.push_back({pairs[i].question, answer, {}, {}});
   }
-  const auto encode = [&](const auto& list) { return io::encode_pairs(list, codec, max_seq); };
+  const auto encode = [&](const auto& list) { return encode_pairs(list, file, codec, max_seq); };
   return {name, part, encode(pairs), encode(right), encode(wrong)};
 }
 

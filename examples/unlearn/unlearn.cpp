@@ -22,17 +22,18 @@ int on_files(settings s, const std::vector<way>& ways, program::ranks& ranks) {
   if (s.layer > checkpoint.config.n_layers)
     throw std::runtime_error(
         program::text("--layer %td: the model has hidden states 0 to %td", s.layer, checkpoint.config.n_layers));
+  require_rank(s, checkpoint.config);
   const io::tokenizer tokenizer = program::read_tokenizer_of(s.model, s.tokenizer, checkpoint.config.vocab);
   curriculum c;
   c.codec = io::question_answer_codec(tokenizer, s.tokenizer.empty() ? s.model : s.tokenizer);
-  const auto encode = [&](const std::vector<io::question_answer>& pairs) {
-    return io::encode_pairs(pairs, c.codec, checkpoint.config.max_seq);
+  const auto encoded = [&](const std::string& file, std::size_t most) {
+    return encode_pairs(io::read_question_answers(file, most), file, c.codec, checkpoint.config.max_seq);
   };
-  c.forget = encode(io::read_question_answers(s.forget));
-  const auto kept = io::read_question_answers(s.retain, s.retain_limit + s.holdout);
-  const auto border = kept.begin() + static_cast<std::ptrdiff_t>((std::min)(s.retain_limit, kept.size()));
-  c.retain = encode({kept.begin(), border});
-  c.holdout = encode({border, kept.end()});
+  c.forget = encoded(s.forget, io::no_limit);
+  c.retain = encoded(s.retain, s.retain_limit + s.holdout);
+  const auto border = c.retain.begin() + static_cast<std::ptrdiff_t>((std::min)(s.retain_limit, c.retain.size()));
+  c.holdout.assign(border, c.retain.end());
+  c.retain.erase(border, c.retain.end());
   for (const char* refusal : {"I don't know.", "I am not sure about that.", "I can't answer this.", "I have no idea."})
     c.refusals.push_back(c.codec.whole_answer(refusal));
 

@@ -5,14 +5,17 @@
 . tests/checks/common.sh
 programs=$(cd "$1" && pwd)
 families=$PWD/tests/io/golden/families
-data=$(realpath -m "${HONE_DATA:-../shared/data}")
+data=data
+[ -d data ] || data=../shared/data
+data=$(realpath -m "${HONE_DATA:-$data}")
 golden=$(realpath tests/io/golden)
 plot=$(realpath examples/plot.py)
 cd "$work"
 failed=0
 complain() { echo "$*"; failed=1; }
 
-# Runs a command that must fail: status not 0, nothing on stdout, one line with the given text, no file left behind.
+# Runs a command that must fail: status not 0, nothing on stdout, one line with the given text and no name of C++'s, no
+# file left behind.
 refused() {
   local expected=$1 before status=0
   shift
@@ -22,6 +25,7 @@ refused() {
   [ ! -s "$work.out" ] || complain "refused, but wrote to stdout: $*"
   grep -qF -- "$expected" "$work.err" || { complain "did not say '$expected': $*"; cat "$work.err"; }
   [ "$(grep -vc 'Run with --help' "$work.err")" -eq 1 ] || { complain "more than one line: $*"; cat "$work.err"; }
+  ! grep -q '::' "$work.err" || { complain "says a name of C++'s: $*"; cat "$work.err"; }
   [ "$before" = "$(ls -A)" ] || complain "left files behind: $*"
 }
 # The value at a path of a JSON file; fails where there is none, or the file is not JSON.
@@ -85,8 +89,9 @@ refused 'too short for a llama2.c header' "$programs/generate" --checkpoint empt
 refused 'tokens, the model has 285' "$programs/generate" --checkpoint model.bin --tokenizer few.bin
 refused "bytes follow the model's 285 tokens" "$programs/generate" --checkpoint model.bin --tokenizer many.bin
 refused '--temperature' "${generate[@]}" --temperature -1
-refused 'top_p: must be in (0, 1]' "${generate[@]}" --top-p 0
-refused 'temperature: must be finite' "${generate[@]}" --temperature nan
+refused '--top-p: must be above 0' "${generate[@]}" --top-p 0
+refused '--top-p: must be above 0' "${generate[@]}" --top-p nan
+refused '--temperature: is not a finite number' "${generate[@]}" --temperature nan
 refused "does not fit the model's 128" "${generate[@]}" --prompt "$(printf 'a%.0s' {1..200})"
 
 tokenize=("$programs/tokenize" --tokenizer "$golden/llama3.json")
@@ -262,6 +267,10 @@ refused 'nowhere/out.json: cannot create' "${long[@]}" --json nowhere/out.json
 refused 'nowhere/out.bin: cannot create' "${long[@]}" --save nowhere/out.bin
 refused 'folder: cannot create' "${long[@]}" --json folder
 refused '--rank needs an --adapter' "${long[@]}" --rank 4
+refused '--rank 5: the smallest matrix has one of 8, --adapter lora_ga takes at most 4' "${long[@]}" \
+  --adapter lora_ga --rank 5
+refused '--rank 40: the smallest matrix' timeout 60 "$programs/unlearn" --learn-steps 100000000 --learn-until 1 \
+  --compare-adapters --rank 40
 refused 'chooses the adapters itself' "${long[@]}" --compare-adapters --adapter lora
 refused 'it saves none' "${long[@]}" --compare-adapters --save out.bin
 refused '--retrain needs' "${unlearn[@]}" --retrain
@@ -287,7 +296,7 @@ with_forget 'half.json:3: not valid JSON' half.json
 { head -1 forget.json; echo '{"question": "and the answer"}'; } >unanswered.json
 with_forget 'unanswered.json:2: no field "answer"' unanswered.json
 echo "{\"question\": \"long\", \"answer\": \"$(printf 'a%.0s' {1..200})\"}" >verbose.json
-with_forget "does not fit the model's 128" verbose.json
+with_forget "verbose.json: pair 1: has 213 tokens, the model takes 128" verbose.json
 
 # A log of two questions a set; the arguments are losses of the two forgotten answers' paraphrases.
 log() {
@@ -408,6 +417,11 @@ wait $! || status=$?
 grep -q 'go on with --resume stopped.run' stopped.err || complain "reason does not say how to go on after Ctrl-C"
 [ "$(json stopped.json interrupted)" = ON ] || complain "reason's JSON does not say that it was interrupted"
 run "${small[@]}" --algorithm sppo --steps 20 --report-every 10 --resume stopped.run
+# More steps than before, and the reports where they were.
+run "${small[@]}" --algorithm grpo --steps 20 --checkpoint fewer.run
+run "${small[@]}" --algorithm grpo --steps 30 --resume fewer.run --json more.json
+[ "$(json more.json config report_every)" = 2 ] && [ "$(json more.json records 15 step)" = 30 ] ||
+  complain "reason --resume with more steps: other reports"
 
 refused '--algorithm ppoo: is none of' "${small[@]}" --algorithm ppoo
 refused 'has no lambda of advantages' "${small[@]}" --algorithm grpo --gae-lambda 1
@@ -430,13 +444,20 @@ refused '"speed" is no option' "${small[@]}" --sweep speed=1,2
 refused '"threads" is no option' "${small[@]}" --sweep threads=1,2
 refused 'must be OPTION=VALUE' "${small[@]}" --sweep kl=
 refused '--kl' "${small[@]}" --sweep kl=0,-1
-refused 'horizons: must be in' "${small[@]}" --sweep horizon=2,1000
+refused '--horizon: must be in [1, 256], one is 1000' "${small[@]}" --sweep horizon=2,1000
+refused '--horizon: must be in [1, 256], one is 1000' "${small[@]}" --algorithm grpo --horizon 1000
+refused '--anchor-k 30: the vocabulary has 21' "${small[@]}" --algorithm apo --anchor-k 30
+refused '--anchor-k 17: there are 16 actions' "$programs/reason" --task bandit --algorithm apo --anchor-k 17
+refused '--minibatches 3: must divide the 16 groups of a step' "$programs/reason" --task bandit --minibatches 3
+refused '--batch 100: must be a multiple' "$programs/reason" --task bandit --algorithm sppo --batch 100 --collapse 1
+refused '--algorithm grpo: dual: must be above 1' "${small[@]}" --algorithm grpo --clip-dual 0.5
+refused '--clip-low: is not a finite number' "${small[@]}" --algorithm grpo --clip-low nan
 refused 'without --sweep and --seeds' "${small[@]}" --seeds 2 --checkpoint out.run
 refused '--checkpoint-every needs' "${small[@]}" --checkpoint-every 2
 refused 'name the same file' "${small[@]}" --algorithm grpo --checkpoint out --json out
 refused 'nowhere/out.run: cannot create' "${small[@]}" --algorithm grpo --checkpoint nowhere/out.run
 refused 'not a finite number' "${small[@]}" --rate nan
-refused 'does not divide d_model' "${small[@]}" --heads 3
+refused '--heads 3: must divide --width 8' "${small[@]}" --heads 3
 refused 'nothing for --checkpoint' "${small[@]}" --task bandit --checkpoint out.run
 refused --task "${small[@]}" --task chess
 refused 'absent.run: No such file' "${small[@]}" --resume absent.run

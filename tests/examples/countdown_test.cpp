@@ -164,7 +164,6 @@ TEST_CASE("countdown: traces without noise are right and cover the solutions, wi
     check_rejections(clean, p, body(clean.trace(p, 2, i)));
     CHECK(wrong.check(p, body(wrong.trace(p, 2, i))).reward == 0);
     for (std::uint64_t k = 0; k < 10; ++k) right += noisy.check(p, body(noisy.trace(p, 2, 10 * i + k))).reward;
-    CHECK(noisy.success_probability(p) == Approx(0.4));
   }
   CHECK(right / 600 == Approx(0.4).margin(0.08));
   const auto p = problem({2, 3, 1}, 5);
@@ -191,6 +190,6 @@ TEST_CASE("countdown: a wrong number, a number too often or too rarely, is rejec
 }
 
 TEST_CASE("countdown: what makes no task is refused") {
-  CHECK_THROWS_WITH(countdown({.horizons = {5}}), Catch::Contains("horizons") && Catch::Contains("one is 5"));
-  CHECK(reason::make_task("countdown")->name() == "countdown");
+  CHECK_THROWS_WITH(countdown({.horizons = {5}}), Catch::Contains("--horizon:") && Catch::Contains("one is 5"));
+  CHECK(reason::make_task("countdown")->words() == countdown().words());
 }

@@ -55,6 +55,8 @@ TEST_CASE("idle options: what a task has not, and a model of a file") {
     CHECK_FALSE(idle(option, with({.name = "grpo"})));
     CHECK(idle(option, with({.name = "grpo"}, "bandit")));
   }
+  CHECK_FALSE(idle("--moduli", with({.name = "grpo"})));
+  CHECK(idle("--moduli", with({.name = "grpo"}, "tree")));
   CHECK_FALSE(idle("--aliasing", with({.name = "grpo"}, "tree")));
   CHECK(idle("--aliasing", with({.name = "grpo"})));
   CHECK(idle("--collapse", with({.name = "grpo"})));

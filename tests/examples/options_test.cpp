@@ -92,4 +92,9 @@ TEST_CASE("options: a number that is not finite is refused by its name") {
   CHECK_NOTHROW(options_of(f).require_finite());
   f.rate = std::numeric_limits<double>::quiet_NaN();
   CHECK_THROWS_WITH(options_of(f).require_finite(), "--rate: is not a finite number");
+  f.rate = 1;
+  f.limit = 2;
+  CHECK_NOTHROW(options_of(f).require_finite());
+  f.limit = std::numeric_limits<double>::quiet_NaN();
+  CHECK_THROWS_WITH(options_of(f).require_finite(), "--limit: is not a finite number");
 }

@@ -33,8 +33,8 @@ TEST_CASE("pairs: begin of text and question are the prompt, answer and end of t
   CHECK(rows.tokens == ids{1, 'a', 'b', '?', 'c', 1, 'd', '?', 'e', 'f'});
   CHECK(rows.labels == std::vector<index_t>{2, 3});
   CHECK(encode_pairs({}, letters(), 1).empty());
-  CHECK_THROWS_WITH(encode_pairs({{"ab", "c", {}, {}}}, letters(), 5),
-                    Catch::Contains("a pair of 6 tokens does not fit the model's 5: \"ab\""));
+  CHECK_THROWS_WITH(encode_pairs({{"a", "c", {}, {}}, {"ab", "c", {}, {}}}, letters(), 5),
+                    Catch::Contains("pair 2: has 6 tokens, the model takes 5"));
 }
 
 TEST_CASE("pairs: a tokenizer's codec gives the answer back, with one space before it") {

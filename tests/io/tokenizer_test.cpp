@@ -92,8 +92,6 @@ TEST_CASE("added tokens are cut out before and after normalization") {
   CHECK(t.text(256) == "\xc3\xa9");
   CHECK(t.encode("<x>") == ids{258});
   CHECK(t.encode("<x>", {.parse_special = false}) == ids{'<', 'x', '>'});
-  CHECK(t.added("<x>") == 258);
-  CHECK_FALSE(t.added("x"));
   CHECK(t.decode(ids{258, 'a'}) == "a");
 }
 

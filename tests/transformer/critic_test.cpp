@@ -68,6 +68,41 @@ TEST_CASE("a critic begins without an opinion: with the policy's body if it has 
   }
 }
 
+TEST_CASE("a critic takes nothing over from a policy of another shape") {
+  const auto parameters = initial_parameters<float>(policy_shape, 1);
+  const auto begins_fresh = [&](const config& shape) {
+    auto fresh = initial_parameters<float>(shape, 2);
+    std::fill(fresh.end() - shape.d_model, fresh.end(), 0.0f);
+    return initial_critic(shape, policy_shape, parameters, 2) == fresh;
+  };
+  const auto near = critic_shape(policy_shape, 0.98);  // only the feed-forward width is another
+  REQUIRE(near.d_model == policy_shape.d_model);
+  REQUIRE(near.d_ff == policy_shape.d_ff - 1);
+  CHECK(begins_fresh(near));
+  auto larger = critic_shape(policy_shape, 1);
+  larger.d_ff = 80;
+  CHECK(begins_fresh(larger));
+  larger = critic_shape(policy_shape, 1);
+  larger.vocab = 30;
+  CHECK(begins_fresh(larger));
+  larger = critic_shape(policy_shape, 1);
+  larger.n_layers = 3;
+  CHECK(begins_fresh(larger));
+  auto tied = policy_shape;
+  tied.tie_embeddings = true;
+  const auto of_tied = initial_parameters<float>(tied, 1);
+  const auto shape = critic_shape(tied, 1);
+  const auto critic = initial_critic(shape, tied, of_tied, 2);
+  CHECK(std::equal(of_tied.begin(), of_tied.end(), critic.begin()));
+}
+
+TEST_CASE("a critic's share and the policy's parameters are checked") {
+  for (const double share : {0.0, -1.0, 1.5, std::numeric_limits<double>::quiet_NaN()})
+    CHECK_THROWS_WITH(critic_shape(policy_shape, share), Catch::Contains("share"));
+  const auto shape = critic_shape(policy_shape, 1);
+  CHECK_THROWS_WITH(initial_critic(shape, policy_shape, std::vector<float>(7), 2), Catch::Contains("has 7 elements"));
+}
+
 TEST_CASE("critics of prompts and of tokens learn who succeeds, the same for any number of threads") {
   const auto parameters = initial_parameters<float>(policy_shape, 1);
   const auto shape = critic_shape(policy_shape, 1);

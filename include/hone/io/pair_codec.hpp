@@ -50,7 +50,9 @@ struct encoded_pair {
   std::string answer_text;
 };
 
-/// @throws std::runtime_error, quoting the question, if a pair has more than @p max_seq tokens.
+/// The pairs as ids, prompt and answer of each.
+/// @throws std::invalid_argument, with the pair's number (from 1), if one has more than @p max_seq tokens; what
+///         @p codec throws.
 inline std::vector<encoded_pair> encode_pairs(const std::vector<question_answer>& pairs, const pair_codec& codec,
                                               index_t max_seq) {
   std::vector<encoded_pair> result;
@@ -59,9 +61,9 @@ inline std::vector<encoded_pair> encode_pairs(const std::vector<question_answer>
     const auto question = codec.question(pair.question);
     e.prompt.insert(e.prompt.end(), question.begin(), question.end());
     const std::size_t tokens = e.prompt.size() + e.answer.size();
-    if (static_cast<index_t>(tokens) > max_seq)
-      throw std::runtime_error("a pair of " + std::to_string(tokens) + " tokens does not fit the model's " +
-                               std::to_string(max_seq) + ": \"" + pair.question + "\"");
+    const std::string number = "pair " + std::to_string(result.size() + 1);
+    invalid_argument_unless(static_cast<index_t>(tokens) <= max_seq, "hone::io::encode_pairs", number.c_str(),
+                            "has %zu tokens, the model takes %td", tokens, max_seq);
     result.push_back(std::move(e));
   }
   return result;

@@ -125,13 +125,6 @@ class tokenizer {
   /// What the token stands for inside a text. @throws std::invalid_argument if @p id is not in the vocabulary.
   [[nodiscard]] std::string_view text(token_id id) const { return texts_[checked(id)]; }
 
-  /// The id of the added token that is written @p content, if there is one.
-  [[nodiscard]] std::optional<token_id> added(std::string_view content) const {
-    for (const added_token& t : parts_.added)
-      if (t.content == content) return t.id;
-    return std::nullopt;
-  }
-
   /// Where a text that is decoded token by token has got to.
   struct decoder_state {
     token_id previous = -1;

@@ -149,7 +149,7 @@ inline recipe make_recipe(const recipe_options& o) {
     if (candidate.name == base) row = &candidate;
   if (row == nullptr) {
     std::string names;
-    for (const recipe_row& r : recipe_table) names.append(" ").append(r.name);
+    for (const std::string& known : recipe_names()) names.append(" ").append(known);
     detail::refuse_recipe(o.name, "is none of" + names + ", or one of them with +apo");
   }
   const bool wants_anchor = base.size() != o.name.size();

@@ -9,11 +9,16 @@
 #include "hone/transformer/learner.hpp"
 #include "hone/transformer/responses.hpp"
 
+#include <algorithm>
+
 namespace hone::transformer {
 
 /// The policy's shape at @p share of its width, feed-forward width, heads and layers, at least one of each, with one
 /// output.
+/// @throws std::invalid_argument unless share is in (0, 1].
 inline config critic_shape(const config& policy, double share) {
+  invalid_argument_unless(share > 0 && share <= 1, "hone::transformer::critic_shape", "share",
+                          "must be in (0, 1], is %g", share);
   config c = policy;
   c.tie_embeddings = false;
   c.outputs = 1;
@@ -34,24 +39,26 @@ inline config critic_shape(const config& policy, double share) {
   return c;
 }
 
-/// Where a critic of @p shape begins: of the policy's own size with what the policy knows, a smaller one fresh. Its
-/// output is 0.
+/// Where a critic of @p shape begins: with what the policy knows, if all its tensors but the classifier are as large as
+/// the policy's, else fresh. Its output is 0.
 /// @param parameters of the policy.
+/// @throws std::invalid_argument as `tensor_table`, or if @p parameters does not fit @p policy.
 template <class T>
 std::vector<T> initial_critic(const config& shape, const config& policy, const std::vector<T>& parameters,
                               std::uint64_t seed) {
+  const std::vector<tensor> table = tensor_table(shape), there = tensor_table(policy);
+  const index_t count = there.back().offset + there.back().size();
+  invalid_argument_unless(static_cast<index_t>(parameters.size()) == count, "hone::transformer::initial_critic",
+                          "parameters", "has %zu elements, the policy %td", parameters.size(), count);
+  const auto body_of = [](const std::vector<tensor>& all) {  // the classifier is the last one, where there is one
+    return std::span(all).first(all.size() - (all.back().kind == tensor_kind::classifier ? 1 : 0));
+  };
   std::vector<T> result = initial_parameters<T>(shape, seed);
-  const std::vector<tensor> there = tensor_table(policy);
-  const bool same_body = shape.d_model == policy.d_model && shape.n_layers == policy.n_layers;
-  for (const tensor& t : tensor_table(shape)) {
-    const vector_view<T> own(result.data() + t.offset, t.size());
-    if (t.kind == tensor_kind::classifier) {
-      fill(own, T{0});
-      continue;
-    }
-    for (const tensor& o : there)
-      if (same_body && o.name == t.name) copy(vector_view<const T>(parameters.data() + o.offset, t.size()), own);
-  }
+  const auto body = body_of(table), known = body_of(there);
+  if (std::equal(body.begin(), body.end(), known.begin(), known.end(),
+                 [](const tensor& a, const tensor& b) { return a.id == b.id && a.rows == b.rows && a.cols == b.cols; }))
+    std::copy_n(parameters.begin(), body.back().offset + body.back().size(), result.begin());
+  if (body.size() < table.size()) fill(vector_view<T>(result.data() + table.back().offset, table.back().size()), T{0});
   return result;
 }
 
