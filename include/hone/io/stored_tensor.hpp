@@ -146,7 +146,7 @@ index_t copy_elements(const stored_tensor& t, std::span<T> out) {
   static_assert(std::is_same_v<T, float> || std::is_same_v<T, double>);
   invalid_argument_unless(out.size() == static_cast<std::size_t>(t.size()), "hone::io::copy_elements", "out",
                           "has %zu elements, \"%s\" has %td", out.size(), t.name.c_str(), t.size());
-  check_output(out, "hone::io::copy_numbers", "out");
+  check_output(out, "hone::io::copy_elements", "out");
   switch (t.type->kind) {
     case element_kind::float32: return detail::copy_as<float>(t.bytes, out.data());
     case element_kind::float16: return detail::copy_as<float16>(t.bytes, out.data());
