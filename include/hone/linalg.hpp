@@ -3,6 +3,7 @@
 #pragma once
 #include "hone/linalg/bargaining.hpp"
 #include "hone/linalg/dense.hpp"
+#include "hone/linalg/gram_rows.hpp"
 #include "hone/linalg/hull.hpp"
 #include "hone/linalg/nonnegative_quadratic.hpp"
 #include "hone/linalg/orthonormal.hpp"

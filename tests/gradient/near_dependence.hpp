@@ -13,8 +13,8 @@ namespace near_dependence {
 
 using real = long double;
 
-/// K rows of n elements; the last is s g_0, s (g_0 + g_1), a mean of all others, or two pairs are opposed, with noise of
-/// 0 or 1e-1 … 1e-12 of its length on top; lengths within a factor of 10, or of 10^12 for every fifth seed.
+/// K rows of n elements; the last is s g_0, s (g_0 + g_1), a mean of all others, or two pairs are opposed, with noise
+/// of 0 or 1e-1 … 1e-12 of its length on top; lengths within a factor of 10, or of 10^12 for every fifth seed.
 template <std::size_t K>
 struct sample {
   std::array<std::vector<double>, K> row;

@@ -12,8 +12,8 @@ struct bargain {
   std::array<double, K> w{};
   /// The certificate: the largest |w_i (G w)_i - 1| over the rows that take part.
   double residual = 0;
-  /// False if there is no solution: some convex combination of the rows vanishes, to sqrt(tolerance) of their lengths. w
-  /// is then 0.
+  /// False if there is no solution: some convex combination of the rows vanishes, to sqrt(tolerance) of their lengths.
+  /// w is then 0.
   bool agreed = true;
   bool converged =
       true;  ///< residual <= 1e-2, which the rounding of g alone may take where rows nearly cancel; w is 0 if not

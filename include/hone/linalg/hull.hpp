@@ -55,8 +55,8 @@ hull_point<K> hull_point_at(const square<K>& g, const std::array<double, K>& w) 
 
 }  // namespace detail
 
-/// The shortest vector of the hull; equal weights if they are a solution, to 1e-13 of the shortest row's squared length.
-/// Elements must be finite. @p tolerance as in `nonnegative_problem`.
+/// The shortest vector of the hull; equal weights if they are a solution, to 1e-13 of the shortest row's squared
+/// length. Elements must be finite. @p tolerance as in `nonnegative_problem`.
 template <std::size_t K>
 hull_point<K> shortest_in_hull(const square<K>& g, double tolerance = rank_tolerance) {
   std::array<double, K> w;

@@ -89,7 +89,7 @@ class active_set {
 template <std::size_t K>
 class nonnegative_problem {
  public:
-  /// @param tolerance squared distances of unit rows below which they count as dependent, at least; above the error of H.
+  /// @param tolerance squared distances of unit rows below which they count as dependent, at least; above H's error.
   explicit nonnegative_problem(const square<K>& h, double tolerance = rank_tolerance)
       : unit_(h), rows_(recover_rows(unit_.cosine, 1e-3 * tolerance)), tolerance_(tolerance) {}
 
