@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 /// The flags that a unit may be compiled with. Sums in a fixed order, exponentials and the counting of NaN need the
 /// arithmetic of IEEE 754: under -ffast-math losses are off by 1 % and NaN goes uncounted, so that it, and each part of
-/// it that changes results, is refused here. -ffp-contract=fast, -fno-math-errno, -fno-trapping-math and -frounding-math
-/// change nothing that matters. docs/numerics.md, "Fast math", shows how the rest of a program keeps its own.
+/// it that changes results, is refused here. -ffp-contract=fast, -fno-math-errno, -fno-trapping-math and
+/// -frounding-math change nothing that matters. docs/numerics.md, "Fast math", shows how the rest of a program keeps
+/// its own.
 #pragma once
 
 #if defined(__FAST_MATH__) || defined(_M_FP_FAST)
@@ -19,9 +20,9 @@
 #error "hone: a flag such as -fsingle-precision-constant leaves IEEE 754: leave it out for the files that include hone"
 #endif
 
-// clang has no macros for the parts, g++ none for #pragma GCC optimize. But only under such a flag can an optimiser prove
-// that x + 3 - 3 has the bits of x; where it does, a call remains that is an error. Without optimisation nobody can be
-// asked: there all but the last digits of the special functions are right.
+// clang has no macros for the parts, g++ none for #pragma GCC optimize. But only under such a flag can an optimiser
+// prove that x + 3 - 3 has the bits of x; where it does, a call remains that is an error. Without optimisation nobody
+// can be asked: there all but the last digits of the special functions are right.
 #if defined(__OPTIMIZE__) && defined(__has_attribute) && !defined(__EDG__)
 #if __has_attribute(error)
 namespace hone::detail {

@@ -285,9 +285,10 @@ inline std::vector<index_t> shard_borders(index_t n, index_t size, std::span<con
 /// @throws std::invalid_argument on every rank, before anything is written, if parts, output, options, the number of
 ///         tasks, their type, or the method and its parameters (`digest.hpp` says what it sees of them) do not fit
 ///         together, on whichever rank.
-/// @note Three small all-reduces, a fourth where products are summed again in double: 7 values a rank, K(K + 1)/2 a subtree (one for each group that lies on one rank,
-///       about log2 of its blocks for one that is cut), a report a rank. Methods on elements have no need of the
-///       second. Bitwise for any executor; bitwise equal to one process where the introduction says so.
+/// @note Three small all-reduces, a fourth where products are summed again in double: 7 values a rank, K(K + 1)/2 a
+///       subtree (one for each group that lies on one rank, about log2 of its blocks for one that is cut), a report a
+///       rank. Methods on elements have no need of the second. Bitwise for any executor; bitwise equal to one process
+///       where the introduction says so.
 template <class Method, scalar T, std::size_t K, class Out, executor E = const serial, all_reducer C>
   requires(mutable_vector<Out> || gradient::sink<Out, T>)
 gradient::combine_report<K> combine_sharded(const Method& method, const gradient::task_gradients<T, K>& g, Out&& out,

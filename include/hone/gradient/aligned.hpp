@@ -6,8 +6,8 @@
 /// [Senushkin et al. 2023, Independent component alignment for multi-task learning, CVPR, arXiv 2305.19000, Alg. 1]
 ///
 /// The authors' code and LibMTL give each task preference 1, TorchJD 1/K, the default here. They count eigenvalues
-/// below K 2^-23 of the largest as zero, this those below `gram_matrix::tolerance()`; the median of an even number is the lower one, as
-/// theirs.
+/// below K 2^-23 of the largest as zero, this those below `gram_matrix::tolerance()`; the median of an even number is
+/// the lower one, as theirs.
 #pragma once
 #include "hone/gradient/tasks.hpp"
 #include "hone/linalg/symmetric_eigen.hpp"
