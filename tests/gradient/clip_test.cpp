@@ -65,6 +65,17 @@ TEST_CASE("the norm of what combine would make, for any kind of method, groups a
   check(mgda{});
 }
 
+TEST_CASE("a fallback remains one when it is clipped or scaled") {
+  struct unsolved {
+    static void check() {}
+    [[nodiscard]] solved_weights<2> weights(const gram_matrix<2>&) const { return {{1, 1}, false}; }
+  };
+  const std::vector<double> f = {1, 2}, r = {2, 1};
+  std::vector<double> out(2);
+  CHECK(combine(clipped<unsolved>{.method = {}, .max_norm = 1}, tasks(f, r), out).unconverged == 1);
+  CHECK(combine(scaled<unsolved>{.method = {}, .factor = 2}, tasks(f, r), out).unconverged == 1);
+}
+
 TEST_CASE("factors: short, long, zero and non-finite gradients") {
   CHECK(clip_factor(4, 1) == 0.5);
   CHECK(clip_factor(4, 2) == 1);
