@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 /// Losses on rows of logits, 16 Mi elements in all, against the machine's roof: x <- a x in place for loss and gradient
-/// (8 bytes a float), a read for the loss alone (4). The peers do the same by passes of their own over each row.
+/// (8 bytes a float), a read for the loss alone (4), a write for rows of which 64 ids are kept. The peers do the same by
+/// passes of their own over each row.
 #include "hone/core/thread_pool.hpp"
 #include "hone/loss/divergence.hpp"
 #include "hone/loss/hinge.hpp"
+#include "hone/loss/kept.hpp"
 #include "hone/loss/likelihood.hpp"
 #include "support/roof.hpp"
 
@@ -74,6 +76,22 @@ void kl_to_reference(benchmark::State& state) {
       [&] { axpy(0.1f, reference.logits, b.logits, b.pool); });
 }
 
+template <class T>
+void kept_likelihood(benchmark::State& state) {
+  batch<T> b(state.range(0));
+  std::vector<std::int32_t> ids;
+  std::vector<index_t> offsets = {0};
+  for (const std::int32_t y : b.targets) {
+    const auto step = static_cast<std::int32_t>(b.vocab / 64);
+    for (std::int32_t i = 0; i < 64; ++i) ids.push_back(i * step + y % step);
+    offsets.push_back(static_cast<index_t>(ids.size()));
+  }
+  against_roof(
+      state, b.bytes(1),
+      [&] { benchmark::DoNotOptimize(loss::kept_likelihood(b.view(), b.targets, {ids, offsets}, {}, b.pool)); },
+      [&] { fill(b.logits, 0.5f, b.pool); });
+}
+
 void likelihood_by_passes(benchmark::State& state) {
   batch<float> b(state.range(0));
   against_roof(
@@ -119,6 +137,8 @@ BENCHMARK(likelihood<bfloat16>)->Apply(vocabularies);
 BENCHMARK(log_likelihood<float>)->Apply(vocabularies);
 BENCHMARK(inverted_hinge)->Apply(vocabularies);
 BENCHMARK(kl_to_reference)->Apply(vocabularies);
+BENCHMARK(kept_likelihood<float>)->Apply(vocabularies);
+BENCHMARK(kept_likelihood<bfloat16>)->Apply(vocabularies);
 BENCHMARK(likelihood_by_passes)->Apply(vocabularies);
 BENCHMARK(likelihood_by_eigen)->Apply(vocabularies);
 

@@ -5,6 +5,7 @@
 #include "hone/loss/divergence.hpp"
 #include "hone/loss/fused.hpp"
 #include "hone/loss/hinge.hpp"
+#include "hone/loss/kept.hpp"
 #include "hone/loss/largest.hpp"
 #include "hone/loss/likelihood.hpp"
 #include "hone/loss/preference.hpp"

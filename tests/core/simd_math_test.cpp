@@ -88,6 +88,28 @@ TEMPLATE_TEST_CASE("exp_softmax keeps the error it names", "", float, double) {
   check([](A x) { return simd::exp_softmax<3>(simd::pack<A>(x)).lane(2); }, 7.5e-5, narrow ? A(0.9999280735f) : A(1));
 }
 
+TEMPLATE_TEST_CASE("exp_softmax takes exponents times any normal rate, and -inf is absent at each", "", float, double) {
+  using A = TestType;
+  using packs = simd::pack<A>;
+  constexpr A inf = std::numeric_limits<A>::infinity(), least = (std::numeric_limits<A>::min)();
+  const double lowest = std::is_same_v<A, float> ? -86.9 : -707.9;
+  for (const double rate : {1.0, 0.3, 7.7, 1e-20, 1e20, static_cast<double>(least), 1 / static_cast<double>(least)}) {
+    const simd::softmax_rate<A> of(rate);
+    const auto exp = [&](A x) { return simd::exp_softmax(packs(x), of).lane(1); };
+    CHECK(exp(0) == 1);
+    CHECK(exp(-inf) == 0);
+    CHECK(std::isnan(exp(std::numeric_limits<A>::quiet_NaN())));
+    for (double exponent = lowest; exponent < 0; exponent += 0.37) {
+      const A x = static_cast<A>(exponent / rate);
+      const double expected = std::exp(static_cast<double>(x) * rate);
+      if (std::isfinite(x)) REQUIRE(static_cast<double>(exp(x)) == Approx(expected).epsilon(1e-5).margin(1e-300));
+    }
+    const A beyond = static_cast<A>(1.1 * lowest / rate);
+    if (std::isfinite(beyond)) CHECK(exp(beyond) == 0);
+    if (rate == 1) CHECK(exp(A(-3.3)) == simd::exp_softmax(packs(A(-3.3))).lane(1));
+  }
+}
+
 TEST_CASE("exp_softmax keeps NaNs of every payload") {
   for (std::uint32_t payload = 1; payload < 0x400000u; payload += 4093)
     for (const std::uint32_t top : {0x7f800000u, 0x7fc00000u, 0xff800000u, 0xffc00000u})

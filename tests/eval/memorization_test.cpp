@@ -47,6 +47,13 @@ TEST_CASE("ignored labels do not count, wherever they are") {
   }
 }
 
+TEST_CASE("tokens and labels of 64 bits are compared as they are") {
+  const std::vector<std::int64_t> labels = {4, -100, 5}, predicted = {4, 0, (std::int64_t{1} << 32) + 5};
+  CHECK(exact_memorization(predicted, labels) == 0.5);
+  CHECK(exact_memorization(tokens{4, 0, 5}, labels) == 1);
+  CHECK(extraction_strength(predicted, labels) == 0);
+}
+
 TEST_CASE("memorization: misuse") {
   CHECK_THROWS_WITH(exact_memorization(tokens{1}, tokens{1, 2}),
                     "hone::eval::exact_memorization: predicted: has 1 tokens, labels 2");

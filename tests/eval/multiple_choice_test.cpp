@@ -28,6 +28,12 @@ TEST_CASE("ties go to the first, NaN is never chosen, and of nothing else there 
   CHECK(choose(vector{not_a_number, -std::numeric_limits<double>::infinity()}) == 1);
   CHECK(choose(vector{not_a_number, not_a_number}) == -1);
   CHECK(choose({}) == -1);
+  // Masked tokens make a choice impossible: -inf, the last to be chosen, of equals the first.
+  const double impossible = -std::numeric_limits<double>::infinity();
+  CHECK(choose(vector{impossible, -900, impossible}) == 1);
+  CHECK(choose(vector{impossible, impossible}) == 0);
+  CHECK(choose_by_length(vector{impossible, -900}, indices{1, 9}) == 1);
+  CHECK(choose_by_information(vector{impossible, -900, impossible}, vector{-1, -1, impossible}) == 1);
   CHECK(choose(vector{-0.0, 0.0}) == 0);
 }
 

@@ -28,6 +28,19 @@ TEMPLATE_TEST_CASE("clipping inside the pass is clipping after it", "", double, 
   }
 }
 
+TEST_CASE("the clipping factor at its ends, and a norm that is none") {
+  CHECK(clip_factor(4, 1) == 0.5);
+  CHECK(clip_factor(4, 2) == 1);
+  CHECK(clip_factor(0, 0) == 1);
+  CHECK(clip_factor(4, 0) == 0);
+  CHECK(clip_factor(4, INFINITY) == 1);
+  CHECK(clip_factor(INFINITY, 1) == 1);
+  CHECK(clip_factor(NAN, 1) == 1);
+  CHECK(clip_factor(-1e-20, 1) == 1);  // a square, rounded
+  for (const double none : {-1.0, -1e-300, double(NAN), -double(INFINITY)})
+    CHECK_THROWS_WITH(clip_factor(4, none), Catch::Contains("max_norm"));
+}
+
 TEST_CASE("groups are clipped one by one; a state advances once") {
   const auto f = normals<double>(500, 1), r = normals<double>(500, 2);
   const std::vector<index_t> groups = {0, 100, 500};

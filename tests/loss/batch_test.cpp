@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "hone/loss/batch.hpp"
 
+#include "loss/support.hpp"
 #include "support/catch.hpp"
 
 using namespace hone;
@@ -13,4 +14,44 @@ TEST_CASE("loss sums add up, and their mean is that of the whole") {
   CHECK(total.count == 5);
   CHECK(total.nonfinite == 1);
   CHECK(total.mean() == 2);
+}
+
+TEST_CASE("the sigmoid and its logarithm are exact at both ends") {
+  CHECK(sigmoid(-INFINITY) == 0);
+  CHECK(sigmoid(INFINITY) == 1);
+  CHECK(sigmoid(-800) == Approx(std::exp(-800.0)).margin(0));
+  CHECK(sigmoid(0) == 0.5);
+  CHECK(log_sigmoid(-1000) == -1000);
+  CHECK(log_sigmoid(40) == Approx(-std::exp(-40.0)).epsilon(1e-14).margin(0));
+  CHECK(log_sigmoid(0) == Approx(-std::log(2.0)).epsilon(1e-15));
+}
+
+TEST_CASE("labels of rows: 0 and the last id are ids, int64 ones too; what is out of range is refused, not wrapped") {
+  const auto check = [](label_view labels) { check_rows(static_cast<index_t>(labels.size()), 5, labels, {}, "f"); };
+  check(std::vector<std::int32_t>{0, 4, -1});
+  check(std::vector<std::int64_t>{0, 4, -1, std::numeric_limits<std::int64_t>::min()});
+  CHECK_THROWS_WITH(check(std::vector<std::int32_t>{0, 5}), Catch::Contains("label 5 of row 1"));
+  // Of 32 bits this is label 3.
+  CHECK_THROWS_WITH(check(std::vector<std::int64_t>{0, (std::int64_t{1} << 32) + 3}),
+                    Catch::Contains("label 4294967299 of row 1, the vocabulary has 5"));
+}
+
+TEST_CASE("a weight of 0 leaves nothing of an infinite loss, and hides no NaN") {
+  CHECK(loss::detail::weighted(0, INFINITY) == 0);
+  CHECK(loss::detail::weighted(-0.0, -INFINITY) == 0);
+  CHECK(loss::detail::weighted(2, INFINITY) == INFINITY);
+  CHECK(loss::detail::weighted(2, 3) == 6);
+  CHECK(std::isnan(loss::detail::weighted(0, NAN)));
+}
+
+TEST_CASE("sequences' borders: none are one 0; they begin at 0, ascend, and end with the rows") {
+  const auto check = [](const std::vector<index_t>& offsets, index_t rows, std::size_t sequences) {
+    check_offsets(offsets, rows, sequences, "f");
+  };
+  check({0}, 0, 0);
+  check({0, 0, 3, 3}, 3, 3);
+  CHECK_THROWS_WITH(check({0, 2}, 3, 1), Catch::Contains("2 borders from 0 to 3"));
+  CHECK_THROWS_WITH(check({1, 3}, 3, 1), Catch::Contains("offsets"));
+  CHECK_THROWS_WITH(check({0, 3}, 3, 2), Catch::Contains("offsets"));
+  CHECK_THROWS_WITH(check({0, 2, 1, 3}, 3, 3), Catch::Contains("sequence 1 ends before it begins"));
 }

@@ -82,6 +82,96 @@ TEST_CASE("the divergences and UNDIAL pass the gradient check") {
   check([&](std::vector<double>& x) { return undial(rows_of(x, 3), rows_of(w, 3), labels, 10).sum; });
 }
 
+TEMPLATE_TEST_CASE("weights and scales of every divergence: on losses the first, on gradients both", "", double, float,
+                   bfloat16, float16) {
+  using T = TestType;
+  const std::vector<std::int64_t> labels = {0, 40, 7};
+  const std::vector<double> weights = {2, 0, -0.5};
+  for (int which = 0; which < 3; ++which) {
+    auto z = random_logits<T>(3, 41, 14), w = random_logits<T>(3, 41, 15);
+    const auto run = [&](std::vector<T>& x, index_t row, const row_options& options) {
+      const auto first = row < 0 ? 0 : row, rows = row < 0 ? index_t{3} : 1;
+      const matrix_view<T> logits(x.data() + first * 41, rows, 41), reference(w.data() + first * 41, rows, 41);
+      const label_view own =
+          label_view(labels).subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(rows));
+      if (which == 2) return undial(logits, reference, own, 3, options);
+      return kl_to_reference(logits, reference, own, which == 0 ? kl_direction::forward : kl_direction::reverse,
+                             options);
+    };
+    auto plain = z, weighted = z;
+    double expected = 0;
+    for (index_t row = 0; row < 3; ++row)
+      expected += weights[static_cast<std::size_t>(row)] * run(plain, row, {.temperature = 1.5}).sum;
+    CHECK(run(weighted, -1, {.scale = 0.25, .weights = weights, .temperature = 1.5}).sum ==
+          Approx(expected).epsilon(1e-12));
+    for (std::size_t i = 0; i < z.size(); ++i)
+      REQUIRE(from(weighted[i]) ==
+              Approx(0.25 * weights[i / 41] * from(plain[i])).epsilon(rounding<T>).margin(rounding<T>));
+    auto large = z, again = z;
+    run(large, -1, {.scale = 1e20});
+    run(again, -1, {});
+    for (std::size_t i = 0; i < z.size(); ++i)
+      if (!std::is_same_v<T, float16> && std::abs(from(again[i])) > 1e-6)
+        REQUIRE(from(large[i]) == Approx(1e20 * from(again[i])).epsilon(2 * rounding<T>));
+  }
+}
+
+TEMPLATE_TEST_CASE("divergences of masked rows are those of what is left; infinite ones are counted", "", double, float,
+                   bfloat16, float16) {
+  using T = TestType;
+  const index_t vocab = 2500;
+  for (const index_t masked : {1023, 1024, 2048}) {
+    auto z = random_logits<T>(1, vocab, 16), w = random_logits<T>(1, vocab, 17);
+    std::fill_n(z.begin(), masked, to<T>(-INFINITY));
+    std::fill_n(w.begin(), masked, to<T>(-INFINITY));
+    std::vector<T> rest(z.begin() + masked, z.end()), reference(w.begin() + masked, w.end());
+    const std::vector<std::int32_t> last = {static_cast<std::int32_t>(vocab) - 1},
+                                    rest_last = {static_cast<std::int32_t>(vocab - masked) - 1};
+    for (int which = 0; which < 3; ++which) {
+      const auto run = [&](std::vector<T>& x, const std::vector<T>& y, const auto& label) {
+        const matrix_view<T> logits(x.data(), 1, std::ssize(x));
+        const matrix_view<const T> other(y.data(), 1, std::ssize(y));
+        if (which == 2) return undial(logits, other, label, 3, {.temperature = 0.8});
+        return kl_to_reference(logits, other, label, which == 0 ? kl_direction::forward : kl_direction::reverse,
+                               {.temperature = 0.8});
+      };
+      auto whole = z, cut = rest;
+      const auto total = run(whole, w, last);
+      CHECK(total.sum == Approx(run(cut, reference, rest_last).sum).epsilon(1e-5));
+      CHECK(total.nonfinite == 0);
+      for (std::size_t v = 0; v < whole.size(); ++v) {
+        const auto at = static_cast<index_t>(v) - masked;
+        const double want = at < 0 ? 0 : from(cut[static_cast<std::size_t>(at)]);
+        REQUIRE(from(whole[v]) == Approx(want).epsilon(rounding<T>).margin(rounding<T>));
+      }
+      auto open = random_logits<T>(1, vocab, 16),
+           nobody = std::vector<T>(static_cast<std::size_t>(vocab), to<T>(-INFINITY));
+      auto g = z;
+      CHECK(run(g, open, last).nonfinite == (which != 1));  // q has weight on what p excludes
+      for (const T x : g) REQUIRE(std::isfinite(from(x)));
+      CHECK(run(g = open, w, last).nonfinite == (which == 1));
+      // Neither a row nor a reference of absent ids alone teaches anything.
+      CHECK(run(g = nobody, open, last).nonfinite == 1);
+      for (const T x : g) REQUIRE(from(x) == 0);
+      CHECK(run(g = open, nobody, last).nonfinite == 1);
+      for (const T x : g) REQUIRE(from(x) == 0);
+    }
+  }
+}
+
+TEST_CASE("UNDIAL pushes a token as far as it is told to") {
+  for (const double beta : {40.0, 1e30, 1e290, -1e30}) {
+    auto z = random_logits<float>(1, 50, 18), w = random_logits<float>(1, 50, 19);
+    const auto p = naive_softmax(widened(z)), q = naive_softmax(widened(w));
+    const auto total = undial(rows_of(z, 1), rows_of(w, 1), std::vector<std::int32_t>{7}, beta);
+    CHECK(std::isfinite(total.sum));
+    for (std::size_t v = 0; v < 50; ++v) {
+      const double rest = v == 7 ? 0 : q[v] / (1 - q[7]);
+      CHECK(from(z[v]) == Approx(p[v] - (beta < 0 ? (v == 7) : rest)).margin(1e-5));
+    }
+  }
+}
+
 TEST_CASE("masked KL does not depend on padding; counting every row, as upstream does, dilutes it") {
   auto z = random_logits<double>(4, 12, 5), w = random_logits<double>(4, 12, 6);
   std::vector<double> padded = z, padded_reference = w;
@@ -148,4 +238,6 @@ TEST_CASE("a reference of another shape is refused") {
   CHECK_THROWS_WITH(undial(rows_of(z, 2), rows_of(w, 2), labels), Catch::Contains("reference"));
   CHECK_THROWS_WITH(undial(rows_of(z, 2), rows_of(z, 2), labels, std::nan("")), Catch::Contains("beta"));
   CHECK_THROWS_WITH(undial(rows_of(z, 2), rows_of(z, 2), {}), Catch::Contains("targets"));
+  CHECK(kl_to_reference(matrix_view<float>(z.data(), 0, 10), matrix_view<float>(z.data(), 0, 10), {}).count == 0);
+  CHECK(undial(matrix_view<float>(z.data(), 0, 10), matrix_view<float>(z.data(), 0, 10), {}).sum == 0);
 }

@@ -45,7 +45,7 @@ void check_row(index_t vocab, const row_terms& terms, index_t target, const std:
   for (std::size_t i = 0; i < subset.size(); ++i) weights.push_back(0.3 + static_cast<double>(i % 5));
   const auto expected = naive_gradient(widened(z), terms, temperature, target, subset, weights);
   const auto summary = summarize_entropy(z, temperature);
-  const double log_p = summary.normalizer.log_probability(from(z[static_cast<std::size_t>(target)]) / temperature);
+  const double log_p = summary.normalizer.log_probability(from(z[static_cast<std::size_t>(target)]));
   const auto write = [&](auto&& row) {
     const auto f = [&](const row_summary& s, double log_py) {
       CHECK(s.normalizer.value() == Approx(summary.normalizer.value()).epsilon(1e-6));
@@ -59,10 +59,10 @@ void check_row(index_t vocab, const row_terms& terms, index_t target, const std:
   CHECK(write(z) == Approx(log_p).epsilon(1e-6).margin(1e-6));
   write(vector_view<T>(strided.data(), vocab, 2));
   double scale = 1e-2, error = 0, units = 0;
-  for (const double x : expected) scale = std::fmax(scale, std::abs(x));
+  for (const double x : expected) scale = worst(scale, std::abs(x));
   for (std::size_t v = 0; v < z.size(); ++v) {
-    error = std::fmax(error, std::abs(from(z[v]) - expected[v]));
-    units = std::fmax(units, (std::abs(from(z[v]) - expected[v]) - 1e-5 * scale) / half_unit<T>(expected[v]));
+    error = worst(error, std::abs(from(z[v]) - expected[v]));
+    units = worst(units, (std::abs(from(z[v]) - expected[v]) - 1e-5 * scale) / half_unit<T>(expected[v]));
     REQUIRE(from(strided[2 * v]) == from(z[v]));
     REQUIRE(from(strided[2 * v + 1]) == 0);
   }
@@ -75,7 +75,7 @@ void check_row(index_t vocab, const row_terms& terms, index_t target, const std:
 TEMPLATE_TEST_CASE("the kernel of one exponential writes the row gradient, each element rounded once", "", double,
                    float, bfloat16, float16) {
   using T = TestType;
-  for (const index_t vocab : {1, 17, 1500}) {
+  for (const index_t vocab : {1, 17, 97, 1500}) {
     std::vector<std::vector<std::int32_t>> subsets = {{}, {0}, {0, static_cast<std::int32_t>(vocab) - 1}};
     if (vocab == 1) subsets.pop_back();
     for (const index_t members : {31, 32, 33, 100}) {  // more than one stretch of a walk takes
@@ -132,4 +132,69 @@ TEST_CASE("the fused gradient keeps the digits of 1 - p(y) where p(y) is nearly 
   const double rest = std::exp(-20.0) + std::exp(-23.0);
   fused_gradient(z, 1, 0, {}, [](const row_summary&, double) { return row_terms{.target = 1}; });
   CHECK(z[0] == Approx(rest / (1 + rest)).epsilon(1e-6));
+}
+
+TEMPLATE_TEST_CASE("absent ids get exactly 0 also as target and members, and with an entropy", "", double, float,
+                   bfloat16, float16) {
+  using T = TestType;
+  const T absent = to<T>(-INFINITY);
+  for (const index_t vocab : {40, 2100, 40000}) {
+    auto z = random_logits<T>(1, vocab, 15);
+    const auto masked = static_cast<std::size_t>((std::min)(vocab - 5, index_t{2048}));
+    for (std::size_t v = 0; v < masked; ++v) z[v] = absent;
+    const std::int32_t inside = static_cast<std::int32_t>(masked) + 1;
+    const std::vector<std::int32_t> subset = {0, 3, inside};
+    const std::vector<double> weights = {0.5, 0.25, 0.25};
+    for (const index_t target : {index_t{0}, index_t{5}, index_t{inside}}) {
+      const row_terms terms{.target = 1, .subset = 0.5, .entropy = 0.25};
+      const auto f = [&](const row_summary&, double) { return terms; };
+      auto g = z, strided = std::vector<T>(2 * z.size());
+      for (std::size_t v = 0; v < z.size(); ++v) strided[2 * v] = z[v];
+      const double log_p = fused_gradient<true>(g, 1.3, target, subset, f);
+      fused_gradient<true>(vector_view<T>(strided.data(), vocab, 2), 1.3, target, subset, f);
+      const auto expected = naive_row_gradient(widened(z), widened(z), terms, 1.3, target, subset);
+      CHECK((target == inside ? std::isfinite(log_p) : log_p == -INFINITY));
+      for (std::size_t v = 0; v < z.size(); ++v) {
+        REQUIRE(from(g[v]) == Approx(expected[v]).margin(4 * rounding<T>));
+        REQUIRE(from(strided[2 * v]) == from(g[v]));
+        if (v < masked && static_cast<index_t>(v) != target) REQUIRE(from(g[v]) == 0);
+      }
+      g = z;
+      fused_gradient(
+          g, 1.3, target, subset, [](const row_summary&, double) { return row_terms{.forward_kl = 1}; }, weights);
+      CHECK(from(g[0]) == Approx(-0.5 / 1.3).epsilon(rounding<T>));
+      CHECK(from(g[1]) == 0);
+    }
+  }
+}
+
+TEMPLATE_TEST_CASE("a row of absent ids alone: log p NaN, the gradient 0, and nobody is asked for terms", "", double,
+                   float, bfloat16, float16) {
+  using T = TestType;
+  for (const std::size_t vocab : {1u, 40u, 2048u, 40000u}) {
+    const auto f = [](const row_summary&, double) -> row_terms { throw std::logic_error("asked"); };
+    std::vector<T> z(vocab, to<T>(-INFINITY)), e = z;
+    CHECK(std::isnan(fused_gradient(z, 0.6, 0, {}, f)));
+    CHECK(std::isnan(fused_gradient<true>(e, 0.6, 0, {}, f)));
+    for (std::size_t v = 0; v < vocab; ++v) REQUIRE((from(z[v]) == 0 && from(e[v]) == 0));
+  }
+}
+
+TEMPLATE_TEST_CASE("the fused gradient at logits of 300 with a temperature, at scales, and at temperatures of any size",
+                   "", double, float, bfloat16) {
+  using T = TestType;
+  for (const index_t vocab : {40, 2049, 40000})
+    for (const double temperature : {1e-20, 0.5, 3.0, 1e10})
+      for (const double scale : {1e-20, 1.0, 1e15}) {
+        auto z = random_logits<T>(1, vocab, 16);
+        z[7] = to<T>(300);
+        z[30] = to<T>(299);
+        const row_terms terms{.target = -scale, .subset = 0.5 * scale};
+        const auto expected = naive_row_gradient(widened(z), widened(z), terms, temperature, 30, {7, 9});
+        const double log_p = fused_gradient(z, temperature, 30, std::vector<std::int32_t>{7, 9},
+                                            [&](const row_summary&, double) { return terms; });
+        CHECK(log_p <= 0);
+        for (std::size_t v = 0; v < z.size(); ++v)
+          REQUIRE(from(z[v]) == Approx(expected[v]).epsilon(rounding<T>).margin(4 * rounding<T> * scale / temperature));
+      }
 }

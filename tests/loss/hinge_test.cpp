@@ -21,7 +21,7 @@ TEMPLATE_TEST_CASE("the inverted hinge gives the reference vectors (G4)", "", do
   CHECK(inverted_hinge(second, std::vector<std::int32_t>{2}).sum == Approx(.263461326601).epsilon(tolerance));
 }
 
-TEMPLATE_TEST_CASE("the inverted hinge is the formula and lies in [0, 2]", "", double, float, bfloat16) {
+TEMPLATE_TEST_CASE("the inverted hinge is the formula and lies in [0, 2]", "", double, float, bfloat16, float16) {
   using T = TestType;
   for (const index_t vocab : {1, 2, 33, 1100}) {
     auto z = random_logits<T>(5, vocab, 1);
@@ -29,7 +29,9 @@ TEMPLATE_TEST_CASE("the inverted hinge is the formula and lies in [0, 2]", "", d
     const auto last = static_cast<std::int32_t>(vocab) - 1;
     const std::vector<std::int32_t> targets = {0, last, ignored, last / 2, 0};
     const double temperature = 1.5;
-    const auto total = inverted_hinge(matrix_view<T>(z.data(), 5, vocab), targets, {.temperature = temperature});
+    const std::vector<double> weights = {2, 0.5, 7, 0, -1};
+    const auto total = inverted_hinge(matrix_view<T>(z.data(), 5, vocab), targets,
+                                      {.scale = 3, .weights = weights, .temperature = temperature});
     double expected = 0;
     for (std::size_t t = 0; t < 5; ++t) {
       const auto begin = before.begin() + static_cast<index_t>(t) * vocab;
@@ -43,13 +45,13 @@ TEMPLATE_TEST_CASE("the inverted hinge is the formula and lies in [0, 2]", "", d
         const double py = p[static_cast<std::size_t>(targets[t])], ps = best < p.size() ? p[best] : 0;
         const double hinge = 1 + py - ps;
         CHECK((0 <= hinge && hinge <= 2));
-        expected += hinge;
+        expected += weights[t] * hinge;
         for (std::size_t v = 0; v < p.size(); ++v)
-          gradient[v] =
-              (py * ((v == static_cast<std::size_t>(targets[t])) - p[v]) - ps * ((v == best) - p[v])) / temperature;
+          gradient[v] = 3 * weights[t] / temperature *
+                        (py * ((v == static_cast<std::size_t>(targets[t])) - p[v]) - ps * ((v == best) - p[v]));
       }
       for (std::size_t v = 0; v < row.size(); ++v)
-        REQUIRE(from(z[t * row.size() + v]) == Approx(gradient[v]).epsilon(rounding<T>).margin(rounding<T>));
+        REQUIRE(from(z[t * row.size() + v]) == Approx(gradient[v]).epsilon(rounding<T>).margin(4 * rounding<T>));
     }
     CHECK(total.sum == Approx(expected).epsilon(std::is_same_v<T, double> ? 1e-12 : 1e-5));
     CHECK(total.count == 4);
@@ -82,4 +84,39 @@ TEST_CASE("the runner-up is the first of the largest others") {
   CHECK(runner_up(z, 2) == 1);
   CHECK(runner_up(z, 0) == 1);
   CHECK(runner_up(std::vector<float>{3}, 0) == -1);
+}
+
+TEMPLATE_TEST_CASE("the hinge of masked rows, of a masked label, of one id that is left, and of none", "", double,
+                   float, bfloat16, float16) {
+  using T = TestType;
+  auto z = random_logits<T>(1, 2048, 3);
+  std::fill_n(z.begin(), 1024, to<T>(-INFINITY));
+  const auto run = [](std::vector<T> x, std::int64_t label) {
+    const std::vector<std::int64_t> target = {label};
+    const auto sum = inverted_hinge(matrix_view<T>(x.data(), 1, std::ssize(x)), target, {.temperature = 0.6});
+    return std::pair(sum, x);
+  };
+  const auto p = naive_softmax(widened(z), 0.6);
+  const auto second = static_cast<std::size_t>(runner_up(z, 1500));
+  const auto [sum, g] = run(z, 1500);
+  CHECK(sum.sum == Approx(1 + p[1500] - p[second]).epsilon(1e-5));
+  CHECK(sum.nonfinite == 0);
+  for (std::size_t v = 0; v < 1024; ++v) REQUIRE(from(g[v]) == 0);
+  const auto [of_masked, h] = run(z, 3);
+  CHECK(of_masked.sum == Approx(1 - *std::max_element(p.begin(), p.end())).epsilon(1e-5));
+  for (const T x : h) REQUIRE(std::isfinite(from(x)));
+  std::vector<T> one(2048, to<T>(-INFINITY));
+  one[2000] = to<T>(-3);
+  CHECK(run(one, 2000).first.sum == 2);
+  CHECK(run(one, 0).first.sum == 0);
+  for (const T x : run(one, 2000).second) REQUIRE(from(x) == 0);
+  const auto [none, zeros] = run(std::vector<T>(2048, to<T>(-INFINITY)), 5);
+  CHECK(none.nonfinite == 1);
+  for (const T x : zeros) REQUIRE(from(x) == 0);
+}
+
+TEST_CASE("the hinge of no rows is nothing") {
+  const auto nothing = inverted_hinge(matrix_view<float>(nullptr, 0, 7), {});
+  CHECK(nothing.count == 0);
+  CHECK(nothing.sum == 0);
 }

@@ -59,6 +59,31 @@ TEMPLATE_TEST_CASE("the largest logits are those of a stable sort, in rows of an
     }
 }
 
+TEMPLATE_TEST_CASE("lists of as many as a pack has lanes, and of one more, of logits that are all below 0", "", double,
+                   float, bfloat16, float16) {
+  using T = TestType;
+  for (const index_t vocab : {20, 1024, 1500, 3000}) {
+    auto z = random_logits<T>(1, vocab, 5);
+    for (T& x : z) x = to<T>(from(x) - 60);
+    for (const std::size_t width : {7u, 8u, 9u, 15u, 16u, 17u, 18u, 32u}) check_largest(z, width);
+    std::sort(z.begin(), z.end(), [](T a, T b) { return from(a) < from(b); });
+    for (const std::size_t width : {8u, 9u, 16u, 17u}) check_largest(z, width);
+  }
+}
+
+TEMPLATE_TEST_CASE("a list after absent tiles has the numbers first, and the normalizer is theirs", "", double, float,
+                   bfloat16, float16) {
+  using T = TestType;
+  for (const std::size_t masked : {1u, 1023u, 1024u, 2048u}) {
+    auto z = random_logits<T>(1, 2050, 6);
+    for (std::size_t v = 0; v < masked; ++v) z[v] = to<T>(-INFINITY);
+    for (const std::size_t width : {1u, 5u, 16u, 17u, 40u}) check_largest(z, width);
+    std::vector<std::int32_t> ids(3);
+    std::vector<double> logits(3);
+    CHECK(std::isfinite(summarize_largest(z, 0.4, ids, logits).normalizer.value()));
+  }
+}
+
 TEMPLATE_TEST_CASE("ties, infinities and NaNs at any place", "", double, float, bfloat16) {
   using T = TestType;
   const double values[] = {3, 3, NAN, -INFINITY, INFINITY, 1, -1};

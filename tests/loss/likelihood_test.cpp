@@ -45,7 +45,7 @@ const family families[] = {{"likelihood", [](double) { return 1.0; }},
 
 }  // namespace
 
-TEMPLATE_TEST_CASE("token losses and their gradients are those of the formulas", "", double, float, bfloat16) {
+TEMPLATE_TEST_CASE("token losses and their gradients are those of the formulas", "", double, float, bfloat16, float16) {
   using T = TestType;
   for (int which = 0; which < 4; ++which) {
     for (const double temperature : {1.0, 2.0}) {
@@ -112,7 +112,106 @@ TEST_CASE("log_likelihood writes a number a row and leaves the logits alone") {
   }
   CHECK(total.sum == Approx(expected).epsilon(1e-6));
   CHECK(total.count == 5);
+  const std::vector<double> weights = {2, 1, 0.5, 0, 3, 1, 1};
+  std::vector<double> again(7, 99);
+  const auto weighted = log_likelihood(rows_of(z), labels, again, {.scale = 7, .weights = weights});
+  CHECK(again == log_p);
+  CHECK(weighted.sum == Approx(-2 * log_p[0] - 0.5 * log_p[2] - 3 * log_p[4] - log_p[6]).epsilon(1e-14));
+  CHECK(weighted.count == 5);
   CHECK(likelihood(rows_of(z), labels).sum == total.sum);
+}
+
+TEST_CASE("labels of 64 bits are labels, in every loss of the family; one beyond 32 bits is refused") {
+  const std::vector<std::int64_t> wide(labels.begin(), labels.end());
+  for (int which = 0; which < 4; ++which) {
+    auto z = random_logits<float>(7, 37, 11), w = z;
+    const auto expected = run(which, rows_of(z));
+    const auto of_wide = [&](const matrix_view<float>& rows) {
+      switch (which) {
+        case 0: return likelihood(rows, wide);
+        case 1: return gradient_ascent(rows, std::span<const std::int64_t>(wide));
+        case 2: return wga(rows, wide, 0.5);
+        default: return satimp(rows, wide, {.beta1 = 2, .beta2 = 0.5});
+      }
+    };
+    CHECK(of_wide(rows_of(w)).sum == expected.sum);
+    CHECK(w == z);
+  }
+  auto z = random_logits<float>(1, 37, 11);
+  const auto before = z;
+  const std::vector<std::int64_t> beyond = {(std::int64_t{1} << 32) + 3};
+  CHECK_THROWS_WITH(likelihood(matrix_view<float>(z.data(), 1, 37), beyond), Catch::Contains("label 4294967299"));
+  CHECK(z == before);
+}
+
+TEST_CASE("p(y) = 0 and p(y) = 1: limits of the weights, not 0 times infinity") {
+  constexpr double inf = std::numeric_limits<double>::infinity();
+  const std::vector<std::int32_t> target = {1};
+  const auto run_on = [&](std::vector<double> z, auto&& loss) {
+    const loss_sum sum = loss(matrix_view<double>(z.data(), 1, 3));
+    return std::pair(sum, z);
+  };
+  const std::vector<double> masked = {0, -inf, 0}, certain = {-inf, 5, -inf};
+  for (const double beta : {1e-300, 0.5, 2.0}) {
+    const auto [sum, g] = run_on(masked, [&](auto z) { return wga(z, target, beta); });
+    CHECK(sum.sum == 0);
+    CHECK(sum.nonfinite == 0);
+    CHECK(g == std::vector<double>{0, 0, 0});
+  }
+  const auto [ascent, g] = run_on(masked, [&](auto z) { return wga(z, target, 0); });
+  CHECK(ascent.sum == -inf);
+  CHECK(ascent.nonfinite == 1);
+  CHECK(g == std::vector<double>{-0.5, 1, -0.5});
+  CHECK(run_on(masked, [&](auto z) { return gradient_ascent(z, target); }).second == g);
+  for (const satimp_options& exponents : {satimp_options{5, 1}, {0.5, 0}, {1, 0.5}}) {
+    const auto [sum, slope] = run_on(masked, [&](auto z) { return satimp(z, target, exponents); });
+    CHECK(sum.sum == 0);
+    CHECK(slope == std::vector<double>{0, 0, 0});
+  }
+  CHECK(run_on(masked, [&](auto z) { return satimp(z, target, {0, 2}); }).first.sum == -inf);
+  for (const satimp_options& exponents : {satimp_options{5, 1}, {0, 0.5}, {0, 0}, {2, 3}}) {
+    const auto [sum, slope] = run_on(certain, [&](auto z) { return satimp(z, target, exponents); });
+    CHECK(sum.sum == 0);
+    CHECK(slope == std::vector<double>{0, 0, 0});
+  }
+  CHECK(run_on(certain, [&](auto z) { return wga(z, target, 0); }).first.sum == 0);
+  // A row that a weight of 0 leaves out.
+  const std::vector<double> none = {0};
+  CHECK(run_on(masked, [&](auto z) { return likelihood(z, target, {.weights = none}); }).first.sum == 0);
+}
+
+TEMPLATE_TEST_CASE("a masked vocabulary: what is left counts, wherever the mask is, for every loss of the family", "",
+                   double, float, bfloat16, float16) {
+  using T = TestType;
+  for (const auto& [first, last] :
+       std::vector<std::pair<index_t, index_t>>{{0, 1023}, {0, 1024}, {0, 2047}, {1, 2047}}) {
+    const auto all = random_logits<T>(1, 2048, 12);
+    auto z = all;
+    std::fill(z.begin() + first, z.begin() + last, to<T>(-INFINITY));
+    const std::vector<std::int32_t> y = {2047};
+    const auto p = naive_softmax(widened(z), 0.7);
+    for (int which = 0; which < 4; ++which) {
+      auto g = z;
+      const matrix_view<T> row(g.data(), 1, 2048);
+      const row_options options{.scale = 3, .temperature = 0.7};
+      const loss_sum sum = which == 0   ? likelihood(row, y, options)
+                           : which == 1 ? gradient_ascent(row, y, options)
+                           : which == 2 ? wga(row, y, 0.5, options)
+                                        : satimp(row, y, {2, 0.5}, options);
+      const double weight = families[which].weight(p[2047]);
+      CHECK(sum.sum == Approx(-weight * std::log(p[2047])).epsilon(1e-5));
+      CHECK(sum.nonfinite == 0);
+      for (std::size_t v = 0; v < 2048; ++v)
+        REQUIRE(from(g[v]) == Approx(3 * weight * (p[v] - (v == 2047)) / 0.7).epsilon(rounding<T>).margin(rounding<T>));
+    }
+    std::vector<double> out(1);
+    const matrix_view<const T> row(z.data(), 1, 2048);
+    log_likelihood(row, y, out, {.temperature = 0.7});
+    CHECK(out[0] == Approx(std::log(p[2047])).epsilon(1e-5));
+    // A label that is masked: infinite, and counted.
+    CHECK(log_likelihood(row, std::vector<std::int64_t>{first}, out).nonfinite == 1);
+    CHECK(out[0] == -INFINITY);
+  }
 }
 
 TEST_CASE("Eigen of both orders, xtensor and strided memory give the bits of a plain array") {
@@ -194,7 +293,29 @@ TEST_CASE("non-finite rows are counted, empty and fully ignored batches are noth
   CHECK(likelihood(rows_of(z), none).count == 0);
   CHECK(likelihood(rows_of(z), none).sum == 0);
   CHECK(std::all_of(z.begin(), z.end(), [](float x) { return x == 0; }));
-  CHECK(likelihood(matrix_view<float>(nullptr, 0, 37), {}).count == 0);
+  for (const loss_sum& nothing :
+       {likelihood(matrix_view<float>(nullptr, 0, 37), {}), gradient_ascent(matrix_view<float>(nullptr, 0, 37), {}),
+        wga(matrix_view<float>(nullptr, 0, 0), {}), satimp(matrix_view<float>(nullptr, 0, 37), {})}) {
+    CHECK(nothing.count == 0);
+    CHECK(nothing.sum == 0);
+    CHECK(nothing.nonfinite == 0);
+  }
+}
+
+TEMPLATE_TEST_CASE("a row of absent ids alone is counted, and its gradient is 0", "", double, float, bfloat16,
+                   float16) {
+  using T = TestType;
+  auto z = random_logits<T>(7, 37, 13);
+  std::fill_n(z.begin(), 37, to<T>(-INFINITY));
+  for (int which = 0; which < 4; ++which) {
+    auto g = z;
+    const auto total = run(which, rows_of(g), {.temperature = 0.5});
+    CHECK(total.nonfinite == 1);
+    CHECK(total.count == 5);
+    CHECK(std::isnan(total.sum));
+    for (std::size_t v = 0; v < 37; ++v) REQUIRE(from(g[v]) == 0);
+    for (const T x : g) REQUIRE(std::isfinite(from(x)));
+  }
 }
 
 TEST_CASE("what does not fit is refused before anything is written") {

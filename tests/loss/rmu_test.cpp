@@ -18,8 +18,9 @@ TEMPLATE_TEST_CASE("RMU is the mean square over d, summed over the rows that cou
     const std::vector<std::int32_t> labels = {0, ignored, 1, 1};
     const double c = 2.5;
     const auto forget = rmu_forget(matrix_view<T>(h.data(), rows, d), labels, u, c, {.scale = 0.5});
-    const auto retain =
-        rmu_retain(matrix_view<T>(held.data(), rows, d), matrix_view<T>(reference.data(), rows, d), labels);
+    const std::vector<double> weights = {1, 1, -2, 0.5};
+    const auto retain = rmu_retain(matrix_view<T>(held.data(), rows, d), matrix_view<T>(reference.data(), rows, d),
+                                   labels, {.scale = 4, .weights = weights});
     double forget_sum = 0, retain_sum = 0;
     for (index_t t = 0; t < rows; ++t)
       for (index_t i = 0; i < d; ++i) {
@@ -27,9 +28,11 @@ TEMPLATE_TEST_CASE("RMU is the mean square over d, summed over the rows that cou
         const bool counts = labels[static_cast<std::size_t>(t)] >= 0;
         const double f = before[k] - c * from(u[static_cast<std::size_t>(i)]), r = before[k] - from(reference[k]);
         const double size = static_cast<double>(d);
-        if (counts) forget_sum += f * f / size, retain_sum += r * r / size;
+        const double weight = weights[static_cast<std::size_t>(t)];
+        if (counts) forget_sum += f * f / size, retain_sum += weight * r * r / size;
         REQUIRE(from(h[k]) == Approx(counts ? 0.5 * 2 * f / size : 0).epsilon(4 * rounding<T>).margin(rounding<T>));
-        REQUIRE(from(held[k]) == Approx(counts ? 2 * r / size : 0).epsilon(4 * rounding<T>).margin(rounding<T>));
+        REQUIRE(from(held[k]) ==
+                Approx(counts ? 4 * weight * 2 * r / size : 0).epsilon(4 * rounding<T>).margin(rounding<T>));
       }
     CHECK(forget.sum == Approx(forget_sum).epsilon(1e-5));
     CHECK(retain.sum == Approx(retain_sum).epsilon(1e-5));

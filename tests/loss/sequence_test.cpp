@@ -3,6 +3,7 @@
 
 #include "hone/core/thread_pool.hpp"
 #include "hone/loss/likelihood.hpp"
+#include "hone/loss/preference.hpp"
 #include "loss/support.hpp"
 #include "support/catch.hpp"
 
@@ -88,6 +89,53 @@ TEST_CASE("sequence sums do not depend on their neighbours or on workers, and ra
   std::vector<double> again(4);
   CHECK(sequence_nll(view, targets, offsets, again, 1, pool).sum == total.sum);
   CHECK(again == nll);
+}
+
+TEST_CASE(
+    "no sequence is likelier than certain, at any temperature: losses that take logarithms of 1 - p stay finite") {
+  std::vector<float> z = {100, 0, 0};
+  const std::vector<std::int64_t> target = {0};
+  const std::vector<index_t> offsets = {0, 1}, length = {1};
+  std::vector<double> nll(1), rejected = {2}, chosen_slope(1), rejected_slope(1);
+  for (const double temperature : {0.1, 0.3, 0.6, 0.7, 0.9, 1.1, 3.0}) {
+    const matrix_view<const float> row(z.data(), 1, 3);
+    CHECK(sequence_nll(row, target, offsets, nll, temperature).sum == nll[0]);
+    CHECK(nll[0] >= 0);
+    CHECK(nll[0] == Approx(2 * std::exp(-100 / temperature)).margin(1e-9));
+    const auto loss = preference(
+        orpo_loss{}, {.chosen = nll, .rejected = rejected, .chosen_length = length, .rejected_length = length},
+        chosen_slope, rejected_slope);
+    CHECK(std::isfinite(loss.sum));
+    auto g = z;
+    CHECK(std::isfinite(
+        satimp(matrix_view<float>(g.data(), 1, 3), target, {.beta1 = 5, .beta2 = 0.5}, {.temperature = temperature})
+            .sum));
+  }
+}
+
+TEMPLATE_TEST_CASE("sequences of masked rows; those of which nothing is left are counted", "", double, float, bfloat16,
+                   float16) {
+  using T = TestType;
+  const index_t vocab = 1500;
+  auto z = random_logits<T>(5, vocab, 9);
+  double expected = 0;
+  for (index_t t = 0; t < 3; ++t) {
+    const auto row = z.begin() + t * vocab;
+    std::fill_n(row, t == 0 ? 1024 : 1300, to<T>(-INFINITY));
+    expected -= std::log(naive_softmax(widened(std::vector<T>(row, row + vocab)), 0.8)[1400]);
+  }
+  std::fill_n(z.begin() + 4 * vocab, vocab, to<T>(-INFINITY));
+  const std::vector<std::int32_t> targets = {1400, 1400, 1400, 0, 0};
+  const std::vector<index_t> offsets = {0, 3, 3, 4, 5};
+  std::vector<double> nll(4);
+  const auto total = sequence_nll(matrix_view<const T>(z.data(), 5, vocab), targets, offsets, nll, 0.8);
+  CHECK(nll[0] == Approx(expected).epsilon(1e-5));
+  CHECK(nll[1] == 0);
+  CHECK(std::isfinite(nll[2]));
+  CHECK(std::isnan(nll[3]));
+  CHECK(total.nonfinite == 1);
+  CHECK(total.count == 5);
+  CHECK(sequence_nll(matrix_view<const T>(z.data(), 0, vocab), {}, std::vector<index_t>{0}, {}).count == 0);
 }
 
 TEST_CASE("the whole of NPO on logits: three calls, and the gradient check holds") {

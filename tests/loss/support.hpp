@@ -3,11 +3,11 @@
 #pragma once
 #include <cmath>
 #include <cstdint>
-#include <functional>
 #include <vector>
 
 #include "hone/core/random.hpp"
 #include "hone/loss/row.hpp"
+#include "support/gradient_error.hpp"
 
 template <class T>
 T to(double x) {
@@ -65,22 +65,6 @@ inline std::vector<double> naive_row_gradient(const std::vector<double>& z, cons
     g.push_back(x / temperature);
   }
   return g;
-}
-
-/// The largest difference between a row's gradient and central differences of @p loss, over the largest gradient.
-inline double gradient_error(const std::vector<double>& z, const std::vector<double>& gradient,
-                             const std::function<double(const std::vector<double>&)>& loss) {
-  double error = 0, scale = 0;
-  for (std::size_t i = 0; i < z.size(); ++i) {
-    constexpr double step = 1e-5;
-    auto moved = z;
-    moved[i] = z[i] + step;
-    const double above = loss(moved);
-    moved[i] = z[i] - step;
-    error = std::fmax(error, std::abs((above - loss(moved)) / (2 * step) - gradient[i]));
-    scale = std::fmax(scale, std::abs(gradient[i]));
-  }
-  return error / scale;
 }
 
 /// Rounding of the storage type, for numbers of size 1.

@@ -160,6 +160,10 @@ TEST_CASE("a calibrated critic's advantage has mean 0 and variance p (1 - p), an
   CHECK(far[1] == -5);
   CHECK(far[2] == 5);
   CHECK(far[0] == Approx(std::exp(-500.0)).margin(0));
+  // e^1000 is infinite: 0 times it is 0.
+  const std::vector<double> certain = {2000, -2000, 2000, -2000}, right = {1, 0, 0, 1};
+  sequence_deviation_advantage(right, certain, far, 5);
+  CHECK(far == std::vector<double>{0, 0, -5, 5});
   std::vector<double> half(1);
   sequence_value_advantage(std::vector<double>{0.25}, std::vector<double>{40}, half);
   CHECK(half[0] == Approx(0.25 - 1));

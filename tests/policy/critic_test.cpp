@@ -41,6 +41,26 @@ TEST_CASE("the sequence critic does not overflow, counts NaN, and refuses what i
   CHECK_THROWS_WITH(sequence_critic_loss(far, wrong, slope, NAN), Catch::Contains("scale"));
 }
 
+TEST_CASE(
+    "a critic that is certain, at infinity: no loss where it is right, an infinite one, counted, where it is not") {
+  constexpr double inf = std::numeric_limits<double>::infinity();
+  const std::vector<double> v = {inf, -inf, inf, -inf, inf, -inf}, r = {1, 0, 0, 1, 0.5, 0.25};
+  std::vector<double> slope(6), one(1);
+  const auto total = sequence_critic_loss(v, r, slope);
+  CHECK(total.sum == inf);
+  CHECK(total.nonfinite == 4);
+  CHECK(slope == std::vector<double>{0, 0, 1, -1, 0.5, -0.25});
+  for (std::size_t b = 0; b < 6; ++b)
+    CHECK(sequence_critic_loss(std::span(v).subspan(b, 1), std::span(r).subspan(b, 1), one).sum == (b < 2 ? 0 : inf));
+  CHECK(std::isnan(sequence_critic_loss(std::span(v).first(1), std::vector<double>{NAN}, one).sum));
+  const std::vector<index_t> offsets = {0, 6};
+  const std::vector<double> old(6, 0.0);
+  const auto clipped = probability_critic_loss(v, old, r, offsets, {}, constant_sum(1), slope, 0.25);
+  CHECK(clipped.nonfinite == 4);
+  CHECK(slope == std::vector<double>{0, 0, 1, -1, 0.5, -0.25});  // clipped where it is right
+  CHECK(token_critic_loss(v, old, r, offsets, {}, constant_sum(1), slope, 0.25).nonfinite == 6);
+}
+
 TEST_CASE("the clipped value loss gives the reference vector (G3)") {
   const std::vector<index_t> offsets = {0, 1};
   std::vector<double> slope(1);

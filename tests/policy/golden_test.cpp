@@ -8,6 +8,7 @@
 #include "hone/policy/rows.hpp"
 #include "policy/golden/formulas.hpp"
 #include "support/catch.hpp"
+#include "support/gradient_error.hpp"
 
 using namespace hone;
 using namespace hone::policy;
@@ -15,15 +16,15 @@ using namespace hone::policy;
 namespace {
 
 void compare(const std::vector<double>& got, const std::vector<double>& expected, double tolerance = 1e-11) {
-  double scale = 0, worst = 0;
+  double scale = 0, error = 0;
   REQUIRE(got.size() == expected.size());
   for (std::size_t i = 0; i < got.size(); ++i) {
-    scale = std::fmax(scale, std::abs(expected[i]));
-    worst = std::fmax(worst, std::abs(got[i] - expected[i]));
+    scale = worst(scale, std::abs(expected[i]));
+    error = worst(error, std::abs(got[i] - expected[i]));
     REQUIRE(got[i] == got[i]);
   }
-  INFO("differs by " << worst << " of " << scale);
-  CHECK(worst <= tolerance * scale);
+  INFO("differs by " << error << " of " << scale);
+  CHECK(error <= tolerance * scale);
 }
 
 const golden::row& named(const std::string& name) {

@@ -129,8 +129,18 @@ TEST_CASE("k3 is at least 0, exact near 0, clamped far out and NaN where it has 
     CHECK(k.value >= 0);
     CHECK(std::isfinite(k.value));
     if (std::abs(k1) < 1e-6) CHECK(k.value == Approx(k1 * k1 / 2).epsilon(1e-6).margin(1e-17));
-    if (std::abs(k1) > 20) CHECK(k.slope == 0);
+    if (k1 < -20) CHECK(k.slope == 0);
   }
+  // Where k1 is large nothing overflows: k3 and its slope are what they are.
+  for (const double k1 : {19.9, 20.0, 20.1, 40.0, 1e5}) {
+    const auto k = estimate_kl(kl_estimator::k3, k1, 0);
+    CHECK(k.value == Approx(k1 - 1 + std::exp(-k1)).epsilon(1e-15));
+    CHECK(k.slope == Approx(1 - std::exp(-k1)).epsilon(1e-15));
+  }
+  CHECK(estimate_kl(kl_estimator::k3, 0, -INFINITY).value == INFINITY);
+  CHECK(estimate_kl(kl_estimator::k3, 0, -INFINITY).slope == 1);
+  CHECK(estimate_kl(kl_estimator::k3, -25, 0).value == estimate_kl(kl_estimator::k3, -20, 0).value);
+  CHECK(estimate_kl(kl_estimator::k3, -25, 0, 30).value == Approx(std::exp(25) - 26).epsilon(1e-14));
   CHECK(std::isnan(estimate_kl(kl_estimator::k3, NAN, 0).value));
   CHECK(std::isnan(estimate_kl(kl_estimator::k3, NAN, 0).slope));
   const kl_penalty verl{.coefficient = 1, .value_limit = 10};

@@ -41,9 +41,10 @@ extracted extract(const std::vector<T>& z, index_t rows, const std::vector<std::
 
 }  // namespace
 
-TEMPLATE_TEST_CASE("the support is the reference's likeliest ids without the target", "", double, float, bfloat16) {
+TEMPLATE_TEST_CASE("the support is the reference's likeliest ids without the target", "", double, float, bfloat16,
+                   float16) {
   using T = TestType;
-  for (const index_t vocab : {1, 2, 9, 1100}) {
+  for (const index_t vocab : {1, 2, 9, 97, 2049}) {
     const auto z = random_logits<T>(4, vocab, 3);
     const auto last = static_cast<std::int32_t>(vocab) - 1;
     const auto best = [&](std::size_t row) {
@@ -88,6 +89,118 @@ TEST_CASE("of equal logits the lowest ids are taken; NaN is no candidate") {
   CHECK(extract(same, 1, {1}, 3).ids == std::vector<std::int32_t>{0, 2, -1});
   const auto few = extract(std::vector<float>{NAN, NAN, 1}, 1, {0}, 3);
   CHECK(few.ids == std::vector<std::int32_t>{2, -1, -1});
+}
+
+TEMPLATE_TEST_CASE("masked references: only ids that are left are members; of none there are none", "", double, float,
+                   bfloat16, float16) {
+  using T = TestType;
+  for (const index_t masked : {1023, 1024, 2048, 2097, 2099}) {
+    auto z = random_logits<T>(2, 2100, 14);
+    std::fill_n(z.begin(), masked, to<T>(-INFINITY));
+    std::fill_n(z.begin() + 2100, 2100, to<T>(-INFINITY));
+    const auto e = extract(z, 2, {2099, 0}, 5, {.temperature = 0.7});
+    const auto wide = widened(z);
+    const std::vector<double> row(wide.begin(), wide.begin() + 2100);
+    const auto p = naive_softmax(row, 0.7);
+    std::vector<std::int32_t> likeliest;
+    for (std::size_t i = 0; i < 5; ++i)
+      if (const std::size_t v = order_of(row)[i]; p[v] > 0 && v != 2099)
+        likeliest.push_back(static_cast<std::int32_t>(v));
+    std::sort(likeliest.begin(), likeliest.end());
+    const auto members = e.view.of(0);
+    REQUIRE(std::vector<std::int32_t>(members.begin(), members.end()) == likeliest);
+    double mass = 0;
+    for (std::size_t i = 0; i < members.size(); ++i) {
+      const double expected = p[static_cast<std::size_t>(members[i])];
+      CHECK(e.view.probability_of(0, i) == Approx(expected).epsilon(1e-5));
+      mass += expected;
+    }
+    CHECK(e.mass[0] == Approx(mass).epsilon(1e-5).margin(1e-300));
+    CHECK(e.view.of(1).empty());
+    CHECK(e.mass[1] == 0);
+  }
+}
+
+TEMPLATE_TEST_CASE("measures of masked policies are those of what is left, and a mass is never above 1", "", double,
+                   float, bfloat16, float16) {
+  using T = TestType;
+  const index_t vocab = 2100;
+  for (const index_t masked : {1024, 2048})
+    for (const double temperature : {1.0, 0.6}) {
+      auto z = random_logits<T>(2, vocab, 15);
+      std::fill_n(z.begin(), masked, to<T>(-INFINITY));
+      std::fill_n(z.begin() + vocab, vocab, to<T>(-INFINITY));
+      const auto wide = widened(z);
+      const auto p = naive_softmax({wide.begin(), wide.begin() + vocab}, temperature);
+      double entropy = 0;
+      for (const double x : p)
+        if (x > 0) entropy -= x * std::log(x);
+      std::vector<std::int32_t> ids;
+      std::vector<double> q;
+      for (int row = 0; row < 2; ++row)
+        for (std::int32_t v = 0; v < vocab; ++v) {
+          ids.push_back(v);
+          q.push_back(v < masked ? 0 : 1e-3);
+        }
+      const std::vector<std::int64_t> targets = {2099, 2099};
+      std::vector<double> out[6];
+      for (auto& x : out) x.resize(2, 5.0);
+      measure(matrix_view<const T>(z.data(), 2, vocab), targets, {ids, q, vocab},
+              {out[0], out[1], out[2], out[3], out[4], out[5]}, temperature);
+      CHECK(out[0][0] == Approx(std::log(p[2099])).epsilon(1e-5));
+      CHECK(out[1][0] == Approx(entropy).epsilon(1e-5));
+      CHECK(out[2][0] == Approx(*std::max_element(p.begin(), p.end())).epsilon(1e-5));
+      CHECK(out[3][0] <= 0);
+      CHECK(out[3][0] == Approx(0).margin(1e-6));
+      CHECK(std::isfinite(out[4][0]));
+      for (int i = 0; i < 5; ++i) CHECK(std::isnan(out[i][1]));
+      CHECK(out[5][1] == 0);
+      // Members that the policy excludes have no mass.
+      const std::vector<std::int32_t> excluded = {0, 1, 0, 1};
+      measure(matrix_view<const T>(z.data(), 2, vocab), targets, {excluded, {}, 2}, {.log_mass = out[3]}, temperature);
+      CHECK(out[3][0] == -INFINITY);
+    }
+}
+
+TEMPLATE_TEST_CASE("gradients of masked policies; a row of absent ids alone gets 0", "", double, float, bfloat16,
+                   float16) {
+  using T = TestType;
+  const index_t vocab = 2100;
+  auto z = random_logits<T>(3, vocab, 16);
+  std::fill_n(z.begin(), 1024, to<T>(-INFINITY));
+  std::fill_n(z.begin() + vocab, vocab, to<T>(-INFINITY));
+  std::fill_n(z.begin() + 2 * vocab + 1, vocab - 1, to<T>(-INFINITY));
+  const std::vector<std::int64_t> targets = {1500, 3, 0};
+  std::vector<std::int32_t> ids = {5, 1024, 2099, 5, 1024, 2099, 5, 1024, 2099};
+  const std::vector<double> q(9, 0.25);
+  for (const auto& term : {loss::row_terms{.target = 1},
+                           {.target = 1, .subset = -0.3},
+                           {.target = 1, .subset = 0.2, .entropy = 0.1, .forward_kl = 0.4}}) {
+    auto g = z;
+    write_gradient(matrix_view<T>(g.data(), 3, vocab), targets, std::vector<loss::row_terms>(3, term), {ids, q, 3},
+                   0.8);
+    const auto wide = widened(z);
+    auto plain = term;
+    plain.forward_kl = 0;
+    const std::vector<double> row(wide.begin(), wide.begin() + vocab);
+    auto expected = naive_row_gradient(row, row, plain, 0.8, 1500, {5, 1024, 2099});
+    const auto p = naive_softmax(row, 0.8);
+    for (std::size_t v = 0; v < p.size(); ++v) expected[v] += term.forward_kl * p[v] / 0.8;
+    for (const std::size_t v : {5u, 1024u, 2099u}) expected[v] -= term.forward_kl / 3 / 0.8;
+    for (std::size_t v = 0; v < p.size(); ++v) {
+      REQUIRE(from(g[v]) == Approx(expected[v]).epsilon(2 * rounding<T>).margin(2 * rounding<T>));
+      if (v < 1024 && v != 5) REQUIRE(from(g[v]) == 0);
+      REQUIRE(from(g[v + p.size()]) == 0);
+      REQUIRE(std::isfinite(from(g[v + 2 * p.size()])));
+    }
+  }
+}
+
+TEST_CASE("no rows have no supports and no measures") {
+  std::vector<double> none;
+  top_k_support(matrix_view<const float>(nullptr, 0, 7), {}, 3, {{}, {}, none});
+  measure(matrix_view<const float>(nullptr, 0, 7), {}, {}, {.log_probability = none});
+  CHECK(none.empty());
 }
 
 TEST_CASE("measures are their formulas") {

@@ -3,6 +3,7 @@
 
 #include "hone/core/thread_pool.hpp"
 #include "support/catch.hpp"
+#include "support/gradient_error.hpp"
 
 using namespace hone;
 using namespace hone::transformer;
@@ -170,9 +171,9 @@ TEST_CASE("a critic's update is that of its loss, made by hand") {
     return p;
   };
   const auto near = [](const std::vector<float>& x, const std::vector<float>& y) {
-    double worst = 0;
-    for (std::size_t i = 0; i < x.size(); ++i) worst = std::fmax(worst, std::abs(static_cast<double>(x[i] - y[i])));
-    return worst;
+    double error = 0;
+    for (std::size_t i = 0; i < x.size(); ++i) error = worst(error, std::abs(static_cast<double>(x[i] - y[i])));
+    return error;
   };
 
   critic<float> of_prompts(true, shape, parameters);

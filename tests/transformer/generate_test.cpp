@@ -96,6 +96,48 @@ TEST_CASE("generation ends where the context is full, and hears of every token")
   CHECK(generate({tokens, offsets}, {.max_tokens = 0})[0].tokens.empty());
 }
 
+TEST_CASE("a listener hears each sequence's own tokens, by its number, however sequences are put together") {
+  const config c = small_models()[0];
+  const decoder<float> model(c);
+  const auto parameters = normals<float>(model.parameters(), 4, 0.5);
+  const generator<float> generate(model, parameters);
+  const index_t count = 150;
+  std::vector<std::int32_t> tokens;
+  std::vector<index_t> offsets = {0};
+  for (index_t s = 0; s < count; ++s) {
+    tokens.push_back(static_cast<std::int32_t>(s % c.vocab));
+    offsets.push_back(s + 1);
+  }
+  std::vector<std::vector<std::int32_t>> heard(static_cast<std::size_t>(count));
+  thread_pool pool(3);
+  for (int serially = 0; serially < 2; ++serially) {
+    for (auto& h : heard) h.clear();
+    const auto listen = [&](index_t s, std::int32_t token) { heard.at(static_cast<std::size_t>(s)).push_back(token); };
+    const generation_options options{.max_tokens = 5, .sampling = {.temperature = 1, .seed = 5}};
+    const auto result = serially ? generate({tokens, offsets}, options, serial{}, listen)
+                                 : generate({tokens, offsets}, options, pool, listen);
+    for (std::size_t s = 0; s < heard.size(); ++s) REQUIRE(heard[s] == result[s].tokens);
+  }
+}
+
+TEST_CASE("a model whose logits are not finite generates nothing: it is refused, from every worker") {
+  const config c = small_models()[0];
+  const decoder<float> model(c);
+  auto parameters = normals<float>(model.parameters(), 3, 0.5);
+  parameters.back() = std::numeric_limits<float>::quiet_NaN();
+  const generator<float> generate(model, parameters);
+  const std::vector<std::int32_t> tokens(8, 1);
+  std::vector<index_t> offsets;
+  for (index_t s = 0; s <= 8; ++s) offsets.push_back(s);
+  thread_pool pool(3);
+  for (const double temperature : {0.0, 1.0}) {
+    CHECK_THROWS_WITH(generate({tokens, offsets}, {.sampling = {.temperature = temperature}}),
+                      Catch::Contains("logits"));
+    CHECK_THROWS_WITH(generate({tokens, offsets}, {.sampling = {.temperature = temperature}}, pool),
+                      Catch::Contains("logits"));
+  }
+}
+
 TEST_CASE("prompts and options that do not fit are refused") {
   const config c = small_models()[0];
   const decoder<float> model(c);

@@ -193,17 +193,17 @@ TEST_CASE("learner: likelihoods of answers, of the model and of its reference") 
   CHECK(l.sequence_nll(rows) != before);
   CHECK(l.reference_nll(rows) == before);
 
-  double worst = 0;  // the reference beside the model, in a loss of the model's
+  double error = 0;  // the reference beside the model, in a loss of the model's
   std::vector<double> of_reference(rows.labels.size());
   l.evaluate(rows.batch(), [&](microbatch<float>& part) {
     auto& other = l.reference_of(part);
     loss::sequence_nll(other.logits(), part.rows_of<std::int32_t>(rows.targets), part.tokens.offsets,
                        rows_of(of_reference, part.first_sequence, part.tokens.sequences()));
     for (index_t i = 0; i < part.tokens.rows(); ++i)
-      worst = std::fmax(worst, std::abs(static_cast<double>(other.logits()(i, 0) - part.activations.logits()(i, 0))));
+      error = worst(error, std::abs(static_cast<double>(other.logits()(i, 0) - part.activations.logits()(i, 0))));
   });
   CHECK(of_reference == before);
-  CHECK(worst > 0);
+  CHECK(error > 0);
 }
 
 TEST_CASE("learner: the likelihood's gradient, with a weight for each sequence") {
@@ -223,7 +223,7 @@ TEST_CASE("learner: the likelihood's gradient, with a weight for each sequence")
     axpy(1.0f, one, plain);
   }
   double largest = 0;
-  for (const float x : plain) largest = std::fmax(largest, std::abs(static_cast<double>(x)));
+  for (const float x : plain) largest = worst(largest, std::abs(static_cast<double>(x)));
   for (std::size_t i = 0; i < plain.size(); ++i) CHECK(weighted[i] == Approx(plain[i]).margin(1e-5 * largest));
 }
 

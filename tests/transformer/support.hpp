@@ -4,9 +4,9 @@
 #include "hone/core/random.hpp"
 #include "hone/loss/likelihood.hpp"
 #include "hone/transformer/decoder.hpp"
+#include "support/gradient_error.hpp"
 
 #include <cmath>
-#include <functional>
 #include <limits>
 #include <vector>
 
@@ -24,22 +24,6 @@ hone::matrix_view<T> as_rows(std::vector<T>& x, hone::index_t rows) {
 template <class T>
 hone::matrix_view<const T> as_rows(const std::vector<T>& x, hone::index_t rows) {
   return {x.data(), rows, static_cast<hone::index_t>(x.size()) / rows};
-}
-
-/// The largest difference between @p gradient and central differences of @p f at @p x, over the largest gradient.
-inline double gradient_error(std::vector<double> x, const std::vector<double>& gradient,
-                             const std::function<double(const std::vector<double>&)>& f, double step = 1e-5) {
-  double error = 0, scale = 0;
-  for (std::size_t i = 0; i < x.size(); ++i) {
-    const double old = x[i];
-    x[i] = old + step;
-    const double above = f(x);
-    x[i] = old - step;
-    error = std::fmax(error, std::abs((above - f(x)) / (2 * step) - gradient[i]));
-    scale = std::fmax(scale, std::abs(gradient[i]));
-    x[i] = old;
-  }
-  return error / scale;
 }
 
 /// Every kind of model at sizes that fill no vector and no tile.

@@ -139,18 +139,38 @@ inline constexpr float two_to<5>[6] = {1.0f,           0.6931469776f,   0.240222
 
 }  // namespace detail
 
-/// e^x for x <= 0 where e^0 is the largest of many, in four fifths of `exp_nonpositive`'s time for float and the
-/// same for double: relative error at most @c error + 1e-7 + 8e-8 |x|, where the polynomial's own @c error is 9.2e-8,
-/// of Degree 4 2.6e-6, of 3 7.5e-5 (half a unit of float16 is 2.4e-4 or more, of bfloat16 2e-3); 0 for x below -87 (in
-/// double -708); NaN for NaN.
-template <int Degree = 5, class A>
-HONE_INLINE pack<A> exp_softmax(const pack<A>& x) {
+/// What `exp_softmax` multiplies exponents by: a positive normal number whose inverse is one too. Made before a loop, as
+/// it costs a division.
+template <class A>
+struct softmax_rate {
+  pack<A> factor, least;  ///< of x; below the second e^(x rate) is 0
+
+  HONE_INLINE explicit softmax_rate(double rate)
+      : factor(static_cast<A>(by_powers_of_two ? 1.4426950408889634074 * rate : rate)), least(0) {
+    constexpr double lowest = -static_cast<double>((std::numeric_limits<A>::max)());
+    const double x = static_cast<double>(detail::exp_constants<A>::normal) / rate;
+    least = pack<A>(static_cast<A>(x > lowest ? x : lowest));
+  }
+
 #if defined(__GNUC__)
-  if constexpr (sizeof(A) == 4) {
-    constexpr A log2_e = 1.4426950408889634074f, round = detail::exp_constants<A>::round;
+  static constexpr bool by_powers_of_two = sizeof(A) == 4;
+#else
+  static constexpr bool by_powers_of_two = false;
+#endif
+};
+
+/// e^(x rate) for x <= 0 where e^0, which is 1 exactly, is the largest of many, in four fifths of `exp_nonpositive`'s
+/// time for float and the same for double: relative error at most @c error + 1e-7 + 8e-8 |x rate|, where the
+/// polynomial's own @c error is 9.2e-8, of Degree 4 2.6e-6, of 3 7.5e-5 (half a unit of float16 is 2.4e-4 or more, of
+/// bfloat16 2e-3); 0 for x rate below -87 (in double -708) and for x = -inf at any rate; NaN for NaN.
+template <int Degree = 5, class A>
+HONE_INLINE pack<A> exp_softmax(const pack<A>& x, const softmax_rate<A>& rate) {
+#if defined(__GNUC__)
+  if constexpr (softmax_rate<A>::by_powers_of_two) {
+    constexpr A round = detail::exp_constants<A>::round;
     // 0 for NaN, whose own low bits must not get into the exponent.
-    const pack<A> shifted = (min)(x, pack<A>(0)) * pack<A>(log2_e) + pack<A>(round);
-    const pack<A> f = x * pack<A>(log2_e) - (shifted - pack<A>(round));
+    const pack<A> shifted = (min)(x, pack<A>(0)) * rate.factor + pack<A>(round);
+    const pack<A> f = x * rate.factor - (shifted - pack<A>(round));
     pack<A> value(detail::two_to<Degree>[Degree]), result;
     for (int k = Degree - 1; k >= 0; --k) value = value * f + pack<A>(detail::two_to<Degree>[k]);
     for (std::size_t i = 0; i < pack<A>::parts; ++i) {
@@ -160,10 +180,16 @@ HONE_INLINE pack<A> exp_softmax(const pack<A>& x) {
       bits += n << 23;
       std::memcpy(&result.part[i], &bits, sizeof bits);
     }
-    return select(x < pack<A>(detail::exp_constants<A>::normal), pack<A>(0), result);
+    return select(x < rate.least, pack<A>(0), result);
   }
 #endif
-  return exp_nonpositive(x);
+  return exp_nonpositive(x * rate.factor);
+}
+
+/// e^x, as above.
+template <int Degree = 5, class A>
+HONE_INLINE pack<A> exp_softmax(const pack<A>& x) {
+  return exp_softmax<Degree>(x, softmax_rate<A>(1.0));
 }
 
 /// The square root, correctly rounded; NaN for negative numbers. By the machine's instruction where one is known here,

@@ -2,19 +2,16 @@
 /// How much of an answer a model knows by heart, from its likeliest token at every position with the answer before it.
 /// One pass over the tokens; nothing is allocated.
 #pragma once
-#include "hone/core/contract.hpp"
+#include "hone/core/labels.hpp"
 
-#include <cstdint>
 #include <limits>
-#include <span>
 
 namespace hone::eval {
 
 namespace detail {
 /// f(whether the prediction is right) for every label that counts, from the last to the first, while f returns true.
 template <class F>
-index_t backwards(std::span<const std::int32_t> predicted, std::span<const std::int32_t> labels, const char* function,
-                  F&& f) {
+index_t backwards(label_view predicted, label_view labels, const char* function, F&& f) {
   invalid_argument_unless(predicted.size() == labels.size(), function, "predicted", "has %zu tokens, labels %zu",
                           predicted.size(), labels.size());
   index_t count = 0;
@@ -33,7 +30,7 @@ index_t backwards(std::span<const std::int32_t> predicted, std::span<const std::
 /// Memorization without overfitting, arXiv 2205.10770; Exact Memorization of open-unlearning, whose labels leave the
 /// end of text out]
 /// @throws std::invalid_argument if the sizes differ.
-inline double exact_memorization(std::span<const std::int32_t> predicted, std::span<const std::int32_t> labels) {
+inline double exact_memorization(label_view predicted, label_view labels) {
   index_t right = 0;
   const index_t count = detail::backwards(predicted, labels, "hone::eval::exact_memorization", [&](bool is_right) {
     right += is_right;
@@ -47,7 +44,7 @@ inline double exact_memorization(std::span<const std::int32_t> predicted, std::s
 /// where the whole answer comes by itself, 0 where the last token does not. Labels as above; without any NaN.
 /// [Carlini et al. 2021, arXiv 2012.07805; Extraction Strength of open-unlearning, which gives 1 / n for 0]
 /// @throws std::invalid_argument if the sizes differ.
-inline double extraction_strength(std::span<const std::int32_t> predicted, std::span<const std::int32_t> labels) {
+inline double extraction_strength(label_view predicted, label_view labels) {
   index_t suffix = 0;
   const index_t count = detail::backwards(predicted, labels, "hone::eval::extraction_strength", [&](bool is_right) {
     suffix += is_right;

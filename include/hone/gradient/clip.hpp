@@ -10,8 +10,12 @@
 
 namespace hone::gradient {
 
-/// min(1, max_norm / |g|); 1 where |g|^2 is not finite: such gradients are counted, not hidden.
+/// min(1, max_norm / |g|); 1 where |g|^2 is not finite: such gradients are counted, not hidden. A |g|^2 that rounding
+/// made negative is 0.
+/// @throws std::invalid_argument if @p max_norm is negative or NaN; infinity clips nothing.
 inline double clip_factor(double squared_norm, double max_norm) {
+  invalid_argument_unless(max_norm >= 0, "hone::gradient::clip_factor", "max_norm", "must be at least 0, is %g",
+                          max_norm);
   const double norm = std::sqrt(squared_norm);
   return std::isfinite(norm) && norm > max_norm ? max_norm / norm : 1;
 }

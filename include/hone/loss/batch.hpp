@@ -2,6 +2,7 @@
 /// What the losses over a batch of rows share: sums with their counts, options, and the loop over rows.
 #pragma once
 #include "hone/core/blas.hpp"
+#include "hone/core/labels.hpp"
 #include "hone/loss/fused.hpp"
 
 namespace hone::loss {
@@ -43,7 +44,7 @@ inline double log_sigmoid(double x) {
 
 /// @throws std::invalid_argument, in the name of @p function, unless labels, weights, scale and temperature fit @p rows
 ///         rows over @p vocab.
-inline void check_rows(index_t rows, index_t vocab, std::span<const std::int32_t> targets, const row_options& options,
+inline void check_rows(index_t rows, index_t vocab, label_view targets, const row_options& options,
                        const char* function, bool labels_optional = false) {
   const auto labels = static_cast<index_t>(targets.size());
   invalid_argument_unless(labels == rows || (labels == 0 && labels_optional), function, "targets",
@@ -55,15 +56,15 @@ inline void check_rows(index_t rows, index_t vocab, std::span<const std::int32_t
   invalid_argument_unless(weights == 0 || weights == rows, function, "weights", "has %td factors, logits has %td rows",
                           weights, rows);
   for (std::size_t row = 0; row < targets.size(); ++row)
-    invalid_argument_unless(targets[row] < vocab, function, "targets", "label %d of row %zu, the vocabulary has %td",
-                            targets[row], row, vocab);
+    invalid_argument_unless(targets[row] < vocab, function, "targets", "label %lld of row %zu, the vocabulary has %td",
+                            static_cast<long long>(targets[row]), row, vocab);
 }
 
 /// @throws std::invalid_argument, in the name of @p function, unless @p offsets are sequences + 1 ascending borders
 ///         from 0 to @p rows.
 inline void check_offsets(std::span<const index_t> offsets, index_t rows, std::size_t sequences, const char* function) {
   invalid_argument_unless(offsets.size() == sequences + 1 && offsets.front() == 0 && offsets.back() == rows, function,
-                          "offsets", "must be %zu borders from 0 to the number of rows, %td", sequences + 1, rows);
+                          "offsets", "must be %zu borders from 0 to %td", sequences + 1, rows);
   for (std::size_t b = 0; b < sequences; ++b)
     invalid_argument_unless(offsets[b] <= offsets[b + 1], function, "offsets", "sequence %zu ends before it begins", b);
 }
@@ -74,17 +75,20 @@ inline double weight_of(const row_options& options, index_t row) {
   return options.weights.empty() ? 1 : options.weights[static_cast<std::size_t>(row)];
 }
 
+/// Nothing is left of an infinite loss whose weight is 0; NaN stays.
+inline double weighted(double weight, double loss) { return weight == 0 && loss == loss ? 0 : weight * loss; }
+
 /// Sums f(row, target) over the rows that count (all, with target 0, where there are no targets), in a tree over row
 /// numbers; ignored_row(row) is called for the others.
 template <class F, class G, executor E>
-loss_sum sum_rows(index_t rows, std::span<const std::int32_t> targets, F&& f, G&& ignored_row, E& pool) {
+loss_sum sum_rows(index_t rows, label_view targets, F&& f, G&& ignored_row, E& pool) {
   double sums[3];
   blocked_sum<3, 1>(
       rows, sums,
       [&](index_t row, index_t, double* partial) {
-        const index_t target = targets.empty() ? 0 : targets[static_cast<std::size_t>(row)];
+        const std::int64_t target = targets.empty() ? 0 : targets[static_cast<std::size_t>(row)];
         if (target < 0) return ignored_row(row);
-        const double loss = f(row, target);
+        const double loss = f(row, static_cast<index_t>(target));
         partial[0] = loss;
         partial[1] = 1;
         partial[2] = std::isfinite(loss) ? 0 : 1;
@@ -95,7 +99,7 @@ loss_sum sum_rows(index_t rows, std::span<const std::int32_t> targets, F&& f, G&
 
 /// As above for a loss with a gradient: ignored rows of @p logits become zero.
 template <scalar T, class F, executor E>
-loss_sum sum_gradient_rows(const matrix_view<T>& logits, std::span<const std::int32_t> targets, F&& f, E& pool) {
+loss_sum sum_gradient_rows(const matrix_view<T>& logits, label_view targets, F&& f, E& pool) {
   return sum_rows(
       logits.rows(), targets, std::forward<F>(f), [&](index_t row) { fill(logits.row(row), accumulator_t<T>{0}); },
       pool);

@@ -26,9 +26,10 @@ inline void check_reference(const auto& logits, const auto& reference, const cha
 ///        empty span counts every row: so does the code of NPO and of open-unlearning, prompt and padding rows too,
 ///        and its mean changes with the padding.
 /// @throws std::invalid_argument if sizes differ or temperature is not positive; nothing is written then.
-/// @note One read of both matrices and one write; allocates nothing; bitwise for any executor.
+/// @note Counted as not finite: rows of either matrix with NaN, +inf or nothing but -inf, and infinite divergences, of
+///       an id that one row excludes by -inf and the other does not. One read of both matrices and one write; allocates nothing; bitwise for any executor.
 template <mutable_matrix Z, matrix_like W, executor E = const serial>
-loss_sum kl_to_reference(Z&& logits, const W& reference, std::span<const std::int32_t> targets,
+loss_sum kl_to_reference(Z&& logits, const W& reference, label_view targets,
                          kl_direction direction = kl_direction::forward, const row_options& options = {},
                          E&& pool = serial{}) {
   const char* function = "hone::loss::kl_to_reference";
@@ -45,7 +46,7 @@ loss_sum kl_to_reference(Z&& logits, const W& reference, std::span<const std::in
         const double weight = detail::weight_of(options, row), slope = options.scale * weight;
         row_gradient(zs.row(row), summary, forward ? row_terms{.forward_kl = slope} : row_terms{.reverse_kl = slope},
                      options.temperature, -1, {}, w);
-        return weight * (forward ? summary.forward_kl : summary.reverse_kl);
+        return detail::weighted(weight, forward ? summary.forward_kl : summary.reverse_kl);
       },
       pool);
 }
@@ -54,8 +55,8 @@ loss_sum kl_to_reference(Z&& logits, const W& reference, std::span<const std::in
 /// @throws std::invalid_argument as `kl_to_reference`, also if beta is not finite.
 /// @note Cost and determinism of `kl_to_reference`.
 template <mutable_matrix Z, matrix_like W, executor E = const serial>
-loss_sum undial(Z&& logits, const W& teacher, std::span<const std::int32_t> targets, double beta = 10,
-                const row_options& options = {}, E&& pool = serial{}) {
+loss_sum undial(Z&& logits, const W& teacher, label_view targets, double beta = 10, const row_options& options = {},
+                E&& pool = serial{}) {
   const char* function = "hone::loss::undial";
   const auto zs = output_matrix(logits, function, "logits");
   const auto ws = as_matrix(teacher);
@@ -70,7 +71,7 @@ loss_sum undial(Z&& logits, const W& teacher, std::span<const std::int32_t> targ
         const double weight = detail::weight_of(options, row);
         row_gradient(zs.row(row), summary, {.forward_kl = options.scale * weight}, options.temperature, target, {}, w,
                      -beta);
-        return weight * summary.cross_entropy;
+        return detail::weighted(weight, summary.cross_entropy);
       },
       pool);
 }

@@ -25,10 +25,9 @@ index_t runner_up(const Z& z, index_t target) {
 /// positive (only possible if p(y) = 0 and another p = 1).
 /// @param logits (rows x V); @param targets (rows) in [0, V), or negative: ignored.
 /// @throws std::invalid_argument as `log_likelihood`.
-/// @note As `weighted_likelihood`, with one more look at each row.
+/// @note Rows that are not finite (NaN, +inf, all -inf) are counted. As `weighted_likelihood`, with one more look at each row.
 template <mutable_matrix Z, executor E = const serial>
-loss_sum inverted_hinge(Z&& logits, std::span<const std::int32_t> targets, const row_options& options = {},
-                        E&& pool = serial{}) {
+loss_sum inverted_hinge(Z&& logits, label_view targets, const row_options& options = {}, E&& pool = serial{}) {
   const char* function = "hone::loss::inverted_hinge";
   const auto zs = output_matrix(logits, function, "logits");
   check_rows(zs.rows(), zs.cols(), targets, options, function);
@@ -38,8 +37,7 @@ loss_sum inverted_hinge(Z&& logits, std::span<const std::int32_t> targets, const
         const auto z = zs.row(row);
         const row_summary summary = summarize(z, options.temperature);
         const auto probability = [&](index_t v) {
-          return std::exp(
-              summary.normalizer.log_probability(static_cast<double>(to_accumulator(z[v])) / options.temperature));
+          return std::exp(summary.normalizer.log_probability(static_cast<double>(to_accumulator(z[v]))));
         };
         const index_t second = runner_up(z, target);
         const double p = probability(target), other = second < 0 ? 0 : probability(second);

@@ -28,8 +28,8 @@ namespace detail {
 
 /// (1/d) |h - c target(row)|^2 over the rows that count, h overwritten by scale times its gradient.
 template <scalar T, class Target, executor E>
-loss_sum squared_distance(const matrix_view<T>& h, std::span<const std::int32_t> labels, double c,
-                          const row_options& options, Target&& target, E& pool) {
+loss_sum squared_distance(const matrix_view<T>& h, label_view labels, double c, const row_options& options,
+                          Target&& target, E& pool) {
   return sum_gradient_rows(
       h, labels,
       [&](index_t row, index_t) {
@@ -60,7 +60,7 @@ loss_sum squared_distance(const matrix_view<T>& h, std::span<const std::int32_t>
 /// @throws std::invalid_argument if sizes differ or @p c is not finite; nothing is written then.
 /// @note One read and one write; allocates nothing; bitwise for any executor. `row_options::temperature` is not used.
 template <mutable_matrix H, vector_like U, executor E = const serial>
-loss_sum rmu_forget(H&& h, std::span<const std::int32_t> labels, const U& u, double c, const row_options& options = {},
+loss_sum rmu_forget(H&& h, label_view labels, const U& u, double c, const row_options& options = {},
                     E&& pool = serial{}) {
   const char* function = "hone::loss::rmu_forget";
   const auto hs = output_matrix(h, function, "h");
@@ -74,7 +74,7 @@ loss_sum rmu_forget(H&& h, std::span<const std::int32_t> labels, const U& u, dou
 
 /// As `rmu_forget`, its errors and cost too, towards the rows of @p reference (rows x d), which is read besides.
 template <mutable_matrix H, matrix_like R, executor E = const serial>
-loss_sum rmu_retain(H&& h, const R& reference, std::span<const std::int32_t> labels, const row_options& options = {},
+loss_sum rmu_retain(H&& h, const R& reference, label_view labels, const row_options& options = {},
                     E&& pool = serial{}) {
   const char* function = "hone::loss::rmu_retain";
   const auto hs = output_matrix(h, function, "h");

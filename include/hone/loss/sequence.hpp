@@ -17,9 +17,10 @@ namespace hone::loss {
 /// the number of rows. Returns the sum over tokens and their count.
 /// @throws std::invalid_argument if sizes differ or offsets do not ascend; else as `log_likelihood`.
 /// @note One read of the logits; allocates nothing; bitwise for any executor, and for any other sequences beside it.
+///       N_b is at least 0 at any temperature. Rows that are not finite (NaN, +inf, all -inf; y at -inf) are counted.
 template <matrix_like Z, executor E = const serial>
-loss_sum sequence_nll(const Z& logits, std::span<const std::int32_t> targets, std::span<const index_t> offsets,
-                      std::span<double> out, double temperature = 1, E&& pool = serial{}) {
+loss_sum sequence_nll(const Z& logits, label_view targets, std::span<const index_t> offsets, std::span<double> out,
+                      double temperature = 1, E&& pool = serial{}) {
   const char* function = "hone::loss::sequence_nll";
   const auto zs = as_matrix(logits);
   check_output(out, function, "out");
@@ -32,9 +33,7 @@ loss_sum sequence_nll(const Z& logits, std::span<const std::int32_t> targets, st
         const auto begin = static_cast<std::size_t>(offsets[static_cast<std::size_t>(b)]);
         const auto end = static_cast<std::size_t>(offsets[static_cast<std::size_t>(b) + 1]);
         const auto row_nll = [&](index_t row, index_t target) {
-          const auto z = zs.row(static_cast<index_t>(begin) + row);
-          return -summarize(z, temperature)
-                      .normalizer.log_probability(static_cast<double>(to_accumulator(z[target])) / temperature);
+          return -log_probability(zs.row(static_cast<index_t>(begin) + row), target, temperature);
         };
         const serial alone;
         const loss_sum nll = detail::sum_rows(

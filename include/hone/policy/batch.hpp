@@ -20,10 +20,10 @@ namespace hone::policy {
 /// The T sampled tokens of B responses, one after the other. Only @c offsets, @c log_probability and @c advantage are
 /// always read; all but @c offsets have T elements or none. Natural logarithms.
 struct token_batch {
-  std::span<const index_t> offsets;            ///< B + 1 borders from 0 to T
-  std::span<const std::int32_t> targets = {};  ///< of which the sign is used: negative does not count; empty: all do
-  std::span<const double> log_probability;     ///< log pi(y)
-  std::span<const double> old = {};            ///< log pi_old(y); empty: that of pi, held constant (every ratio is 1)
+  std::span<const index_t> offsets;         ///< B + 1 borders from 0 to T
+  label_view targets = {};                  ///< of which the sign is used: negative does not count; empty: all do
+  std::span<const double> log_probability;  ///< log pi(y)
+  std::span<const double> old = {};         ///< log pi_old(y); empty: that of pi, held constant (every ratio is 1)
   std::span<const double> advantage;
   std::span<const double> weight = {};                ///< factor on the surrogate, held constant (`correction.hpp`)
   std::span<const double> reference = {};             ///< log q(y), for the KL penalty
@@ -79,7 +79,7 @@ inline aggregation constant_mean(const batch_counts& counts, double length) {
 inline aggregation constant_sum(double length) { return {false, length}; }
 
 /// The targets in [begin, end) that count; all where there are none.
-inline index_t count_tokens(std::span<const std::int32_t> targets, std::size_t begin, std::size_t end) {
+inline index_t count_tokens(label_view targets, std::size_t begin, std::size_t end) {
   if (targets.empty()) return static_cast<index_t>(end - begin);
   index_t n = 0;
   for (std::size_t t = begin; t < end; ++t) n += targets[t] >= 0;
@@ -95,7 +95,7 @@ inline void check_tokens(std::size_t given, std::size_t tokens, bool optional, c
 }
 
 /// Offsets against the number of tokens, and optional targets.
-inline void check_layout(std::span<const index_t> offsets, std::span<const std::int32_t> targets, std::size_t tokens,
+inline void check_layout(std::span<const index_t> offsets, label_view targets, std::size_t tokens,
                          const char* function) {
   invalid_argument_unless(!offsets.empty(), function, "offsets", "is empty; no sequences are one 0");
   loss::check_offsets(offsets, static_cast<index_t>(tokens), offsets.size() - 1, function);
@@ -129,7 +129,7 @@ inline double clamp(double x, double low, double high) { return x < low ? low : 
 
 /// The counts of a batch; those of its parts add up to them.
 /// @throws std::invalid_argument unless @p offsets are B + 1 ascending borders from 0, @p targets empty or as many.
-inline batch_counts count(std::span<const index_t> offsets, std::span<const std::int32_t> targets = {}) {
+inline batch_counts count(std::span<const index_t> offsets, label_view targets = {}) {
   const char* function = "hone::policy::count";
   const std::size_t tokens =
       targets.empty() && !offsets.empty() ? static_cast<std::size_t>(offsets.back()) : targets.size();

@@ -48,8 +48,8 @@ struct correction_sum {
 /// @note Allocates nothing; bitwise for any executor. Log-ratios are clamped to +-20.
 template <executor E = const serial>
 correction_sum correct_sampler(const sampler_correction& method, std::span<const double> old,
-                               std::span<const double> sampler, std::span<const index_t> offsets,
-                               std::span<const std::int32_t> targets, std::span<double> weight, E&& pool = serial{}) {
+                               std::span<const double> sampler, std::span<const index_t> offsets, label_view targets,
+                               std::span<double> weight, E&& pool = serial{}) {
   const char* function = "hone::policy::correct_sampler";
   detail::check_layout(offsets, targets, old.size(), function);
   detail::check_tokens(sampler.size(), old.size(), false, function, "sampler");

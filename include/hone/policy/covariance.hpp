@@ -17,8 +17,8 @@ namespace hone::policy {
 /// @param log_probability, advantage (T). @throws std::invalid_argument if sizes differ.
 /// @note Two passes; sums in blocks; allocates nothing; bitwise for any executor. A NaN makes all NaN.
 template <executor E = const serial>
-void token_covariance(std::span<const double> log_probability, std::span<const double> advantage,
-                      std::span<const std::int32_t> targets, std::span<double> out, E&& pool = serial{}) {
+void token_covariance(std::span<const double> log_probability, std::span<const double> advantage, label_view targets,
+                      std::span<double> out, E&& pool = serial{}) {
   const char* function = "hone::policy::token_covariance";
   const std::size_t tokens = log_probability.size();
   detail::check_tokens(advantage.size(), tokens, false, function, "advantage");
@@ -62,8 +62,8 @@ struct clip_cov {
   /// drawn.
   /// @param covariance, weight (T). @throws std::invalid_argument if sizes differ or a parameter is out of range.
   /// @note Allocates nothing. Every set of candidates of that size is as likely; the same for the same seed.
-  index_t operator()(std::span<const double> covariance, std::span<const std::int32_t> targets,
-                     std::span<const loss::row_terms> terms, std::span<double> weight) const {
+  index_t operator()(std::span<const double> covariance, label_view targets, std::span<const loss::row_terms> terms,
+                     std::span<double> weight) const {
     const char* function = "hone::policy::clip_cov";
     detail::check_tokens(targets.size(), covariance.size(), true, function, "targets");
     detail::check_tokens(terms.size(), covariance.size(), true, function, "terms");
@@ -132,8 +132,7 @@ struct kl_cov {
   /// with `loss_output::add`. Of equals the first is taken. Returns how many.
   /// @throws std::invalid_argument if sizes differ or share is not in [0, 1].
   /// @note O(T) on average; allocates nothing. NaNs are not selected.
-  index_t operator()(std::span<const double> covariance, std::span<const std::int32_t> targets,
-                     std::span<double> selected) const {
+  index_t operator()(std::span<const double> covariance, label_view targets, std::span<double> selected) const {
     const char* function = "hone::policy::kl_cov";
     detail::check_tokens(targets.size(), covariance.size(), true, function, "targets");
     detail::check_tokens(selected.size(), covariance.size(), false, function, "selected");

@@ -15,14 +15,18 @@ namespace hone::policy {
 
 namespace detail {
 
-/// Binary cross-entropy of sigmoid(v) to the share @p r, without overflow.
+/// Binary cross-entropy of sigmoid(v) to the share @p r, without overflow; at v = +-inf 0 where r is its side, else
+/// infinite.
 inline double cross_entropy_of_logit(double r, double v) {
+  if (std::isinf(v)) {
+    const double miss = v > 0 ? 1 - r : r;
+    return miss == 0 ? 0 : miss * std::abs(v);
+  }
   return (v > 0 ? v : v == v ? 0 : v) - r * v + std::log1p(std::exp(-std::abs(v)));
 }
 
 inline void check_critic(std::span<const double> value, std::span<const double> old, std::span<const double> returns,
-                         std::span<const std::int32_t> targets, std::size_t tokens, double range,
-                         const char* function) {
+                         label_view targets, std::size_t tokens, double range, const char* function) {
   check_tokens(value.size(), tokens, false, function, "value");
   check_tokens(old.size(), tokens, false, function, "old");
   check_tokens(returns.size(), tokens, false, function, "returns");
@@ -32,9 +36,8 @@ inline void check_critic(std::span<const double> value, std::span<const double> 
 
 /// Sums w_b f(t) over the tokens that count, f writing slope[t] unscaled; slopes become those of the divided loss.
 template <class F, executor E>
-loss::loss_sum token_losses(std::span<const index_t> offsets, std::span<const std::int32_t> targets,
-                            const aggregation& mode, std::span<double> slope, std::span<double> losses,
-                            const char* function, F&& f, E& pool) {
+loss::loss_sum token_losses(std::span<const index_t> offsets, label_view targets, const aggregation& mode,
+                            std::span<double> slope, std::span<double> losses, const char* function, F&& f, E& pool) {
   check_layout(offsets, targets, slope.size(), function);
   check_output(slope, function, "slope");
   check_output(losses, function, "losses");
@@ -105,10 +108,9 @@ loss::loss_sum sequence_critic_loss(std::span<const double> value, std::span<con
 /// @note Allocates nothing; bitwise for any executor and any cut between responses.
 template <executor E = const serial>
 loss::loss_sum token_critic_loss(std::span<const double> value, std::span<const double> old,
-                                 std::span<const double> returns, std::span<const index_t> offsets,
-                                 std::span<const std::int32_t> targets, const aggregation& mode,
-                                 std::span<double> slope, double range = 0.5, std::span<double> losses = {},
-                                 E&& pool = serial{}) {
+                                 std::span<const double> returns, std::span<const index_t> offsets, label_view targets,
+                                 const aggregation& mode, std::span<double> slope, double range = 0.5,
+                                 std::span<double> losses = {}, E&& pool = serial{}) {
   const char* function = "hone::policy::token_critic_loss";
   detail::check_critic(value, old, returns, targets, slope.size(), range, function);
   const auto token = [&](std::size_t t) {
@@ -127,9 +129,8 @@ loss::loss_sum token_critic_loss(std::span<const double> value, std::span<const 
 template <executor E = const serial>
 loss::loss_sum probability_critic_loss(std::span<const double> value, std::span<const double> old,
                                        std::span<const double> returns, std::span<const index_t> offsets,
-                                       std::span<const std::int32_t> targets, const aggregation& mode,
-                                       std::span<double> slope, double range = 0.5, std::span<double> losses = {},
-                                       E&& pool = serial{}) {
+                                       label_view targets, const aggregation& mode, std::span<double> slope,
+                                       double range = 0.5, std::span<double> losses = {}, E&& pool = serial{}) {
   const char* function = "hone::policy::probability_critic_loss";
   detail::check_critic(value, old, returns, targets, slope.size(), range, function);
   for (std::size_t t = 0; t < returns.size(); ++t)

@@ -94,8 +94,8 @@ struct token_means {
 /// @param measures, advantage (T; advantage may be empty: no negatives). @throws std::invalid_argument if sizes differ.
 /// @note Bitwise for any executor.
 template <class F, executor E = const serial>
-token_means mean_over_tokens(std::span<const double> measures, std::span<const double> advantage,
-                             std::span<const std::int32_t> targets, F&& f, E&& pool = serial{}) {
+token_means mean_over_tokens(std::span<const double> measures, std::span<const double> advantage, label_view targets,
+                             F&& f, E&& pool = serial{}) {
   const char* function = "hone::policy::mean_over_tokens";
   detail::check_tokens(advantage.size(), measures.size(), true, function, "advantage");
   detail::check_tokens(targets.size(), measures.size(), true, function, "targets");

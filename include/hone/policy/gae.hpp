@@ -54,8 +54,8 @@ inline double lambda_of(const gae_options& options, index_t count) {
 ///       value after the last token is 0.
 template <executor E = const serial>
 void gae(std::span<const double> rewards, std::span<const double> values, std::span<const index_t> offsets,
-         std::span<const std::int32_t> targets, std::span<double> advantages, std::span<double> returns,
-         const gae_options& options = {}, E&& pool = serial{}) {
+         label_view targets, std::span<double> advantages, std::span<double> returns, const gae_options& options = {},
+         E&& pool = serial{}) {
   const char* function = "hone::policy::gae";
   detail::check_layout(offsets, targets, rewards.size(), function);
   detail::check_tokens(values.size(), rewards.size(), false, function, "values");
@@ -90,9 +90,8 @@ void gae(std::span<const double> rewards, std::span<const double> values, std::s
 /// @throws std::invalid_argument if sizes do not fit or gamma is not in [0, 1].
 /// @note As `gae`.
 template <executor E = const serial>
-void returns_to_go(std::span<const double> rewards, std::span<const index_t> offsets,
-                   std::span<const std::int32_t> targets, std::span<double> out, double gamma = 1,
-                   E&& pool = serial{}) {
+void returns_to_go(std::span<const double> rewards, std::span<const index_t> offsets, label_view targets,
+                   std::span<double> out, double gamma = 1, E&& pool = serial{}) {
   const char* function = "hone::policy::returns_to_go";
   detail::check_layout(offsets, targets, rewards.size(), function);
   detail::check_tokens(out.size(), rewards.size(), false, function, "out");
@@ -117,8 +116,8 @@ void returns_to_go(std::span<const double> rewards, std::span<const index_t> off
 /// @note Three passes; sums in blocks; allocates nothing; bitwise for any executor. The whole batch must be there:
 ///       this is no function of parts.
 template <executor E = const serial>
-void whiten(std::span<double> x, std::span<const std::int32_t> targets = {}, double epsilon = 1e-8,
-            bool keep_mean = false, E&& pool = serial{}) {
+void whiten(std::span<double> x, label_view targets = {}, double epsilon = 1e-8, bool keep_mean = false,
+            E&& pool = serial{}) {
   const char* function = "hone::policy::whiten";
   check_output(x, function, "x");
   detail::check_tokens(targets.size(), x.size(), true, function, "targets");

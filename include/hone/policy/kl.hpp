@@ -28,13 +28,14 @@ struct kl_value {
   double slope;
 };
 
-/// The estimate itself. |k1| is clamped to @p limit under the exponential of k3, with no gradient beyond.
+/// The estimate itself. -k1 is at most @p limit under the exponential of k3, with no gradient beyond; where k1 is large
+/// nothing overflows, and k3 is about k1 - 1 (verl's is constant there).
 inline kl_value estimate_kl(kl_estimator estimator, double log_p, double log_q, double limit = log_ratio_limit) {
   const double k1 = log_p - log_q;
   if (estimator == kl_estimator::k1) return {k1, 1};
   if (estimator == kl_estimator::k2) return {0.5 * k1 * k1, k1};
-  const double x = detail::clamp(-k1, -limit, limit), growth = std::expm1(x);  // e^-k1 - 1
-  return {growth - x, x == -k1 ? -growth : k1 == k1 ? 0 : k1};
+  const double x = -k1 > limit ? limit : -k1, growth = std::expm1(x);  // e^-k1 - 1
+  return {growth - x, x < -k1 ? 0 : -growth};
 }
 
 /// coefficient 0 is no penalty. verl also clamps the value to +-10 (`value_limit`), OpenRLHF everything.

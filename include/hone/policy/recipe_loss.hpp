@@ -16,7 +16,7 @@ struct drawn_batch {
   std::span<const double> rewards;   ///< B
   std::span<const index_t> groups;   ///< G + 1
   std::span<const index_t> offsets;  ///< B + 1
-  std::span<const std::int32_t> targets = {};
+  label_view targets = {};
   std::span<const double> value = {};      ///< the critic's: B logits, or T returns
   std::span<const double> old = {};        ///< log pi(y) when they were drawn, with a KL in the reward
   std::span<const double> reference = {};  ///< log q(y), with a KL in the reward
@@ -96,7 +96,7 @@ struct batch_totals {
 /// The totals of B responses: @p offsets (B + 1), @p targets of their T tokens, or none, @p rewards (B).
 /// @throws std::invalid_argument if sizes do not fit.
 /// @note Two passes over the targets; allocates nothing.
-inline batch_totals count_totals(std::span<const index_t> offsets, std::span<const std::int32_t> targets,
+inline batch_totals count_totals(std::span<const index_t> offsets, label_view targets,
                                  std::span<const double> rewards) {
   batch_totals totals{count(offsets, targets)};
   invalid_argument_unless(rewards.size() + 1 == offsets.size(), "hone::policy::count_totals", "rewards",

@@ -25,8 +25,8 @@ struct soft_overlong {
 
 /// Each response's reward on its last token that counts, 0 on the others; a response without one keeps nothing.
 /// @param rewards (B); @param out (T). @throws std::invalid_argument if sizes do not fit.
-inline void place_outcomes(std::span<const double> rewards, std::span<const index_t> offsets,
-                           std::span<const std::int32_t> targets, std::span<double> out) {
+inline void place_outcomes(std::span<const double> rewards, std::span<const index_t> offsets, label_view targets,
+                           std::span<double> out) {
   const char* function = "hone::policy::place_outcomes";
   detail::check_layout(offsets, targets, out.size(), function);
   check_output(out, function, "out");
@@ -48,9 +48,9 @@ inline void place_outcomes(std::span<const double> rewards, std::span<const inde
 /// @param old, reference, rewards (T). @throws std::invalid_argument if sizes differ or coefficient is not finite.
 /// @note The divergence's bits hold for any executor.
 template <executor E = const serial>
-loss::loss_sum subtract_kl(std::span<const double> old, std::span<const double> reference,
-                           std::span<const std::int32_t> targets, double coefficient, std::span<double> rewards,
-                           kl_estimator estimator = kl_estimator::k1, E&& pool = serial{}) {
+loss::loss_sum subtract_kl(std::span<const double> old, std::span<const double> reference, label_view targets,
+                           double coefficient, std::span<double> rewards, kl_estimator estimator = kl_estimator::k1,
+                           E&& pool = serial{}) {
   const char* function = "hone::policy::subtract_kl";
   check_output(rewards, function, "rewards");
   detail::check_tokens(old.size(), rewards.size(), false, function, "old");

@@ -64,7 +64,7 @@ inline void check_support(const support_view& support, index_t rows, index_t voc
 
 /// Calls f(t, counts) for every row on the executor.
 template <class F, executor E>
-void for_each_row(index_t rows, std::span<const std::int32_t> targets, F&& f, E& pool) {
+void for_each_row(index_t rows, label_view targets, F&& f, E& pool) {
   pool.parallel_for(rows, index_t{1}, [&](index_t begin, index_t end) {
     for (index_t t = begin; t < end; ++t)
       f(static_cast<std::size_t>(t), targets.empty() || targets[static_cast<std::size_t>(t)] >= 0);
@@ -88,13 +88,14 @@ inline void sort_by_id(std::int32_t* ids, double* values, index_t n) {
 }  // namespace detail
 
 /// The @p width likeliest ids of each row of the reference, without the sampled token unless it is to be kept: S, q on
-/// it, and Z. Of equal logits the lowest id is taken first. A row that does not count has no members.
+/// it, and Z. Of equal logits the lowest id is taken first; absent ids (-inf) and NaN are not taken. A row that does not
+/// count has no members, nor has one of absent ids alone; q and Z of a row with NaN or +inf are NaN.
 /// @param reference (T x V); @param targets (T) in [0, V), or negative; @param width K in [0, V].
 /// @throws std::invalid_argument if a size does not fit, K > V, a target is V or larger, or temperature not positive.
 /// @note One read of each row, as `loss::summarize_largest`; O(V K) comparisons at worst; allocates nothing; bitwise
 ///       for any executor.
 template <matrix_like W, executor E = const serial>
-void top_k_support(const W& reference, std::span<const std::int32_t> targets, index_t width, const support_output& out,
+void top_k_support(const W& reference, label_view targets, index_t width, const support_output& out,
                    const support_options& options = {}, E&& pool = serial{}) {
   const char* function = "hone::policy::top_k_support";
   const auto ws = as_matrix(reference);
@@ -106,6 +107,7 @@ void top_k_support(const W& reference, std::span<const std::int32_t> targets, in
   check_output(out.ids, function, "ids");
   check_output(out.probability, function, "probability");
   check_output(out.mass, function, "mass");
+  constexpr double none = -std::numeric_limits<double>::infinity();
   detail::for_each_row(
       ws.rows(), targets,
       [&](std::size_t t, bool counts) {
@@ -119,11 +121,12 @@ void top_k_support(const W& reference, std::span<const std::int32_t> targets, in
           const auto [normalizer, found] = loss::summarize_largest(w, options.temperature, {ids, k}, {q, k});
           detail::sort_by_id(ids, q, found);
           for (index_t i = 0; i < found; ++i) {
-            if (ids[i] == targets[t] && !options.keep_target) continue;
+            if ((ids[i] == targets[t] && !options.keep_target) || q[i] == none) continue;
             ids[n] = ids[i];
-            q[n] = std::exp(normalizer.log_probability(q[i] / options.temperature));
+            q[n] = std::exp(normalizer.log_probability(q[i]));
             mass += q[n++];
           }
+          if (mass > 1) mass = 1;  // by rounding
         }
         for (; n < width; ++n) {
           ids[n] = -1;
@@ -136,25 +139,26 @@ void top_k_support(const W& reference, std::span<const std::int32_t> targets, in
 
 /// What `measure` is to write: T elements each, or none.
 struct row_measures {
-  std::span<double> log_probability = {};       ///< log pi(y)
+  std::span<double> log_probability = {};       ///< log pi(y), at most 0
   std::span<double> entropy = {};               ///< H
   std::span<double> top_mass = {};              ///< max pi
-  std::span<double> log_mass = {};              ///< log sum_S pi; -inf where S is empty
+  std::span<double> log_mass = {};              ///< log sum_S pi, at most 0; -inf where S is empty
   std::span<double> reference_likelihood = {};  ///< sum_S q / Z log pi; 0 where Z = 0
   std::span<double> rare = {};                  ///< members of S with pi < `rare_probability`
 };
 
 inline constexpr double rare_probability = 1e-3;
 
-/// The measures of each row, 0 where it does not count.
+/// The measures of each row, 0 where it does not count. Those of a row with NaN or +inf, or with absent ids (-inf) alone,
+/// are NaN (its `rare` 0): `policy_loss` counts them.
 /// @param logits (T x V); @param targets (T) in [0, V), or negative; @param support of the reference, if a measure
 ///        of S is wanted.
 /// @throws std::invalid_argument if a size does not fit, a target is V or larger, or temperature is not positive.
 /// @note One read of the logits; log M is a log-sum-exp of log pi, exact to rounding however small M is; allocates
 ///       nothing; bitwise for any executor, and for any rows beside it.
 template <matrix_like Z, executor E = const serial>
-void measure(const Z& logits, std::span<const std::int32_t> targets, const support_view& support,
-             const row_measures& out, double temperature = 1, E&& pool = serial{}) {
+void measure(const Z& logits, label_view targets, const support_view& support, const row_measures& out,
+             double temperature = 1, E&& pool = serial{}) {
   const char* function = "hone::policy::measure";
   const auto zs = as_matrix(logits);
   loss::check_rows(zs.rows(), zs.cols(), targets, {.temperature = temperature}, function);
@@ -178,9 +182,9 @@ void measure(const Z& logits, std::span<const std::int32_t> targets, const suppo
           const auto summary =
               out.entropy.empty() ? loss::summarize(z, temperature) : loss::summarize_entropy(z, temperature);
           const auto log_pi = [&](index_t v) {
-            return summary.normalizer.log_probability(static_cast<double>(to_accumulator(z[v])) / temperature);
+            return summary.normalizer.log_probability(static_cast<double>(to_accumulator(z[v])));
           };
-          values[0] = log_pi(targets[t]);
+          values[0] = log_pi(static_cast<index_t>(targets[t]));
           values[1] = summary.entropy;
           values[2] = std::exp(-summary.normalizer.log_sum);
           if (reads_support) {
@@ -197,8 +201,8 @@ void measure(const Z& logits, std::span<const std::int32_t> targets, const suppo
               }
               values[5] += std::exp(x) < rare_probability;
             }
-            values[3] = summary.normalizer.log_sum != summary.normalizer.log_sum ? summary.normalizer.log_sum
-                                                                                 : top + std::log(sum);
+            const double log_sum = summary.normalizer.log_sum;
+            values[3] = log_sum == log_sum ? (min)(top + std::log(sum), 0.0) : log_sum;
             if (mass > 0) values[4] /= mass;
           }
         }
@@ -209,13 +213,13 @@ void measure(const Z& logits, std::span<const std::int32_t> targets, const suppo
 }
 
 /// Writes dL/dlogits over the logits: a (1_y - pi) + b (pi 1_S - M pi) + c pi (log pi + H) + d (pi - q / Z 1_S) from
-/// each row's terms (target, subset, entropy, forward_kl), zero where the row does not count.
+/// each row's terms (target, subset, entropy, forward_kl), zero where the row does not count or all its ids are absent.
 /// @param terms (T), of `policy_loss`; @param support with probabilities if a forward_kl is not 0.
 /// @throws std::invalid_argument as `measure`, or if a term needs a support that is not there.
 /// @note Two reads (the second from cache) and one write of each row, as `loss::fused_gradient`; allocates nothing;
 ///       bitwise for any executor.
 template <mutable_matrix Z, executor E = const serial>
-void write_gradient(Z&& logits, std::span<const std::int32_t> targets, std::span<const loss::row_terms> terms,
+void write_gradient(Z&& logits, label_view targets, std::span<const loss::row_terms> terms,
                     const support_view& support = {}, double temperature = 1, E&& pool = serial{}) {
   const char* function = "hone::policy::write_gradient";
   const auto zs = output_matrix(logits, function, "logits");
@@ -239,11 +243,12 @@ void write_gradient(Z&& logits, std::span<const std::int32_t> targets, std::span
         if (!counts) return fill(z, accumulator_t<T>{0});
         const auto members = row.subset != 0 || row.forward_kl != 0 ? support.of(t) : std::span<const std::int32_t>{};
         const auto weights = row.forward_kl != 0 ? support.weights_of(t, members.size()) : std::span<const double>{};
+        const auto target = static_cast<index_t>(targets[t]);
         const auto terms_of_row = [&](const loss::row_summary&, double) { return row; };
         if (row.entropy == 0)
-          loss::fused_gradient(z, temperature, targets[t], members, terms_of_row, weights);
+          loss::fused_gradient(z, temperature, target, members, terms_of_row, weights);
         else
-          loss::fused_gradient<true>(z, temperature, targets[t], members, terms_of_row, weights);
+          loss::fused_gradient<true>(z, temperature, target, members, terms_of_row, weights);
       },
       pool);
 }

@@ -47,7 +47,7 @@ class generator {
   /// Goes on from every prompt. @param on_token on_token(sequence, token) as each is chosen, from the worker's thread.
   /// @throws std::invalid_argument, before anything runs, if a prompt is empty, longer than max_seq or has a token that
   ///         is not in the vocabulary, or an option is out of range; if the model is bidirectional or a
-  ///         critic.
+  ///         critic. Later, as `sample_token`, if logits have no distribution.
   /// @note Bitwise for any executor and any grouping of the prompts. 2 flops a parameter and token; one sequence alone
   ///       reads all weights for each token.
   template <executor E = const serial, class F = no_listener>

@@ -12,7 +12,7 @@
 namespace hone::transformer {
 
 struct sampling_options {
-  double temperature = 0;  ///< 0: greedy
+  double temperature = 0;  ///< 0: greedy; any positive one, however small or large, is drawn at
   index_t top_k = 0;       ///< 0: all
   double top_p = 1;
   std::uint64_t seed = 0;
@@ -34,8 +34,11 @@ struct sampled_token {
 };
 
 /// The token for position @p position of sequence @p sequence: the draw is a function of (seed, sequence, position).
+/// A temperature so small that only the largest logits survive draws among these, alike; greedy takes the first.
 /// @param scratch grows to the vocabulary; keep it between calls. Equal logits rank by id, the lower first.
-/// @pre options are valid; the row has no NaN.
+/// @throws std::invalid_argument if the row has no distribution: a logit is NaN or +inf, or all are -inf (absent, as
+///         those of masked tokens, which are never drawn).
+/// @pre options are valid.
 template <vector_like Z>
 sampled_token sample_token(const Z& logits, const sampling_options& options, std::uint32_t sequence,
                            std::uint32_t position, std::vector<std::pair<double, std::int32_t>>& scratch) {
@@ -43,20 +46,22 @@ sampled_token sample_token(const Z& logits, const sampling_options& options, std
   const auto logit = [&](index_t v) { return static_cast<double>(to_accumulator(z[v])); };
   const double temperature = options.temperature > 0 ? options.temperature : 1;
   const loss::log_normalizer normalizer = loss::summarize(z, temperature).normalizer;
+  invalid_argument_unless(normalizer.log_sum == normalizer.log_sum, "hone::transformer::sample_token", "logits",
+                          "have no distribution, the largest of %td is %g", z.size(), normalizer.maximum);
   const auto chosen = [&](index_t v) {
-    return sampled_token{static_cast<std::int32_t>(v), normalizer.log_probability(logit(v) / temperature)};
+    return sampled_token{static_cast<std::int32_t>(v), normalizer.log_probability(logit(v))};
   };
   if (options.temperature == 0) {
     index_t best = 0;
-    for (index_t v = 1; v < z.size(); ++v)
-      if (logit(v) > logit(best)) best = v;
+    while (logit(best) != normalizer.maximum) ++best;
     return chosen(best);
   }
   // Tokens below this are not in the nucleus: even without all of them it would be full.
   const double least = options.top_k == 0 ? (1 - options.top_p) / static_cast<double>(z.size()) : 0;
   scratch.clear();
   for (index_t v = 0; v < z.size(); ++v)
-    if (const double p = std::exp(normalizer.log_probability(logit(v) / temperature)); p > 0 && p >= least)
+    if (const double p = std::exp(normalizer.log_probability(logit(v)));
+        p > 0 && (p >= least || logit(v) == normalizer.maximum))
       scratch.emplace_back(p, static_cast<std::int32_t>(v));
   const auto likelier = [](const auto& a, const auto& b) {
     return a.first != b.first ? a.first > b.first : a.second < b.second;
@@ -73,18 +78,18 @@ sampled_token sample_token(const Z& logits, const sampling_options& options, std
   if (options.top_p < 1) {
     std::sort(scratch.begin(), scratch.end(), likelier);
     const double enough = options.top_p * (options.top_k > 0 ? total() : 1);
-    double sum = 0;
-    std::size_t kept = 0;
+    double sum = scratch.front().first;
+    std::size_t kept = 1;
     while (kept < scratch.size() && sum < enough) sum += scratch[kept++].first;
     scratch.resize(kept);
   }
   if (options.top_k > 0 || options.top_p < 1)
     std::sort(scratch.begin(), scratch.end(), [](const auto& a, const auto& b) { return a.second < b.second; });
   const double u = philox{options.seed}.uniform((std::uint64_t{sequence} << 32) | position) * total();
-  double sum = 0;
-  for (const auto& [p, v] : scratch)
-    if ((sum += p) > u) return chosen(v);
-  return chosen(scratch.back().second);
+  // The largest logit is always in the list.
+  std::size_t i = 0;
+  for (double sum = scratch[0].first; i + 1 < scratch.size() && !(sum > u); sum += scratch[i].first) ++i;
+  return chosen(scratch[i].second);
 }
 
 }  // namespace hone::transformer
