@@ -9,7 +9,7 @@
 #include <cstring>
 #include <type_traits>
 
-namespace hone {
+namespace HONE_NAMESPACE {
 
 namespace detail {
 
@@ -109,4 +109,4 @@ inline T from_accumulator(accumulator_t<T> value) {
   }
 }
 
-}  // namespace hone
+}  // namespace HONE_NAMESPACE

@@ -16,7 +16,7 @@
 #include <cstdint>
 #include <vector>
 
-namespace hone::distributed {
+namespace HONE_NAMESPACE::distributed {
 
 namespace detail {
 
@@ -326,4 +326,4 @@ gradient::combine_report<K> combine_sharded(const Method& method, const gradient
   }
 }
 
-}  // namespace hone::distributed
+}  // namespace HONE_NAMESPACE::distributed

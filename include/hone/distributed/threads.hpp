@@ -10,7 +10,7 @@
 #include <utility>
 #include <vector>
 
-namespace hone::distributed {
+namespace HONE_NAMESPACE::distributed {
 
 class threads;
 
@@ -164,4 +164,4 @@ void thread_ranks::run(F&& f) {
 #endif
 }
 
-}  // namespace hone::distributed
+}  // namespace HONE_NAMESPACE::distributed

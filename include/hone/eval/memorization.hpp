@@ -7,7 +7,7 @@
 #include <limits>
 #include <span>
 
-namespace hone::eval {
+namespace HONE_NAMESPACE::eval {
 
 namespace detail {
 /// f(whether the prediction is right) for every label that counts, from the last to the first, while f returns true.
@@ -56,4 +56,4 @@ inline double extraction_strength(std::span<const std::int32_t> predicted, std::
                     : static_cast<double>(suffix) / static_cast<double>(count);
 }
 
-}  // namespace hone::eval
+}  // namespace HONE_NAMESPACE::eval

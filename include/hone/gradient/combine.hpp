@@ -14,7 +14,7 @@
 
 #include <span>
 
-namespace hone::gradient {
+namespace HONE_NAMESPACE::gradient {
 
 struct combine_options {
   /// Borders of the groups that a Gram method treats one by one: ascending, the first 0, the last n (a tensor table's
@@ -327,4 +327,4 @@ void weighted_sum(const std::array<double, K>& weights, const task_gradients<T, 
   }
 }
 
-}  // namespace hone::gradient
+}  // namespace HONE_NAMESPACE::gradient

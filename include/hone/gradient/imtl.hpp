@@ -14,7 +14,7 @@
 #include "hone/gradient/tasks.hpp"
 #include "hone/linalg/symmetric_eigen.hpp"
 
-namespace hone::gradient {
+namespace HONE_NAMESPACE::gradient {
 
 /// Weights sum to 1 and may be negative. Where they would sum to 0 (to 1e-12 of their magnitudes: opposite gradients),
 /// and there is no common direction, they are 0. Zero or non-finite gradients: equal weights.
@@ -62,4 +62,4 @@ struct conflict_free {
   }
 };
 
-}  // namespace hone::gradient
+}  // namespace HONE_NAMESPACE::gradient

@@ -8,7 +8,7 @@
 #include <limits>
 #include <utility>
 
-namespace hone::gradient {
+namespace HONE_NAMESPACE::gradient {
 
 /// K gradients of n elements each. Two-task methods read task 0 as *forget* (what gives way) and task 1 as *retain*
 /// (what is protected); the others treat all tasks alike.
@@ -256,4 +256,4 @@ gram_matrix<K> gram(const task_gradients<T, K>& g, E&& pool = serial{}) {
   return unpack_gram<K>(sums);
 }
 
-}  // namespace hone::gradient
+}  // namespace HONE_NAMESPACE::gradient

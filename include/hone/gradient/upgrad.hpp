@@ -14,7 +14,7 @@
 #include "hone/gradient/tasks.hpp"
 #include "hone/linalg/nonnegative_quadratic.hpp"
 
-namespace hone::gradient {
+namespace HONE_NAMESPACE::gradient {
 
 namespace detail {
 
@@ -107,4 +107,4 @@ struct gem {
   }
 };
 
-}  // namespace hone::gradient
+}  // namespace HONE_NAMESPACE::gradient

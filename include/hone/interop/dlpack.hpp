@@ -8,7 +8,7 @@
 
 #include <cstdint>
 
-namespace hone {
+namespace HONE_NAMESPACE {
 
 template <class X>
 concept dlpack_tensor = requires(const X& x) {
@@ -58,4 +58,4 @@ struct described_traits<X> {
 
 }  // namespace detail
 
-}  // namespace hone
+}  // namespace HONE_NAMESPACE

@@ -8,7 +8,7 @@
 
 #include <cstdint>
 
-namespace hone {
+namespace HONE_NAMESPACE {
 
 template <class X>
 concept ggml_tensor_like = requires(const X& x) {
@@ -65,4 +65,4 @@ struct described_traits<X> {
 
 }  // namespace detail
 
-}  // namespace hone
+}  // namespace HONE_NAMESPACE

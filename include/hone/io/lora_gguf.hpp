@@ -8,7 +8,7 @@
 #include "hone/io/detail/adapter_parts.hpp"
 #include "hone/io/gguf_writer.hpp"
 
-namespace hone::io {
+namespace HONE_NAMESPACE::io {
 
 namespace detail {
 
@@ -90,4 +90,4 @@ inline void write_lora_gguf(const std::filesystem::path& path, const transformer
              tensors);
 }
 
-}  // namespace hone::io
+}  // namespace HONE_NAMESPACE::io

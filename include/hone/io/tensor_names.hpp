@@ -8,7 +8,7 @@
 #include "hone/io/format_error.hpp"
 #include "hone/transformer/config.hpp"
 
-namespace hone::io {
+namespace HONE_NAMESPACE::io {
 
 namespace detail {
 
@@ -141,4 +141,4 @@ inline std::string from_gguf_name(std::string_view name) {
   return id ? name_of(*id) : std::string();
 }
 
-}  // namespace hone::io
+}  // namespace HONE_NAMESPACE::io

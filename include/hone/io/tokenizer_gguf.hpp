@@ -9,7 +9,7 @@
 #include <cmath>
 #include <cstdio>
 
-namespace hone::io {
+namespace HONE_NAMESPACE::io {
 
 /// The keys below tokenizer.ggml.
 struct gguf_vocabulary {
@@ -153,4 +153,4 @@ inline tokenizer_parts parse_tokenizer_gguf(const gguf_vocabulary& v, const std:
   return parts;
 }
 
-}  // namespace hone::io
+}  // namespace HONE_NAMESPACE::io

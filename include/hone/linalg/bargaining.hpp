@@ -5,7 +5,7 @@
 #pragma once
 #include "hone/linalg/symmetric_eigen.hpp"
 
-namespace hone::linalg {
+namespace HONE_NAMESPACE::linalg {
 
 template <std::size_t K>
 struct bargain {
@@ -80,4 +80,4 @@ bargain<K> solve_bargain(const square<K>& g) {
   return result;
 }
 
-}  // namespace hone::linalg
+}  // namespace HONE_NAMESPACE::linalg

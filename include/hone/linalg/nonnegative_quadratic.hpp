@@ -7,7 +7,7 @@
 #pragma once
 #include "hone/linalg/symmetric_eigen.hpp"
 
-namespace hone::linalg {
+namespace HONE_NAMESPACE::linalg {
 
 template <std::size_t K>
 struct nonnegative_solution {
@@ -137,4 +137,4 @@ nonnegative_solution<K> minimise_nonnegative(const square<K>& h, const std::arra
   return result;
 }
 
-}  // namespace hone::linalg
+}  // namespace HONE_NAMESPACE::linalg

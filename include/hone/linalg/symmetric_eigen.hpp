@@ -9,7 +9,7 @@
 #include <cmath>
 #include <limits>
 
-namespace hone::linalg {
+namespace HONE_NAMESPACE::linalg {
 
 /// K x K elements, row by row.
 template <std::size_t K>
@@ -201,4 +201,4 @@ std::array<double, K> pseudo_solve(const square<K>& a, const std::array<double, 
   return apply_function(decompose(a), b, [](double value) { return 1 / value; }, tolerance);
 }
 
-}  // namespace hone::linalg
+}  // namespace HONE_NAMESPACE::linalg

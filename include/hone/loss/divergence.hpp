@@ -7,7 +7,7 @@
 #pragma once
 #include "hone/loss/batch.hpp"
 
-namespace hone::loss {
+namespace HONE_NAMESPACE::loss {
 
 enum class kl_direction { forward, reverse };
 
@@ -75,4 +75,4 @@ loss_sum undial(Z&& logits, const W& teacher, std::span<const std::int32_t> targ
       pool);
 }
 
-}  // namespace hone::loss
+}  // namespace HONE_NAMESPACE::loss

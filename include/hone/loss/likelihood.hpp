@@ -10,7 +10,7 @@
 #pragma once
 #include "hone/loss/batch.hpp"
 
-namespace hone::loss {
+namespace HONE_NAMESPACE::loss {
 
 /// log p(y) of each row into @p out (rows), 0 where ignored; the sum is that of -log p(y). Nothing else is written.
 /// @param logits (rows x V); @param targets (rows) in [0, V), or negative: ignored.
@@ -103,4 +103,4 @@ loss_sum satimp(Z&& logits, std::span<const std::int32_t> targets, const satimp_
       options, pool);
 }
 
-}  // namespace hone::loss
+}  // namespace HONE_NAMESPACE::loss

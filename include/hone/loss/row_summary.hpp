@@ -8,7 +8,7 @@
 #include "hone/core/packs.hpp"
 #include "hone/core/simd_math.hpp"
 
-namespace hone::loss {
+namespace HONE_NAMESPACE::loss {
 
 /// log sum exp of a row, in two parts: log p keeps its digits where the logits are large.
 struct log_normalizer {
@@ -221,4 +221,4 @@ row_summary summarize(const Z& z, const W& reference, double temperature, index_
   return sums.summary();
 }
 
-}  // namespace hone::loss
+}  // namespace HONE_NAMESPACE::loss

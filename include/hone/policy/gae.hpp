@@ -16,7 +16,7 @@
 
 #include "hone/policy/batch.hpp"
 
-namespace hone::policy {
+namespace HONE_NAMESPACE::policy {
 
 struct gae_options {
   double gamma = 1;
@@ -151,4 +151,4 @@ void whiten(std::span<double> x, std::span<const std::int32_t> targets = {}, dou
   });
 }
 
-}  // namespace hone::policy
+}  // namespace HONE_NAMESPACE::policy

@@ -9,7 +9,7 @@
 #include "hone/transformer/learner.hpp"
 #include "hone/transformer/responses.hpp"
 
-namespace hone::transformer {
+namespace HONE_NAMESPACE::transformer {
 
 /// The policy's shape at @p share of its width, feed-forward width, heads and layers, at least one of each, with one
 /// output.
@@ -178,4 +178,4 @@ class critic {
   learner<T> net_;
 };
 
-}  // namespace hone::transformer
+}  // namespace HONE_NAMESPACE::transformer

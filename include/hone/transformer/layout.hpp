@@ -7,7 +7,7 @@
 
 #include <span>
 
-namespace hone::transformer {
+namespace HONE_NAMESPACE::transformer {
 
 /// The table of a configuration, built once.
 class parameter_layout {
@@ -62,4 +62,4 @@ struct parameter_views {
   [[nodiscard]] matrix_view<const U> operator()(const tensor_id& id) const { return matrix(id); }
 };
 
-}  // namespace hone::transformer
+}  // namespace HONE_NAMESPACE::transformer

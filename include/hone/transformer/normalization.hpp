@@ -6,7 +6,7 @@
 
 #include <cmath>
 
-namespace hone::transformer {
+namespace HONE_NAMESPACE::transformer {
 
 /// y = w x r for given r.
 template <class T>
@@ -82,4 +82,4 @@ void rmsnorm_backward(matrix_view<const std::type_identity_t<T>> x, vector_view<
   run(std::false_type{});
 }
 
-}  // namespace hone::transformer
+}  // namespace HONE_NAMESPACE::transformer

@@ -9,7 +9,7 @@
 #include <algorithm>
 #include <vector>
 
-namespace hone::transformer {
+namespace HONE_NAMESPACE::transformer {
 
 struct sampling_options {
   double temperature = 0;  ///< 0: greedy
@@ -87,4 +87,4 @@ sampled_token sample_token(const Z& logits, const sampling_options& options, std
   return chosen(scratch.back().second);
 }
 
-}  // namespace hone::transformer
+}  // namespace HONE_NAMESPACE::transformer

@@ -10,7 +10,7 @@
 
 #include <utility>
 
-namespace hone::transformer {
+namespace HONE_NAMESPACE::transformer {
 
 /// A matrix whose elements' type is known at run time: rows of adjacent elements.
 class stored_matrix {
@@ -172,4 +172,4 @@ class frozen_parameters {
   std::vector<T> converted_;
 };
 
-}  // namespace hone::transformer
+}  // namespace HONE_NAMESPACE::transformer
