@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 /// The flags that a unit may be compiled with. Sums in a fixed order, exponentials and the counting of NaN need the
 /// arithmetic of IEEE 754: under -ffast-math losses are off by 1 % and NaN goes uncounted, so that it, and each part of
-/// it that changes results, is refused here. -ffp-contract=fast, -fno-math-errno, -fno-trapping-math and -frounding-math
+/// it that changes results, is refused here. -ffp-contract=fast, -fno-math-errno, -fno-trapping-math, -frounding-math
 /// change nothing that matters. docs/numerics.md, "Fast math", shows how the rest of a program keeps its own.
 ///
 /// Under flags that are not refused, two units of one program may differ: in what misuse does (-fno-exceptions), in the
 /// instructions that they may use. The linker keeps one of two functions of the same name, so all of hone lies in an
-/// inline namespace that is named after these flags and the version: hone::v100_avx512_fma::gradient, say. Between units
-/// that differ pass pointers and sizes, not hone's types: the linker does not find what does not fit.
+/// inline namespace that is named after these flags and the version, hone::v100_avx512_fma say. Between units that
+/// differ pass pointers and sizes, not hone's types: the linker does not find what does not fit.
 #pragma once
 #include "hone/version.hpp"
 
@@ -57,9 +57,9 @@
 /// What every header opens in hone's place.
 #define HONE_NAMESPACE hone::inline HONE_BUILD
 
-// clang has no macros for the parts, g++ none for #pragma GCC optimize. But only under such a flag can an optimiser prove
-// that x + 3 - 3 has the bits of x; where it does, a call remains that is an error. Without optimisation nobody can be
-// asked: there all but the last digits of the special functions are right.
+// clang has no macros for the parts, g++ none for #pragma GCC optimize. But only under such a flag can an optimiser
+// prove that x + 3 - 3 has the bits of x; where it does, a call remains that is an error. Without optimisation nobody
+// can be asked: there all but the last digits of the special functions are right.
 #if defined(__OPTIMIZE__) && defined(__has_attribute) && !defined(__EDG__)
 #if __has_attribute(error)
 namespace HONE_NAMESPACE::detail {

@@ -1,5 +1,5 @@
-// An engine of loops that -Ofast makes vectors of, with a loss of its own beside hone's: whether they agree, whether the
-// process flushes denormals, and with the argument "time" how long both take on 64 rows of 32,000 logits.
+// An engine of loops that -Ofast makes vectors of, with a loss of its own beside hone's: whether they agree, whether
+// the process flushes denormals, and with the argument "time" how long both take on 64 rows of 32,000 logits.
 #include "unit.hpp"
 
 #include <chrono>
