@@ -9,7 +9,7 @@ below="core statistics linalg"
 components="$below gradient loss lora policy moe diffusion routing privacy eval"
 allowed() {
   case $1 in
-    core) echo core ;;
+    core) echo "core version" ;;
     statistics) echo "core statistics" ;;
     linalg) echo "core linalg" ;;
     policy | diffusion) echo "$below $1 loss" ;;

@@ -55,3 +55,18 @@ TEST_CASE("Eigen's 16-bit types are stored in their type and summed in float") {
   hone::scale(3.0f, h);
   CHECK(static_cast<float>(h(99)) == 1.5f);
 }
+
+TEST_CASE("maps that repeat one number are read, not written; nor are rows in each other's way") {
+  using map = Eigen::Map<Eigen::VectorXf, 0, Eigen::InnerStride<Eigen::Dynamic>>;
+  float two = 2;
+  map repeated(&two, 4, Eigen::InnerStride<Eigen::Dynamic>(0));
+  const Eigen::VectorXf ones = Eigen::VectorXf::Ones(4);
+  CHECK(hone::dot(repeated, ones) == 8);
+  CHECK_THROWS_WITH(hone::axpy(1, ones, repeated),
+                    "hone::axpy: y: has 4 elements in one place: an output has no stride of 0");
+  CHECK(two == 2);
+  float memory[6] = {};
+  Eigen::Map<Eigen::MatrixXf, 0, Eigen::OuterStride<>> overlapping(memory, 3, 2, Eigen::OuterStride<>(2));
+  CHECK_THROWS_WITH(output_matrix(overlapping, "f", "x"),
+                    "f: x: is 3 x 2 with strides 1 and 2: an output has no two elements in one place");
+}

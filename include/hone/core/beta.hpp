@@ -5,7 +5,7 @@
 #include "hone/core/gamma.hpp"
 #include "hone/core/normal.hpp"
 
-namespace hone {
+namespace HONE_NAMESPACE {
 
 namespace detail {
 
@@ -145,4 +145,4 @@ inline double student_quantile(double p, double freedom) {
   return p < 0.5 ? -t : t;
 }
 
-}  // namespace hone
+}  // namespace HONE_NAMESPACE

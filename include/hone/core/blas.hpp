@@ -8,7 +8,7 @@
 #include "hone/core/packs.hpp"
 #include "hone/core/reduce.hpp"
 
-namespace hone {
+namespace HONE_NAMESPACE {
 
 namespace detail {
 
@@ -151,4 +151,4 @@ index_t count_nonfinite(const X& x, E&& pool = serial{}) {
   return static_cast<index_t>(result);
 }
 
-}  // namespace hone
+}  // namespace HONE_NAMESPACE

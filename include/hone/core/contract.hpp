@@ -18,7 +18,7 @@
 #endif
 #endif
 
-namespace hone {
+namespace HONE_NAMESPACE {
 
 /// Sizes, offsets and strides, in elements.
 using index_t = std::ptrdiff_t;
@@ -60,4 +60,4 @@ constexpr T(max)(T a, T b) {
   return a < b ? b : a;
 }
 
-}  // namespace hone
+}  // namespace HONE_NAMESPACE

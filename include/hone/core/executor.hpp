@@ -10,7 +10,7 @@
 #include <concepts>
 #include <type_traits>
 
-namespace hone {
+namespace HONE_NAMESPACE {
 
 template <class E>
 concept executor = requires(E& e, void (*f)(index_t, index_t)) {
@@ -57,4 +57,4 @@ class executor_reference {
   void (*run_)(void* pool, index_t count, index_t grain, void* f, call body);
 };
 
-}  // namespace hone
+}  // namespace HONE_NAMESPACE

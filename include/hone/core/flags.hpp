@@ -4,7 +4,13 @@
 /// it that changes results, is refused here. -ffp-contract=fast, -fno-math-errno, -fno-trapping-math and
 /// -frounding-math change nothing that matters. docs/numerics.md, "Fast math", shows how the rest of a program keeps
 /// its own.
+///
+/// Under flags that are not refused, two units of one program may differ: in what misuse does (-fno-exceptions), in the
+/// instructions that they may use. The linker keeps one of two functions of the same name, so all of hone lies in an
+/// inline namespace that is named after these flags and the version, hone::v100_avx512_fma say. Between units that
+/// differ pass pointers and sizes, not hone's types: the linker does not find what does not fit.
 #pragma once
+#include "hone/version.hpp"
 
 #if defined(__FAST_MATH__) || defined(_M_FP_FAST)
 #error "hone: -ffast-math and -Ofast give wrong losses and hide NaN: add -fno-fast-math for the files that include hone"
@@ -20,12 +26,44 @@
 #error "hone: a flag such as -fsingle-precision-constant leaves IEEE 754: leave it out for the files that include hone"
 #endif
 
+#if defined(__AVX512BW__)
+#define HONE_INSTRUCTIONS _avx512bw
+#elif defined(__AVX512F__)
+#define HONE_INSTRUCTIONS _avx512
+#elif defined(__AVX2__)
+#define HONE_INSTRUCTIONS _avx2
+#elif defined(__AVX__)
+#define HONE_INSTRUCTIONS _avx
+#elif defined(__SSE4_2__)
+#define HONE_INSTRUCTIONS _sse4
+#else
+#define HONE_INSTRUCTIONS
+#endif
+#if defined(__FMA__)
+#define HONE_FUSED _fma
+#else
+#define HONE_FUSED
+#endif
+#if defined(__cpp_exceptions)
+#define HONE_MISUSE
+#else
+#define HONE_MISUSE _no_exceptions
+#endif
+#define HONE_JOIN_NAMES(a, b, c, d) v##a##b##c##d
+#define HONE_JOIN(a, b, c, d) HONE_JOIN_NAMES(a, b, c, d)
+#define HONE_BUILD HONE_JOIN(HONE_VERSION, HONE_INSTRUCTIONS, HONE_FUSED, HONE_MISUSE)
+#define HONE_STRING_OF(name) #name
+#define HONE_STRING(name) HONE_STRING_OF(name)
+#define HONE_BUILD_NAME HONE_STRING(HONE_BUILD)
+/// What every header opens in hone's place.
+#define HONE_NAMESPACE hone::inline HONE_BUILD
+
 // clang has no macros for the parts, g++ none for #pragma GCC optimize. But only under such a flag can an optimiser
 // prove that x + 3 - 3 has the bits of x; where it does, a call remains that is an error. Without optimisation nobody
 // can be asked: there all but the last digits of the special functions are right.
 #if defined(__OPTIMIZE__) && defined(__has_attribute) && !defined(__EDG__)
 #if __has_attribute(error)
-namespace hone::detail {
+namespace HONE_NAMESPACE::detail {
 
 [[gnu::error("hone: -fassociative-math gives wrong sums: add -fno-associative-math for the files that include hone")]]
 void refuse_associative_math();
@@ -52,6 +90,6 @@ void refuse_no_infinities();
   if (__builtin_constant_p(no_infinity)) refuse_no_infinities();
 }
 
-}  // namespace hone::detail
+}  // namespace HONE_NAMESPACE::detail
 #endif
 #endif

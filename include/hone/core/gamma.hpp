@@ -11,7 +11,7 @@
 #include <cmath>
 #include <limits>
 
-namespace hone {
+namespace HONE_NAMESPACE {
 
 namespace detail {
 
@@ -222,4 +222,4 @@ inline tails incomplete_gamma(double a, double x) {
   return {tail, 1 - tail};
 }
 
-}  // namespace hone
+}  // namespace HONE_NAMESPACE

@@ -10,7 +10,7 @@
 #include <cstring>
 #include <iterator>
 
-namespace hone {
+namespace HONE_NAMESPACE {
 
 namespace detail {
 
@@ -61,4 +61,4 @@ class label_view {
   std::size_t width_ = sizeof(std::int32_t);
 };
 
-}  // namespace hone
+}  // namespace HONE_NAMESPACE

@@ -5,7 +5,7 @@
 
 #include <cmath>
 
-namespace hone {
+namespace HONE_NAMESPACE {
 
 /// P(Z <= x). P(Z > x) is normal_cdf(-x), to the last digits however small. Relative error 2e-15 down to 1e-307.
 inline double normal_cdf(double x) {
@@ -74,4 +74,4 @@ inline double normal_quantile(double p) {
   return q < 0 ? -value : value;
 }
 
-}  // namespace hone
+}  // namespace HONE_NAMESPACE

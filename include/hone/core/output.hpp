@@ -8,7 +8,7 @@
 #include <cstdint>
 #include <span>
 
-namespace hone {
+namespace HONE_NAMESPACE {
 
 /// Whether each element of @p x has memory of its own, and no size is negative.
 template <scalar T>
@@ -89,4 +89,4 @@ constexpr auto output_matrix(X&& x, const char* function, const char* argument) 
   return view;
 }
 
-}  // namespace hone
+}  // namespace HONE_NAMESPACE

@@ -4,7 +4,7 @@
 #include "hone/core/simd_memory.hpp"
 #include "hone/core/view.hpp"
 
-namespace hone {
+namespace HONE_NAMESPACE {
 
 /// The pack type that a vector of T is computed in.
 template <scalar T>
@@ -67,4 +67,4 @@ HONE_INLINE void for_each_pack(index_t begin, index_t end, F&& f, const vector_v
   for (; i < end; i += Lanes) f(i, end);
 }
 
-}  // namespace hone
+}  // namespace HONE_NAMESPACE

@@ -9,7 +9,7 @@
 #include <cstdint>
 #include <span>
 
-namespace hone {
+namespace HONE_NAMESPACE {
 
 /// Ten rounds over a counter of four words under a key of two.
 constexpr std::array<std::uint32_t, 4> philox4x32(std::array<std::uint32_t, 4> counter,
@@ -68,4 +68,4 @@ struct philox {
   void dirichlet(std::span<const double> shapes, std::uint64_t index, std::span<double> weights) const;
 };
 
-}  // namespace hone
+}  // namespace HONE_NAMESPACE

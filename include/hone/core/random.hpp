@@ -6,7 +6,7 @@
 
 #include <limits>
 
-namespace hone {
+namespace HONE_NAMESPACE {
 
 inline double philox::normal(std::uint64_t index, std::uint32_t draw) const {
   return normal_quantile((min)(uniform(index, draw) + 0x1p-54, 1 - 0x1p-53));  // the largest would round to 1
@@ -69,4 +69,4 @@ inline void philox::dirichlet(std::span<const double> shapes, std::uint64_t inde
   for (double& weight : weights) weight = std::exp(weight);
 }
 
-}  // namespace hone
+}  // namespace HONE_NAMESPACE

@@ -5,7 +5,7 @@
 #pragma once
 #include "hone/core/executor.hpp"
 
-namespace hone {
+namespace HONE_NAMESPACE {
 
 /// Elements of one block of every reduction.
 inline constexpr index_t block_size = 4096;
@@ -67,4 +67,4 @@ void blocked_sum(index_t n, double* sums, F&& f, E& pool) {
   for (std::size_t t = 0; t < Terms; ++t) sums[t] = partial[0][t];
 }
 
-}  // namespace hone
+}  // namespace HONE_NAMESPACE

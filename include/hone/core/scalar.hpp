@@ -8,7 +8,7 @@
 #include <cstdint>
 #include <type_traits>
 
-namespace hone {
+namespace HONE_NAMESPACE {
 
 namespace detail {
 
@@ -109,4 +109,4 @@ inline T from_accumulator(accumulator_t<T> value) {
   }
 }
 
-}  // namespace hone
+}  // namespace HONE_NAMESPACE

@@ -22,7 +22,7 @@
 #define HONE_NOINLINE
 #endif
 
-namespace hone::simd {
+namespace HONE_NAMESPACE::simd {
 
 namespace detail {
 
@@ -351,4 +351,4 @@ HONE_INLINE pack<float> narrow(const double_halves& x) {
 
 HONE_INLINE double_halves abs(const double_halves& x) { return {abs(x.low), abs(x.high)}; }
 
-}  // namespace hone::simd
+}  // namespace HONE_NAMESPACE::simd

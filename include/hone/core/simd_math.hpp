@@ -8,7 +8,7 @@
 #include <cmath>
 #endif
 
-namespace hone::simd {
+namespace HONE_NAMESPACE::simd {
 
 namespace detail {
 
@@ -218,4 +218,4 @@ HONE_INLINE pack<A> sqrt(const pack<A>& x) {
   return root;
 }
 
-}  // namespace hone::simd
+}  // namespace HONE_NAMESPACE::simd

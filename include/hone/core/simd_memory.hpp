@@ -6,7 +6,7 @@
 #include "hone/core/scalar.hpp"
 #include "hone/core/simd.hpp"
 
-namespace hone::simd {
+namespace HONE_NAMESPACE::simd {
 
 #if defined(__GNUC__)
 namespace detail {
@@ -239,4 +239,4 @@ template <class>
 inline constexpr bool has_words = false;
 #endif
 
-}  // namespace hone::simd
+}  // namespace HONE_NAMESPACE::simd

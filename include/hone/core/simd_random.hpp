@@ -12,7 +12,7 @@
 #define HONE_VECTOR_PHILOX 1  // AVX without AVX2 has no integers in its registers
 #endif
 
-namespace hone::simd {
+namespace HONE_NAMESPACE::simd {
 
 #if defined(HONE_VECTOR_PHILOX)
 namespace detail {
@@ -154,9 +154,9 @@ HONE_INLINE pack<A> uniform_pack(const std::uint32_t* words) {
   return result;
 }
 
-}  // namespace hone::simd
+}  // namespace HONE_NAMESPACE::simd
 
-namespace hone {
+namespace HONE_NAMESPACE {
 
 /// x[4 i + w] <- word w of random.bits(first + i, draw); the last index may be cut short.
 inline void fill_bits(const philox& random, std::span<std::uint32_t> x, std::uint64_t first = 0,
@@ -185,4 +185,4 @@ inline void fill_uniform(const philox& random, std::span<double> x, std::uint64_
   }
 }
 
-}  // namespace hone
+}  // namespace HONE_NAMESPACE

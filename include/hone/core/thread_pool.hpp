@@ -11,7 +11,7 @@
 #include <type_traits>
 #include <utility>
 
-namespace hone {
+namespace HONE_NAMESPACE {
 
 /// An executor of @c concurrency() workers, the caller being one. A loop started inside a loop, or by a second thread
 /// while one runs, is run by its caller alone. The first exception of a loop's body reaches the caller once all
@@ -150,4 +150,4 @@ class thread_pool {
   void* context_ = nullptr;
 };
 
-}  // namespace hone
+}  // namespace HONE_NAMESPACE

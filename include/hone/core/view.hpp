@@ -13,7 +13,7 @@
 #include <iterator>
 #include <type_traits>
 
-namespace hone {
+namespace HONE_NAMESPACE {
 
 /// @c size elements, @c stride elements apart. A stride of 0 repeats one element: a constant vector, to be read only.
 template <scalar T>
@@ -208,4 +208,4 @@ template <class X>
 concept mutable_matrix =
     matrix_like<X> && !std::is_const_v<typename decltype(as_matrix(std::declval<X&>()))::element_type>;
 
-}  // namespace hone
+}  // namespace HONE_NAMESPACE

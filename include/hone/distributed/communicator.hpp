@@ -13,7 +13,7 @@
 
 #include <span>
 
-namespace hone::distributed {
+namespace HONE_NAMESPACE::distributed {
 
 template <class C>
 concept communicator = requires(C& c) {
@@ -100,4 +100,4 @@ struct single {
   }
 };
 
-}  // namespace hone::distributed
+}  // namespace HONE_NAMESPACE::distributed

@@ -7,9 +7,10 @@
 #include <bit>
 #include <cstdint>
 #include <span>
+#include <string_view>
 #include <type_traits>
 
-namespace hone::distributed {
+namespace HONE_NAMESPACE::distributed {
 
 namespace detail {
 
@@ -98,7 +99,7 @@ class digest {
     } else if constexpr (is_array<T>) {
       for (const auto& element : x) add(element);
     } else {
-      for (const char* name = name_of<T>(); *name != '\0'; ++name) byte(static_cast<unsigned char>(*name));
+      name(name_of<T>());
       if constexpr (std::is_aggregate_v<T>) for_each_field(x, [&](const auto& field) { add(field); });
     }
     return *this;
@@ -108,6 +109,15 @@ class digest {
   [[nodiscard]] double value() const { return static_cast<double>(hash_ >> 11); }
 
  private:
+  /// Without the namespace of the build: ranks on other processors are called alike.
+  void name(std::string_view x) {
+    constexpr std::string_view build = HONE_BUILD_NAME "::";
+    while (!x.empty()) {
+      if (x.starts_with(build)) x.remove_prefix(build.size());
+      if (!x.empty()) byte(static_cast<unsigned char>(x.front()));
+      if (!x.empty()) x.remove_prefix(1);
+    }
+  }
   void byte(std::uint64_t x) { hash_ = (hash_ ^ x) * 1099511628211u; }
   void word(std::uint64_t x) {
     for (int i = 0; i < 8; ++i, x >>= 8) byte(x & 0xff);
@@ -118,4 +128,4 @@ class digest {
 
 }  // namespace detail
 
-}  // namespace hone::distributed
+}  // namespace HONE_NAMESPACE::distributed

@@ -15,7 +15,7 @@
 
 #include <mpi.h>
 
-namespace hone::distributed {
+namespace HONE_NAMESPACE::distributed {
 
 /// A duplicate of an MPI communicator, so that no message of the program's meets one of these. MPI must be initialised
 /// before and finalised after; one thread at a time.
@@ -134,4 +134,4 @@ class mpi {
   std::vector<MPI_Request> pending_;
 };
 
-}  // namespace hone::distributed
+}  // namespace HONE_NAMESPACE::distributed

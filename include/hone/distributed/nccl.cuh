@@ -8,7 +8,7 @@
 #include <cuda_runtime_api.h>
 #include <nccl.h>
 
-namespace hone::distributed {
+namespace HONE_NAMESPACE::distributed {
 
 /// A communicator and a stream of the program's, which outlive this. Collectives on device memory are queued on the
 /// stream; `all_reduce` waits for it. NCCL adds in an order and a precision of its own: not bitwise the other models'
@@ -105,4 +105,4 @@ class nccl {
   std::size_t room_ = 0;
 };
 
-}  // namespace hone::distributed
+}  // namespace HONE_NAMESPACE::distributed

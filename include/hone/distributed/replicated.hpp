@@ -5,7 +5,7 @@
 #pragma once
 #include "hone/distributed/sharded.hpp"
 
-namespace hone::distributed {
+namespace HONE_NAMESPACE::distributed {
 
 /// What the ranks' gradients become before they are combined.
 enum class reduction { sum, mean };
@@ -128,4 +128,4 @@ gradient::combine_report<K> combine_replicated(const Method& method, const std::
   }
 }
 
-}  // namespace hone::distributed
+}  // namespace HONE_NAMESPACE::distributed

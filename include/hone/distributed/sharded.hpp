@@ -15,7 +15,7 @@
 
 #include <vector>
 
-namespace hone::distributed {
+namespace HONE_NAMESPACE::distributed {
 
 namespace detail {
 
@@ -345,4 +345,4 @@ gradient::combine_report<K> combine_sharded(const Method& method, const gradient
   }
 }
 
-}  // namespace hone::distributed
+}  // namespace HONE_NAMESPACE::distributed

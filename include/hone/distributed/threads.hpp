@@ -8,7 +8,7 @@
 #include <thread>
 #include <vector>
 
-namespace hone::distributed {
+namespace HONE_NAMESPACE::distributed {
 
 class threads;
 
@@ -162,4 +162,4 @@ void thread_ranks::run(F&& f) {
 #endif
 }
 
-}  // namespace hone::distributed
+}  // namespace HONE_NAMESPACE::distributed

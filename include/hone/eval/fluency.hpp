@@ -6,7 +6,7 @@
 
 #include <cmath>
 
-namespace hone::eval {
+namespace HONE_NAMESPACE::eval {
 
 /// The entropy in bits of the n-grams of @p tokens, numbers of words or the tokens of a model (the two give different
 /// values: RWKU takes the words of nltk.word_tokenize). 0 with fewer than n + 1 tokens.
@@ -29,4 +29,4 @@ inline double fluency(std::span<const std::int32_t> tokens) {
   return (2.0 / 3 * ngram_entropy(tokens, 2) + 4.0 / 3 * ngram_entropy(tokens, 3)) / 2;
 }
 
-}  // namespace hone::eval
+}  // namespace HONE_NAMESPACE::eval

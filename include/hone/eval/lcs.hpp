@@ -6,7 +6,7 @@
 
 #include <bit>
 
-namespace hone::eval {
+namespace HONE_NAMESPACE::eval {
 
 namespace detail {
 
@@ -52,4 +52,4 @@ index_t longest_common_subsequence(std::span<const Token> a, std::span<const Tok
   return detail::lcs_of_numbers(first, kinds.size(), second);
 }
 
-}  // namespace hone::eval
+}  // namespace HONE_NAMESPACE::eval

@@ -21,7 +21,7 @@
 #include "hone/core/simd_math.hpp"
 #include "hone/statistics/means.hpp"
 
-namespace hone::eval {
+namespace HONE_NAMESPACE::eval {
 
 /// What min-k++ wants of a row of logits: log p(y), and mean and variance of log p(v) with v drawn from p.
 struct token_moments {
@@ -146,4 +146,4 @@ inline double privacy_leakage(double auc, double retrained_auc) {
   return 100 * ((1 - auc) - (1 - retrained_auc)) / ((1 - retrained_auc) + 1e-10);
 }
 
-}  // namespace hone::eval
+}  // namespace HONE_NAMESPACE::eval

@@ -6,7 +6,7 @@
 
 #include <limits>
 
-namespace hone::eval {
+namespace HONE_NAMESPACE::eval {
 
 namespace detail {
 /// f(whether the prediction is right) for every label that counts, from the last to the first, while f returns true.
@@ -54,4 +54,4 @@ inline double extraction_strength(label_view predicted, label_view labels) {
                     : static_cast<double>(suffix) / static_cast<double>(count);
 }
 
-}  // namespace hone::eval
+}  // namespace HONE_NAMESPACE::eval

@@ -15,7 +15,7 @@
 #include <string_view>
 #include <vector>
 
-namespace hone::eval {
+namespace HONE_NAMESPACE::eval {
 
 namespace detail {
 /// The first of the largest scores; NaN is never chosen, and of nothing else -1, which is no gold.
@@ -76,4 +76,4 @@ inline statistics::mean_estimate accuracy(std::span<const index_t> chosen, std::
   return statistics::estimate_mean(right);
 }
 
-}  // namespace hone::eval
+}  // namespace HONE_NAMESPACE::eval

@@ -8,7 +8,7 @@
 #include <span>
 #include <vector>
 
-namespace hone::eval {
+namespace HONE_NAMESPACE::eval {
 
 /// Keys are kept as they are given: what a std::string_view shows must outlive the numbering.
 template <class Key>
@@ -84,4 +84,4 @@ class ngram_numbering {
   std::vector<numbering<std::uint64_t>> longer_;  ///< of (the gram one shorter, the next token), by length
 };
 
-}  // namespace hone::eval
+}  // namespace HONE_NAMESPACE::eval

@@ -11,7 +11,7 @@
 #include <string>
 #include <string_view>
 
-namespace hone::eval {
+namespace HONE_NAMESPACE::eval {
 
 namespace detail::porter {
 
@@ -146,4 +146,4 @@ inline void porter_stem(std::string& word) {
   if (word.ends_with("ll") && measure(std::string_view(word.data(), word.size() - 1)) > 1) word.pop_back();
 }
 
-}  // namespace hone::eval
+}  // namespace HONE_NAMESPACE::eval

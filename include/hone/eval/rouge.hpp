@@ -9,7 +9,7 @@
 #include <type_traits>
 #include <utility>
 
-namespace hone::eval {
+namespace HONE_NAMESPACE::eval {
 
 struct rouge_score {
   double precision = 0;  ///< of the candidate's words
@@ -105,4 +105,4 @@ inline rouge_score rouge_n(std::string_view reference, std::string_view candidat
   return rouge_n(rouge_words(reference, stem), rouge_words(candidate, stem), n);
 }
 
-}  // namespace hone::eval
+}  // namespace HONE_NAMESPACE::eval

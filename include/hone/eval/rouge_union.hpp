@@ -8,7 +8,7 @@
 
 #include <algorithm>
 
-namespace hone::eval {
+namespace HONE_NAMESPACE::eval {
 
 namespace detail {
 
@@ -101,4 +101,4 @@ inline rouge_score rouge_l_union(std::string_view reference, std::string_view ca
   return score;
 }
 
-}  // namespace hone::eval
+}  // namespace HONE_NAMESPACE::eval

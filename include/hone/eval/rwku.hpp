@@ -9,7 +9,7 @@
 #include "hone/eval/rouge_union.hpp"
 #include "hone/statistics/means.hpp"
 
-namespace hone::eval {
+namespace HONE_NAMESPACE::eval {
 
 enum class rwku_scorer { official, stemmed };
 
@@ -59,4 +59,4 @@ inline rwku_report report_rwku(std::span<const double> recalls, std::span<const 
   return report;
 }
 
-}  // namespace hone::eval
+}  // namespace HONE_NAMESPACE::eval

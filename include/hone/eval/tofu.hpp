@@ -11,7 +11,7 @@
 #include "hone/statistics/ks.hpp"
 #include "hone/statistics/means.hpp"
 
-namespace hone::eval {
+namespace HONE_NAMESPACE::eval {
 
 enum class truth_ratio { geometric, arithmetic, open_unlearning };
 
@@ -123,4 +123,4 @@ inline statistics::ks_result forget_quality(const tofu_answers& unlearned, const
   return statistics::ks_two_sample(log_truth_ratios(unlearned, kind), log_truth_ratios(retrained, kind));
 }
 
-}  // namespace hone::eval
+}  // namespace HONE_NAMESPACE::eval

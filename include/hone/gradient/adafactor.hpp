@@ -19,7 +19,7 @@
 #include <cmath>
 #include <vector>
 
-namespace hone::gradient {
+namespace HONE_NAMESPACE::gradient {
 
 struct adafactor_options {
   double learning_rate = 0;  ///< 0: the paper's min(0.01, 1 / sqrt(t))
@@ -195,4 +195,4 @@ adafactor_report adafactor(P&& p, R&& row, C&& col, index_t t, Pass&& pass, cons
   return report;
 }
 
-}  // namespace hone::gradient
+}  // namespace HONE_NAMESPACE::gradient

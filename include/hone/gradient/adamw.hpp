@@ -12,7 +12,7 @@
 
 #include <cmath>
 
-namespace hone::gradient {
+namespace HONE_NAMESPACE::gradient {
 
 struct adamw_options {
   double learning_rate = 1e-3;
@@ -129,4 +129,4 @@ auto adamw(P&& p, M&& m, V&& v, index_t t, const adamw_options& options = {}) {
       static_cast<A>(options.epsilon)};
 }
 
-}  // namespace hone::gradient
+}  // namespace HONE_NAMESPACE::gradient

@@ -12,7 +12,7 @@
 #include "hone/gradient/tasks.hpp"
 #include "hone/linalg/symmetric_eigen.hpp"
 
-namespace hone::gradient {
+namespace HONE_NAMESPACE::gradient {
 
 /// The length that Aligned-MTL gives to the principal directions.
 enum class aligned_scale { min, median, rmse };
@@ -39,4 +39,4 @@ struct aligned_mtl {
   }
 };
 
-}  // namespace hone::gradient
+}  // namespace HONE_NAMESPACE::gradient

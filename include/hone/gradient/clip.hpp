@@ -8,7 +8,7 @@
 #pragma once
 #include "hone/gradient/combine.hpp"
 
-namespace hone::gradient {
+namespace HONE_NAMESPACE::gradient {
 
 /// min(1, max_norm / |g|); 1 where |g|^2 is not finite: such gradients are counted, not hidden. A |g|^2 that rounding
 /// made negative is 0.
@@ -125,4 +125,4 @@ double combined_squared_norm(const Method& method, const task_gradients<T, K>& g
   }
 }
 
-}  // namespace hone::gradient
+}  // namespace HONE_NAMESPACE::gradient

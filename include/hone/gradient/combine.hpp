@@ -15,7 +15,7 @@
 
 #include <span>
 
-namespace hone::gradient {
+namespace HONE_NAMESPACE::gradient {
 
 struct combine_options {
   /// Borders of the groups that a Gram method treats one by one: ascending, the first 0, the last n (a tensor table's
@@ -400,4 +400,4 @@ combine_report<K> weighted_sum(const std::array<double, K>& weights, const task_
   }
 }
 
-}  // namespace hone::gradient
+}  // namespace HONE_NAMESPACE::gradient

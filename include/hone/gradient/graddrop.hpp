@@ -12,7 +12,7 @@
 #include "hone/core/simd_random.hpp"
 #include "hone/gradient/tasks.hpp"
 
-namespace hone::gradient {
+namespace HONE_NAMESPACE::gradient {
 
 namespace detail {
 
@@ -111,4 +111,4 @@ struct graddrop {
   }
 };
 
-}  // namespace hone::gradient
+}  // namespace HONE_NAMESPACE::gradient

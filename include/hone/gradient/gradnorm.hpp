@@ -12,7 +12,7 @@
 #pragma once
 #include "hone/gradient/tasks.hpp"
 
-namespace hone::gradient {
+namespace HONE_NAMESPACE::gradient {
 
 struct gradnorm_options {
   double alpha = 1.5;  ///< 0 equalises the lengths; larger pulls harder towards one training rate
@@ -74,4 +74,4 @@ gradnorm_report<K> update_gradnorm(gradnorm_state<K>& state, const std::array<do
   return report;
 }
 
-}  // namespace hone::gradient
+}  // namespace HONE_NAMESPACE::gradient

@@ -13,7 +13,7 @@
 
 #include <span>
 
-namespace hone::gradient {
+namespace HONE_NAMESPACE::gradient {
 
 /// The target cosines of one group: phi[i][j] for task i against task j. Zeros before the first step.
 template <std::size_t K>
@@ -107,4 +107,4 @@ struct gradvac_one_sided {
   }
 };
 
-}  // namespace hone::gradient
+}  // namespace HONE_NAMESPACE::gradient

@@ -14,7 +14,7 @@
 #include "hone/gradient/tasks.hpp"
 #include "hone/linalg/symmetric_eigen.hpp"
 
-namespace hone::gradient {
+namespace HONE_NAMESPACE::gradient {
 
 namespace detail {
 
@@ -81,4 +81,4 @@ struct conflict_free {
   }
 };
 
-}  // namespace hone::gradient
+}  // namespace HONE_NAMESPACE::gradient

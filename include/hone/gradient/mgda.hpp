@@ -11,7 +11,7 @@
 #include "hone/gradient/tasks.hpp"
 #include "hone/linalg/hull.hpp"
 
-namespace hone::gradient {
+namespace HONE_NAMESPACE::gradient {
 
 /// The min-norm point. Its inner product with each gradient is at least its own squared norm.
 /// Zero or non-finite gradients: equal weights.
@@ -49,4 +49,4 @@ struct cagrad {
   }
 };
 
-}  // namespace hone::gradient
+}  // namespace HONE_NAMESPACE::gradient

@@ -11,7 +11,7 @@
 #include "hone/gradient/tasks.hpp"
 #include "hone/linalg/bargaining.hpp"
 
-namespace hone::gradient {
+namespace HONE_NAMESPACE::gradient {
 
 /// Zero gradients do not take part and get weight 0. No agreement (a convex combination of the gradients vanishes: a
 /// Pareto-stationary point): weights 0. All gradients zero, or non-finite: equal weights.
@@ -25,4 +25,4 @@ struct nash_mtl {
   }
 };
 
-}  // namespace hone::gradient
+}  // namespace HONE_NAMESPACE::gradient

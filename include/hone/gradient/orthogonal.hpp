@@ -11,7 +11,7 @@
 #include "hone/gradient/tasks.hpp"
 #include "hone/linalg/symmetric_eigen.hpp"
 
-namespace hone::gradient {
+namespace HONE_NAMESPACE::gradient {
 
 /// forget f' + retain mean_j r_j, for task 0 the forget gradient and tasks 1 … K - 1 the retain gradients. Dependent
 /// and zero retain gradients are no failure: what depends, to 1e-6 of its length, does not count. Non-finite gradients:
@@ -98,4 +98,4 @@ void project_out(X&& x, const B& basis, index_t rank, E&& pool = serial{}) {
     for (index_t i = 0; i < rank; ++i) axpy(static_cast<A>(-dot(xs, rows.row(i), pool)), rows.row(i), xs, pool);
 }
 
-}  // namespace hone::gradient
+}  // namespace HONE_NAMESPACE::gradient

@@ -16,7 +16,7 @@
 #include "hone/core/random.hpp"
 #include "hone/gradient/tasks.hpp"
 
-namespace hone::gradient {
+namespace HONE_NAMESPACE::gradient {
 
 namespace detail {
 
@@ -117,4 +117,4 @@ struct blur {
   }
 };
 
-}  // namespace hone::gradient
+}  // namespace HONE_NAMESPACE::gradient

@@ -3,7 +3,7 @@
 #pragma once
 #include "hone/gradient/tasks.hpp"
 
-namespace hone::gradient {
+namespace HONE_NAMESPACE::gradient {
 
 /// What `combine` saw. What is not finite or not converged is always counted; the rest only when geometry is asked for.
 template <std::size_t K>
@@ -151,4 +151,4 @@ class observer {
 
 }  // namespace detail
 
-}  // namespace hone::gradient
+}  // namespace HONE_NAMESPACE::gradient

@@ -10,7 +10,7 @@
 #include "hone/core/simd_math.hpp"
 #include "hone/gradient/report.hpp"
 
-namespace hone::gradient {
+namespace HONE_NAMESPACE::gradient {
 
 /// What SAGO does where the forget gradient is zero and the retain gradient is not.
 enum class zero_forget { drop, keep_retain };
@@ -117,4 +117,4 @@ struct sum {
   }
 };
 
-}  // namespace hone::gradient
+}  // namespace HONE_NAMESPACE::gradient

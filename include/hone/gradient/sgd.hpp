@@ -8,7 +8,7 @@
 #include "hone/core/blas.hpp"
 #include "hone/gradient/with_copy.hpp"
 
-namespace hone::gradient {
+namespace HONE_NAMESPACE::gradient {
 
 struct sgd_options {
   double learning_rate = 1e-3;
@@ -120,4 +120,4 @@ auto sgd(P&& p, const sgd_options& options = {}) {
   return sgd(p, vector_view<detail::parameter_t<P>>(), options);
 }
 
-}  // namespace hone::gradient
+}  // namespace HONE_NAMESPACE::gradient

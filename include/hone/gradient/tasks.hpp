@@ -9,7 +9,7 @@
 #include <limits>
 #include <utility>
 
-namespace hone::gradient {
+namespace HONE_NAMESPACE::gradient {
 
 /// K gradients of n elements each. Two-task methods read task 0 as *forget* (what gives way) and task 1 as *retain*
 /// (what is protected); the others treat all tasks alike.
@@ -312,4 +312,4 @@ gram_matrix<K> gram(const task_gradients<T, K>& g, E&& pool = serial{}) {
   return unpack_gram<T, K>(sums, true);
 }
 
-}  // namespace hone::gradient
+}  // namespace HONE_NAMESPACE::gradient

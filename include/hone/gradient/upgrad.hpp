@@ -14,7 +14,7 @@
 #include "hone/gradient/tasks.hpp"
 #include "hone/linalg/nonnegative_quadratic.hpp"
 
-namespace hone::gradient {
+namespace HONE_NAMESPACE::gradient {
 
 namespace detail {
 
@@ -114,4 +114,4 @@ struct gem {
   }
 };
 
-}  // namespace hone::gradient
+}  // namespace HONE_NAMESPACE::gradient

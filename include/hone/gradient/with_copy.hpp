@@ -8,7 +8,7 @@
 #pragma once
 #include "hone/core/output.hpp"
 
-namespace hone::gradient {
+namespace HONE_NAMESPACE::gradient {
 
 /// Made by `with_copy`.
 template <class P, class C>
@@ -37,23 +37,27 @@ namespace detail {
 /// In the place of a copy where there is none.
 struct no_copy {};
 
+/// The parameters of X, and whether a copy comes with them.
 template <class X>
 struct parameters_of {
   using type = X;
+  static constexpr bool have_copy = false;
 };
 template <class P, class C>
 struct parameters_of<parameters_with_copy<P, C>> {
   using type = P;
+  static constexpr bool have_copy = true;
 };
-
-/// Elements of parameters, with a copy or without.
-template <class X>
-using parameter_t = element_t<typename parameters_of<std::remove_cvref_t<X>>::type>;
+template <class P, class C>
+struct parameters_of<const parameters_with_copy<P, C>> : parameters_of<parameters_with_copy<P, C>> {};
 
 template <class X>
-concept parameter_vector = mutable_vector<typename parameters_of<std::remove_cvref_t<X>>::type>;
+using parameter_t = element_t<typename parameters_of<std::remove_reference_t<X>>::type>;
+
 template <class X>
-concept parameter_matrix = mutable_matrix<typename parameters_of<std::remove_cvref_t<X>>::type>;
+concept parameter_vector = mutable_vector<typename parameters_of<std::remove_reference_t<X>>::type>;
+template <class X>
+concept parameter_matrix = mutable_matrix<typename parameters_of<std::remove_reference_t<X>>::type>;
 
 /// Throws unless elements [begin, begin + count) are among the @p size that an optimiser has.
 inline void check_block(index_t begin, index_t count, index_t size, const char* function) {
@@ -65,7 +69,7 @@ inline void check_block(index_t begin, index_t count, index_t size, const char* 
 template <class X>
   requires(parameter_vector<X> || parameter_matrix<X>)
 auto open_parameters(X&& x, const char* function) {
-  if constexpr (!std::is_same_v<typename parameters_of<std::remove_cvref_t<X>>::type, std::remove_cvref_t<X>>) {
+  if constexpr (parameters_of<std::remove_reference_t<X>>::have_copy) {
     const auto& [p, copy] = x;
     check_output(p, function, "p");
     check_output(copy, function, "copy");
@@ -88,4 +92,4 @@ auto open_parameters(X&& x, const char* function) {
 
 }  // namespace detail
 
-}  // namespace hone::gradient
+}  // namespace HONE_NAMESPACE::gradient

@@ -6,7 +6,7 @@
 #pragma once
 #include "hone/interop/detail/described.hpp"
 
-namespace hone {
+namespace HONE_NAMESPACE {
 
 template <class X>
 concept dlpack_tensor = requires(const X& x) {
@@ -56,4 +56,4 @@ struct described_traits<X> {
 
 }  // namespace detail
 
-}  // namespace hone
+}  // namespace HONE_NAMESPACE

@@ -7,7 +7,7 @@
 
 #include <Eigen/Core>
 
-namespace hone {
+namespace HONE_NAMESPACE {
 
 template <>
 inline constexpr format scalar_format<Eigen::bfloat16> = format::bfloat16;
@@ -50,4 +50,4 @@ struct view_traits<X> {
   }
 };
 
-}  // namespace hone
+}  // namespace HONE_NAMESPACE

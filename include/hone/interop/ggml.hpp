@@ -6,7 +6,7 @@
 #pragma once
 #include "hone/interop/detail/described.hpp"
 
-namespace hone {
+namespace HONE_NAMESPACE {
 
 template <class X>
 concept ggml_tensor_like = requires(const X& x) {
@@ -63,4 +63,4 @@ struct described_traits<X> {
 
 }  // namespace detail
 
-}  // namespace hone
+}  // namespace HONE_NAMESPACE

@@ -4,7 +4,7 @@
 #pragma once
 #include "hone/core/view.hpp"
 
-namespace hone {
+namespace HONE_NAMESPACE {
 
 namespace detail {
 
@@ -48,4 +48,4 @@ struct view_traits<X> {
   }
 };
 
-}  // namespace hone
+}  // namespace HONE_NAMESPACE

@@ -10,7 +10,7 @@
 
 #include <omp.h>
 
-namespace hone {
+namespace HONE_NAMESPACE {
 
 /// Static ranges, one a thread; inside a parallel region the caller runs the loop alone. The first exception of the
 /// body is rethrown after the loop.
@@ -48,4 +48,4 @@ struct openmp {
   }
 };
 
-}  // namespace hone
+}  // namespace HONE_NAMESPACE

@@ -7,7 +7,7 @@
 #include <tbb/parallel_for.h>
 #include <tbb/task_arena.h>
 
-namespace hone {
+namespace HONE_NAMESPACE {
 
 /// Tasks of the calling thread's arena. Loops inside loops are tasks too; the first exception reaches the caller.
 struct tbb_tasks {
@@ -21,4 +21,4 @@ struct tbb_tasks {
   }
 };
 
-}  // namespace hone
+}  // namespace HONE_NAMESPACE

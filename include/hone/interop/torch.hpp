@@ -9,7 +9,7 @@
 #include <ATen/Parallel.h>
 #include <ATen/core/Tensor.h>
 
-namespace hone {
+namespace HONE_NAMESPACE {
 
 namespace detail {
 
@@ -59,4 +59,4 @@ struct torch_threads {
   }
 };
 
-}  // namespace hone
+}  // namespace HONE_NAMESPACE

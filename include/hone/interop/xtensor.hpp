@@ -10,7 +10,7 @@
 #include <xtensor/xtensor_forward.hpp>
 #endif
 
-namespace hone {
+namespace HONE_NAMESPACE {
 
 namespace detail {
 
@@ -64,4 +64,4 @@ struct view_traits<X> {
   }
 };
 
-}  // namespace hone
+}  // namespace HONE_NAMESPACE

@@ -7,7 +7,7 @@
 
 #include <array>
 
-namespace hone::io {
+namespace HONE_NAMESPACE::io {
 
 /// As Hugging Face's tokenizer.json describes it.
 struct added_token {
@@ -94,4 +94,4 @@ class added_token_matcher {
   std::array<bool, 256> begins_{};
 };
 
-}  // namespace hone::io
+}  // namespace HONE_NAMESPACE::io

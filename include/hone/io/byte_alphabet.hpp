@@ -7,7 +7,7 @@
 #include <array>
 #include <optional>
 
-namespace hone::io {
+namespace HONE_NAMESPACE::io {
 
 namespace detail {
 
@@ -61,4 +61,4 @@ inline int byte_of_piece(std::string_view piece) {
   return 16 * digit(3) + digit(4);
 }
 
-}  // namespace hone::io
+}  // namespace HONE_NAMESPACE::io

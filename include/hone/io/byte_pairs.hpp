@@ -12,7 +12,7 @@
 #include <span>
 #include <vector>
 
-namespace hone::io {
+namespace HONE_NAMESPACE::io {
 
 using token_id = std::int32_t;
 
@@ -120,4 +120,4 @@ class merge_table {
   int shift_;
 };
 
-}  // namespace hone::io
+}  // namespace HONE_NAMESPACE::io

@@ -7,7 +7,7 @@
 
 #include <vector>
 
-namespace hone::io {
+namespace HONE_NAMESPACE::io {
 
 struct checkpoint {
   transformer::config config;
@@ -96,4 +96,4 @@ checkpoint gather_checkpoint(const transformer::config& c, std::span<const store
   return result;
 }
 
-}  // namespace hone::io
+}  // namespace HONE_NAMESPACE::io

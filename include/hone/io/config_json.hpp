@@ -9,7 +9,7 @@
 
 #include <optional>
 
-namespace hone::io {
+namespace HONE_NAMESPACE::io {
 
 namespace detail {
 
@@ -217,4 +217,4 @@ inline std::string format_config_json(const transformer::config& c) {
   return j.dump(2) + "\n";
 }
 
-}  // namespace hone::io
+}  // namespace HONE_NAMESPACE::io

@@ -4,7 +4,7 @@
 #pragma once
 #include "hone/io/file.hpp"
 
-namespace hone::io {
+namespace HONE_NAMESPACE::io {
 
 struct csv_row {
   std::uint64_t line;  ///< where it begins, from 1: a field in quotes may go over several
@@ -122,4 +122,4 @@ inline csv_table read_csv(const std::filesystem::path& path) {
   return parse_csv(text_of(bytes), path.string());
 }
 
-}  // namespace hone::io
+}  // namespace HONE_NAMESPACE::io

@@ -17,7 +17,7 @@
 #include <utility>
 #include <vector>
 
-namespace hone::io {
+namespace HONE_NAMESPACE::io {
 
 /// The bytes of @p path.
 /// @throws std::system_error, naming the file, if it cannot be opened or read; format_error if it is larger than
@@ -122,4 +122,4 @@ class atomic_file {
   bool committed_ = false;
 };
 
-}  // namespace hone::io
+}  // namespace HONE_NAMESPACE::io

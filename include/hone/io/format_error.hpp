@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <string>
 
-namespace hone::io {
+namespace HONE_NAMESPACE::io {
 
 /// Where in a file: a byte offset in a binary one, a line (from 1) in a text; none where the whole file, a folder, or
 /// something that is not there is meant.
@@ -43,4 +43,4 @@ inline std::string short_text(double x) {
   return text;
 }
 
-}  // namespace hone::io
+}  // namespace HONE_NAMESPACE::io

@@ -14,7 +14,7 @@
 #include <type_traits>
 #include <variant>
 
-namespace hone::io {
+namespace HONE_NAMESPACE::io {
 
 /// Elements of one type; position in the variant = the format's number of the type. Arrays of arrays are refused.
 using gguf_array = std::variant<std::vector<std::uint8_t>, std::vector<std::int8_t>, std::vector<std::uint16_t>,
@@ -323,4 +323,4 @@ inline gguf read_gguf(const std::filesystem::path& path) {
   return result;
 }
 
-}  // namespace hone::io
+}  // namespace HONE_NAMESPACE::io

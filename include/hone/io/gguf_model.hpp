@@ -10,7 +10,7 @@
 #include "hone/io/tensor_names.hpp"
 #include "hone/transformer/rotary.hpp"
 
-namespace hone::io {
+namespace HONE_NAMESPACE::io {
 
 /// "blk.3.attn_q.weight" of wq.3, "….bias" of bq.3.
 inline std::string gguf_tensor(const transformer::tensor& t) {
@@ -140,4 +140,4 @@ inline checkpoint read_gguf_model(const std::filesystem::path& path) {
   return gather_gguf_model(read_gguf(path), path.string());
 }
 
-}  // namespace hone::io
+}  // namespace HONE_NAMESPACE::io

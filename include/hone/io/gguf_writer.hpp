@@ -3,7 +3,7 @@
 #pragma once
 #include "hone/io/gguf.hpp"
 
-namespace hone::io {
+namespace HONE_NAMESPACE::io {
 
 namespace detail {
 
@@ -120,4 +120,4 @@ inline void write_gguf(const std::filesystem::path& path, const gguf_metadata& m
   file.commit();
 }
 
-}  // namespace hone::io
+}  // namespace HONE_NAMESPACE::io

@@ -8,7 +8,7 @@
 #include "hone/io/safetensors_shards.hpp"
 #include "hone/io/tensor_names.hpp"
 
-namespace hone::io {
+namespace HONE_NAMESPACE::io {
 
 inline constexpr const char* config_json_name = "config.json";
 
@@ -80,4 +80,4 @@ inline void write_hugging_face(const std::filesystem::path& folder, const transf
   file.commit();
 }
 
-}  // namespace hone::io
+}  // namespace HONE_NAMESPACE::io

@@ -11,7 +11,7 @@
 
 #include <nlohmann/json.hpp>
 
-namespace hone::io {
+namespace HONE_NAMESPACE::io {
 
 /// One token of a JSON text.
 struct json_event {
@@ -200,4 +200,4 @@ inline json_document read_json(const std::filesystem::path& path, std::uint64_t 
   return parse_json(text_of(bytes), path.string());
 }
 
-}  // namespace hone::io
+}  // namespace HONE_NAMESPACE::io

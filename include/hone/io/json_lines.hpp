@@ -8,7 +8,7 @@
 #include <limits>
 #include <memory>
 
-namespace hone::io {
+namespace HONE_NAMESPACE::io {
 
 /// A line of such a file.
 struct json_row {
@@ -109,4 +109,4 @@ inline std::vector<question_answer> read_question_answers(const std::filesystem:
   return parse_question_answers(text_of(bytes), path.string(), limit);
 }
 
-}  // namespace hone::io
+}  // namespace HONE_NAMESPACE::io

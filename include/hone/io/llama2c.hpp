@@ -15,7 +15,7 @@
 #include <cstdio>
 #include <limits>
 
-namespace hone::io {
+namespace HONE_NAMESPACE::io {
 
 namespace detail {
 
@@ -173,4 +173,4 @@ inline void write_llama2c(const std::filesystem::path& path, const transformer::
   file.commit();
 }
 
-}  // namespace hone::io
+}  // namespace HONE_NAMESPACE::io

@@ -9,7 +9,7 @@
 #include "hone/io/gguf_writer.hpp"
 #include "hone/io/tensor_names.hpp"
 
-namespace hone::io {
+namespace HONE_NAMESPACE::io {
 
 namespace detail {
 
@@ -91,4 +91,4 @@ inline void write_lora_gguf(const std::filesystem::path& path, const transformer
              tensors);
 }
 
-}  // namespace hone::io
+}  // namespace HONE_NAMESPACE::io

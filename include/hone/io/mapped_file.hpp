@@ -13,7 +13,7 @@
 #define HONE_IO_MMAP 0
 #endif
 
-namespace hone::io {
+namespace HONE_NAMESPACE::io {
 
 /// The bytes of a file, for reading, as long as this lives; moving it leaves them where they are. Where the system
 /// cannot map files they are read into memory. A file that is cut short meanwhile ends the program when its lost pages
@@ -74,4 +74,4 @@ class mapped_file {
 #endif
 };
 
-}  // namespace hone::io
+}  // namespace HONE_NAMESPACE::io

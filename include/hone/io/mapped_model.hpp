@@ -7,7 +7,7 @@
 #include "hone/io/hugging_face.hpp"
 #include "hone/transformer/source.hpp"
 
-namespace hone::io {
+namespace HONE_NAMESPACE::io {
 
 /// The tensors of a file as a source: a view each, over the mapping, which lives as long as this. Moved, it shows the
 /// same memory.
@@ -75,4 +75,4 @@ inline mapped_model map_model(const std::filesystem::path& path) {
   return {c, file.tensors, std::move(file.files), name, gguf_tensor, detail::gguf_extra};
 }
 
-}  // namespace hone::io
+}  // namespace HONE_NAMESPACE::io

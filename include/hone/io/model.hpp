@@ -7,7 +7,7 @@
 #include "hone/io/tokenizer_gguf.hpp"
 #include "hone/io/tokenizer_json.hpp"
 
-namespace hone::io {
+namespace HONE_NAMESPACE::io {
 
 namespace detail {
 
@@ -47,4 +47,4 @@ inline tokenizer read_model_tokenizer(const std::filesystem::path& path, index_t
   return t;
 }
 
-}  // namespace hone::io
+}  // namespace HONE_NAMESPACE::io

@@ -8,7 +8,7 @@
 
 #include <functional>
 
-namespace hone::io {
+namespace HONE_NAMESPACE::io {
 
 /// Text to ids and back. A vocabulary without a begin of text has an empty @c begin.
 struct pair_codec {
@@ -76,4 +76,4 @@ inline transformer::labelled_rows labelled_rows_of(const std::vector<encoded_pai
   return rows;
 }
 
-}  // namespace hone::io
+}  // namespace HONE_NAMESPACE::io

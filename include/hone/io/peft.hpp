@@ -11,7 +11,7 @@
 
 #include <cmath>
 
-namespace hone::io {
+namespace HONE_NAMESPACE::io {
 
 /// What of adapter_config.json says how the tensors are meant.
 struct peft_config {
@@ -250,4 +250,4 @@ inline void write_peft(const std::filesystem::path& folder, const transformer::c
   file.commit();
 }
 
-}  // namespace hone::io
+}  // namespace HONE_NAMESPACE::io

@@ -7,7 +7,7 @@
 
 #include <span>
 
-namespace hone::io {
+namespace HONE_NAMESPACE::io {
 
 /// What cuts, or changes, the pieces of a text in turn.
 struct split_rule {
@@ -169,4 +169,4 @@ void split_words(std::string_view text, std::span<const split_rule> rules, bool 
   }
 }
 
-}  // namespace hone::io
+}  // namespace HONE_NAMESPACE::io

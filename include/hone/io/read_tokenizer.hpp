@@ -4,7 +4,7 @@
 #include "hone/io/tokenizer_bin.hpp"
 #include "hone/io/tokenizer_json.hpp"
 
-namespace hone::io {
+namespace HONE_NAMESPACE::io {
 
 /// Reads a tokenizer.json (a name that ends in .json) or, from any other name, a tokenizer.bin, for a model of @p vocab
 /// tokens if it is given: a tokenizer.bin must have as many, a tokenizer.json at most as many.
@@ -18,4 +18,4 @@ inline tokenizer read_tokenizer(const std::filesystem::path& path, std::optional
   return t;
 }
 
-}  // namespace hone::io
+}  // namespace HONE_NAMESPACE::io

@@ -9,7 +9,7 @@
 #include <string>
 #include <string_view>
 
-namespace hone::io {
+namespace HONE_NAMESPACE::io {
 
 /// Copies @p in (heads * head_size x cols), laid out as @p from, to @p out, laid out as @p to. Both functions of heads:
 /// queries and keys differ in their number only. A bias or a norm of a head is a matrix of one column.
@@ -42,4 +42,4 @@ inline transformer::rope_layout gguf_rope_layout(std::string_view architecture) 
   return half ? transformer::rope_layout::half : transformer::rope_layout::interleaved;
 }
 
-}  // namespace hone::io
+}  // namespace HONE_NAMESPACE::io

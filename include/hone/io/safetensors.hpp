@@ -7,7 +7,7 @@
 #include "hone/io/json.hpp"
 #include "hone/io/stored_tensor.hpp"
 
-namespace hone::io {
+namespace HONE_NAMESPACE::io {
 
 /// What a file, or a model in several, holds.
 struct safetensors {
@@ -275,4 +275,4 @@ inline void write_safetensors(const std::filesystem::path& path, std::span<const
   file.commit();
 }
 
-}  // namespace hone::io
+}  // namespace HONE_NAMESPACE::io

@@ -7,7 +7,7 @@
 #include <cmath>
 #include <optional>
 
-namespace hone::io {
+namespace HONE_NAMESPACE::io {
 
 struct safetensors_index {
   struct place {
@@ -181,4 +181,4 @@ inline void write_safetensors_folder(const std::filesystem::path& folder, std::s
   file.commit();
 }
 
-}  // namespace hone::io
+}  // namespace HONE_NAMESPACE::io

@@ -10,7 +10,7 @@
 #include <limits>
 #include <memory>
 
-namespace hone::io {
+namespace HONE_NAMESPACE::io {
 
 enum class element_kind { float32, float16, bfloat16, float64, int32, int64, uint8, q8_0, listed_only };
 
@@ -220,4 +220,4 @@ inline void write_elements(atomic_file& file, const tensor_source& t) {
 
 }  // namespace detail
 
-}  // namespace hone::io
+}  // namespace HONE_NAMESPACE::io

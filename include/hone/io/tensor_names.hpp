@@ -7,7 +7,7 @@
 #pragma once
 #include "hone/transformer/config.hpp"
 
-namespace hone::io {
+namespace HONE_NAMESPACE::io {
 
 namespace detail {
 
@@ -132,4 +132,4 @@ inline std::string gguf_name(std::string_view own) {
   return id ? gguf_name(*id) : std::string();
 }
 
-}  // namespace hone::io
+}  // namespace HONE_NAMESPACE::io

@@ -13,7 +13,7 @@
 #include <array>
 #include <unordered_map>
 
-namespace hone::io {
+namespace HONE_NAMESPACE::io {
 
 /// The numbers of one set: mean negative log-likelihoods of a token, and ROUGE-L recalls.
 struct tofu_log_set {
@@ -174,4 +174,4 @@ inline tofu_log read_tofu_log(const std::filesystem::path& path) {
   return parse_tofu_log(text_of(bytes), path.string());
 }
 
-}  // namespace hone::io
+}  // namespace HONE_NAMESPACE::io

@@ -12,7 +12,7 @@
 #include <unordered_map>
 #include <utility>
 
-namespace hone::io {
+namespace HONE_NAMESPACE::io {
 
 /// What a text goes through before it is cut into words.
 struct normalizer_step {
@@ -376,4 +376,4 @@ class text_stream {
   std::string pending_;
 };
 
-}  // namespace hone::io
+}  // namespace HONE_NAMESPACE::io

@@ -8,7 +8,7 @@
 
 #include <cmath>
 
-namespace hone::io {
+namespace HONE_NAMESPACE::io {
 
 /// As run.c: a space is put in front of the text; every UTF-8 character that is a token stands for itself,
 /// every other one for its bytes, or the unknown token where a byte has none; then the adjacent pair whose
@@ -75,4 +75,4 @@ inline tokenizer read_tokenizer_bin(const std::filesystem::path& path, std::opti
   return parse_tokenizer_bin(read_file(path), vocab, path.string());
 }
 
-}  // namespace hone::io
+}  // namespace HONE_NAMESPACE::io

@@ -8,7 +8,7 @@
 
 #include <cmath>
 
-namespace hone::io {
+namespace HONE_NAMESPACE::io {
 
 /// The keys below tokenizer.ggml.
 struct gguf_vocabulary {
@@ -152,4 +152,4 @@ inline tokenizer_parts parse_tokenizer_gguf(const gguf_vocabulary& v, const std:
   return parts;
 }
 
-}  // namespace hone::io
+}  // namespace HONE_NAMESPACE::io

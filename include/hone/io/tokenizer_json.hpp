@@ -9,7 +9,7 @@
 
 #include <unordered_set>
 
-namespace hone::io {
+namespace HONE_NAMESPACE::io {
 
 namespace detail {
 
@@ -386,4 +386,4 @@ inline tokenizer read_tokenizer_json(const std::filesystem::path& path) {
   return tokenizer(std::move(parts));
 }
 
-}  // namespace hone::io
+}  // namespace HONE_NAMESPACE::io

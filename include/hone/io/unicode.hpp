@@ -14,7 +14,7 @@
 #include <string_view>
 #include <vector>
 
-namespace hone::io {
+namespace HONE_NAMESPACE::io {
 
 /// Bits of a character's classes.
 struct unicode {
@@ -241,4 +241,4 @@ inline std::string_view normalize_form_c(std::string_view text, std::string& sto
   return storage;
 }
 
-}  // namespace hone::io
+}  // namespace HONE_NAMESPACE::io

@@ -5,7 +5,7 @@
 #pragma once
 #include "hone/linalg/symmetric_eigen.hpp"
 
-namespace hone::linalg {
+namespace HONE_NAMESPACE::linalg {
 
 template <std::size_t K>
 struct bargain {
@@ -84,4 +84,4 @@ bargain<K> solve_bargain(const square<K>& g, double tolerance = rank_tolerance) 
   return result;
 }
 
-}  // namespace hone::linalg
+}  // namespace HONE_NAMESPACE::linalg

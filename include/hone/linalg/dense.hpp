@@ -8,7 +8,7 @@
 
 #include <concepts>
 
-namespace hone::linalg {
+namespace HONE_NAMESPACE::linalg {
 
 using matrix = Eigen::MatrixXd;
 using vector = Eigen::VectorXd;
@@ -45,4 +45,4 @@ index_t count_nonfinite(const matrix_view<T>& x) {
   return count;
 }
 
-}  // namespace hone::linalg
+}  // namespace HONE_NAMESPACE::linalg

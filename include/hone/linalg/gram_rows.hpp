@@ -5,7 +5,7 @@
 #pragma once
 #include "hone/linalg/symmetric_eigen.hpp"
 
-namespace hone::linalg {
+namespace HONE_NAMESPACE::linalg {
 
 template <std::size_t K>
 struct gram_rows {
@@ -42,4 +42,4 @@ gram_rows<K> recover_rows(const square<K>& cosine, double tolerance = rank_toler
   return result;
 }
 
-}  // namespace hone::linalg
+}  // namespace HONE_NAMESPACE::linalg

@@ -8,7 +8,7 @@
 #pragma once
 #include "hone/linalg/nonnegative_quadratic.hpp"
 
-namespace hone::linalg {
+namespace HONE_NAMESPACE::linalg {
 
 template <std::size_t K>
 struct hull_point {
@@ -151,4 +151,4 @@ worst_case_step<K> help_worst(const square<K>& g, const std::array<double, K>& b
   return result;
 }
 
-}  // namespace hone::linalg
+}  // namespace HONE_NAMESPACE::linalg

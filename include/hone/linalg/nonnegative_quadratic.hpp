@@ -10,7 +10,7 @@
 #pragma once
 #include "hone/linalg/gram_rows.hpp"
 
-namespace hone::linalg {
+namespace HONE_NAMESPACE::linalg {
 
 template <std::size_t K>
 struct nonnegative_solution {
@@ -216,4 +216,4 @@ nonnegative_solution<K> minimise_nonnegative(const square<K>& h, const std::arra
   return nonnegative_problem<K>(h, tolerance).solve(b, length);
 }
 
-}  // namespace hone::linalg
+}  // namespace HONE_NAMESPACE::linalg

@@ -4,7 +4,7 @@
 #pragma once
 #include "hone/linalg/dense.hpp"
 
-namespace hone::linalg {
+namespace HONE_NAMESPACE::linalg {
 
 /// Turns every column of @p v so that its entry of largest magnitude is positive; among entries equal to 1e-9 the first
 /// counts, so that rounding decides nothing.
@@ -71,4 +71,4 @@ void complete_orthonormal(Q& q, index_t columns) {
   }
 }
 
-}  // namespace hone::linalg
+}  // namespace HONE_NAMESPACE::linalg

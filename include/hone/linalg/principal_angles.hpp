@@ -6,7 +6,7 @@
 
 #include <Eigen/SVD>
 
-namespace hone::linalg {
+namespace HONE_NAMESPACE::linalg {
 
 /// The angles between the spans of @p u and @p v (d x k and d x l, orthonormal columns), ascending, min(k, l) of them,
 /// in [0, pi / 2]: by sines below pi / 4 and by cosines above, so that small angles keep their digits.
@@ -25,4 +25,4 @@ vector principal_angles(const U& u, const V& v) {
   return cosines;
 }
 
-}  // namespace hone::linalg
+}  // namespace HONE_NAMESPACE::linalg

@@ -8,7 +8,7 @@
 
 #include <vector>
 
-namespace hone::linalg {
+namespace HONE_NAMESPACE::linalg {
 
 /// Second moments of rows of @c width elements, products computed in @p A: float, or double for twice the digits at
 /// half the speed. Holds width^2 doubles and one chunk of rows.
@@ -132,4 +132,4 @@ class second_moments {
   std::vector<A> rows_;  // of the chunk that is not whole
 };
 
-}  // namespace hone::linalg
+}  // namespace HONE_NAMESPACE::linalg

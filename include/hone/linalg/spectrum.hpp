@@ -11,7 +11,7 @@
 #include "hone/linalg/orthonormal.hpp"
 #include "hone/linalg/symmetric_eigen.hpp"
 
-namespace hone::linalg {
+namespace HONE_NAMESPACE::linalg {
 
 /// Eigenvalues in descending order, their eigenvectors in the columns of @c vectors, orthonormal.
 struct eigenpairs {
@@ -79,4 +79,4 @@ class low_rank_eigen {
   std::optional<Eigen::HouseholderQR<Eigen::Ref<matrix>>> qr_;
 };
 
-}  // namespace hone::linalg
+}  // namespace HONE_NAMESPACE::linalg

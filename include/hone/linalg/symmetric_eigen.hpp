@@ -9,7 +9,7 @@
 #include <cmath>
 #include <limits>
 
-namespace hone::linalg {
+namespace HONE_NAMESPACE::linalg {
 
 /// K x K elements, row by row.
 template <std::size_t K>
@@ -230,4 +230,4 @@ std::array<double, K> pseudo_solve(const square<K>& a, const std::array<double, 
   return pseudo_solve(decompose(a), a, b, tolerance);
 }
 
-}  // namespace hone::linalg
+}  // namespace HONE_NAMESPACE::linalg

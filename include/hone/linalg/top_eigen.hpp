@@ -9,7 +9,7 @@
 #include "hone/core/random.hpp"
 #include "hone/linalg/spectrum.hpp"
 
-namespace hone::linalg {
+namespace HONE_NAMESPACE::linalg {
 
 struct top_eigen_options {
   double tolerance = 1e-10;  ///< on |A x - lambda x|, as a share of the largest |eigenvalue| seen
@@ -81,4 +81,4 @@ top_eigenpairs top_eigen(Apply&& apply, index_t d, index_t count, const top_eige
   return result;
 }
 
-}  // namespace hone::linalg
+}  // namespace HONE_NAMESPACE::linalg

@@ -9,7 +9,7 @@
 #include <Eigen/QR>
 #include <Eigen/SVD>
 
-namespace hone::linalg {
+namespace HONE_NAMESPACE::linalg {
 
 struct singular_triplets {
   matrix u;       ///< orthonormal columns
@@ -70,4 +70,4 @@ singular_triplets truncated_svd(const M& expression, index_t count, const svd_op
   return result;
 }
 
-}  // namespace hone::linalg
+}  // namespace HONE_NAMESPACE::linalg

@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-namespace hone::lora {
+namespace HONE_NAMESPACE::lora {
 
 /// One adapted matrix. Its parameters lie from @c offset on in the adapter's buffer: A, then B, both row-major.
 struct site {
@@ -80,4 +80,4 @@ struct adapter {
   std::vector<T> parameters;  ///< of all sites; gradients and moments have the same layout
 };
 
-}  // namespace hone::lora
+}  // namespace HONE_NAMESPACE::lora

@@ -7,7 +7,7 @@
 
 #include <span>
 
-namespace hone::lora {
+namespace HONE_NAMESPACE::lora {
 
 /// The plain adapter of rank 2 r of every site, from the parameters as they are and as they were right after the
 /// initialisation, both laid out by @p sites. The rounding that the compensation left in W is not in it
@@ -40,4 +40,4 @@ adapter<element_t<V>> plain(std::span<const site> sites, const V& parameters, co
   return result;
 }
 
-}  // namespace hone::lora
+}  // namespace HONE_NAMESPACE::lora

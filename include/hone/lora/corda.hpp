@@ -10,7 +10,7 @@
 
 #include <Eigen/Cholesky>
 
-namespace hone::lora {
+namespace HONE_NAMESPACE::lora {
 
 /// The second moment of inputs as PEFT collects it: each batch over the magnitude of its largest number, max(X), which
 /// is not the largest magnitude; the batches count alike, whatever their rows.
@@ -92,4 +92,4 @@ struct corda {
   }
 };
 
-}  // namespace hone::lora
+}  // namespace HONE_NAMESPACE::lora

@@ -10,7 +10,7 @@
 #include <algorithm>
 #include <span>
 
-namespace hone::lora {
+namespace HONE_NAMESPACE::lora {
 
 /// Principal components of a stream of rows, of which the first @c components are kept from batch to batch.
 /// [Ross et al. 2008, Incremental learning for robust visual tracking, IJCV 77; as scikit-learn and PEFT]
@@ -131,4 +131,4 @@ struct eva {
   }
 };
 
-}  // namespace hone::lora
+}  // namespace HONE_NAMESPACE::lora

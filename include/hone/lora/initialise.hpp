@@ -8,7 +8,7 @@
 #pragma once
 #include "hone/lora/merge.hpp"
 
-namespace hone::lora {
+namespace HONE_NAMESPACE::lora {
 
 /// What a method would start from.
 struct proposal {
@@ -64,4 +64,4 @@ initialisation initialise(const M& method, W&& weight, const site& s, P&& parame
   return result;
 }
 
-}  // namespace hone::lora
+}  // namespace HONE_NAMESPACE::lora

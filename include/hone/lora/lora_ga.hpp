@@ -8,7 +8,7 @@
 #include "hone/linalg/truncated_svd.hpp"
 #include "hone/lora/initialise.hpp"
 
-namespace hone::lora {
+namespace HONE_NAMESPACE::lora {
 
 /// Which of the first 2 r triplets, counted from 0, go where.
 enum class ga_direction {
@@ -73,4 +73,4 @@ struct lora_ga {
   }
 };
 
-}  // namespace hone::lora
+}  // namespace HONE_NAMESPACE::lora

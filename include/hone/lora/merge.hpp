@@ -7,7 +7,7 @@
 
 #include <vector>
 
-namespace hone::lora {
+namespace HONE_NAMESPACE::lora {
 
 namespace detail {
 
@@ -71,4 +71,4 @@ double unmerge(W&& weight, const site& s, const P& parameters, E&& pool = serial
   return detail::add_product(w, s, detail::buffer_of(parameters, s, function), -1, pool);
 }
 
-}  // namespace hone::lora
+}  // namespace HONE_NAMESPACE::lora

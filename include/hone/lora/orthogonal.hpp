@@ -11,7 +11,7 @@
 
 #include <span>
 
-namespace hone::lora {
+namespace HONE_NAMESPACE::lora {
 
 struct orthogonal_options {
   double lambda = 0.5;
@@ -141,4 +141,4 @@ double project_out(std::span<const site> sites, V&& parameters, const Bases& bas
   return total;
 }
 
-}  // namespace hone::lora
+}  // namespace HONE_NAMESPACE::lora

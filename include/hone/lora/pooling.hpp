@@ -7,7 +7,7 @@
 
 #include <span>
 
-namespace hone::lora {
+namespace HONE_NAMESPACE::lora {
 
 enum class pooling {
   sum,         ///< one row a sequence
@@ -97,4 +97,4 @@ void pool(const X& outputs, std::span<const index_t> offsets, std::span<const st
   });
 }
 
-}  // namespace hone::lora
+}  // namespace HONE_NAMESPACE::lora

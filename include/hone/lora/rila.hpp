@@ -15,7 +15,7 @@
 #include "hone/linalg/top_eigen.hpp"
 #include "hone/lora/initialise.hpp"
 
-namespace hone::lora {
+namespace HONE_NAMESPACE::lora {
 
 enum class rila_solver {
   automatic,  ///< low_rank for fewer samples than outputs; else dense up to 2048 outputs; else iterative
@@ -371,4 +371,4 @@ rila_report sc_lora(const F& adapted, const R& preserved, W&& weight, site& s, P
   return rila(adapted, preserved, weight, s, parameters, options, pool);
 }
 
-}  // namespace hone::lora
+}  // namespace HONE_NAMESPACE::lora

@@ -13,7 +13,7 @@
 #include "hone/linalg/truncated_svd.hpp"
 #include "hone/lora/initialise.hpp"
 
-namespace hone::lora {
+namespace HONE_NAMESPACE::lora {
 
 namespace detail {
 
@@ -88,4 +88,4 @@ struct fila {
   }
 };
 
-}  // namespace hone::lora
+}  // namespace HONE_NAMESPACE::lora

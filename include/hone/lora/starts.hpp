@@ -12,7 +12,7 @@
 #include "hone/linalg/orthonormal.hpp"
 #include "hone/lora/initialise.hpp"
 
-namespace hone::lora {
+namespace HONE_NAMESPACE::lora {
 
 namespace detail {
 
@@ -68,4 +68,4 @@ struct orthogonal_halves {
   }
 };
 
-}  // namespace hone::lora
+}  // namespace HONE_NAMESPACE::lora

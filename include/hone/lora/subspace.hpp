@@ -8,7 +8,7 @@
 #include "hone/linalg/second_moments.hpp"
 #include "hone/lora/orthogonal.hpp"
 
-namespace hone::lora {
+namespace HONE_NAMESPACE::lora {
 
 /// The share of the energy of @p samples (rows x outputs) that lies along @p directions; 0 where there is none.
 /// @throws std::invalid_argument if the widths differ.
@@ -46,4 +46,4 @@ double retain_overlap(const site& s, const V& parameters, const P& basis) {
   return energy > 0 ? overlap / energy : 0;
 }
 
-}  // namespace hone::lora
+}  // namespace HONE_NAMESPACE::lora

@@ -5,7 +5,7 @@
 #include "hone/core/labels.hpp"
 #include "hone/loss/fused.hpp"
 
-namespace hone::loss {
+namespace HONE_NAMESPACE::loss {
 
 /// A loss as a sum and how many items (rows or sequences) it counts: the caller divides, so that a mean does not depend
 /// on how the batch was cut. A non-finite item makes the sum non-finite and is counted.
@@ -106,4 +106,4 @@ loss_sum sum_gradient_rows(const matrix_view<T>& logits, label_view targets, F&&
 }
 
 }  // namespace detail
-}  // namespace hone::loss
+}  // namespace HONE_NAMESPACE::loss

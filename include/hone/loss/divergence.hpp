@@ -7,7 +7,7 @@
 #pragma once
 #include "hone/loss/batch.hpp"
 
-namespace hone::loss {
+namespace HONE_NAMESPACE::loss {
 
 enum class kl_direction { forward, reverse };
 
@@ -76,4 +76,4 @@ loss_sum undial(Z&& logits, const W& teacher, label_view targets, double beta = 
       pool);
 }
 
-}  // namespace hone::loss
+}  // namespace HONE_NAMESPACE::loss

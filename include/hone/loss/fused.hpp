@@ -6,7 +6,7 @@
 #pragma once
 #include "hone/loss/row.hpp"
 
-namespace hone::loss {
+namespace HONE_NAMESPACE::loss {
 
 namespace detail {
 
@@ -165,4 +165,4 @@ double fused_gradient(Z&& z, double temperature, index_t target, std::span<const
   }
 }
 
-}  // namespace hone::loss
+}  // namespace HONE_NAMESPACE::loss

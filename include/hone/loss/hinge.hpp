@@ -9,7 +9,7 @@
 
 #include "hone/loss/batch.hpp"
 
-namespace hone::loss {
+namespace HONE_NAMESPACE::loss {
 
 /// The id of the largest logit other than @p target, the first of equals; -1 if there is none.
 template <vector_like Z>
@@ -51,4 +51,4 @@ loss_sum inverted_hinge(Z&& logits, label_view targets, const row_options& optio
       pool);
 }
 
-}  // namespace hone::loss
+}  // namespace HONE_NAMESPACE::loss

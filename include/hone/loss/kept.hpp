@@ -11,7 +11,7 @@
 #pragma once
 #include "hone/loss/batch.hpp"
 
-namespace hone::loss {
+namespace HONE_NAMESPACE::loss {
 
 /// S of each row as engines hand it over: ids[offsets[t]] … ids[offsets[t + 1] - 1] ascend, each once. A row without ids
 /// has no cut: S is the vocabulary.
@@ -157,4 +157,4 @@ loss_sum kept_likelihood(Z&& logits, label_view targets, const kept_sets& kept, 
       pool);
 }
 
-}  // namespace hone::loss
+}  // namespace HONE_NAMESPACE::loss

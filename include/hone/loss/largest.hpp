@@ -7,7 +7,7 @@
 #include "hone/core/output.hpp"
 #include "hone/loss/row_summary.hpp"
 
-namespace hone::loss {
+namespace HONE_NAMESPACE::loss {
 
 namespace detail {
 
@@ -86,4 +86,4 @@ largest_result summarize_largest(const Z& z, double temperature, std::span<std::
   return {summary.normalizer, static_cast<index_t>(list.count)};
 }
 
-}  // namespace hone::loss
+}  // namespace HONE_NAMESPACE::loss

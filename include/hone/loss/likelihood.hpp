@@ -12,7 +12,7 @@
 #pragma once
 #include "hone/loss/batch.hpp"
 
-namespace hone::loss {
+namespace HONE_NAMESPACE::loss {
 
 /// log p(y) of each row into @p out (rows), 0 where ignored; the sum is that of -log p(y). Nothing else is written.
 /// @param logits (rows x V); @param targets (rows) in [0, V), or negative: ignored.
@@ -110,4 +110,4 @@ loss_sum satimp(Z&& logits, label_view targets, const satimp_options& exponents 
       options, pool);
 }
 
-}  // namespace hone::loss
+}  // namespace HONE_NAMESPACE::loss

@@ -26,7 +26,7 @@
 #pragma once
 #include "hone/loss/batch.hpp"
 
-namespace hone::loss {
+namespace HONE_NAMESPACE::loss {
 
 /// Loss of a pair and its derivatives by c and r.
 struct preference_value {
@@ -309,4 +309,4 @@ loss_sum preference(const Loss& loss, const preference_pairs& pairs, std::span<d
   return {sums[0], static_cast<index_t>(sums[1]), static_cast<index_t>(sums[2])};
 }
 
-}  // namespace hone::loss
+}  // namespace HONE_NAMESPACE::loss

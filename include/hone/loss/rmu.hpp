@@ -8,7 +8,7 @@
 #include "hone/core/random.hpp"
 #include "hone/loss/batch.hpp"
 
-namespace hone::loss {
+namespace HONE_NAMESPACE::loss {
 
 /// u: d elements of U[0, 1), normalised to length 1. The same for the same @p random.
 /// @throws std::invalid_argument if @p u is empty.
@@ -85,4 +85,4 @@ loss_sum rmu_retain(H&& h, const R& reference, label_view labels, const row_opti
   return detail::squared_distance(hs, labels, 1, options, [&](index_t row) { return rs.row(row); }, pool);
 }
 
-}  // namespace hone::loss
+}  // namespace HONE_NAMESPACE::loss

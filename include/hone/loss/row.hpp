@@ -11,7 +11,7 @@
 #include "hone/core/output.hpp"
 #include "hone/loss/row_summary.hpp"
 
-namespace hone::loss {
+namespace HONE_NAMESPACE::loss {
 
 /// The label of a row that does not count (any negative one does).
 inline constexpr std::int32_t ignored = -100;
@@ -228,4 +228,4 @@ void row_gradient(Z&& z, const row_summary& summary, const row_terms& terms, dou
   row_gradient(z, summary, terms, temperature, target, subset, z);
 }
 
-}  // namespace hone::loss
+}  // namespace HONE_NAMESPACE::loss

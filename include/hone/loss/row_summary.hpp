@@ -12,7 +12,7 @@
 #include "hone/core/packs.hpp"
 #include "hone/core/simd_math.hpp"
 
-namespace hone::loss {
+namespace HONE_NAMESPACE::loss {
 
 namespace detail {
 
@@ -348,4 +348,4 @@ double log_probability(const Z& z, index_t v, double temperature = 1) {
   return summarize(zs, temperature).normalizer.log_probability(static_cast<double>(to_accumulator(zs[v])));
 }
 
-}  // namespace hone::loss
+}  // namespace HONE_NAMESPACE::loss

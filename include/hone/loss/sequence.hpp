@@ -11,7 +11,7 @@
 #pragma once
 #include "hone/loss/batch.hpp"
 
-namespace hone::loss {
+namespace HONE_NAMESPACE::loss {
 
 /// N_b of each sequence into @p out. Sequence b has rows [offsets[b], offsets[b + 1]); offsets[0] = 0 and the last is
 /// the number of rows. Returns the sum over tokens and their count.
@@ -128,4 +128,4 @@ inline loss_sum dpo(std::span<const double> nll, std::span<const double> referen
   });
 }
 
-}  // namespace hone::loss
+}  // namespace HONE_NAMESPACE::loss

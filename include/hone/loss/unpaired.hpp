@@ -13,7 +13,7 @@
 #include "hone/loss/preference.hpp"
 #include "hone/loss/sequence.hpp"
 
-namespace hone::loss {
+namespace HONE_NAMESPACE::loss {
 
 struct kto_options {
   double beta = 0.1;
@@ -98,4 +98,4 @@ inline loss_sum aot(const preference_pairs& pairs, std::span<double> chosen_slop
   return total;
 }
 
-}  // namespace hone::loss
+}  // namespace HONE_NAMESPACE::loss

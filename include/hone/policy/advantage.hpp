@@ -22,7 +22,7 @@
 
 #include "hone/policy/batch.hpp"
 
-namespace hone::policy {
+namespace HONE_NAMESPACE::policy {
 
 namespace detail {
 
@@ -262,4 +262,4 @@ inline void sequence_deviation_advantage(std::span<const double> rewards, std::s
   });
 }
 
-}  // namespace hone::policy
+}  // namespace HONE_NAMESPACE::policy

@@ -19,7 +19,7 @@
 #pragma once
 #include "hone/policy/surrogate.hpp"
 
-namespace hone::policy {
+namespace HONE_NAMESPACE::policy {
 
 enum class anchor_form {
   mass,                 ///< r = M / Z: the pull is proportional to pi, and vanishes with M
@@ -111,4 +111,4 @@ support_anchor(S, double, double) -> support_anchor<S>;
 template <class S>
 support_anchor(S, double, double, anchor_form, clip_placement) -> support_anchor<S>;
 
-}  // namespace hone::policy
+}  // namespace HONE_NAMESPACE::policy

@@ -15,7 +15,7 @@
 
 #include "hone/loss/batch.hpp"
 
-namespace hone::policy {
+namespace HONE_NAMESPACE::policy {
 
 /// The T sampled tokens of B responses, one after the other. Only @c offsets, @c log_probability and @c advantage are
 /// always read; all but @c offsets have T elements or none. Natural logarithms.
@@ -155,4 +155,4 @@ double total(std::span<const double> losses, E&& pool = serial{}) {
   return sum;
 }
 
-}  // namespace hone::policy
+}  // namespace HONE_NAMESPACE::policy

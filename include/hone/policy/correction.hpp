@@ -11,7 +11,7 @@
 
 #include "hone/policy/ratio.hpp"
 
-namespace hone::policy {
+namespace HONE_NAMESPACE::policy {
 
 enum class correction_level { token, sequence, geometric };
 enum class correction_kind { truncate, mask, reject };
@@ -86,4 +86,4 @@ correction_sum correct_sampler(const sampler_correction& method, std::span<const
   return {sums[0], static_cast<index_t>(sums[1]), static_cast<index_t>(sums[2]), static_cast<index_t>(sums[3])};
 }
 
-}  // namespace hone::policy
+}  // namespace HONE_NAMESPACE::policy

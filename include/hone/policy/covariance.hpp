@@ -11,7 +11,7 @@
 #include "hone/core/random.hpp"
 #include "hone/policy/batch.hpp"
 
-namespace hone::policy {
+namespace HONE_NAMESPACE::policy {
 
 /// cov of each token into @p out (T), 0 where it does not count.
 /// @param log_probability, advantage (T). @throws std::invalid_argument if sizes differ.
@@ -165,4 +165,4 @@ struct kl_cov {
   }
 };
 
-}  // namespace hone::policy
+}  // namespace HONE_NAMESPACE::policy

@@ -11,7 +11,7 @@
 
 #include "hone/policy/advantage.hpp"
 
-namespace hone::policy {
+namespace HONE_NAMESPACE::policy {
 
 namespace detail {
 
@@ -149,4 +149,4 @@ loss::loss_sum probability_critic_loss(std::span<const double> value, std::span<
   return detail::token_losses(offsets, targets, mode, slope, losses, function, token, pool);
 }
 
-}  // namespace hone::policy
+}  // namespace HONE_NAMESPACE::policy

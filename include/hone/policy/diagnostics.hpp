@@ -7,7 +7,7 @@
 #include "hone/policy/batch.hpp"
 #include "hone/statistics/pass_at_k.hpp"
 
-namespace hone::policy {
+namespace HONE_NAMESPACE::policy {
 
 /// The mean over prompts of pass at k of their @p rewards, of which those above @p threshold are correct.
 /// @param groups G + 1 offsets.
@@ -118,4 +118,4 @@ token_means mean_over_tokens(std::span<const double> measures, std::span<const d
           static_cast<index_t>(sums[3])};
 }
 
-}  // namespace hone::policy
+}  // namespace HONE_NAMESPACE::policy

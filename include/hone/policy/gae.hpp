@@ -16,7 +16,7 @@
 
 #include "hone/policy/batch.hpp"
 
-namespace hone::policy {
+namespace HONE_NAMESPACE::policy {
 
 struct gae_options {
   double gamma = 1;
@@ -150,4 +150,4 @@ void whiten(std::span<double> x, label_view targets = {}, double epsilon = 1e-8,
   });
 }
 
-}  // namespace hone::policy
+}  // namespace HONE_NAMESPACE::policy

@@ -17,7 +17,7 @@
 
 #include "hone/policy/ratio.hpp"
 
-namespace hone::policy {
+namespace HONE_NAMESPACE::policy {
 
 enum class kl_estimator { k1, k2, k3 };
 enum class kl_gradient { own, straight_through, importance };
@@ -88,4 +88,4 @@ struct adaptive_kl {
   }
 };
 
-}  // namespace hone::policy
+}  // namespace HONE_NAMESPACE::policy

@@ -14,7 +14,7 @@
 #include "hone/policy/kl.hpp"
 #include "hone/policy/surrogate.hpp"
 
-namespace hone::policy {
+namespace HONE_NAMESPACE::policy {
 
 template <ratio_level Ratio, surrogate Surrogate>
 struct objective {
@@ -220,4 +220,4 @@ policy_sum policy_loss(const objective<Ratio, Surrogate>& f, const token_batch& 
           static_cast<index_t>(sums[9])};
 }
 
-}  // namespace hone::policy
+}  // namespace HONE_NAMESPACE::policy

@@ -10,7 +10,7 @@
 #pragma once
 #include "hone/policy/batch.hpp"
 
-namespace hone::policy {
+namespace HONE_NAMESPACE::policy {
 
 inline constexpr double log_ratio_limit = 20;
 
@@ -66,4 +66,4 @@ concept ratio_level = requires(const R& r) {
   r.check();
 };
 
-}  // namespace hone::policy
+}  // namespace HONE_NAMESPACE::policy

@@ -9,7 +9,7 @@
 #include "hone/policy/recipes.hpp"
 #include "hone/policy/reward.hpp"
 
-namespace hone::policy {
+namespace HONE_NAMESPACE::policy {
 
 /// A whole batch of responses as they were drawn, groups of responses to one prompt side by side.
 struct drawn_batch {
@@ -170,4 +170,4 @@ policy_sum recipe_loss(const recipe& r, const token_batch& batch, std::span<cons
   return sum;
 }
 
-}  // namespace hone::policy
+}  // namespace HONE_NAMESPACE::policy

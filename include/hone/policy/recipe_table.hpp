@@ -12,7 +12,7 @@
 #include "hone/policy/gae.hpp"
 #include "hone/policy/objective.hpp"
 
-namespace hone::policy {
+namespace HONE_NAMESPACE::policy {
 
 /// Advantages from a critic of responses: `sequence_value_advantage`, `sequence_deviation_advantage`.
 struct sequence_value {};
@@ -215,4 +215,4 @@ inline constexpr recipe_row recipe_table[] = {
      .anchored = true},
 };
 
-}  // namespace hone::policy
+}  // namespace HONE_NAMESPACE::policy

@@ -10,7 +10,7 @@
 
 #include "hone/policy/recipe_table.hpp"
 
-namespace hone::policy {
+namespace HONE_NAMESPACE::policy {
 
 /// Where an option is empty the recipe's own value is taken.
 struct recipe_options {
@@ -223,4 +223,4 @@ inline bool fires_at_start(const recipe& r) {
       r.objective);
 }
 
-}  // namespace hone::policy
+}  // namespace HONE_NAMESPACE::policy

@@ -8,7 +8,7 @@
 #pragma once
 #include "hone/policy/kl.hpp"
 
-namespace hone::policy {
+namespace HONE_NAMESPACE::policy {
 
 struct soft_overlong {
   index_t longest;  ///< L_max
@@ -96,4 +96,4 @@ inline index_t informative_groups(std::span<const double> rewards, std::span<con
   return kept;
 }
 
-}  // namespace hone::policy
+}  // namespace HONE_NAMESPACE::policy

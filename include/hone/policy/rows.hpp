@@ -9,7 +9,7 @@
 #include "hone/loss/largest.hpp"
 #include "hone/policy/batch.hpp"
 
-namespace hone::policy {
+namespace HONE_NAMESPACE::policy {
 
 /// S of each row: @c width ids a row, ascending, after the last one -1; beside each its reference probability.
 struct support_view {
@@ -253,4 +253,4 @@ void write_gradient(Z&& logits, label_view targets, std::span<const loss::row_te
       pool);
 }
 
-}  // namespace hone::policy
+}  // namespace HONE_NAMESPACE::policy

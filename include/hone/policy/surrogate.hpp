@@ -19,7 +19,7 @@
 
 #include "hone/policy/batch.hpp"
 
-namespace hone::policy {
+namespace HONE_NAMESPACE::policy {
 
 /// What a surrogate sees of a token besides the ratio.
 struct token_state {
@@ -169,4 +169,4 @@ concept surrogate = requires(const S& s, const token_state& token) {
 template <class S>
 concept ratio_surrogate = surrogate<S> && S::of_ratio;
 
-}  // namespace hone::policy
+}  // namespace HONE_NAMESPACE::policy

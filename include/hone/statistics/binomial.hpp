@@ -6,7 +6,7 @@
 #include "hone/core/beta.hpp"
 #include "hone/core/contract.hpp"
 
-namespace hone::statistics {
+namespace HONE_NAMESPACE::statistics {
 
 /// log C(n, k) p^k (1 - p)^(n - k), -infinity where that is 0.
 /// @throws std::invalid_argument unless 0 <= k <= n and 0 <= p <= 1.
@@ -40,4 +40,4 @@ inline double log_hypergeometric_probability(index_t k, index_t marked, index_t 
          log_binomial_probability(marked, total, p);
 }
 
-}  // namespace hone::statistics
+}  // namespace HONE_NAMESPACE::statistics

@@ -15,7 +15,7 @@
 #include <algorithm>
 #include <vector>
 
-namespace hone::statistics {
+namespace HONE_NAMESPACE::statistics {
 
 struct bootstrap_options {
   index_t replicates = 1000;
@@ -163,4 +163,4 @@ bca_estimate bootstrap_bca(index_t items, Statistic&& statistic, const bootstrap
   return bca_interval(values, whole, left_out, options.level);
 }
 
-}  // namespace hone::statistics
+}  // namespace HONE_NAMESPACE::statistics

@@ -14,7 +14,7 @@
 #include <span>
 #include <vector>
 
-namespace hone::statistics {
+namespace HONE_NAMESPACE::statistics {
 
 /// Where the bins begin and end. Edges are the quotients i / bins; a probability on one moves: say which it is.
 enum class binning {
@@ -146,4 +146,4 @@ inline calibration calibrate(std::span<const double> probabilities, std::span<co
   return result;
 }
 
-}  // namespace hone::statistics
+}  // namespace HONE_NAMESPACE::statistics

@@ -9,7 +9,7 @@
 #include "hone/core/beta.hpp"
 #include "hone/statistics/means.hpp"
 
-namespace hone::statistics {
+namespace HONE_NAMESPACE::statistics {
 
 struct interval {
   double low = 0;
@@ -75,4 +75,4 @@ inline interval wilson_interval(index_t successes, index_t count, double level =
   return {successes == 0 ? 0 : middle - half, successes == count ? 1 : middle + half};
 }
 
-}  // namespace hone::statistics
+}  // namespace HONE_NAMESPACE::statistics

@@ -16,7 +16,7 @@
 #include <span>
 #include <vector>
 
-namespace hone::statistics {
+namespace HONE_NAMESPACE::statistics {
 
 struct ks_result {
   double statistic = 0;  ///< D
@@ -195,4 +195,4 @@ inline ks_result ks_two_sample_asymptotic(std::span<const double> x, std::span<c
   });
 }
 
-}  // namespace hone::statistics
+}  // namespace HONE_NAMESPACE::statistics

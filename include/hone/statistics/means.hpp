@@ -8,7 +8,7 @@
 #include <limits>
 #include <span>
 
-namespace hone::statistics {
+namespace HONE_NAMESPACE::statistics {
 
 struct mean_estimate {
   double mean = std::numeric_limits<double>::quiet_NaN();            ///< NaN of nothing
@@ -93,4 +93,4 @@ inline double harmonic_mean(std::span<const double> x) {
   return static_cast<double>(x.size()) / inverse;
 }
 
-}  // namespace hone::statistics
+}  // namespace HONE_NAMESPACE::statistics

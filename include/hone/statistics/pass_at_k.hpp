@@ -7,7 +7,7 @@
 
 #include <cmath>
 
-namespace hone::statistics {
+namespace HONE_NAMESPACE::statistics {
 
 /// The unbiased estimate of pass at k from @p correct of @p samples responses to one prompt, by a sum of logarithms; n
 /// >= 2 k is better. Without a correct one +0.
@@ -24,4 +24,4 @@ inline double pass_at_k(index_t samples, index_t correct, index_t k) {
   return 0 - std::expm1(log_miss);
 }
 
-}  // namespace hone::statistics
+}  // namespace HONE_NAMESPACE::statistics

@@ -7,7 +7,7 @@
 #include <limits>
 #include <span>
 
-namespace hone::statistics {
+namespace HONE_NAMESPACE::statistics {
 
 /// The type-7 quantile of @p sorted (ascending): between the two values around share (n - 1), linearly. NaN of nothing.
 /// @pre no value is NaN. @throws std::invalid_argument unless share is in [0, 1]. @note Constant time.
@@ -22,4 +22,4 @@ inline double sorted_quantile(std::span<const double> sorted, double share) {
   return sorted[below] + part * (sorted[(min)(below + 1, sorted.size() - 1)] - sorted[below]);
 }
 
-}  // namespace hone::statistics
+}  // namespace HONE_NAMESPACE::statistics

@@ -8,7 +8,7 @@
 #include <algorithm>
 #include <vector>
 
-namespace hone::statistics {
+namespace HONE_NAMESPACE::statistics {
 
 struct auc_estimate {
   double auc = std::numeric_limits<double>::quiet_NaN();
@@ -93,4 +93,4 @@ inline double true_positive_rate(std::span<const double> positives, std::span<co
   return static_cast<double>(passed) / static_cast<double>(positives.size());
 }
 
-}  // namespace hone::statistics
+}  // namespace HONE_NAMESPACE::statistics

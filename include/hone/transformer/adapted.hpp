@@ -9,7 +9,7 @@
 
 #include <initializer_list>
 
-namespace hone::transformer {
+namespace HONE_NAMESPACE::transformer {
 
 /// Sites on the matrices @p targets (wq, wk, wv, wo, w1, w2, w3, and wcls where it is not tied) of every layer, laid
 /// out.
@@ -204,4 +204,4 @@ class adapted_decoder {
   index_t first_layer_;
 };
 
-}  // namespace hone::transformer
+}  // namespace HONE_NAMESPACE::transformer

@@ -5,7 +5,7 @@
 #include "hone/lora/pooling.hpp"
 #include "hone/transformer/adapted.hpp"
 
-namespace hone::transformer {
+namespace HONE_NAMESPACE::transformer {
 
 /// A matrix that grows by rows.
 template <class T>
@@ -86,4 +86,4 @@ matrix_view<U> site_weight(const decoder<T>& model, std::span<U> parameters, con
   return {parameters.data() + found->offset, found->rows, found->cols};
 }
 
-}  // namespace hone::transformer
+}  // namespace HONE_NAMESPACE::transformer

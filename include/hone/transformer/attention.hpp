@@ -12,7 +12,7 @@
 
 #include <cmath>
 
-namespace hone::transformer {
+namespace HONE_NAMESPACE::transformer {
 
 /// Queries (n x H * head_size), keys and values (n x K * head_size), positions already turned; columns adjacent.
 template <class T>
@@ -251,4 +251,4 @@ void attention_backward(const attention_input<T>& in, matrix_view<const std::typ
   }
 }
 
-}  // namespace hone::transformer
+}  // namespace HONE_NAMESPACE::transformer

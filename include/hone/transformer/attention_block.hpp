@@ -10,7 +10,7 @@
 #include "hone/transformer/product.hpp"
 #include "hone/transformer/rotary.hpp"
 
-namespace hone::transformer {
+namespace HONE_NAMESPACE::transformer {
 
 template <class T>
 class attention_block {
@@ -182,4 +182,4 @@ class attention_block {
   const rotary_table<T>& rotary_;
 };
 
-}  // namespace hone::transformer
+}  // namespace HONE_NAMESPACE::transformer

@@ -12,7 +12,7 @@
 #include <string_view>
 #include <vector>
 
-namespace hone::transformer {
+namespace HONE_NAMESPACE::transformer {
 
 /// Which two elements of a head rotary position embedding turns together: (2i, 2i+1) or (i, i + head_size/2).
 enum class rope_layout { interleaved, half };
@@ -252,4 +252,4 @@ inline index_t parameter_count(const config& c) {
   return table.back().offset + table.back().size();
 }
 
-}  // namespace hone::transformer
+}  // namespace HONE_NAMESPACE::transformer

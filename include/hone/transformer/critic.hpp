@@ -11,7 +11,7 @@
 
 #include <algorithm>
 
-namespace hone::transformer {
+namespace HONE_NAMESPACE::transformer {
 
 /// The policy's shape at @p share of its width, feed-forward width, heads and layers, at least one of each, with one
 /// output.
@@ -190,4 +190,4 @@ class critic {
   learner<T> net_;
 };
 
-}  // namespace hone::transformer
+}  // namespace HONE_NAMESPACE::transformer

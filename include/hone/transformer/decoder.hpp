@@ -6,7 +6,7 @@
 #pragma once
 #include "hone/transformer/workspace.hpp"
 
-namespace hone::transformer {
+namespace HONE_NAMESPACE::transformer {
 
 /// A gradient of the caller's on the hidden states `workspace::hidden(layer)` (rows x d_model); on `features` where
 /// layer = n_layers + 1.
@@ -178,4 +178,4 @@ class decoder {
   parameter_layout layout_;
 };
 
-}  // namespace hone::transformer
+}  // namespace HONE_NAMESPACE::transformer

@@ -6,7 +6,7 @@
 #include "hone/core/packs.hpp"
 #include "hone/core/simd_math.hpp"
 
-namespace hone::transformer {
+namespace HONE_NAMESPACE::transformer {
 
 namespace detail {
 
@@ -49,4 +49,4 @@ void swiglu_backward(vector_view<const std::type_identity_t<T>> a, vector_view<c
       a, b, ds, da, db);
 }
 
-}  // namespace hone::transformer
+}  // namespace HONE_NAMESPACE::transformer

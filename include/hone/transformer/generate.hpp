@@ -6,7 +6,7 @@
 #include "hone/transformer/packed.hpp"
 #include "hone/transformer/sampling.hpp"
 
-namespace hone::transformer {
+namespace HONE_NAMESPACE::transformer {
 
 struct generation_options {
   index_t max_tokens = 256;                 ///< new ones; a sequence also ends where the model's max_seq is full
@@ -198,4 +198,4 @@ class generator {
   packed_parameters<T> parameters_;
 };
 
-}  // namespace hone::transformer
+}  // namespace HONE_NAMESPACE::transformer

@@ -8,7 +8,7 @@
 #include <algorithm>
 #include <vector>
 
-namespace hone::transformer {
+namespace HONE_NAMESPACE::transformer {
 
 /// The keys and values of one sequence so far: keys by head and dimension, values by position, the heads side by side.
 template <class T>
@@ -102,4 +102,4 @@ void attend_cached(const config& c, index_t layer, const cached_row<T>& r, const
   }
 }
 
-}  // namespace hone::transformer
+}  // namespace HONE_NAMESPACE::transformer

@@ -10,7 +10,7 @@
 
 #include <utility>
 
-namespace hone::transformer {
+namespace HONE_NAMESPACE::transformer {
 
 /// Sequences without targets: prompts.
 struct token_rows {
@@ -110,4 +110,4 @@ auto rows_of(Vector& x, index_t first, index_t rows, index_t width = 1) {
   return decltype(all)(all.subspan(static_cast<std::size_t>(first * width), static_cast<std::size_t>(rows * width)));
 }
 
-}  // namespace hone::transformer
+}  // namespace HONE_NAMESPACE::transformer

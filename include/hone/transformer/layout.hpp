@@ -5,7 +5,7 @@
 #include "hone/core/view.hpp"
 #include "hone/transformer/config.hpp"
 
-namespace hone::transformer {
+namespace HONE_NAMESPACE::transformer {
 
 /// The table of a configuration, built once.
 class parameter_layout {
@@ -60,4 +60,4 @@ struct parameter_views {
   [[nodiscard]] matrix_view<const U> operator()(const tensor_id& id) const { return matrix(id); }
 };
 
-}  // namespace hone::transformer
+}  // namespace HONE_NAMESPACE::transformer

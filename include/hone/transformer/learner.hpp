@@ -18,7 +18,7 @@
 
 #include <optional>
 
-namespace hone::transformer {
+namespace HONE_NAMESPACE::transformer {
 
 /// Where a model begins: matrices, embeddings and biases normal of variance 1 / columns, norms 1.
 /// @throws std::invalid_argument as `tensor_table`.
@@ -284,4 +284,4 @@ class learner {
   index_t updates_ = 0;
 };
 
-}  // namespace hone::transformer
+}  // namespace HONE_NAMESPACE::transformer

@@ -10,7 +10,7 @@
 
 #include <vector>
 
-namespace hone::transformer {
+namespace HONE_NAMESPACE::transformer {
 
 namespace detail {
 
@@ -89,4 +89,4 @@ void linear_backward_weight(matrix_view<const std::type_identity_t<T>> dy, matri
   detail::multiply_tn<T>(dy, x, dw, into::accumulate);
 }
 
-}  // namespace hone::transformer
+}  // namespace HONE_NAMESPACE::transformer

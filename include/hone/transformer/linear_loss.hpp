@@ -13,7 +13,7 @@
 
 #include <vector>
 
-namespace hone::transformer {
+namespace HONE_NAMESPACE::transformer {
 
 namespace detail {
 
@@ -183,4 +183,4 @@ class linear_loss {
   std::vector<T> logits_, hidden_;
 };
 
-}  // namespace hone::transformer
+}  // namespace HONE_NAMESPACE::transformer

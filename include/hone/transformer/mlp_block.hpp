@@ -6,7 +6,7 @@
 #include "hone/transformer/feed_forward.hpp"
 #include "hone/transformer/product.hpp"
 
-namespace hone::transformer {
+namespace HONE_NAMESPACE::transformer {
 
 template <class T>
 class mlp_block {
@@ -96,4 +96,4 @@ class mlp_block {
   index_t layer_;
 };
 
-}  // namespace hone::transformer
+}  // namespace HONE_NAMESPACE::transformer

@@ -7,7 +7,7 @@
 
 #include <cmath>
 
-namespace hone::transformer {
+namespace HONE_NAMESPACE::transformer {
 
 /// y = w x r for given r (n), in one pass.
 template <class T>
@@ -84,4 +84,4 @@ void rmsnorm_backward(matrix_view<const std::type_identity_t<T>> x, vector_view<
   run(std::false_type{});
 }
 
-}  // namespace hone::transformer
+}  // namespace HONE_NAMESPACE::transformer

@@ -7,7 +7,7 @@
 
 #include <variant>
 
-namespace hone::transformer {
+namespace HONE_NAMESPACE::transformer {
 
 /// The forward half of what transformer/product.hpp asks for. Const functions may be called from several threads.
 template <class T>
@@ -109,4 +109,4 @@ class packed_parameters {
   std::vector<packed> tensors_;  ///< in the order of the table
 };
 
-}  // namespace hone::transformer
+}  // namespace HONE_NAMESPACE::transformer

@@ -4,7 +4,7 @@
 #pragma once
 #include "hone/core/packs.hpp"
 
-namespace hone::transformer {
+namespace HONE_NAMESPACE::transformer {
 
 /// Rows x columns elements as panels: columns [w j, w (j + 1)) of all rows lie together, w wide, the last panel padded
 /// with zeros; w is the lane count of a pack of T. They are stored as @c Stored, of which T is the accumulator type.
@@ -130,4 +130,4 @@ void multiply_rows(matrix_view<const std::type_identity_t<T>> x, const panels<T,
   }
 }
 
-}  // namespace hone::transformer
+}  // namespace HONE_NAMESPACE::transformer

@@ -9,7 +9,7 @@
 #include "hone/transformer/learner.hpp"
 #include "hone/transformer/responses.hpp"
 
-namespace hone::transformer {
+namespace HONE_NAMESPACE::transformer {
 
 /// Of a frozen reference at every row: log q of the token, and its likeliest tokens S with what they have.
 struct reference_measures {
@@ -192,4 +192,4 @@ policy_update_result update_policy(learner<T>& l, const policy::recipe& recipe, 
   return result;
 }
 
-}  // namespace hone::transformer
+}  // namespace HONE_NAMESPACE::transformer

@@ -14,7 +14,7 @@
 #include "hone/transformer/normalization.hpp"
 #include "hone/transformer/source.hpp"
 
-namespace hone::transformer {
+namespace HONE_NAMESPACE::transformer {
 
 namespace detail {
 
@@ -107,4 +107,4 @@ observed_products<T, Products, Observe> observed(const Products& products, Obser
   return {products, observe};
 }
 
-}  // namespace hone::transformer
+}  // namespace HONE_NAMESPACE::transformer

@@ -4,7 +4,7 @@
 #include "hone/transformer/generate.hpp"
 #include "hone/transformer/labelled_rows.hpp"
 
-namespace hone::transformer {
+namespace HONE_NAMESPACE::transformer {
 
 /// The responses to each prompt, a group of them, side by side.
 struct responses {
@@ -70,4 +70,4 @@ responses draw_responses(const generator<T>& generate, const batch& prompts, ind
   return result;
 }
 
-}  // namespace hone::transformer
+}  // namespace HONE_NAMESPACE::transformer

@@ -10,7 +10,7 @@
 
 #include <cmath>
 
-namespace hone::transformer {
+namespace HONE_NAMESPACE::transformer {
 
 enum class turn { forward, back };
 
@@ -69,4 +69,4 @@ class rotary_table {
   std::vector<T> values_;
 };
 
-}  // namespace hone::transformer
+}  // namespace HONE_NAMESPACE::transformer

@@ -9,7 +9,7 @@
 #include <algorithm>
 #include <vector>
 
-namespace hone::transformer {
+namespace HONE_NAMESPACE::transformer {
 
 struct sampling_options {
   double temperature = 0;  ///< 0: greedy; any positive one, however small or large, is drawn at
@@ -92,4 +92,4 @@ sampled_token sample_token(const Z& logits, const sampling_options& options, std
   return chosen(scratch[i].second);
 }
 
-}  // namespace hone::transformer
+}  // namespace HONE_NAMESPACE::transformer

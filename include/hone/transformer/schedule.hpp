@@ -5,7 +5,7 @@
 
 #include <cmath>
 
-namespace hone::transformer {
+namespace HONE_NAMESPACE::transformer {
 
 enum class decay { constant, linear, cosine };
 
@@ -33,4 +33,4 @@ inline double rate_factor(const schedule& s, index_t t) {
   return s.floor + (1 - s.floor) * left;
 }
 
-}  // namespace hone::transformer
+}  // namespace HONE_NAMESPACE::transformer

@@ -6,7 +6,7 @@
 #include <utility>
 #include <vector>
 
-namespace hone::transformer {
+namespace HONE_NAMESPACE::transformer {
 
 /// The numbers 0 … count - 1 one at a time, each once an epoch: every epoch is a permutation of its own, a function of
 /// (seed and stream of the random numbers, epoch).
@@ -41,4 +41,4 @@ class shuffler {
   std::size_t at_ = 0;
 };
 
-}  // namespace hone::transformer
+}  // namespace HONE_NAMESPACE::transformer

@@ -8,7 +8,7 @@
 #include "hone/transformer/layout.hpp"
 #include "hone/transformer/linear.hpp"
 
-namespace hone::transformer {
+namespace HONE_NAMESPACE::transformer {
 
 /// A matrix whose elements' type is known at run time: rows of adjacent elements.
 class stored_matrix {
@@ -170,4 +170,4 @@ class frozen_parameters {
   std::vector<T> converted_;
 };
 
-}  // namespace hone::transformer
+}  // namespace HONE_NAMESPACE::transformer

@@ -6,7 +6,7 @@
 #include "hone/loss/batch.hpp"
 #include "hone/transformer/decoder.hpp"
 
-namespace hone::transformer {
+namespace HONE_NAMESPACE::transformer {
 
 /// A model that can be trained: `decoder`, or `adapted_decoder`, whose parameters are those of its adapter.
 template <class M, class T>
@@ -202,4 +202,4 @@ loss::loss_sum evaluate(const M& model, std::span<const std::type_identity_t<T>>
   return lanes.run(model, parameters, b, [&](microbatch<T>& part, std::span<T>) { return f(part); }, pool);
 }
 
-}  // namespace hone::transformer
+}  // namespace HONE_NAMESPACE::transformer

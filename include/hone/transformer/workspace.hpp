@@ -9,7 +9,7 @@
 #include <span>
 #include <utility>
 
-namespace hone::transformer {
+namespace HONE_NAMESPACE::transformer {
 
 /// Sequences of tokens, one after the other: sequence s is tokens [offsets[s], offsets[s + 1]), its first at position
 /// 0.
@@ -125,4 +125,4 @@ class workspace {
   std::vector<T> converted_;  ///< blocks of weights that are not stored as T
 };
 
-}  // namespace hone::transformer
+}  // namespace HONE_NAMESPACE::transformer

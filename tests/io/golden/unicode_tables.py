@@ -65,9 +65,9 @@ def write(stem, what, *tables):
 #pragma once
 #include "hone/core/flags.hpp"
 
-namespace hone::io::detail {{
+namespace HONE_NAMESPACE::io::detail {{
 
-""" + "\n".join(tables) + "\n}  // namespace hone::io::detail\n")
+""" + "\n".join(tables) + "\n}  // namespace HONE_NAMESPACE::io::detail\n")
 
 
 write("classes", "Letters, numbers, white space, word characters",

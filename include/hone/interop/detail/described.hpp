@@ -8,7 +8,7 @@
 #include <cstdint>
 #include <limits>
 
-namespace hone::detail {
+namespace HONE_NAMESPACE::detail {
 
 inline constexpr int most_dimensions = 16;
 
@@ -113,9 +113,9 @@ matrix_view<T> matrix_of(const described& x, const char* function) {
   return {static_cast<T*>(x.data), x.extent[0], x.extent[1], x.stride[0], x.stride[1]};
 }
 
-}  // namespace hone::detail
+}  // namespace HONE_NAMESPACE::detail
 
-namespace hone {
+namespace HONE_NAMESPACE {
 
 /// All elements of @p x in row-major order. Views write; constness is for the caller to keep.
 /// @throws std::invalid_argument if @p x holds something else, is not memory of the CPU, not aligned, or has several
@@ -151,4 +151,4 @@ decltype(auto) visit_matrix(const X& x, F&& f) {
                              [&]<class T>(T) -> decltype(auto) { return f(detail::matrix_of<T>(d, function)); });
 }
 
-}  // namespace hone
+}  // namespace HONE_NAMESPACE

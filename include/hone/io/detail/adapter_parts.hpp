@@ -9,7 +9,7 @@
 #include <algorithm>
 #include <map>
 
-namespace hone::io {
+namespace HONE_NAMESPACE::io {
 
 /// An adapter as a file holds it.
 struct stored_adapter {
@@ -135,4 +135,4 @@ class disassembled {
 };
 
 }  // namespace detail
-}  // namespace hone::io
+}  // namespace HONE_NAMESPACE::io

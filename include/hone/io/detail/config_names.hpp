@@ -8,7 +8,7 @@
 #include <string>
 #include <string_view>
 
-namespace hone::io::detail {
+namespace HONE_NAMESPACE::io::detail {
 
 /// Empty where a format has no such field, or calls it the same.
 struct config_name {
@@ -53,4 +53,4 @@ inline std::string config_reason(const std::invalid_argument& error, std::string
   return reason;
 }
 
-}  // namespace hone::io::detail
+}  // namespace HONE_NAMESPACE::io::detail

@@ -3,7 +3,7 @@
 #pragma once
 #include "hone/core/flags.hpp"
 
-namespace hone::io::detail {
+namespace HONE_NAMESPACE::io::detail {
 
 /// Character and the two that it is composed of.
 inline constexpr char32_t composites[] = {
@@ -393,4 +393,4 @@ inline constexpr char32_t combining_runs[] = {
   125252, 125257, 230, 125258, 125258, 7,
 };
 
-}  // namespace hone::io::detail
+}  // namespace HONE_NAMESPACE::io::detail

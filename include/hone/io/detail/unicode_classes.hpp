@@ -3,7 +3,7 @@
 #pragma once
 #include "hone/core/flags.hpp"
 
-namespace hone::io::detail {
+namespace HONE_NAMESPACE::io::detail {
 
 /// Length times 32, plus `unicode` bits, of each run of code points, from 0 on.
 inline constexpr unsigned class_runs[] = {
@@ -99,4 +99,4 @@ inline constexpr unsigned class_runs[] = {
   184393, 448, 239145, 480, 19913, 78912, 17369, 48192, 158057, 160, 134153, 22784512, 7688, 6275584,
 };
 
-}  // namespace hone::io::detail
+}  // namespace HONE_NAMESPACE::io::detail
