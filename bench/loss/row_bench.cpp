@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 /// Losses on rows of logits, 16 Mi elements in all, against the machine's roof: x <- a x in place for loss and gradient
-/// (8 bytes a float), a read for the loss alone (4), a write for rows of which 64 ids are kept. The peers do the same by
-/// passes of their own over each row.
+/// (8 bytes a float), a read for the loss alone (4), a write for rows of which 64 ids are kept. The peers do the same
+/// by passes of their own over each row.
 #include "hone/core/thread_pool.hpp"
 #include "hone/loss/divergence.hpp"
 #include "hone/loss/hinge.hpp"

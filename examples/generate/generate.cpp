@@ -62,7 +62,7 @@ int main(int argc, char** argv) {
     auto model = program::read_finite_model(model_path);
     hone::transformer::config& c = model.config;
     std::optional<hone::io::tokenizer> tokenizer;
-    if (ids.empty()) tokenizer = program::read_tokenizer_of(model_path, tokenizer_file, c.vocab);
+    if (ids.empty()) tokenizer = hone::io::read_tokenizer(model_path, tokenizer_file, c.vocab);
     if (tokenizer) ids = tokenizer->encode(prompt);
     if (ids.empty()) throw std::runtime_error("--prompt: an empty one, and the tokenizer has no begin of text");
     for (const std::int32_t id : ids)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 // A model forgets some question-answer pairs and keeps others: load, take pairs, forget with NPO and SAGO, save.
 //   quickstart_unlearn stories260K.bin tok512.bin tofu/forget01.json tofu/retain99.json unlearned.bin
+#include "hone/core/shuffler.hpp"
 #include "hone/core/thread_pool.hpp"
 #include "hone/gradient/combine.hpp"
 #include "hone/gradient/sago.hpp"
@@ -9,7 +10,6 @@
 #include "hone/io/read_tokenizer.hpp"
 #include "hone/loss/sequence.hpp"
 #include "hone/transformer/learner.hpp"
-#include "hone/transformer/shuffler.hpp"
 
 #include <cstdio>
 #include <exception>
@@ -21,10 +21,9 @@ namespace {
 
 /// The mean over the pairs of exp(-mean negative log-likelihood of an answer's token).
 double known(transformer::learner<float>& learner, const labelled_rows& pairs, thread_pool& pool) {
-  const std::vector<double> nll = learner.sequence_nll(pairs, pool);
   double sum = 0;
-  for (std::size_t i = 0; i < nll.size(); ++i) sum += std::exp(-nll[i] / static_cast<double>(pairs.labels[i]));
-  return sum / static_cast<double>(nll.size());
+  for (const double nll : learner.mean_nll(pairs, pool)) sum += std::exp(-nll);
+  return sum / static_cast<double>(pairs.sequences());
 }
 
 int run(char** files) {
@@ -66,7 +65,7 @@ int run(char** files) {
   learner.remember_reference();
   const std::vector<double> reference = learner.reference_nll(forget, pool);
   const double beta = 2 * static_cast<double>(forget.sequences()) / static_cast<double>(forget.label_count());
-  transformer::shuffler forget_order(forget.labels.size(), {1, 1}), retain_order(retain.labels.size(), {1, 2});
+  shuffler forget_order(forget.labels.size(), {1, 1}), retain_order(retain.labels.size(), {1, 2});
   std::vector<float> r(g.size());
   double cosine = 1;
   for (int step = 0; step < 30; ++step) {
@@ -78,12 +77,10 @@ int run(char** files) {
       reference_nll.push_back(reference[k]);
       good.add(retain, static_cast<index_t>(retain_order.next()));
     }
-    const std::vector<double> nll = learner.sequence_nll(bad, pool);
-    std::vector<double> slope(nll.size());
-    loss::npo(nll, reference_nll, slope, beta);
     fill(g, 0.0f, pool);
     fill(r, 0.0f, pool);
-    learner.likelihood(bad, g, 1 / static_cast<double>(nll.size()), slope, pool);
+    const auto npo = [&](auto nll, auto slope) { return loss::npo(nll, reference_nll, slope, beta); };
+    learner.accumulate_answers(bad, g, 0.25, npo, pool);
     learner.likelihood(good, r, 1 / static_cast<double>(good.label_count()), {}, pool);
     const auto report = gradient::combine(gradient::sago{}, gradient::tasks(g, r), r, {.geometry = true}, pool);
     cosine = (min)(cosine, report.combined_cosine(1));

@@ -10,9 +10,9 @@
 #include <nlohmann/json.hpp>
 
 #include "hone/core/thread_pool.hpp"
-#include "hone/statistics/intervals.hpp"
 #include "reason/bandit.hpp"
 #include "support/program.hpp"
+#include "support/table.hpp"
 
 namespace reason {
 
@@ -136,10 +136,13 @@ inline int bandit_story(const bandit_story_settings& s, nlohmann::json* result) 
         runs[i] = run.measure();
       }
     });
-    const auto summarize = [](const std::vector<bandit::metrics>& of, const detail::bandit_column& column) {
+    const auto values_of = [](const std::vector<bandit::metrics>& of, const detail::bandit_column& column) {
       std::vector<double> values;
       for (const auto& m : of) values.push_back(m.*column.value);
-      return hone::statistics::estimate_mean(values);
+      return values;
+    };
+    const auto print = [](const std::vector<double>& values, int digits) {
+      std::printf("%s", program::right(program::mean_and_margin(values, digits), 14).c_str());
     };
     if (detail::conditions(c.run) != conditions) {
       std::printf("%s%s, %zu seeds\n%-21s", conditions.empty() ? "" : "\n", detail::conditions(c.run).c_str(), s.seeds,
@@ -147,9 +150,7 @@ inline int bandit_story(const bandit_story_settings& s, nlohmann::json* result) 
       for (const auto& column : detail::bandit_columns) std::printf("%14s", column.title);
       std::printf("\n%-21s", "start");
       for (const auto& column : detail::bandit_columns) {
-        if (column.value == &bandit::metrics::active) continue;
-        const auto m = summarize(starts, column);
-        std::printf("%8.*f ±%.*f", column.digits, m.mean, column.digits, hone::statistics::student_margin(m));
+        if (column.value != &bandit::metrics::active) print(values_of(starts, column), column.digits);
       }
       std::printf("\n");
       conditions = detail::conditions(c.run);
@@ -160,11 +161,11 @@ inline int bandit_story(const bandit_story_settings& s, nlohmann::json* result) 
     for (const auto& m : runs) seeds.push_back(detail::to_json(m));
     std::printf("%-21s", (c.name + (fires ? "" : " *")).c_str());
     for (const auto& column : detail::bandit_columns) {
-      const auto m = summarize(runs, column);
-      const double margin = hone::statistics::student_margin(m);  // NaN of one seed: null in JSON
+      const std::vector<double> values = values_of(runs, column);
+      const auto m = hone::statistics::estimate_mean(values);
       mean[column.key] = m.mean;
-      interval[column.key] = margin;
-      std::printf("%8.*f ±%.*f", column.digits, m.mean, column.digits, margin);
+      interval[column.key] = hone::statistics::student_margin(m);  // NaN of one seed: null in JSON
+      print(values, column.digits);
     }
     std::printf("\n");
     std::fflush(stdout);

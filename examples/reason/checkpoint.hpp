@@ -4,14 +4,14 @@
 /// goes on from there with the bits of one that was never interrupted.
 #pragma once
 #include "hone/io/safetensors.hpp"
-#include "reason/learner.hpp"
+#include "reason/agent.hpp"
 
 namespace reason {
 
 /// What a run is at besides its networks.
 struct progress_state {
   long step = 0;
-  interval seen;          ///< since the last record
+  step_sums seen;         ///< since the last record
   nlohmann::json before;  ///< the exam before the first step
   nlohmann::json records = nlohmann::json::array();
   double cpu_seconds = 0;  ///< of processor time in the steps
@@ -21,32 +21,32 @@ namespace detail {
 
 /// The tensors of a run by name, policy first.
 template <class F>
-void for_each_tensor(learner& l, F&& f) {
+void for_each_tensor(agent& a, F&& f) {
   const auto network = [&](const std::string& name, reason::network& net) {
     const auto all = net.all();
     f(name, all.trained);
     f(name + ".m", all.m);
     f(name + ".v", all.v);
   };
-  network("policy", l.policy());
-  if (l.value() != nullptr) network("critic", l.value()->net());
-  f("reference", l.policy().all().reference);
+  network("policy", a.policy());
+  if (a.value() != nullptr) network("critic", a.value()->net());
+  f("reference", a.policy().all().reference);
 }
 
 }  // namespace detail
 
 /// @throws std::system_error.
-inline void write_checkpoint(const std::string& file, const nlohmann::json& options, learner& l,
+inline void write_checkpoint(const std::string& file, const nlohmann::json& options, agent& a,
                              const progress_state& state) {
   std::vector<io::tensor_source> tensors;
-  detail::for_each_tensor(l, [&](const std::string& name, std::span<float> x) {
+  detail::for_each_tensor(a, [&](const std::string& name, std::span<float> x) {
     tensors.push_back({name, {static_cast<index_t>(x.size())}, x});
   });
   const nlohmann::json about = {
       {"options", options},
       {"step", state.step},
-      {"generated", l.generated()},
-      {"updates", {l.policy().updates(), l.value() != nullptr ? l.value()->net().updates() : 0}},
+      {"generated", a.generated()},
+      {"updates", {a.policy().updates(), a.value() != nullptr ? a.value()->net().updates() : 0}},
       {"seen", state.seen},
       {"before", state.before},
       {"records", state.records},
@@ -74,18 +74,18 @@ class stored_run {
 
   /// Puts everything where it was.
   /// @throws std::runtime_error if a tensor is missing or has another size.
-  void restore(learner& l, progress_state& state) const try {
-    reason::detail::for_each_tensor(l, [&](const std::string& name, std::span<float> x) {
+  void restore(agent& a, progress_state& state) const try {
+    reason::detail::for_each_tensor(a, [&](const std::string& name, std::span<float> x) {
       const std::vector<float> stored = numbers(name);
       if (stored.size() != x.size())
         throw std::runtime_error(name_ + ": tensor \"" + name + "\" has " + std::to_string(stored.size()) +
                                  " elements, the run " + std::to_string(x.size()));
       std::copy(stored.begin(), stored.end(), x.begin());
     });
-    l.set_generated(about_.at("generated").get<index_t>());
-    l.policy().all().updates = about_.at("updates").at(0).get<index_t>();
-    if (l.value() != nullptr) l.value()->net().all().updates = about_.at("updates").at(1).get<index_t>();
-    state = {about_.at("step").get<long>(), about_.at("seen").get<interval>(), about_.at("before"),
+    a.set_generated(about_.at("generated").get<index_t>());
+    a.policy().all().updates = about_.at("updates").at(0).get<index_t>();
+    if (a.value() != nullptr) a.value()->net().all().updates = about_.at("updates").at(1).get<index_t>();
+    state = {about_.at("step").get<long>(), about_.at("seen").get<step_sums>(), about_.at("before"),
              about_.at("records"), about_.at("cpu_seconds").get<double>()};
   } catch (const nlohmann::json::exception& error) {
     throw std::runtime_error(name_ + ": " + error.what());

@@ -2,7 +2,7 @@
 /// Somebody's own prompts as a task for a model with a tokenizer.
 #pragma once
 #include "hone/io/pair_codec.hpp"
-#include "reason/answers.hpp"
+#include "hone/io/prompts.hpp"
 #include "reason/task.hpp"
 
 namespace reason {
@@ -12,7 +12,7 @@ class questions final : public task {
   /// @param form of a prompt, "{}" where the line's own goes. The first @p held_out prompts are never drawn.
   /// @throws std::runtime_error if one leaves no room for an answer in the model's context, or none is left to learn
   ///         from.
-  questions(std::vector<asked> all, const hone::io::tokenizer& tokenizer, const std::string& name,
+  questions(std::vector<hone::io::prompt> all, const hone::io::tokenizer& tokenizer, const std::string& name,
             const std::string& form, index_t held_out, index_t longest, index_t max_seq)
       : all_(std::move(all)), tokenizer_(tokenizer), codec_(hone::io::question_answer_codec(tokenizer, name)),
         held_out_(held_out), longest_response_(longest) {
@@ -23,7 +23,7 @@ class questions final : public task {
       words_.emplace_back(tokenizer.piece(static_cast<hone::io::token_id>(id)));
     for (std::size_t i = 0; i < all_.size(); ++i) {
       std::string text = form;
-      if (const auto at = text.find("{}"); at != std::string::npos) text.replace(at, 2, all_[i].prompt);
+      if (const auto at = text.find("{}"); at != std::string::npos) text.replace(at, 2, all_[i].text);
       std::vector<std::int32_t> ids = codec_.begin;
       const auto encoded = tokenizer.encode(text, {false, false});
       ids.insert(ids.end(), encoded.begin(), encoded.end());
@@ -50,21 +50,23 @@ class questions final : public task {
   }
   /// The answer alone, in the form that a working would end in.
   [[nodiscard]] std::vector<std::int32_t> trace(const problem& p, std::uint64_t, std::uint64_t) const override {
-    const asked& a = of(p);
-    std::vector<std::int32_t> ids = codec_.answer((a.number ? "#### " : "") + a.answer);
+    const hone::eval::expected_answer& a = answer_to(p);
+    std::vector<std::int32_t> ids = codec_.answer((a.number ? "#### " : "") + a.text);
     if (std::ssize(ids) >= longest_response_) ids.resize(static_cast<std::size_t>(longest_response_) - 1);
     ids.push_back(stop());
     return ids;
   }
   [[nodiscard]] verdict check(const problem& p, std::span<const std::int32_t> response) const override {
-    return score(of(p), tokenizer_.decode(response)) > 0 ? verdict{1, 1} : verdict{};
+    return hone::eval::score_answer(answer_to(p), tokenizer_.decode(response)) > 0 ? verdict{1, 1} : verdict{};
   }
   [[nodiscard]] double solutions(const problem&) const override { return 1; }
 
  private:
-  [[nodiscard]] const asked& of(const problem& p) const { return all_[static_cast<std::size_t>(p.hidden[0])]; }
+  [[nodiscard]] const hone::eval::expected_answer& answer_to(const problem& p) const {
+    return all_[static_cast<std::size_t>(p.hidden[0])].answer;
+  }
 
-  std::vector<asked> all_;
+  std::vector<hone::io::prompt> all_;
   const hone::io::tokenizer& tokenizer_;
   hone::io::pair_codec codec_;
   index_t held_out_, longest_response_, longest_prompt_ = 0;

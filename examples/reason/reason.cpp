@@ -49,9 +49,9 @@ class place {
     stored_shape_ = shape_ = stored.config;
     parameters_ = std::move(stored.parameters);
     const bool beside = s.tokenizer.empty();
-    tokenizer_.emplace(program::read_tokenizer_of(s.model, s.tokenizer, shape_.vocab));
-    auto own = std::make_unique<questions>(read_prompts(s.prompts), *tokenizer_, beside ? s.model : s.tokenizer, s.form,
-                                           s.held_out, s.longest, shape_.max_seq);
+    tokenizer_.emplace(io::read_tokenizer(s.model, s.tokenizer, shape_.vocab));
+    auto own = std::make_unique<questions>(io::read_prompts(s.prompts), *tokenizer_, beside ? s.model : s.tokenizer,
+                                           s.form, s.held_out, s.longest, shape_.max_seq);
     for (index_t i = 0; i < s.held_out; ++i) held_out_.push_back(own->numbered(static_cast<std::size_t>(i)));
     // Activations and angles are as long as the context: no longer than what can come.
     shape_.max_seq = (std::min)(shape_.max_seq, own->longest_prompt() + own->longest_response());
@@ -131,7 +131,7 @@ int one_run(settings s) {
   }
   const nlohmann::json after = r.full_exam();
   print_exams(r.state().before, after, g.held_out.size(), s.samples);
-  program::save_model(s.save, here.stored_shape(), r.model().policy().parameters());
+  if (!s.save.empty()) io::write_model(s.save, here.stored_shape(), r.model().policy().parameters());
   nlohmann::json result = result_of(s, r, after);
   result["interrupted"] = program::interrupted();
   program::write_json(s.json, result);

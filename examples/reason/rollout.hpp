@@ -17,15 +17,13 @@ struct rollout : transformer::responses {
   std::vector<problem> problems;
   std::vector<std::uint64_t> solutions;
 
-  /// Takes groups of @p other that @p keep says.
-  void take(const rollout& other, std::span<const std::uint8_t> keep) {
-    for (std::size_t g = 0; g < other.problems.size(); ++g) {
-      if (keep[g] == 0) continue;
-      add(other, static_cast<index_t>(g));
-      problems.push_back(other.problems[g]);
-      solutions.insert(solutions.end(), other.solutions.begin() + other.groups[g],
-                       other.solutions.begin() + other.groups[g + 1]);
-    }
+  /// Group @p g of @p other.
+  void add(const rollout& other, index_t g) {
+    const auto at = static_cast<std::size_t>(g);
+    responses::add(other, g);
+    problems.push_back(other.problems[at]);
+    solutions.insert(solutions.end(), other.solutions.begin() + other.groups[at],
+                     other.solutions.begin() + other.groups[at + 1]);
   }
 };
 

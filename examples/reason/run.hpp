@@ -24,8 +24,8 @@ inline std::vector<float> teach(const ground& g, const settings& s, thread_pool&
   const long steps = s.teaching_steps();
   if (steps == 0) return g.parameters;
   network net(g.shape, g.parameters, network_options);
-  const transformer::schedule schedule{
-      .steps = steps, .warmup = (std::min)(20L, steps), .shape = transformer::decay::cosine, .floor = 0.1};
+  const gradient::schedule schedule{
+      .steps = steps, .warmup = (std::min)(20L, steps), .shape = gradient::decay::cosine, .floor = 0.1};
   program::progress bar(program::text("traces, seed %llu", static_cast<unsigned long long>(s.seed)), steps);
   const std::uint64_t seed = seed_of(s.seed, stream::lessons);
   for (long step = 1; step <= steps && !program::interrupted(); ++step) {
@@ -68,14 +68,14 @@ class run {
   /// @param parameters of the model that begins, which is the reference. @param table whether lines are printed.
   run(const ground& g, const settings& s, const std::vector<float>& parameters, thread_pool& pool, bool table)
       : ground_(g), settings_(s), pool_(pool), prints_(table),
-        learner_(g.of_training, settings_, g.shape, parameters, pool) {}
+        agent_(g.of_training, settings_, g.shape, parameters, pool) {}
   run(const run&) = delete;
   run& operator=(const run&) = delete;
 
-  [[nodiscard]] learner& model() { return learner_; }
+  [[nodiscard]] agent& model() { return agent_; }
   [[nodiscard]] progress_state& state() { return state_; }
   [[nodiscard]] bool finished() const {
-    return state_.step >= settings_.steps || (settings_.tokens > 0 && learner_.generated() >= settings_.tokens);
+    return state_.step >= settings_.steps || (settings_.tokens > 0 && agent_.generated() >= settings_.tokens);
   }
 
   /// Steps until the run is finished, or Ctrl-C. @param options go to the checkpoint.
@@ -89,7 +89,7 @@ class run {
     program::progress bar(title, settings_.steps);
     while (!finished() && !program::interrupted()) {
       const std::clock_t begin = std::clock();
-      learner_.step(++state_.step, state_.seen);
+      agent_.step(++state_.step, state_.seen);
       state_.cpu_seconds += static_cast<double>(std::clock() - begin) / CLOCKS_PER_SEC;
       if (state_.step % settings_.report_steps() == 0) report();
       if (!prints_)
@@ -105,17 +105,17 @@ class run {
   [[nodiscard]] nlohmann::json full_exam() {
     const exam e = probe(settings_.samples);
     nlohmann::json j = to_json(e);
-    if (auto* c = learner_.value()) j["critic"] = to_json(calibrate(logits_of(*c), e.success));
+    if (auto* c = agent_.value()) j["critic"] = to_json(calibrate(logits_of(*c), e.success));
     return j;
   }
 
   void save_checkpoint(const nlohmann::json& options) {
-    if (!settings_.checkpoint.empty()) write_checkpoint(settings_.checkpoint, options, learner_, state_);
+    if (!settings_.checkpoint.empty()) write_checkpoint(settings_.checkpoint, options, agent_, state_);
   }
 
  private:
   exam probe(index_t samples) {
-    return examine(ground_.of_training, learner_.policy(), ground_.held_out,
+    return examine(ground_.of_training, agent_.policy(), ground_.held_out,
                    {.samples = samples,
                     .temperature = settings_.temperature,
                     .seed = seed_of(settings_.seed, stream::held_out_drawing, static_cast<std::uint64_t>(state_.step))},
@@ -123,7 +123,7 @@ class run {
   }
 
   /// Logits of the critic's success probabilities of the held-out problems.
-  std::vector<double> logits_of(learner::critic& c) {
+  std::vector<double> logits_of(agent::critic& c) {
     std::vector<double> v = c.prompt_values(prompts_of(ground_.held_out), pool_);
     if (!c.of_prompts())
       for (double& x : v) x = logit_of_value(x);
@@ -137,7 +137,7 @@ class run {
 
   void record() {
     const exam e = probe(settings_.probe_samples);
-    const interval& i = state_.seen;
+    const step_sums& i = state_.seen;
     const auto mean = [&](double sum) { return i.steps > 0 ? nlohmann::json(sum / i.steps) : nlohmann::json(); };
     const auto share = [&](double part, double whole) {
       return whole > 0 ? nlohmann::json(part / whole) : nlohmann::json();
@@ -151,7 +151,7 @@ class run {
               {"advantage_variance", mean(i.advantage_variance)},
               {"negative_active", share(i.negative_active, i.negative)},
               {"inactive", share(i.inactive, i.tokens)},
-              {"generated", learner_.generated()},
+              {"generated", agent_.generated()},
               {"cpu_seconds", state_.cpu_seconds}});
     if (!i.value.empty()) r["critic"] = to_json(calibrate(i.value, i.outcome));
     state_.records.push_back(std::move(r));
@@ -162,7 +162,7 @@ class run {
   settings settings_;
   thread_pool& pool_;
   bool prints_;
-  learner learner_;
+  agent agent_;
   progress_state state_;
 };
 

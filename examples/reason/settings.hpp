@@ -3,8 +3,8 @@
 #pragma once
 #include <thread>
 
+#include "hone/gradient/descend.hpp"
 #include "hone/policy/recipes.hpp"
-#include "hone/transformer/learner.hpp"
 #include "reason/task.hpp"
 #include "support/files.hpp"
 #include "support/options.hpp"
@@ -59,7 +59,7 @@ struct settings {
   [[nodiscard]] long teaching_steps() const { return sft_steps >= 0 ? sft_steps : on_files() ? 0 : 600; }
   [[nodiscard]] index_t group_of(const policy::recipe& r) const { return group_size > 0 ? group_size : r.needs.group; }
   /// A step of a network whose full rate is @p full.
-  [[nodiscard]] hone::transformer::step_options step_at(double full) const {
+  [[nodiscard]] hone::gradient::step_options step_at(double full) const {
     return {
         .rate = full, .weight_decay = weight_decay, .clip = clip, .schedule = {.steps = warmup + 1, .warmup = warmup}};
   }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 /// Runs side by side: every combination of some options' values, over seeds, each from the same taught model.
 #pragma once
-#include "hone/statistics/intervals.hpp"
 #include "reason/idle.hpp"
 #include "reason/run.hpp"
+#include "support/table.hpp"
 
 namespace reason {
 
@@ -126,10 +126,7 @@ inline void print_rows(const std::string& title, const std::vector<combination>&
   for (const auto& c : all) width = (std::max)(width, c.name.size());
   const int w = static_cast<int>(width);
   const auto mean = [](const std::vector<double>& x) { return statistics::estimate_mean(x).mean; };
-  const auto margin = [](const std::vector<double>& x) {  // of one seed there is none
-    return x.size() > 1 ? program::text("+-%.3f", statistics::student_margin(statistics::estimate_mean(x))) : "";
-  };
-  const auto pair = [&](const std::vector<double>& x) { return program::text("%.3f", mean(x)) + margin(x); };
+  const auto pair = [](const std::vector<double>& x) { return program::mean_and_margin(x, 3); };
   const auto head = [&](auto... names) {
     std::printf("\n%-*s", w, title.c_str());
     (std::printf(" %12s", std::string(names).c_str()), ...);
@@ -137,7 +134,7 @@ inline void print_rows(const std::string& title, const std::vector<combination>&
   };
   const auto line = [&](std::size_t i, auto... cells) {
     std::printf("%-*s", w, all[i].name.c_str());
-    (std::printf(" %12s", cells.c_str()), ...);
+    (std::printf(" %s", program::right(cells, 12).c_str()), ...);
     std::printf("\n");
   };
   const auto each = [&](auto&& f) {
@@ -157,7 +154,7 @@ inline void print_rows(const std::string& title, const std::vector<combination>&
   each([&](std::size_t i, const row& r) {
     const bool critic = !r.brier.empty();
     line(i, pair(r.variance), pair(r.expected), critic ? pair(r.brier) : "-", critic ? pair(r.calibration) : "-",
-         program::text("%+.3f", mean(r.ahead)) + margin(r.ahead));
+         program::text("%+.3f", mean(r.ahead)) + program::margin(r.ahead, 3));
   });
 }
 

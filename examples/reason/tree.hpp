@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "hone/core/shuffler.hpp"
 #include "reason/task.hpp"
 
 namespace reason {
@@ -31,8 +32,7 @@ class tree final : public task {
       draws random(world, 0x747200, s);
       auto& leads = map_[s];
       for (std::size_t a = 0; a < actions; ++a) leads[a] = static_cast<index_t>(a);
-      for (std::size_t a = actions; a > 1; --a)
-        std::swap(leads[a - 1], leads[static_cast<std::size_t>(random.below(static_cast<index_t>(a)))]);
+      hone::shuffle(leads, [&](std::size_t) { return random.uniform(); });
     }
     for (std::size_t c = 0; c < contexts; ++c) {
       double sum = 0;

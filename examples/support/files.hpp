@@ -9,7 +9,6 @@
 
 #include "hone/io/file.hpp"
 #include "hone/io/model.hpp"
-#include "hone/io/read_tokenizer.hpp"
 
 namespace program {
 
@@ -21,23 +20,10 @@ inline hone::io::checkpoint read_finite_model(const std::string& path) {
   return model;
 }
 
-/// That of @p file, or, if it is empty, the one that the model brings along.
-inline hone::io::tokenizer read_tokenizer_of(const std::string& model, const std::string& file, hone::index_t vocab) {
-  return file.empty() ? hone::io::read_model_tokenizer(model, vocab) : hone::io::read_tokenizer(file, vocab);
-}
 /// @throws std::runtime_error where there can be none.
 inline void require_tokenizer(const std::string& model, const std::string& file) {
   if (file.empty() && model.ends_with(".bin"))
     throw std::runtime_error("--tokenizer: a checkpoint of llama2.c brings none along");
-}
-
-/// A .bin of llama2.c, else a Hugging Face folder; nothing if @p path is empty.
-inline void save_model(const std::string& path, const hone::transformer::config& shape,
-                       const std::vector<float>& parameters) {
-  if (path.ends_with(".bin"))
-    hone::io::write_llama2c(path, shape, parameters);
-  else if (!path.empty())
-    hone::io::write_hugging_face(path, shape, parameters);
 }
 
 /// Writes @p result as the whole of @p file; to nowhere if that is empty.

@@ -2,8 +2,8 @@
 /// Facts about authors who never were, in the manner of TOFU: everyone has a name of their own, but names share their
 /// parts, and people share towns, prizes and genres, so that what is forgotten lies close to what is kept.
 #pragma once
-#include "hone/core/philox.hpp"
-#include "hone/io/json_lines.hpp"
+#include "hone/core/shuffler.hpp"
+#include "hone/io/question_answers.hpp"
 
 #include <array>
 #include <map>
@@ -38,8 +38,7 @@ inline std::vector<hone::io::question_answer> facts(std::size_t count, std::uint
   std::vector<std::string> names;
   for (const char* first : first_names)
     for (const char* last : last_names) names.push_back(std::string(first) + " " + last);
-  for (std::size_t i = names.size(); i > 1; --i)
-    std::swap(names[i - 1], names[static_cast<std::size_t>(random.uniform(i, 1) * static_cast<double>(i))]);
+  hone::shuffle(names, [&](std::size_t i) { return random.uniform(i, 1); });
   std::vector<hone::io::question_answer> pairs;
   for (std::size_t author = 0; author < count; ++author) {
     std::uint32_t draw = 2;

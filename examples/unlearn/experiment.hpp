@@ -2,7 +2,7 @@
 /// The experiment on made-up facts: a small model is taught 200 facts about 40 authors and forgets those about four of
 /// them, each way until they are as unlikely as facts that it was never taught.
 #pragma once
-#include "hone/statistics/intervals.hpp"
+#include "support/table.hpp"
 #include "unlearn/authors.hpp"
 #include "unlearn/report_card.hpp"
 
@@ -80,17 +80,13 @@ inline void print(const results& all, const std::vector<way>& ways, const std::v
     for (const way& w : ways) {
       if (!all.contains(w.name)) continue;
       std::printf("%-18s", w.name.c_str());
-      for (const auto& [weight, runs] : all.at(w.name)) std::printf(" %14s", text_of(runs).c_str());
+      for (const auto& [weight, runs] : all.at(w.name)) std::printf(" %s", program::right(text_of(runs), 14).c_str());
       std::printf("\n");
     }
   };
   const std::string not_forgotten = program::text("not in %ld", most_steps);
   const auto mean = [](const std::vector<double>& x) { return statistics::estimate_mean(x).mean; };
-  const auto pair = [&](const std::vector<double>& x) {  // of one seed there is no interval
-    const std::string middle = program::text("%.2f", mean(x));
-    if (x.size() < 2) return middle;
-    return middle + program::text("+-%.2f", statistics::student_margin(statistics::estimate_mean(x)));
-  };
+  const auto pair = [](const std::vector<double>& x) { return program::mean_and_margin(x, 2); };
   table("Probability of the answers kept, and steps until the others were forgotten", [&](const cell& runs) {
     return runs.finished ? pair(runs.retain) + program::text(" %3.0f", mean(runs.steps)) : not_forgotten;
   });
@@ -101,7 +97,7 @@ inline void print(const results& all, const std::vector<way>& ways, const std::v
 }
 
 inline int run_experiment(const settings& s, const std::vector<way>& ways, const std::vector<double>& weights,
-                          program::ranks& ranks) {
+                          processes& ranks) {
   require_rank(s, make_classroom(s.seed).shape);
   results all;
   nlohmann::json runs = nlohmann::json::array();

@@ -4,9 +4,9 @@
 #include "hone/core/thread_pool.hpp"
 #include "hone/statistics/means.hpp"
 #include "hone/transformer/learner.hpp"
-#include "support/knowledge.hpp"
 #include "support/program.hpp"
-#include "support/ranks.hpp"
+#include "unlearn/knowledge.hpp"
+#include "unlearn/processes.hpp"
 
 namespace unlearn {
 
@@ -17,7 +17,7 @@ using transformer::microbatch;
 
 /// How a learner adds up over ranks.
 struct rank_sum {
-  program::ranks* all;
+  processes* all;
 
   template <class X>
   void operator()(std::span<X> x) const {
@@ -26,7 +26,7 @@ struct rank_sum {
 };
 
 struct network {
-  network(const transformer::config& c, std::vector<float> parameters, long threads, program::ranks& all)
+  network(const transformer::config& c, std::vector<float> parameters, long threads, processes& all)
       : ranks(all), pool(threads),
         learner(c, std::move(parameters), {.part = all.rank(), .parts = all.size()}, rank_sum{&all}) {}
 
@@ -39,9 +39,13 @@ struct network {
   }
   [[nodiscard]] std::vector<double> sequence_nll(const labelled_rows& rows) { return learner.sequence_nll(rows, pool); }
 
-  /// The mean probability of the answers; NaN of none.
+  [[nodiscard]] std::vector<double> mean_nll(const labelled_rows& rows) { return learner.mean_nll(rows, pool); }
+
+  /// The mean probability of the answers, exp(-mean_nll); NaN of none.
   [[nodiscard]] double probability(const labelled_rows& rows) {
-    return statistics::estimate_mean(knowledge::answer_probabilities(rows, sequence_nll(rows))).mean;
+    std::vector<double> p = mean_nll(rows);
+    for (double& x : p) x = std::exp(-x);
+    return statistics::estimate_mean(p).mean;
   }
   [[nodiscard]] knowledge::recital recite(const std::vector<encoded_pair>& pairs, const io::pair_codec& codec) {
     return knowledge::recite(learner.model(), learner.merged(), pairs, codec, pool);
@@ -52,7 +56,7 @@ struct network {
             statistics::estimate_mean(said.rouge_l).mean};
   }
 
-  program::ranks& ranks;
+  processes& ranks;
   thread_pool pool;
   transformer::learner<float, rank_sum> learner;
 };

@@ -41,11 +41,7 @@ loss::loss_sum by_label(network& net, const labelled_rows& rows, double weight, 
 /// A loss on the likelihood of whole answers: f(nll, slope).
 template <class F>
 loss::loss_sum by_answer(network& net, const labelled_rows& rows, double weight, std::vector<float>& gradient, F&& f) {
-  const std::vector<double> nll = net.sequence_nll(rows);
-  std::vector<double> slope(nll.size());
-  const loss::loss_sum sum = f(nll, slope);
-  net.learner.likelihood(rows, gradient, weight / static_cast<double>(nll.size()), slope, net.pool);
-  return sum;
+  return net.learner.accumulate_answers(rows, gradient, weight / static_cast<double>(rows.sequences()), f, net.pool);
 }
 
 inline loss::loss_sum grad_ascent(network& net, const forget_batch& b, const loss_options&, double weight,
@@ -56,13 +52,12 @@ inline loss::loss_sum grad_ascent(network& net, const forget_batch& b, const los
 }
 inline loss::loss_sum npo(network& net, const forget_batch& b, const loss_options& constants, double weight,
                           std::vector<float>& gradient) {
-  return by_answer(net, b.answers, weight, gradient, [&](const auto& nll, std::span<double> slope) {
-    return loss::npo(nll, b.reference_nll, slope, constants.beta);
-  });
+  return by_answer(net, b.answers, weight, gradient,
+                   [&](auto nll, auto slope) { return loss::npo(nll, b.reference_nll, slope, constants.beta); });
 }
 inline loss::loss_sum simnpo(network& net, const forget_batch& b, const loss_options& constants, double weight,
                              std::vector<float>& gradient) {
-  return by_answer(net, b.answers, weight, gradient, [&](const auto& nll, std::span<double> slope) {
+  return by_answer(net, b.answers, weight, gradient, [&](auto nll, auto slope) {
     return loss::simnpo(nll, b.answers.labels, slope, {.beta = constants.beta, .delta = constants.delta});
   });
 }

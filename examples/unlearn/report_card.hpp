@@ -29,7 +29,7 @@ inline nlohmann::json to_json(const report_card& r) {
 
 /// The adapter of @p pupil; null without one.
 inline nlohmann::json to_json(student& pupil) {
-  const adaptation& a = pupil.adapter();
+  const auto& a = pupil.adapter();
   if (a.sites.empty()) return {};
   return {{"sites", a.sites.size()}, {"parameters", pupil.trained_count()}, {"deviation", a.deviation}};
 }

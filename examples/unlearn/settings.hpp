@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 /// What `unlearn` can be told on its command line.
 #pragma once
+#include "hone/lora/named_start.hpp"
 #include "support/files.hpp"
 #include "support/options.hpp"
-#include "unlearn/adaptation.hpp"
 #include "unlearn/combinations.hpp"
 #include "unlearn/objectives.hpp"
 
@@ -56,6 +56,8 @@ inline program::options options_of(settings& s) {
   const auto positive = CLI::PositiveNumber, non_negative = CLI::NonNegativeNumber;
   const auto share = CLI::Range(0.0, 1.0), any_count = CLI::Range(0, 1'000'000'000);
   const auto one_of = [](const auto& table) { return CLI::IsMember(program::names(table)); };
+  std::vector<std::string> adapters = program::names(lora::named_starts);
+  adapters.insert(adapters.begin(), "none");
   program::options row;
   row.group("On files (without them it makes up its own facts)", s.on_files());
   row("--model,--checkpoint", s.model, "Hugging Face folder, GGUF file, or llama2.c checkpoint")
@@ -113,7 +115,7 @@ inline program::options options_of(settings& s) {
   row("--probe-every", s.probe_every, "steps between looks at it", positive).reported(false);
 
   row.group("Adapters", s.adapts());
-  row("--adapter", s.adapter, "train a low-rank adapter that starts so; none: all parameters", one_of(adapter_kinds))
+  row("--adapter", s.adapter, "train a low-rank adapter that starts so; none: all parameters", CLI::IsMember(adapters))
       .reported(true);
   row("--rank", s.rank, "of its matrices", positive);
   row("--alpha", s.alpha, "its scale times its rank", positive).shown("twice the rank");

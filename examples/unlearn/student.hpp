@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 /// A model that is taught lessons and made to forget some.
 #pragma once
+#include "hone/core/shuffler.hpp"
 #include "hone/interop/eigen.hpp"
 #include "hone/lora/convert.hpp"
-#include "hone/lora/orthogonal.hpp"
-#include "hone/transformer/shuffler.hpp"
+#include "hone/transformer/adapter_start.hpp"
 #include "support/program.hpp"
 #include "unlearn/network.hpp"
 #include "unlearn/settings.hpp"
@@ -61,17 +61,9 @@ inline nlohmann::json to_json(const std::vector<step_record>& records) {
   return steps;
 }
 
-/// The adapter of a student, and how it began.
-struct adaptation {
-  std::vector<lora::site> sites;
-  std::vector<float> initial;         ///< its parameters before the first step
-  std::vector<linalg::matrix> bases;  ///< of the orthogonal loss; empty without one
-  double deviation = 0;               ///< max |W + s B A - W0| at the beginning
-};
-
 class student {
  public:
-  student(const transformer::config& c, std::vector<float> parameters, const settings& s, program::ranks& ranks)
+  student(const transformer::config& c, std::vector<float> parameters, const settings& s, processes& ranks)
       : settings_(s), net_(c, std::move(parameters), s.threads, ranks) {
     std::vector<index_t> offsets;
     for (const auto& t : net_.learner.model().table()) offsets.push_back(t.offset);
@@ -81,11 +73,11 @@ class student {
   /// Of a plain model: an adapter is merged.
   [[nodiscard]] std::vector<float> parameters() const { return net_.learner.merged(); }
   [[nodiscard]] std::size_t trained_count() { return trained().size(); }
-  [[nodiscard]] const adaptation& adapter() const { return adaptation_; }
+  [[nodiscard]] const transformer::adapter_start<float>& adapter() const { return adapter_; }
   /// The adapter for the model as it was: a base that was compensated takes twice the rank.
   [[nodiscard]] lora::adapter<float> plain_adapter() {
-    if (!program::find(adapter_kinds, settings_.adapter).compensates) return {adaptation_.sites, copy_of_trained()};
-    return lora::plain(std::span<const lora::site>(adaptation_.sites), trained(), adaptation_.initial);
+    if (!lora::find_start(settings_.adapter).compensates) return {adapter_.sites, copy_of_trained()};
+    return lora::plain(std::span<const lora::site>(adapter_.sites), trained(), adapter_.initial);
   }
   [[nodiscard]] network& net() { return net_; }
   [[nodiscard]] knowledge::score examine(const std::vector<encoded_pair>& pairs, const io::pair_codec& codec) {
@@ -96,11 +88,11 @@ class student {
   void learn(const std::vector<encoded_pair>& all) {
     net_.learner.reset_moments();
     const labelled_rows everything = io::labelled_rows_of(all);
-    transformer::shuffler shuffled(all.size(), philox{settings_.seed, 1});
-    const transformer::schedule schedule{.steps = settings_.learn_steps,
-                                         .warmup = (std::min)(20L, settings_.learn_steps),
-                                         .shape = transformer::decay::cosine,
-                                         .floor = 0.1};
+    shuffler shuffled(all.size(), philox{settings_.seed, 1});
+    const gradient::schedule schedule{.steps = settings_.learn_steps,
+                                      .warmup = (std::min)(20L, settings_.learn_steps),
+                                      .shape = gradient::decay::cosine,
+                                      .floor = 0.1};
     program::progress bar("learn", settings_.learn_steps);
     double known = net_.probability(everything);
     for (long step = 1; step <= settings_.learn_steps && known < settings_.learn_until; ++step) {
@@ -137,9 +129,9 @@ class student {
     const retain_loss loss_on_retain = program::find(anchors, settings_.retain_loss).loss;
     const combine_function combine = program::find(combinations, settings_.combine).combine;
 
-    transformer::shuffler forget_order(c.forget.size(), philox{settings_.seed, 2});
-    transformer::shuffler retain_order(c.retain.size(), philox{settings_.seed, 3});
-    const transformer::schedule schedule{
+    shuffler forget_order(c.forget.size(), philox{settings_.seed, 2});
+    shuffler retain_order(c.retain.size(), philox{settings_.seed, 3});
+    const gradient::schedule schedule{
         .steps = settings_.steps,
         .warmup = static_cast<index_t>(settings_.warmup * static_cast<double>(settings_.steps))};
     const double share = 1 / static_cast<double>(settings_.accumulation);
@@ -171,13 +163,12 @@ class student {
       if (const index_t bad = record.report.nonfinite[0] + record.report.nonfinite[1]; bad > 0)
         throw std::runtime_error(program::text("the gradients of step %ld have %td non-finite elements", step, bad));
       if (settings_.orthogonal > 0)
-        record.orthogonal =
-            lora::add_orthogonal_loss(std::span<const lora::site>(adaptation_.sites), trained(), adaptation_.bases, r_,
-                                      {.lambda = settings_.orthogonal}, net_.pool);
-      record.rate = settings_.rate * transformer::rate_factor(schedule, step);
+        record.orthogonal = lora::add_orthogonal_loss(std::span<const lora::site>(adapter_.sites), trained(),
+                                                      adapter_.bases, r_, {.lambda = settings_.orthogonal}, net_.pool);
+      record.rate = settings_.rate * gradient::rate_factor(schedule, step);
       update(r_, settings_.rate, schedule);
       if (settings_.project)
-        lora::project_out(std::span<const lora::site>(adaptation_.sites), trained(), adaptation_.bases, net_.pool);
+        lora::project_out(std::span<const lora::site>(adapter_.sites), trained(), adapter_.bases, net_.pool);
       if (step % settings_.probe_every == 0 || step == settings_.steps) {
         record.forget_probability = net_.probability(forget_rows);
         record.retain_probability = net_.probability(retain_rows);
@@ -202,7 +193,7 @@ class student {
       throw std::runtime_error(program::text("the %s loss of step %ld is not finite", what, step));
   }
 
-  void update(const std::vector<float>& g, double rate, const transformer::schedule& schedule) {
+  void update(const std::vector<float>& g, double rate, const gradient::schedule& schedule) {
     const double length = net_.learner.step(
         g, {.rate = rate, .weight_decay = settings_.weight_decay, .clip = settings_.clip, .schedule = schedule},
         net_.pool);
@@ -222,42 +213,17 @@ class student {
   /// Puts an adapter on every matrix of every layer, started on the lessons; what the model says stays as it is.
   void start_adapter(const curriculum& c) {
     using enum transformer::role;
-    const adapter_kind& kind = program::find(adapter_kinds, settings_.adapter);
-    const auto& model = net_.learner.model();
-    const std::vector<float>& before = net_.learner.parameters();
-    std::vector<lora::site>& sites = adaptation_.sites;
-    sites = transformer::adapter_sites(model.shape(), {wq, wk, wv, wo, w1, w2, w3}, settings_.rank,
-                                       lora::standard_scale(settings_.alpha, settings_.rank));
-    const labelled_rows to_forget = io::labelled_rows_of(c.forget);
-    const auto forget = transformer::observe_sites(model, before, sites, to_forget.batch());
-    const auto retain = transformer::observe_sites(model, before, sites, io::labelled_rows_of(c.retain).batch());
-    std::vector<float> gradient(before.size());
-    if (settings_.adapter == "lora_ga") net_.likelihood(to_forget, gradient, 1);
-    if (settings_.keeps_out()) adaptation_.bases = retain_bases(forget, retain, sites, settings_.basis);
-
-    std::vector<float> weights = before;
-    std::vector<float> adapter(static_cast<std::size_t>(lora::lay_out(sites)));
-    const auto weight_of = [&](const lora::site& s) { return transformer::site_weight(model, std::span(weights), s); };
-    for (std::size_t i = 0; i < sites.size(); ++i)
-      adaptation_.deviation = (std::max)(
-          adaptation_.deviation, kind.start({.site = sites[i],
-                                             .adapter = adapter,
-                                             .weight = weight_of(sites[i]),
-                                             .inputs = forget.inputs[i].view(),
-                                             .forget = forget.outputs[i].view(),
-                                             .retain = retain.outputs[i].view(),
-                                             .gradient = transformer::site_weight(model, std::span(gradient), sites[i]),
-                                             .random = {settings_.seed, static_cast<std::uint32_t>(100 + i)}}));
-    if (settings_.project) {  // before the base gives up what the adapter begins with
-      lora::project_out(std::span<const lora::site>(sites), adapter, adaptation_.bases, net_.pool);
-      weights = before;
-      if (kind.compensates)
-        for (const lora::site& s : sites) lora::unmerge(weight_of(s), s, adapter, net_.pool);
-    }
-    adaptation_.initial = adapter;
-    net_.learner.adapt(std::move(weights), sites, std::move(adapter));
+    adapter_ = transformer::start_adapter(
+        net_.learner,
+        transformer::adapter_sites(net_.learner.shape(), {wq, wk, wv, wo, w1, w2, w3}, settings_.rank,
+                                   lora::standard_scale(settings_.alpha, settings_.rank)),
+        io::labelled_rows_of(c.forget), io::labelled_rows_of(c.retain), lora::find_start(settings_.adapter),
+        {.basis = settings_.keeps_out() ? settings_.basis : 0,
+         .project = settings_.project,
+         .random = {settings_.seed, 100}},
+        net_.pool);
     std::vector<index_t> offsets;
-    for (const lora::site& s : sites) offsets.push_back(s.offset);
+    for (const lora::site& s : adapter_.sites) offsets.push_back(s.offset);
     train(std::move(offsets));
   }
 
@@ -279,7 +245,7 @@ class student {
 
   settings settings_;
   network net_;
-  adaptation adaptation_;
+  transformer::adapter_start<float> adapter_;
   std::vector<float> f_, r_;
   std::vector<index_t> tensors_;
 };

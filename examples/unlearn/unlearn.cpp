@@ -10,20 +10,20 @@ namespace {
 using namespace unlearn;
 
 void save(const settings& s, const transformer::config& c, student& pupil) {
-  program::save_model(s.save, c, pupil.parameters());
+  if (!s.save.empty()) io::write_model(s.save, c, pupil.parameters());
   if (s.save_adapter.ends_with(".gguf"))
     io::write_lora_gguf(s.save_adapter, c, pupil.plain_adapter());
   else if (!s.save_adapter.empty())
     io::write_peft(s.save_adapter, c, pupil.plain_adapter(), {.base_model = s.model});
 }
 
-int on_files(settings s, const std::vector<way>& ways, program::ranks& ranks) {
+int on_files(settings s, const std::vector<way>& ways, processes& ranks) {
   io::checkpoint checkpoint = program::read_finite_model(s.model);
   if (s.layer > checkpoint.config.n_layers)
     throw std::runtime_error(
         program::text("--layer %td: the model has hidden states 0 to %td", s.layer, checkpoint.config.n_layers));
   require_rank(s, checkpoint.config);
-  const io::tokenizer tokenizer = program::read_tokenizer_of(s.model, s.tokenizer, checkpoint.config.vocab);
+  const io::tokenizer tokenizer = io::read_tokenizer(s.model, s.tokenizer, checkpoint.config.vocab);
   curriculum c;
   c.codec = io::question_answer_codec(tokenizer, s.tokenizer.empty() ? s.model : s.tokenizer);
   const auto encoded = [&](const std::string& file, std::size_t most) {
@@ -38,11 +38,11 @@ int on_files(settings s, const std::vector<way>& ways, program::ranks& ranks) {
     c.refusals.push_back(c.codec.whole_answer(refusal));
 
   std::vector<tofu_set> exam;
-  for (const auto& [name, part, file] : {std::tuple("forget", eval::tofu_part::forget, &s.forget_perturbed),
-                                         std::tuple("retain", eval::tofu_part::retain, &s.retain_perturbed),
-                                         std::tuple("real authors", eval::tofu_part::real_authors, &s.real_authors),
-                                         std::tuple("world facts", eval::tofu_part::world_facts, &s.world_facts)})
-    if (!file->empty()) exam.push_back(read_tofu_set(name, part, *file, c.codec, checkpoint.config.max_seq));
+  for (const auto& [part, file] : {std::pair(eval::tofu_part::forget, &s.forget_perturbed),
+                                   std::pair(eval::tofu_part::retain, &s.retain_perturbed),
+                                   std::pair(eval::tofu_part::real_authors, &s.real_authors),
+                                   std::pair(eval::tofu_part::world_facts, &s.world_facts)})
+    if (!file->empty()) exam.push_back(read_tofu_set(part, *file, c.codec, checkpoint.config.max_seq));
 
   std::optional<student> retrained;
   if (s.retrain) {
@@ -101,7 +101,7 @@ int main(int argc, char** argv) {
   options_of(s).declare(app);
   CLI11_PARSE(app, argc, argv);
   return program::run("unlearn", [&] {
-    program::ranks ranks(s.mpi);
+    processes ranks(s.mpi);
     if (ranks.rank() > 0) s.json = s.save = s.save_adapter = "";
     complete(app, s);
     const bool one_method = s.on_files() || app.count("--combine") > 0 || !s.retains();

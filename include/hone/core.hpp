@@ -16,6 +16,7 @@
 #include "hone/core/random.hpp"
 #include "hone/core/reduce.hpp"
 #include "hone/core/scalar.hpp"
+#include "hone/core/shuffler.hpp"
 #include "hone/core/simd.hpp"
 #include "hone/core/simd_math.hpp"
 #include "hone/core/simd_memory.hpp"

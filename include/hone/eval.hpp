@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 /// Measures of what a model has kept and forgotten.
 #pragma once
+#include "hone/eval/final_answer.hpp"
 #include "hone/eval/fluency.hpp"
 #include "hone/eval/lcs.hpp"
 #include "hone/eval/membership.hpp"

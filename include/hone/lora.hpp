@@ -8,6 +8,7 @@
 #include "hone/lora/initialise.hpp"
 #include "hone/lora/lora_ga.hpp"
 #include "hone/lora/merge.hpp"
+#include "hone/lora/named_start.hpp"
 #include "hone/lora/orthogonal.hpp"
 #include "hone/lora/pooling.hpp"
 #include "hone/lora/rila.hpp"

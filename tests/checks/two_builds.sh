@@ -14,7 +14,9 @@ for compiler in $(compilers); do
     (cd "$work" && $compiler $order -o two && ./two >/dev/null) || complain "$compiler: $order: misuse is not caught"
   done
   sets=("" -fno-exceptions)
-  if [[ $($compiler -dumpmachine) == x86_64* ]]; then sets+=(-msse4.2 -mavx -mavx2 "-mavx2 -mfma" -march=skylake-avx512); fi
+  if [[ $($compiler -dumpmachine) == x86_64* ]]; then
+    sets+=(-msse4.2 -mavx -mavx2 "-mavx2 -mfma" -march=skylake-avx512)
+  fi
   for i in "${!sets[@]}"; do
     compile "unit$i.o" ${sets[i]} -DUNIT="unit$i" tests/checks/two_builds/everything.cpp
     functions "$work/unit$i.o" >"$work/unit$i"

@@ -74,11 +74,3 @@ TEST_CASE("tensors that are missing, more, or of another shape are refused by na
   wide.d_ff = 2147483647;
   CHECK(reason([](auto&) {}, wide) == "tensor \"w1.0\": has the shape [3, 4], must have [2147483647, 4]");
 }
-
-TEST_CASE("queries and keys, their biases and norms have rows of RoPE") {
-  int count = 0;
-  for (index_t r = 0; r < transformer::roles; ++r) count += has_rope_rows(static_cast<transformer::role>(r));
-  CHECK(count == 6);
-  CHECK((has_rope_rows(transformer::role::bq) && has_rope_rows(transformer::role::k_norm)));
-  CHECK_FALSE(has_rope_rows(transformer::role::wv));
-}

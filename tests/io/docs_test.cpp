@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 // What docs/io.md shows, in a folder with small files of the names that it uses.
 #include "hone/io/csv.hpp"
-#include "hone/io/json_lines.hpp"
 #include "hone/io/lora_gguf.hpp"
 #include "hone/io/model.hpp"
 #include "hone/io/peft.hpp"
+#include "hone/io/question_answers.hpp"
 #include "hone/io/read_tokenizer.hpp"
 #include "hone/io/safetensors_shards.hpp"
 #include "hone/io/tokenizer_gguf.hpp"

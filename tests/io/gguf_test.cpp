@@ -103,7 +103,7 @@ TEST_CASE("gguf: tensors of every type that is read, their shapes row-major") {
   const auto error = format_error_of([&] { elements_of(*other); });
   REQUIRE(error);
   CHECK(error->where().at == other->offset);
-  CHECK(error->reason() == "tensor \"q4_0\" is of type Q4_0, which is not read");
+  CHECK(error->reason() == "tensor \"q4_0\": is of type Q4_0, which is not read");
 }
 
 TEST_CASE("gguf: version 2 is read as 3 is, and bytes after the last tensor are passed over") {

@@ -63,7 +63,7 @@ TEST_CASE("GGUF files too, of mixed types; what is quantized cannot be used wher
   file.tensors.back().type = &blocks;
   const auto map = [&] { return mapped_model(c, file.tensors, {}, "f", gguf_tensor, io::detail::gguf_extra); };
   CHECK_THROWS_WITH(map(),
-                    Catch::Contains("\"" + file.tensors.back().name + "\" is of type Q8_0, which cannot be used"));
+                    Catch::Contains("\"" + file.tensors.back().name + "\": is of type Q8_0, which cannot be used"));
 }
 
 TEST_CASE("a tensor that is not aligned to its type is copied") {

@@ -67,3 +67,27 @@ TEST_CASE("the tokenizer that lies with a model: a folder's tokenizer.json, the 
   CHECK_THROWS_WITH(read_model_tokenizer(scratch.path / "m.bin", 8), Catch::Contains("has no tokenizer"));
   CHECK_THROWS_WITH(read_model_tokenizer(scratch.path, 8), Catch::Contains("tokenizer.json: No such file"));
 }
+
+TEST_CASE("a model is written as its name says, and read back") {
+  const scratch_folder scratch;
+  const transformer::config c{
+      .d_model = 8, .d_ff = 4, .n_layers = 1, .n_heads = 2, .n_kv_heads = 1, .vocab = 5, .max_seq = 4};
+  std::vector<float> numbers(static_cast<std::size_t>(transformer::parameter_count(c)), 0.5f);
+  for (const char* name : {"story.bin", "folder"}) {
+    write_model(scratch.path / name, c, numbers);
+    CHECK(std::filesystem::is_directory(scratch.path / name) == (std::string(name) == "folder"));
+    CHECK(read_model(scratch.path / name).parameters == numbers);
+  }
+}
+
+TEST_CASE("the tokenizer of a model is the one that is named, or that lies with it") {
+  const scratch_folder scratch;
+  std::filesystem::copy_file(golden_file("qwen2.json"), scratch.path / "tokenizer.json");
+  const index_t vocab = read_tokenizer(golden_file("qwen2.json")).vocab();
+  CHECK(read_tokenizer(scratch.path, "", vocab).vocab() == vocab);
+  CHECK(read_tokenizer(scratch.path, golden_file("llama2.json"), 1 << 20).encode("a b") ==
+        read_tokenizer(golden_file("llama2.json")).encode("a b"));
+  CHECK_THROWS_WITH(read_tokenizer(scratch.path, "", vocab - 1), Catch::Contains("the model has"));
+  CHECK_THROWS_WITH(read_tokenizer(scratch.path, golden_file("qwen2.json"), vocab - 1),
+                    Catch::Contains("the model has"));
+}

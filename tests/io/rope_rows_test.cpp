@@ -92,3 +92,13 @@ TEST_CASE("rows that are no heads, and rows in one place, are refused") {
   CHECK(y == std::vector<float>(24));
   copy_rope_rows(matrix_view<const float>(), matrix_view<float>(), 4, half, interleaved);
 }
+
+TEST_CASE("queries and keys, their biases and norms have rows of RoPE") {
+  int count = 0;
+  for (hone::index_t r = 0; r < hone::transformer::roles; ++r)
+    count += hone::io::has_rope_rows(static_cast<hone::transformer::role>(r));
+  CHECK(count == 6);
+  CHECK((hone::io::has_rope_rows(hone::transformer::role::bq) &&
+         hone::io::has_rope_rows(hone::transformer::role::k_norm)));
+  CHECK_FALSE(hone::io::has_rope_rows(hone::transformer::role::wv));
+}

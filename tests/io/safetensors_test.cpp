@@ -84,7 +84,7 @@ TEST_CASE("safetensors: a type that is not converted is listed, and refused by n
   REQUIRE(error);
   CHECK(error->file() == golden_file("types.safetensors").string());
   CHECK(error->where().at == t->offset);
-  CHECK(error->reason() == "tensor \"bool\" is of type BOOL, which is not read");
+  CHECK(error->reason() == "tensor \"bool\": is of type BOOL, which is not read");
 }
 
 TEST_CASE("safetensors: every type of the format's list has its size, in bits below a byte too") {

@@ -136,7 +136,7 @@ TEST_CASE("elements go where as many have room, and types without a conversion a
   const auto error = format_error_of([&] { elements_of(other.tensor); });
   REQUIRE(error);
   CHECK(error->where().at == 7);
-  CHECK(error->reason() == "tensor \"t\" is of type TYPE, which is not read");
+  CHECK(error->reason() == "tensor \"t\": is of type TYPE, which is not read");
 }
 
 TEST_CASE("elements are written rounded to nearest even, at every size around a chunk") {

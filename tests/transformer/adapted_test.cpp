@@ -46,6 +46,20 @@ TEST_CASE("sites are the matrices of every layer, by the names of the table") {
   CHECK_THROWS_WITH(adapter_sites(c, {role::w2}, 8, 1), Catch::Contains("rank 8 of a 12 x 7 matrix"));
 }
 
+TEST_CASE("the weight of a site is its matrix in a buffer of the model") {
+  const decoder<float> model(small_models()[0]);
+  std::vector<float> parameters(static_cast<std::size_t>(model.parameters()));
+  const lora::site s = adapter_sites(model.shape(), {role::wk}, 2, 1.0)[1];
+  const auto w = site_weight(model, std::span(parameters), s);
+  CHECK(w.data() == parameters.data() + model.layout()[model.tensor_index({role::wk, 1})].offset);
+  CHECK((w.rows() == s.outputs && w.cols() == s.inputs));
+  CHECK_THROWS_WITH(site_weight(model, std::span(parameters), {"wz.0", 12, 12, 2, 1}),
+                    Catch::Contains("wz.0: is no matrix"));
+  CHECK_THROWS_WITH(site_weight(model, std::span(parameters), {s.name, s.outputs, s.inputs + 1, 2, 1}),
+                    Catch::Contains("the matrix is"));
+  CHECK_THROWS_WITH(site_weight(model, std::span(parameters).first(3), s), Catch::Contains("parameters: has 3"));
+}
+
 TEMPLATE_TEST_CASE("with B = 0 logits and hidden states are the base's to the bit", "", double, float) {
   using T = TestType;
   for (const config& c : small_models()) {

@@ -156,7 +156,7 @@ TEST_CASE("a critic's update is that of its loss, made by hand") {
   const responses r = guesses(12);
   const auto shape = critic_shape(policy_shape, 1);
   const auto parameters = initial_parameters<float>(shape, 3);
-  const step_options how{.rate = 1e-2, .clip = 1};
+  const gradient::step_options how{.rate = 1e-2, .clip = 1};
   const auto by_hand = [&](const batch& b, auto&& slope_of) {
     const decoder<float> model(shape);
     workspace<float> w(shape, b.rows());
@@ -167,7 +167,7 @@ TEST_CASE("a critic's update is that of its loss, made by hand") {
     const std::vector<double> slope = slope_of(value);
     for (index_t t = 0; t < b.rows(); ++t) w.logits()(t, 0) = static_cast<float>(slope[static_cast<std::size_t>(t)]);
     model.backward(p, b, w, g);
-    descend(std::span(p), std::span(m), std::span(v), g, 1, how);
+    gradient::descend(std::span(p), std::span(m), std::span(v), g, 1, how);
     return p;
   };
   const auto near = [](const std::vector<float>& x, const std::vector<float>& y) {

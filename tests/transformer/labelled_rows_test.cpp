@@ -70,51 +70,6 @@ TEST_CASE("labelled rows: an empty prompt or answer is refused, and nothing is a
   CHECK(rows.targets.size() == 9);
 }
 
-TEST_CASE("a slice has the sequences of the whole, whose tokens it shares") {
-  const labelled_rows rows = three_pairs();
-  for (index_t first = 0; first <= 3; ++first)
-    for (index_t last = first; last <= 3; ++last) {
-      const batch_slice slice(rows.batch(), first, last);
-      const batch b = slice.batch();
-      CHECK(b.sequences() == last - first);
-      CHECK(slice.rows() == b.rows());
-      CHECK(slice.first_row() == rows.offsets[static_cast<std::size_t>(first)]);
-      CHECK(b.offsets.front() == 0);
-      CHECK(b.offsets.back() == b.rows());
-      for (index_t s = 0; s < b.sequences(); ++s) {
-        CHECK(b.end(s) - b.begin(s) == rows.batch().end(first + s) - rows.batch().begin(first + s));
-        CHECK(b.tokens.data() + b.begin(s) == rows.tokens.data() + rows.batch().begin(first + s));
-      }
-    }
-  CHECK_THROWS_WITH(batch_slice(rows.batch(), 2, 1), Catch::Contains("no sequences of 3"));
-  CHECK_THROWS_WITH(batch_slice(rows.batch(), -1, 1), Catch::Contains("no sequences of 3"));
-  CHECK_THROWS_WITH(batch_slice(rows.batch(), 0, 4), Catch::Contains("no sequences of 3"));
-}
-
-TEST_CASE("parts of a batch are all of it, about equal, and may be empty") {
-  for (const index_t count : {0, 1, 7, 16})
-    for (const index_t parts : {1, 2, 5}) {
-      index_t next = 0;
-      for (index_t i = 0; i < parts; ++i) {
-        const auto [first, last] = part_of(count, i, parts);
-        CHECK(first == next);
-        CHECK(last - first <= count / parts + 1);
-        next = last;
-      }
-      CHECK(next == count);
-    }
-}
-
-TEST_CASE("rows of a vector are its elements; of none, none") {
-  std::vector<double> x = {0, 1, 2, 3, 4, 5};
-  CHECK(rows_of(x, 1, 2).data() == x.data() + 1);
-  CHECK(rows_of(x, 1, 2).size() == 2);
-  CHECK(rows_of(x, 1, 2, 2).data() == x.data() + 2);
-  CHECK(rows_of(x, 1, 2, 2).size() == 4);
-  const std::vector<double> none;
-  CHECK(rows_of(none, 3, 2).empty());
-}
-
 TEST_CASE("prompts are sequences without targets") {
   token_rows prompts;
   prompts.add(ids{1, 2});

@@ -45,3 +45,27 @@ TEST_CASE("views are the tensors of a buffer, a matrix's bias where it has one")
   const parameter_layout other(plain);
   CHECK(parameter_views<double>{other, buffer.data()}.bias({role::wq, 0}).size() == 0);
 }
+
+TEST_CASE("initial parameters: norms of 1, the rest normal of variance 1 / columns, a function of the seed") {
+  const config c{.d_model = 64, .d_ff = 96, .n_layers = 2, .n_heads = 4, .n_kv_heads = 2, .vocab = 100, .max_seq = 8};
+  const auto p = initial_parameters<float>(c, 5);
+  for (const tensor& t : tensor_table(c)) {
+    double sum = 0, squares = 0;
+    for (index_t i = t.offset; i < t.offset + t.size(); ++i) {
+      sum += static_cast<double>(p[static_cast<std::size_t>(i)]);
+      squares += std::pow(static_cast<double>(p[static_cast<std::size_t>(i)]), 2);
+    }
+    const auto n = static_cast<double>(t.size()), width = static_cast<double>(t.cols);
+    if (t.kind == tensor_kind::norm) {
+      CHECK(sum == n);
+      CHECK(squares == n);
+    } else {
+      CHECK(std::abs(sum / n) < 5 / std::sqrt(n * width));
+      CHECK(squares / n * width == Approx(1).margin(5 * std::sqrt(2 / n)));
+    }
+  }
+  CHECK(p == initial_parameters<float>(c, 5));
+  CHECK(p != initial_parameters<float>(c, 6));
+  const auto wide = initial_parameters<double>(c, 5);
+  for (std::size_t i = 0; i < p.size(); ++i) REQUIRE(p[i] == static_cast<float>(wide[i]));
+}

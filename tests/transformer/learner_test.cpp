@@ -53,71 +53,13 @@ std::vector<float> copy_of(std::span<const float> x) { return {x.begin(), x.end(
 
 }  // namespace
 
-TEST_CASE("initial parameters: norms of 1, the rest normal of variance 1 / columns, a function of the seed") {
-  const config c{.d_model = 64, .d_ff = 96, .n_layers = 2, .n_heads = 4, .n_kv_heads = 2, .vocab = 100, .max_seq = 8};
-  const auto p = initial_parameters<float>(c, 5);
-  for (const tensor& t : tensor_table(c)) {
-    double sum = 0, squares = 0;
-    for (index_t i = t.offset; i < t.offset + t.size(); ++i) {
-      sum += static_cast<double>(p[static_cast<std::size_t>(i)]);
-      squares += std::pow(static_cast<double>(p[static_cast<std::size_t>(i)]), 2);
-    }
-    const auto n = static_cast<double>(t.size()), width = static_cast<double>(t.cols);
-    if (t.kind == tensor_kind::norm) {
-      CHECK(sum == n);
-      CHECK(squares == n);
-    } else {
-      CHECK(std::abs(sum / n) < 5 / std::sqrt(n * width));
-      CHECK(squares / n * width == Approx(1).margin(5 * std::sqrt(2 / n)));
-    }
-  }
-  CHECK(p == initial_parameters<float>(c, 5));
-  CHECK(p != initial_parameters<float>(c, 6));
-  const auto wide = initial_parameters<double>(c, 5);
-  for (std::size_t i = 0; i < p.size(); ++i) REQUIRE(p[i] == static_cast<float>(wide[i]));
-}
-
-TEST_CASE("descend: AdamW along the cut gradient, at the rate of its schedule") {
-  const auto g = normals<float>(5000, 1);
-  const double length = std::sqrt(static_cast<double>(squared_norm(g)));
-  const schedule rising{.steps = 10, .warmup = 4, .shape = decay::cosine, .floor = 0.1};
-  for (const double clip : {0.0, length / 3, 2 * length})
-    for (const index_t step : {1, 3, 9}) {
-      auto p = normals<float>(5000, 2), m = normals<float>(5000, 3, 0.1), v = m;
-      for (float& x : v) x *= x;
-      auto own = p, own_m = m, own_v = v;
-      thread_pool pool(2);
-      CHECK(descend(std::span(own), std::span(own_m), std::span(own_v), g, step,
-                    {.rate = 1e-2, .weight_decay = 0.1, .clip = clip, .schedule = rising}, pool) == length);
-      gradient::weighted_sum(
-          {clip > 0 && length > clip ? clip / length : 1}, gradient::tasks(g),
-          gradient::adamw(p, m, v, step, {.learning_rate = 1e-2 * rate_factor(rising, step), .weight_decay = 0.1}));
-      CHECK(own == p);
-      CHECK(own_m == m);
-      CHECK(own_v == v);
-    }
-}
-
-TEST_CASE("descend: a gradient that is not finite changes nothing, and is told") {
-  for (const float bad : {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
-    std::vector<float> g = {1, bad, 2}, p = {1, 2, 3}, m = {0, 1, 0}, v = {0, 1, 2};
-    const auto before = p, before_m = m, before_v = v;
-    CHECK(!std::isfinite(descend(std::span(p), std::span(m), std::span(v), g, 1, {.clip = 1})));
-    CHECK(p == before);
-    CHECK(m == before_m);
-    CHECK(v == before_v);
-  }
-  std::vector<float> x = {1, 2}, two = {0, 0};
-  CHECK_THROWS_WITH(descend(std::span(x), std::span(two), std::span(two), x, 1, {.clip = -1}), Catch::Contains("clip"));
-  CHECK_THROWS_WITH(descend(std::span(x), std::span(two), std::span(two), x, 0, {}), Catch::Contains("from 1"));
-}
-
 TEST_CASE("learner: steps are those made by hand, to the bit, for any workers") {
   for (const config& c : {small_models()[0], small_models()[5]}) {
     const labelled_rows rows = pairs(c);
     const decoder<float> model(c);
     std::vector<float> p = initial_parameters<float>(c, 1), m(p.size()), v(p.size());
-    for (long t = 1; t <= 4; ++t) step_by_hand(model, p, m, v, rows, t, 1e-2 * rate_factor({.warmup = 3}, t), 0.1, 0.5);
+    for (long t = 1; t <= 4; ++t)
+      step_by_hand(model, p, m, v, rows, t, 1e-2 * gradient::rate_factor({.warmup = 3}, t), 0.1, 0.5);
     for (const index_t workers : {1, 2, 3}) {
       thread_pool pool(workers);
       learner<float> l(c, initial_parameters<float>(c, 1), small_lanes);
@@ -227,6 +169,28 @@ TEST_CASE("learner: the likelihood's gradient, with a weight for each sequence")
   for (std::size_t i = 0; i < plain.size(); ++i) CHECK(weighted[i] == Approx(plain[i]).margin(1e-5 * largest));
 }
 
+TEST_CASE("learner: a loss on whole answers, made of likelihoods by hand") {
+  const config c = small_models()[0];
+  const labelled_rows rows = pairs(c);
+  learner<float> l(c, initial_parameters<float>(c, 1), small_lanes);
+  const std::vector<double> nll = l.sequence_nll(rows), mean = l.mean_nll(rows);
+  std::vector<double> slope(nll.size());
+  for (std::size_t s = 0; s < nll.size(); ++s) {
+    CHECK(mean[s] == nll[s] / static_cast<double>(rows.labels[s]));
+    slope[s] = std::cos(nll[s]);
+  }
+  std::vector<float> g(l.trained().size(), 0.5f), expected = g;
+  l.likelihood(rows, expected, 0.25, slope);
+  const auto sum = l.accumulate_answers(rows, g, 0.25, [&](std::span<const double> x, std::span<double> d) {
+    CHECK(std::equal(x.begin(), x.end(), nll.begin(), nll.end()));
+    std::copy(slope.begin(), slope.end(), d.begin());
+    return loss::loss_sum{7, std::ssize(x), 0};
+  });
+  CHECK(sum.sum == 7);
+  CHECK(sum.count == 11);
+  CHECK(g == expected);
+}
+
 TEST_CASE("learner: two parts whose sums a callable adds have the bits of one") {
   const config c = small_models()[0];
   const labelled_rows rows = pairs(c);
@@ -275,7 +239,7 @@ TEST_CASE("learner: two parts whose sums a callable adds have the bits of one") 
 TEST_CASE("learner: goes on from its state with the bits of one that was never interrupted") {
   const config c = small_models()[0];
   const labelled_rows rows = pairs(c);
-  const step_options how{.rate = 1e-2, .weight_decay = 0.01, .clip = 1, .schedule = {.warmup = 5}};
+  const gradient::step_options how{.rate = 1e-2, .weight_decay = 0.01, .clip = 1, .schedule = {.warmup = 5}};
   learner<float> whole(c, initial_parameters<float>(c, 1), small_lanes),
       half(c, initial_parameters<float>(c, 1), small_lanes);
   whole.remember_reference();

@@ -84,3 +84,36 @@ TEST_CASE("responses: groups of another batch are the same groups") {
   CHECK(picked.rows.tokens == ids{10, 6, 9, 3, 9, 4, 9, 5});
   CHECK(picked.prompts().tokens == ids{10, 9});
 }
+
+TEST_CASE("informative groups are drawn again until there are enough of them, or no more rounds") {
+  // Groups of two, a reward each: "01" is informative, "11" and "00" are not.
+  const std::vector<std::vector<std::string>> rounds = {{"11", "01"}, {"00", "11"}, {"10", "01"}};
+  index_t asked = 0;
+  const auto draw = [&](index_t round) {
+    CHECK(round == asked++);
+    responses r;
+    for (const std::string& rewards : rounds[static_cast<std::size_t>(round)]) {
+      for (const char x : rewards) {
+        r.rows.add(ids{static_cast<std::int32_t>(round)}, ids{x == '1', 7});
+        r.rewards.push_back(x == '1');
+      }
+      r.groups.push_back(r.rows.sequences());
+    }
+    return r;
+  };
+  const auto drawn = [&](index_t wanted, index_t most) {
+    asked = 0;
+    return draw_informative(wanted, most, draw);
+  };
+  const responses two = drawn(2, 3);
+  CHECK(asked == 3);
+  CHECK(two.groups == std::vector<index_t>{0, 2, 4});
+  CHECK(two.rewards == std::vector<double>{0, 1, 1, 0});
+  CHECK(two.rows.tokens == ids{0, 0, 0, 1, 2, 1, 2, 0});
+  CHECK(drawn(1, 3).rewards == std::vector<double>{0, 1});
+  CHECK(asked == 1);
+  CHECK(drawn(2, 2).group_count() == 1);
+  CHECK(drawn(3, 3).group_count() == 3);
+  const responses none = draw_informative(2, 1, [&](index_t) { return draw(asked = 1); });
+  CHECK(none.rewards == std::vector<double>{0, 0, 1, 1});
+}

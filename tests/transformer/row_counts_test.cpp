@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-/// Every function of a row of logits on random rows, of every type: masks (-inf) of any place, number and length, NaN and
-/// +inf, ties, logits of 1e-30 and of the type's largest number, temperatures from 1e-300 to 1e299; against sums in long
-/// double. Prints how many results of each function were wrong:
-///   test_transformer "[counts]"
+/// Every function of a row of logits on random rows, of every type: masks (-inf) of any place, number and length, NaN
+/// and +inf, ties, logits of 1e-30 and of the type's largest number, temperatures from 1e-300 to 1e299; against sums in
+/// long double. `test_transformer "[counts]"` prints how many results of each function were wrong.
 #include "hone/loss/divergence.hpp"
 #include "hone/loss/hinge.hpp"
 #include "hone/loss/kept.hpp"

@@ -139,8 +139,8 @@ inline constexpr float two_to<5>[6] = {1.0f,           0.6931469776f,   0.240222
 
 }  // namespace detail
 
-/// What `exp_softmax` multiplies exponents by: a positive normal number whose inverse is one too. Made before a loop, as
-/// it costs a division.
+/// What `exp_softmax` multiplies exponents by: a positive normal number whose inverse is one too. Made before a loop,
+/// as it costs a division.
 template <class A>
 struct softmax_rate {
   pack<A> factor, least;  ///< of x; below the second e^(x rate) is 0

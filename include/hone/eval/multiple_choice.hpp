@@ -33,8 +33,8 @@ index_t first_largest(std::size_t count, Score&& score) {
 }
 }  // namespace detail
 
-/// The likeliest choice: acc. Ties go to the first, among choices that masked tokens make impossible (-inf) too; NaNs are
-/// never chosen; -1 where there is nothing else.
+/// The likeliest choice: acc. Ties go to the first, among choices that masked tokens make impossible (-inf) too; NaNs
+/// are never chosen; -1 where there is nothing else.
 inline index_t choose(std::span<const double> log_likelihoods) {
   return detail::first_largest(log_likelihoods.size(), [&](std::size_t i) { return log_likelihoods[i]; });
 }

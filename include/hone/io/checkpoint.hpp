@@ -15,17 +15,17 @@ struct checkpoint {
   index_t nonfinite = 0;          ///< infinite or NaN parameters: they are kept, not hidden
 };
 
-/// Whether a tensor's rows, or a norm's elements, are in the order of the rotary embedding's layout.
-constexpr bool has_rope_rows(transformer::role r) {
-  using enum transformer::role;
-  return r == wq || r == bq || r == q_norm || r == wk || r == bk || r == k_norm;
-}
-
 namespace detail {
 
 /// How many parameters the tensors of @p table have.
 inline index_t parameters_of(const std::vector<transformer::tensor>& table) {
   return table.back().offset + table.back().size();
+}
+
+/// The shape that files give a tensor: norms and biases have one axis.
+inline std::vector<index_t> stored_shape(const transformer::tensor& t) {
+  const bool vector = t.kind == transformer::tensor_kind::norm || t.kind == transformer::tensor_kind::bias;
+  return vector ? std::vector{t.cols} : std::vector{t.rows, t.cols};
 }
 
 /// A model's table, and where a file has each of its tensors.
@@ -38,39 +38,34 @@ struct matched_tensors {
 template <class Name, class PassedOver>
 matched_tensors match_tensors(const transformer::config& c, std::span<const stored_tensor> tensors,
                               const std::string& file, Name&& name_of, PassedOver&& passed_over) {
-  const auto fail = [&](const std::string& reason) { throw format_error(file, {}, reason); };
-  const auto fail_at = [](const stored_tensor& t, const std::string& reason) {
-    throw format_error(*t.file, {position::unit::byte, t.offset}, "tensor \"" + t.name + "\": " + reason);
-  };
+  const auto fail_whole = [&](const std::string& reason) { throw format_error(file, {}, reason); };
   if (std::cmp_greater(c.n_layers, tensors.size()))
-    fail(std::to_string(c.n_layers) + " layers in " + std::to_string(tensors.size()) + " tensors");
+    fail_whole(std::to_string(c.n_layers) + " layers in " + std::to_string(tensors.size()) + " tensors");
   matched_tensors result;
   try {
     result.table = transformer::tensor_table(c);
   } catch (const std::invalid_argument& error) {
-    fail(config_reason(error, &config_name::own));
+    fail_whole(config_reason(error, &config_name::own));
   }
   std::vector<bool> wanted(tensors.size());
   for (const transformer::tensor& t : result.table) {
     const std::string name = name_of(t);
     const stored_tensor* source = find_tensor(tensors, name);
-    if (source == nullptr) fail("there is no tensor \"" + name + "\"");
-    const bool vector = t.kind == transformer::tensor_kind::norm || t.kind == transformer::tensor_kind::bias;
-    const std::vector<index_t> shape = vector ? std::vector<index_t>{t.cols} : std::vector<index_t>{t.rows, t.cols};
+    if (source == nullptr) fail_whole("there is no tensor \"" + name + "\"");
+    const std::vector<index_t> shape = stored_shape(t);
     if (source->shape != shape) {
       const auto text = [](const std::vector<index_t>& sizes) {
         std::string list = "[";
         for (const index_t n : sizes) list += (list.size() > 1 ? ", " : "") + std::to_string(n);
         return list + "]";
       };
-      fail_at(*source, "has the shape " + text(source->shape) + ", must have " + text(shape));
+      fail(*source, "has the shape " + text(source->shape) + ", must have " + text(shape));
     }
     wanted[static_cast<std::size_t>(source - tensors.data())] = true;
     result.sources.push_back(source);
   }
   for (std::size_t i = 0; i < tensors.size(); ++i)
-    if (!wanted[i] && !passed_over(std::string_view(tensors[i].name)))
-      fail_at(tensors[i], "the model has no such part");
+    if (!wanted[i] && !passed_over(std::string_view(tensors[i].name))) fail(tensors[i], "the model has no such part");
   return result;
 }
 

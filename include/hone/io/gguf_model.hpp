@@ -23,20 +23,17 @@ namespace detail {
 /// models (turns below 1 and above 4 in 8192 positions), with the factor of the slowest pair.
 inline void read_rope_factors(const stored_tensor& t, transformer::config& c) {
   const std::vector<float> factors = elements_of(t);
-  const auto fail = [&](const std::string& reason) {
-    throw format_error(*t.file, {position::unit::byte, t.offset}, "tensor \"" + t.name + "\": " + reason);
-  };
   if (std::cmp_not_equal(factors.size(), c.head_size() / 2))
-    fail(std::to_string(factors.size()) + " factors for " + std::to_string(c.head_size() / 2) + " pairs");
+    fail(t, std::to_string(factors.size()) + " factors for " + std::to_string(c.head_size() / 2) + " pairs");
   transformer::config scaled = c;
   scaled.scaling = {.how = transformer::rope_scaling::method::llama3, .factor = factors.back()};
-  if (!(factors.back() >= 1 && factors.back() < 1e6f)) fail("a factor of " + short_text(double{factors.back()}));
+  if (!(factors.back() >= 1 && factors.back() < 1e6f)) fail(t, "a factor of " + short_text(double{factors.back()}));
   for (index_t i = 0; i < c.head_size() / 2; ++i) {
     const double expected = transformer::rotary_frequency(c, i) / transformer::rotary_frequency(scaled, i);
     const double factor = static_cast<double>(factors[static_cast<std::size_t>(i)]);
     if (!(std::abs(factor - expected) <= 1e-4 * expected))
-      fail("number " + std::to_string(i) + " is " + short_text(factor) + ", that of Llama 3's scaling by " +
-           short_text(double{factors.back()}) + " is " + short_text(expected));
+      fail(t, "number " + std::to_string(i) + " is " + short_text(factor) + ", that of Llama 3's scaling by " +
+                  short_text(double{factors.back()}) + " is " + short_text(expected));
   }
   if (factors.back() != 1) c.scaling = scaled.scaling;
 }

@@ -60,18 +60,17 @@ inline void write_hugging_face(const std::filesystem::path& folder, const transf
   std::vector<tensor_source> sources;
   std::vector<std::vector<float>> moved;
   for (const transformer::tensor& t : table) {
-    const bool vector = t.kind == transformer::tensor_kind::norm || t.kind == transformer::tensor_kind::bias;
+    const std::vector<index_t> shape = detail::stored_shape(t);
     std::span<const float> elements =
         parameters.subspan(static_cast<std::size_t>(t.offset), static_cast<std::size_t>(t.size()));
     if (has_rope_rows(t.id.role) && c.rope != transformer::rope_layout::half) {
       std::vector<float>& copied = moved.emplace_back(elements.size());
-      const index_t rows = vector ? t.cols : t.rows;
+      const index_t rows = shape.front();
       copy_rope_rows<float>({elements.data(), rows, t.size() / rows}, {copied.data(), rows, t.size() / rows},
                             c.head_size(), c.rope, transformer::rope_layout::half);
       elements = copied;
     }
-    sources.push_back({hugging_face_tensor(t),
-                       vector ? std::vector<index_t>{t.cols} : std::vector<index_t>{t.rows, t.cols}, elements, stored});
+    sources.push_back({hugging_face_tensor(t), shape, elements, stored});
   }
   std::filesystem::create_directories(folder);
   write_safetensors_folder(folder, sources, {{"format", "pt"}}, most);

@@ -49,8 +49,7 @@ class mapped_model {
       case element_kind::float64: return as<double>(from, t);
       default: break;
     }
-    throw format_error(*from.file, {position::unit::byte, from.offset},
-                       "tensor \"" + from.name + "\" is of type " + from.type->name +
+    detail::fail(from, std::string("is of type ") + from.type->name +
                            ", which cannot be used where it lies; reading the model converts it");
   }
 

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-/// A model, and the tokenizer that lies with it, from whatever holds it.
+/// A model, and the tokenizer that lies with it, from whatever holds it, and into what its name says.
 #pragma once
 #include "hone/io/gguf_model.hpp"
 #include "hone/io/hugging_face.hpp"
 #include "hone/io/llama2c.hpp"
+#include "hone/io/read_tokenizer.hpp"
 #include "hone/io/tokenizer_gguf.hpp"
-#include "hone/io/tokenizer_json.hpp"
 
 namespace HONE_NAMESPACE::io {
 
@@ -45,6 +45,23 @@ inline tokenizer read_model_tokenizer(const std::filesystem::path& path, index_t
         path.string(), {},
         "a tokenizer of " + std::to_string(t.vocab()) + " tokens, the model has " + std::to_string(vocab));
   return t;
+}
+
+/// The tokenizer in @p file or, if that is empty, the one that lies with the model at @p path, for @p vocab tokens.
+/// @throws as the `read_tokenizer` of one file, and `read_model_tokenizer`.
+inline tokenizer read_tokenizer(const std::filesystem::path& path, const std::filesystem::path& file, index_t vocab) {
+  return file.empty() ? read_model_tokenizer(path, vocab) : read_tokenizer(file, vocab);
+}
+
+/// Writes a checkpoint of llama2.c, where @p path ends in .bin, else a Hugging Face folder of float32, which has no
+/// tokenizer.
+/// @throws as `write_llama2c`, `write_hugging_face`.
+inline void write_model(const std::filesystem::path& path, const transformer::config& c,
+                        std::span<const float> parameters) {
+  if (path.extension() == ".bin")
+    write_llama2c(path, c, parameters);
+  else
+    write_hugging_face(path, c, parameters);
 }
 
 }  // namespace HONE_NAMESPACE::io

@@ -2,7 +2,7 @@
 /// Question-answer pairs as the tokens of a model: begin of text and question are the prompt, answer and end of text
 /// what is learnt (transformer/labelled_rows.hpp). How a question is put is a callable.
 #pragma once
-#include "hone/io/json_lines.hpp"
+#include "hone/io/question_answers.hpp"
 #include "hone/io/tokenizer.hpp"
 #include "hone/transformer/labelled_rows.hpp"
 

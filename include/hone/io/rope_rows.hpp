@@ -11,6 +11,12 @@
 
 namespace HONE_NAMESPACE::io {
 
+/// Whether a tensor's rows, or a norm's elements, are in the order of the rotary embedding's layout.
+constexpr bool has_rope_rows(transformer::role r) {
+  using enum transformer::role;
+  return r == wq || r == bq || r == q_norm || r == wk || r == bk || r == k_norm;
+}
+
 /// Copies @p in (heads * head_size x cols), laid out as @p from, to @p out, laid out as @p to. Both functions of heads:
 /// queries and keys differ in their number only. A bias or a norm of a head is a matrix of one column.
 /// @throws std::invalid_argument unless the shapes are equal, head_size is even and divides the rows.

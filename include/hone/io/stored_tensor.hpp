@@ -47,6 +47,11 @@ inline const stored_tensor* find_tensor(std::span<const stored_tensor> sorted, s
 
 namespace detail {
 
+/// @throws format_error that names @p t and its place in its file.
+[[noreturn]] inline void fail(const stored_tensor& t, const std::string& reason) {
+  throw format_error(*t.file, {position::unit::byte, t.offset}, "tensor \"" + t.name + "\": " + reason);
+}
+
 /// Multiplies; false, where the product is more than an index_t holds, leaves it as it was.
 inline bool multiply(std::uint64_t& product, std::uint64_t factor) {
   constexpr auto most = static_cast<std::uint64_t>((std::numeric_limits<index_t>::max)());
@@ -158,8 +163,7 @@ index_t copy_elements(const stored_tensor& t, std::span<T> out) {
     case element_kind::q8_0: return detail::copy_as<detail::q8_0>(t.bytes, out.data());
     case element_kind::listed_only: break;
   }
-  throw format_error(*t.file, {position::unit::byte, t.offset},
-                     "tensor \"" + t.name + "\" is of type " + t.type->name + ", which is not read");
+  detail::fail(t, std::string("is of type ") + t.type->name + ", which is not read");
 }
 
 /// The elements of @p t as a vector. @throws format_error as `copy_elements`.

@@ -6,6 +6,7 @@
 /// A method is an aggregate with `propose(weight, site) -> proposal`; `starts.hpp`, `spectral.hpp`, `corda.hpp`,
 /// `eva.hpp`, `lora_ga.hpp` and `rila.hpp` have them.
 #pragma once
+#include "hone/core/philox.hpp"
 #include "hone/lora/merge.hpp"
 
 namespace HONE_NAMESPACE::lora {
@@ -16,6 +17,16 @@ struct proposal {
   linalg::matrix a = {};    ///< rank x inputs; empty: zeros
   bool compensate = false;  ///< whether s B A is to be taken out of the weight
   bool train_b = true;      ///< false where the method trains A alone
+};
+
+/// What the starts that look at more than the weight are shown of a model (named_start.hpp). What one does not need may
+/// be empty.
+template <scalar T>
+struct start_evidence {
+  matrix_view<const T> inputs = {};               ///< rows x inputs: what the matrix sees, a row a token
+  matrix_view<const T> forget = {}, retain = {};  ///< samples x outputs: what it says, pooled
+  matrix_view<const T> gradient = {};             ///< outputs x inputs, of the loss that will be trained
+  philox random = {};                             ///< a stream of its own for every site
 };
 
 /// What was done.

@@ -27,7 +27,8 @@ inline void check_reference(const auto& logits, const auto& reference, const cha
 ///        and its mean changes with the padding.
 /// @throws std::invalid_argument if sizes differ or temperature is not positive; nothing is written then.
 /// @note Counted as not finite: rows of either matrix with NaN, +inf or nothing but -inf, and infinite divergences, of
-///       an id that one row excludes by -inf and the other does not. One read of both matrices and one write; allocates nothing; bitwise for any executor.
+///       an id that one row excludes by -inf and the other does not. One read of both matrices and one write; allocates
+///       nothing; bitwise for any executor.
 template <mutable_matrix Z, matrix_like W, executor E = const serial>
 loss_sum kl_to_reference(Z&& logits, const W& reference, label_view targets,
                          kl_direction direction = kl_direction::forward, const row_options& options = {},

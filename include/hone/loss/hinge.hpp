@@ -25,7 +25,8 @@ index_t runner_up(const Z& z, index_t target) {
 /// positive (only possible if p(y) = 0 and another p = 1).
 /// @param logits (rows x V); @param targets (rows) in [0, V), or negative: ignored.
 /// @throws std::invalid_argument as `log_likelihood`.
-/// @note Rows that are not finite (NaN, +inf, all -inf) are counted. As `weighted_likelihood`, with one more look at each row.
+/// @note Rows that are not finite (NaN, +inf, all -inf) are counted. As `weighted_likelihood`, with one more look at
+///       each row.
 template <mutable_matrix Z, executor E = const serial>
 loss_sum inverted_hinge(Z&& logits, label_view targets, const row_options& options = {}, E&& pool = serial{}) {
   const char* function = "hone::loss::inverted_hinge";

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-/// Log-probabilities over kept sets. A token that was drawn from a cut distribution (top-k, top-p, a grammar) comes with
-/// the set S of ids that the cut left, and
+/// Log-probabilities over kept sets. A token that was drawn from a cut distribution (top-k, top-p, a grammar) comes
+/// with the set S of ids that the cut left, and
 ///   log p_S(y) = z_y / temperature - log sum_{v in S} exp(z_v / temperature)
 /// is what it was drawn with: the ordinary row of the logits of S alone. Gradients are 0 outside S; nobody writes -inf
 /// into logits. Over the whole vocabulary every log-ratio would be off by the logarithm of the mass of S.
@@ -13,8 +13,8 @@
 
 namespace HONE_NAMESPACE::loss {
 
-/// S of each row as engines hand it over: ids[offsets[t]] … ids[offsets[t + 1] - 1] ascend, each once. A row without ids
-/// has no cut: S is the vocabulary.
+/// S of each row as engines hand it over: ids[offsets[t]] … ids[offsets[t + 1] - 1] ascend, each once. A row without
+/// ids has no cut: S is the vocabulary.
 struct kept_sets {
   label_view ids;                    ///< int32 or int64
   std::span<const index_t> offsets;  ///< rows + 1 borders from 0 to the number of ids
@@ -65,7 +65,7 @@ inline void check_kept(const kept_sets& kept, label_view targets, index_t vocab,
 template <mutable_vector Z, class F>
 auto with_kept(Z&& z, label_view ids, F&& f) {
   using T = element_t<Z>;
-  const auto zs = as_vector(z);
+  const auto zs = output_vector(z, "hone::loss::with_kept", "z");
   if (ids.empty()) return f(zs);
   const auto id = [&](index_t i) { return static_cast<index_t>(ids[static_cast<std::size_t>(i)]); };
   const auto count = static_cast<index_t>(ids.size());
@@ -99,7 +99,7 @@ loss_sum kept_log_likelihood(const Z& logits, label_view targets, const kept_set
                              const row_options& options = {}, E&& pool = serial{}) {
   const char* function = "hone::loss::kept_log_likelihood";
   const auto zs = as_matrix(logits);
-  const auto outs = as_vector(out);
+  const auto outs = output_vector(out, function, "out");
   check_rows(zs.rows(), zs.cols(), targets, options, function);
   check_kept(kept, targets, zs.cols(), function);
   invalid_argument_unless(outs.size() == zs.rows(), function, "out", "has %td elements, logits has %td rows",
@@ -140,7 +140,7 @@ template <mutable_matrix Z, executor E = const serial>
 loss_sum kept_likelihood(Z&& logits, label_view targets, const kept_sets& kept, const row_options& options = {},
                          E&& pool = serial{}) {
   const char* function = "hone::loss::kept_likelihood";
-  const auto zs = as_matrix(logits);
+  const auto zs = output_matrix(logits, function, "logits");
   check_rows(zs.rows(), zs.cols(), targets, options, function);
   check_kept(kept, targets, zs.cols(), function);
   return detail::sum_gradient_rows(

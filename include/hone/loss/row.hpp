@@ -5,8 +5,8 @@
 ///           / temperature
 /// which are the gradients of a log p_y, b M, -c H, d KL(q||p) and e KL(p||q). A loss only produces the coefficients.
 /// The dense part is p (k0 + c log p + e u) + k3 q, where u = log p - log q - KL(p||q) is a difference of logits below
-/// their maxima less its mean: 0 exactly where p has one id, at temperatures at which all three are large. A q that lives
-/// on S alone (d's, in `fused_gradient`) leaves the dense part p (k0 + c log p).
+/// their maxima less its mean: 0 exactly where p has one id, at temperatures at which all three are large. A q that
+/// lives on S alone (d's, in `fused_gradient`) leaves the dense part p (k0 + c log p).
 #pragma once
 #include "hone/core/output.hpp"
 #include "hone/loss/row_summary.hpp"
@@ -42,9 +42,9 @@ double clear_absent(const vector_view<T>& z) {
   return std::numeric_limits<double>::quiet_NaN();
 }
 
-/// The coefficients of a loop as accumulators. Those of small temperatures and large scales, which are out of the type's
-/// range, are divided by @c excess, and `restore` multiplies by it what was written: 0 remains 0, and is not NaN, even
-/// if @c excess is infinite.
+/// The coefficients of a loop as accumulators. Those of small temperatures and large scales, which are out of the
+/// type's range, are divided by @c excess, and `restore` multiplies by it what was written: 0 remains 0, and is not
+/// NaN, even if @c excess is infinite.
 template <class A, std::size_t N>
 struct coefficients {
   double excess = 1;

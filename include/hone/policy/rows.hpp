@@ -88,8 +88,8 @@ inline void sort_by_id(std::int32_t* ids, double* values, index_t n) {
 }  // namespace detail
 
 /// The @p width likeliest ids of each row of the reference, without the sampled token unless it is to be kept: S, q on
-/// it, and Z. Of equal logits the lowest id is taken first; absent ids (-inf) and NaN are not taken. A row that does not
-/// count has no members, nor has one of absent ids alone; q and Z of a row with NaN or +inf are NaN.
+/// it, and Z. Of equal logits the lowest id is taken first; absent ids (-inf) and NaN are not taken. A row that does
+/// not count has no members, nor has one of absent ids alone; q and Z of a row with NaN or +inf are NaN.
 /// @param reference (T x V); @param targets (T) in [0, V), or negative; @param width K in [0, V].
 /// @throws std::invalid_argument if a size does not fit, K > V, a target is V or larger, or temperature not positive.
 /// @note One read of each row, as `loss::summarize_largest`; O(V K) comparisons at worst; allocates nothing; bitwise
@@ -149,8 +149,8 @@ struct row_measures {
 
 inline constexpr double rare_probability = 1e-3;
 
-/// The measures of each row, 0 where it does not count. Those of a row with NaN or +inf, or with absent ids (-inf) alone,
-/// are NaN (its `rare` 0): `policy_loss` counts them.
+/// The measures of each row, 0 where it does not count. Those of a row with NaN or +inf, or with absent ids (-inf)
+/// alone, are NaN (its `rare` 0): `policy_loss` counts them.
 /// @param logits (T x V); @param targets (T) in [0, V), or negative; @param support of the reference, if a measure
 ///        of S is wanted.
 /// @throws std::invalid_argument if a size does not fit, a target is V or larger, or temperature is not positive.

@@ -30,6 +30,39 @@ inline std::vector<lora::site> adapter_sites(const config& c, std::initializer_l
   return sites;
 }
 
+namespace detail {
+
+/// Where the table of @p layout has the matrix that @p s adapts.
+/// @throws std::invalid_argument, naming the site, if it is no matrix of the model (nor is a tied classifier), or has
+///         another size.
+inline index_t tensor_of_site(const parameter_layout& layout, const lora::site& s, const char* function) {
+  const auto id = tensor_of(s.name);
+  const index_t at = id ? layout.index(*id) : -1;
+  const tensor* t = at < 0 ? nullptr : &layout[at];
+  const bool found =
+      t != nullptr && t->name == s.name && (t->kind == tensor_kind::linear || t->kind == tensor_kind::classifier);
+  invalid_argument_unless(found, function, s.name.c_str(), "is no matrix of this model%s",
+                          s.name == "wcls" ? ": its classifier is the embedding" : "");
+  invalid_argument_unless(s.outputs == t->rows && s.inputs == t->cols, function, s.name.c_str(),
+                          "the adapter is for %td x %td, the matrix is %td x %td", s.outputs, s.inputs, t->rows,
+                          t->cols);
+  return at;
+}
+
+}  // namespace detail
+
+/// The weight that a site adapts, in a buffer laid out as model.table().
+/// @throws std::invalid_argument if the site is no matrix of the model, or has another size, or the buffer does not
+///         fit.
+template <class T, class U>
+matrix_view<U> site_weight(const decoder<T>& model, std::span<U> parameters, const lora::site& s) {
+  const char* function = "hone::transformer::site_weight";
+  invalid_argument_unless(static_cast<index_t>(parameters.size()) == model.parameters(), function, "parameters",
+                          "has %zu elements, the model has %td", parameters.size(), model.parameters());
+  const tensor& t = model.layout()[detail::tensor_of_site(model.layout(), s, function)];
+  return {parameters.data() + t.offset, t.rows, t.cols};
+}
+
 template <class T>
 class adapted_decoder {
  public:
@@ -43,21 +76,12 @@ class adapted_decoder {
         site_of_(base.table().size(), -1), first_layer_(base.shape().n_layers) {
     const char* function = "hone::transformer::adapted_decoder";
     for (std::size_t i = 0; i < sites_.size(); ++i) {
-      const lora::site& s = sites_[i];
-      const auto id = tensor_of(s.name);
-      const index_t at = id ? base.tensor_index(*id) : -1;
-      const tensor* t = at < 0 ? nullptr : &base.layout()[at];
-      const bool found =
-          t != nullptr && t->name == s.name && (t->kind == tensor_kind::linear || t->kind == tensor_kind::classifier);
-      invalid_argument_unless(found, function, s.name.c_str(), "is no matrix of this model%s",
-                              s.name == "wcls" ? ": its classifier is the embedding" : "");
+      const index_t at = detail::tensor_of_site(base.layout(), sites_[i], function);
       index_t& site = site_of_[static_cast<std::size_t>(at)];
-      invalid_argument_unless(site < 0, function, s.name.c_str(), "has two adapters");
-      invalid_argument_unless(s.outputs == t->rows && s.inputs == t->cols, function, s.name.c_str(),
-                              "the adapter is for %td x %td, the matrix is %td x %td", s.outputs, s.inputs, t->rows,
-                              t->cols);
+      invalid_argument_unless(site < 0, function, sites_[i].name.c_str(), "has two adapters");
       site = static_cast<index_t>(i);
-      if (t->id.layer >= 0) first_layer_ = (min)(first_layer_, t->id.layer);
+      const index_t layer = base.layout()[at].id.layer;
+      if (layer >= 0) first_layer_ = (min)(first_layer_, layer);
     }
   }
   /// As above, of parameters in one span, laid out by `tensor_table`, which must outlive this.

@@ -34,19 +34,17 @@ struct adapter_statistics {
 };
 
 /// Of the sequences of @p b, one at a time: none is padded.
-/// @param sites named as in model.table(). @param most sequences that are read; the authors of ReGLU take 256.
-/// @throws std::invalid_argument as `decoder::forward`, or if a site's name is no tensor of the model.
+/// @param sites named and sized as in model.table().
+/// @param most sequences that are read; the authors of ReGLU take 256.
+/// @throws std::invalid_argument as `decoder::forward`, or if a site is no matrix of the model, or of another size.
 /// @note One forward pass; holds the inputs and pooled outputs of every site. Single-threaded.
 template <class T>
 adapter_statistics<T> observe_sites(const decoder<T>& model, std::span<const std::type_identity_t<T>> parameters,
                                     std::span<const lora::site> sites, const batch& b, index_t most = 256) {
   std::vector<index_t> site_of(model.table().size(), -1);
   for (std::size_t i = 0; i < sites.size(); ++i) {
-    std::size_t t = 0;
-    while (t < site_of.size() && model.table()[t].name != sites[i].name) ++t;
-    invalid_argument_unless(t < site_of.size(), "hone::transformer::observe_sites", sites[i].name.c_str(),
-                            "is no tensor of this model");
-    site_of[t] = static_cast<index_t>(i);
+    const index_t t = detail::tensor_of_site(model.layout(), sites[i], "hone::transformer::observe_sites");
+    site_of[static_cast<std::size_t>(t)] = static_cast<index_t>(i);
   }
   adapter_statistics<T> seen{std::vector<row_list<T>>(sites.size()), std::vector<row_list<T>>(sites.size())};
   index_t longest = 1;
@@ -66,24 +64,6 @@ adapter_statistics<T> observe_sites(const decoder<T>& model, std::span<const std
     });
   }
   return seen;
-}
-
-/// The weight that a site adapts, in a buffer laid out as model.table().
-/// @throws std::invalid_argument if the site's name is no tensor of the model, or has another size, or the buffer does
-///         not fit.
-template <class T, class U>
-matrix_view<U> site_weight(const decoder<T>& model, std::span<U> parameters, const lora::site& s) {
-  const char* function = "hone::transformer::site_weight";
-  invalid_argument_unless(static_cast<index_t>(parameters.size()) == model.parameters(), function, "parameters",
-                          "has %zu elements, the model has %td", parameters.size(), model.parameters());
-  const tensor* found = nullptr;
-  for (const tensor& t : model.table())
-    if (t.name == s.name) found = &t;
-  invalid_argument_unless(found != nullptr, function, s.name.c_str(), "is no tensor of this model");
-  invalid_argument_unless(found->rows == s.outputs && found->cols == s.inputs, function, s.name.c_str(),
-                          "the site is of %td x %td, the tensor %td x %td", s.outputs, s.inputs, found->rows,
-                          found->cols);
-  return {parameters.data() + found->offset, found->rows, found->cols};
 }
 
 }  // namespace HONE_NAMESPACE::transformer

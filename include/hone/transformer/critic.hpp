@@ -100,7 +100,7 @@ class critic {
   /// @pre it is a critic of prompts, and parts > 0.
   /// @return the longest gradient: not finite if an update was left out for it.
   template <executor E = const serial>
-  double learn_rewards(const responses& r, index_t parts, const step_options& how, E&& pool = serial{}) {
+  double learn_rewards(const responses& r, index_t parts, const gradient::step_options& how, E&& pool = serial{}) {
     const token_rows prompts = r.prompts();
     std::vector<double> share;
     for (std::size_t g = 0; g + 1 < r.groups.size(); ++g) {
@@ -134,7 +134,7 @@ class critic {
   /// @return as `learn_rewards`.
   template <executor E = const serial>
   double learn_returns(const responses& r, std::span<const double> old, std::span<const double> returns, double range,
-                       index_t parts, const step_options& how, E&& pool = serial{}) {
+                       index_t parts, const gradient::step_options& how, E&& pool = serial{}) {
     const auto group = [&](index_t g) { return r.groups[static_cast<std::size_t>(g)]; };
     return in_parts(
         r.rows.batch(), r.group_count(), parts, how, pool,
@@ -160,8 +160,8 @@ class critic {
   /// An update from each part of the groups of @p b: loss_of(slice, first group) is its loss, sequence_of(group) where
   /// a group begins.
   template <class Loss, class Sequence, executor E>
-  double in_parts(const batch& b, index_t groups, index_t parts, const step_options& how, E& pool, Loss&& loss_of,
-                  Sequence&& sequence_of) {
+  double in_parts(const batch& b, index_t groups, index_t parts, const gradient::step_options& how, E& pool,
+                  Loss&& loss_of, Sequence&& sequence_of) {
     double longest = 0;
     for (index_t i = 0; i < parts; ++i) {
       const auto [first, last] = part_of(groups, i, parts);

@@ -3,12 +3,10 @@
 /// A prompt p1 … pm with the answer a1 … an is the m + n - 1 rows
 ///   tokens    p1 … pm-1   pm   a1 … an-1
 ///   targets   -  … -      a1   a2 … an           (-: `loss::ignored`)
-/// so that a row is the position that its target is drawn from. Slices of a batch, and parts of one about equal.
+/// so that a row is the position that its target is drawn from.
 #pragma once
 #include "hone/loss/batch.hpp"
-#include "hone/transformer/workspace.hpp"
-
-#include <utility>
+#include "hone/transformer/batch.hpp"
 
 namespace HONE_NAMESPACE::transformer {
 
@@ -73,41 +71,5 @@ struct labelled_rows {
                                      static_cast<std::size_t>(prompt_end(s) - begin + 1));
   }
 };
-
-/// Sequences [first, last) of a batch as one of their own, whose tokens are those of the whole.
-class batch_slice {
- public:
-  /// @throws std::invalid_argument unless 0 <= first <= last <= the batch's sequences.
-  batch_slice(const transformer::batch& whole, index_t first, index_t last) {
-    invalid_argument_unless(first >= 0 && first <= last && last <= whole.sequences(), "hone::transformer::batch_slice",
-                            "last", "[%td, %td) are no sequences of %td", first, last, whole.sequences());
-    first_row_ = whole.offsets[static_cast<std::size_t>(first)];
-    for (index_t s = first; s <= last; ++s) offsets_.push_back(whole.offsets[static_cast<std::size_t>(s)] - first_row_);
-    tokens_ = whole.tokens.subspan(static_cast<std::size_t>(first_row_), static_cast<std::size_t>(offsets_.back()));
-  }
-  [[nodiscard]] transformer::batch batch() const { return {tokens_, offsets_}; }
-  [[nodiscard]] index_t rows() const { return static_cast<index_t>(tokens_.size()); }
-  /// Where it begins in the whole.
-  [[nodiscard]] index_t first_row() const { return first_row_; }
-
- private:
-  std::vector<index_t> offsets_;
-  std::span<const std::int32_t> tokens_;
-  index_t first_row_ = 0;
-};
-
-/// Part @p i of @p parts of @p count things, [first, last): together they are all, each is about as large as another,
-/// and some are empty where there are fewer things than parts. @pre count >= 0 and 0 <= i < parts.
-inline std::pair<index_t, index_t> part_of(index_t count, index_t i, index_t parts) {
-  return {count * i / parts, count * (i + 1) / parts};
-}
-
-/// The part of @p x, a vector of @p width elements a row, that belongs to rows [first, first + rows); none of none.
-template <class Vector>
-auto rows_of(Vector& x, index_t first, index_t rows, index_t width = 1) {
-  const std::span all(x);
-  if (x.empty()) return all;
-  return decltype(all)(all.subspan(static_cast<std::size_t>(first * width), static_cast<std::size_t>(rows * width)));
-}
 
 }  // namespace HONE_NAMESPACE::transformer

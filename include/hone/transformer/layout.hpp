@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 /// Where `tensor_table` has each tensor, by its id, and views of the buffers that it lays out: parameters, gradients,
-/// moments.
+/// moments; what parameters are before any training.
 #pragma once
+#include "hone/core/random.hpp"
 #include "hone/core/view.hpp"
 #include "hone/transformer/config.hpp"
+
+#include <cmath>
+#include <vector>
 
 namespace HONE_NAMESPACE::transformer {
 
@@ -39,6 +43,20 @@ class parameter_layout {
   bool tied_;
   std::vector<index_t> index_;
 };
+
+/// Where a model begins: matrices, embeddings and biases normal of variance 1 / columns, norms 1.
+/// @throws std::invalid_argument as `tensor_table`.
+/// @note A function of (seed, place in the buffer).
+template <class T>
+std::vector<T> initial_parameters(const config& shape, std::uint64_t seed) {
+  std::vector<T> result(static_cast<std::size_t>(parameter_count(shape)), T{1});
+  const philox random{seed, 9};
+  for (const tensor& t : tensor_table(shape))
+    for (index_t i = t.offset; t.kind != tensor_kind::norm && i < t.offset + t.size(); ++i)
+      result[static_cast<std::size_t>(i)] =
+          static_cast<T>(random.normal(static_cast<std::uint64_t>(i)) / std::sqrt(static_cast<double>(t.cols)));
+  return result;
+}
 
 /// The tensors in a buffer. @pre that they ask for is in the layout.
 template <class U>

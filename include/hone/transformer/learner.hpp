@@ -6,62 +6,19 @@
 /// Several processes make one step together: each does its lanes of the same batch, and a callable of the caller's adds
 /// up over them.
 #pragma once
-#include "hone/core/random.hpp"
-#include "hone/gradient/adamw.hpp"
-#include "hone/gradient/clip.hpp"
+#include "hone/gradient/descend.hpp"
 #include "hone/loss/likelihood.hpp"
 #include "hone/loss/sequence.hpp"
 #include "hone/transformer/adapted.hpp"
 #include "hone/transformer/labelled_rows.hpp"
-#include "hone/transformer/schedule.hpp"
 #include "hone/transformer/trainer.hpp"
 
 #include <optional>
 
 namespace HONE_NAMESPACE::transformer {
 
-/// Where a model begins: matrices, embeddings and biases normal of variance 1 / columns, norms 1.
-/// @throws std::invalid_argument as `tensor_table`.
-/// @note A function of (seed, place in the buffer).
-template <class T>
-std::vector<T> initial_parameters(const config& shape, std::uint64_t seed) {
-  std::vector<T> result(static_cast<std::size_t>(parameter_count(shape)), T{1});
-  const philox random{seed, 9};
-  for (const tensor& t : tensor_table(shape))
-    for (index_t i = t.offset; t.kind != tensor_kind::norm && i < t.offset + t.size(); ++i)
-      result[static_cast<std::size_t>(i)] =
-          static_cast<T>(random.normal(static_cast<std::uint64_t>(i)) / std::sqrt(static_cast<double>(t.cols)));
-  return result;
-}
-
-/// A step of AdamW: its learning rate, over time, and how long a gradient may be.
-struct step_options {
-  double rate = 1e-3;
-  double weight_decay = 0;
-  double clip = 0;                   ///< longest gradient; 0: any
-  transformer::schedule schedule{};  ///< the factor on the rate at each step; all steps alike unless told
-};
-
-/// Step number @p step (from 1) of @p parameters with moments @p m, @p v (n each, zero before the first) along
-/// @p g (n), cut to @c clip. Returns the length of @p g before it was cut; if that is not finite, nothing is changed.
-/// @throws std::invalid_argument as `gradient::adamw` and `rate_factor`, or if clip is negative.
-/// @note A read of g, then 28 bytes a float parameter. Bitwise for any executor.
-template <scalar T, executor E = const serial>
-double descend(std::span<T> parameters, std::span<T> m, std::span<T> v, std::span<const std::type_identity_t<T>> g,
-               index_t step, const step_options& how, E&& pool = serial{}) {
-  invalid_argument_unless(how.clip >= 0, "hone::transformer::descend", "clip", "must be at least 0, is %g", how.clip);
-  const auto sink =
-      gradient::adamw(parameters, m, v, step,
-                      {.learning_rate = how.rate * rate_factor(how.schedule, step), .weight_decay = how.weight_decay});
-  const auto squares = static_cast<double>(squared_norm(g, pool));
-  if (!std::isfinite(squares)) return std::sqrt(squares);
-  const double factor = how.clip > 0 ? gradient::clip_factor(squares, how.clip) : 1;
-  gradient::weighted_sum({factor}, gradient::tasks(g), sink, pool);
-  return std::sqrt(squares);
-}
-
 /// The process alone: nothing is added.
-struct no_ranks {
+struct no_sum {
   template <class X>
   void operator()(std::span<X>) const {}
 };
@@ -86,7 +43,7 @@ struct learner_update {
 /// @tparam Sum sum(std::span<T>) and sum(std::span<double>): x <- the sum over the parts, in a tree that halves
 ///         (`distributed::sum_over_ranks`): a power of two of parts that divides the lanes has then the bits of one
 ///         process. Never called where there is one part.
-template <class T, class Sum = no_ranks>
+template <class T, class Sum = no_sum>
 class learner {
  public:
   /// @throws std::invalid_argument as `decoder` and `gradient_lanes`, or if the parameters do not fit the shape.
@@ -183,12 +140,31 @@ class learner {
         },
         g, pool);
   }
+  /// Adds the gradient of @p scale times a loss on whole answers to @p g, and returns the loss.
+  /// @param loss loss(nll, slope) -> loss_sum, as `loss::npo` is: of the answers' `sequence_nll`, and where to leave
+  ///        its derivatives.
+  template <class Loss, executor E = const serial>
+  loss::loss_sum accumulate_answers(const labelled_rows& rows, std::span<T> g, double scale, Loss&& loss,
+                                    E&& pool = serial{}) {
+    const std::vector<double> nll = sequence_nll(rows, pool);
+    std::vector<double> slope(nll.size());
+    const loss::loss_sum sum = loss(std::span<const double>(nll), std::span<double>(slope));
+    likelihood(rows, g, scale, slope, pool);
+    return sum;
+  }
   /// The negative log-likelihood of each answer of @p rows, summed over its tokens; of all parts.
   template <executor E = const serial>
   [[nodiscard]] std::vector<double> sequence_nll(const labelled_rows& rows, E&& pool = serial{}) {
     return nll_of(rows, pool, [&](auto&& f) { evaluate(rows.batch(), f, pool); });
   }
-  /// The same by the reference. @throws std::invalid_argument also if there is none.
+  /// The same over the answers' tokens, in the mean.
+  template <executor E = const serial>
+  [[nodiscard]] std::vector<double> mean_nll(const labelled_rows& rows, E&& pool = serial{}) {
+    std::vector<double> nll = sequence_nll(rows, pool);
+    for (std::size_t s = 0; s < nll.size(); ++s) nll[s] /= static_cast<double>(rows.labels[s]);
+    return nll;
+  }
+  /// `sequence_nll` by the reference. @throws std::invalid_argument also if there is none.
   template <executor E = const serial>
   [[nodiscard]] std::vector<double> reference_nll(const labelled_rows& rows, E&& pool = serial{}) {
     return nll_of(rows, pool, [&](auto&& f) { evaluate(std::span<const T>(reference_), rows.batch(), f, pool); });
@@ -209,17 +185,17 @@ class learner {
     return *activations;
   }
 
-  /// `descend` along @p g, step number updates() + 1. Returns the length of @p g.
+  /// `gradient::descend` along @p g, step number updates() + 1. Returns the length of @p g.
   template <executor E = const serial>
-  double step(std::span<const T> g, const step_options& how, E&& pool = serial{}) {
-    const double length = descend(trained(), std::span<T>(m_), std::span<T>(v_), g, updates_ + 1, how, pool);
+  double step(std::span<const T> g, const gradient::step_options& how, E&& pool = serial{}) {
+    const double length = gradient::descend(trained(), std::span<T>(m_), std::span<T>(v_), g, updates_ + 1, how, pool);
     if (std::isfinite(length)) ++updates_;
     return length;
   }
   /// `accumulate` from zero, and a `step` along it.
   /// @note Holds a gradient of its own from the first call on.
   template <class Loss, executor E = const serial>
-  learner_update learn(const batch& b, Loss&& loss, const step_options& how, E&& pool = serial{}) {
+  learner_update learn(const batch& b, Loss&& loss, const gradient::step_options& how, E&& pool = serial{}) {
     gradient_.resize(trained().size());
     fill(gradient_, T{0}, pool);
     const loss::loss_sum sum = accumulate(b, loss, gradient_, pool);

@@ -12,6 +12,9 @@
 
 namespace HONE_NAMESPACE::transformer {
 
+/// What a product does to the matrix that it is written to.
+enum class into { overwrite, accumulate };
+
 namespace detail {
 
 /// A row-major Eigen map of @p m, whose rows may be apart.
@@ -36,8 +39,6 @@ matrix_view<T> sized(std::vector<T>& memory, index_t rows, index_t columns) {
   if (memory.size() < size) memory.resize(size);
   return {memory.data(), rows, columns};
 }
-
-enum class into { overwrite, accumulate };
 
 template <class A, class B, class T>
 void multiply(const A& a, const B& b, const matrix_view<T>& c, into how) {
@@ -65,8 +66,6 @@ void multiply_tn(matrix_view<const T> a, matrix_view<const T> b, matrix_view<T> 
 }
 
 }  // namespace detail
-
-using detail::into;
 
 /// y = x W^T
 template <class T>

@@ -3,8 +3,8 @@
 /// backward passes, the forward pass of rows alone, and its share of a workspace; it names parameters to an object of
 /// transformer/product.hpp. [Shazeer 2020, GLU variants improve transformer, arXiv 2002.05202]
 #pragma once
-#include "hone/transformer/feed_forward.hpp"
 #include "hone/transformer/product.hpp"
+#include "hone/transformer/swiglu.hpp"
 
 namespace HONE_NAMESPACE::transformer {
 

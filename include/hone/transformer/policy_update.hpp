@@ -116,7 +116,7 @@ struct policy_update_options {
   double temperature = 1;
   index_t longest = 0;     ///< response allowed, in tokens, for an aggregation that divides by it
   std::uint64_t seed = 0;  ///< of Clip-Cov's choice: another one each update
-  step_options step{};
+  gradient::step_options step{};
 };
 
 struct policy_update_result {

@@ -14,6 +14,8 @@
 #include "hone/transformer/normalization.hpp"
 #include "hone/transformer/source.hpp"
 
+#include <span>
+
 namespace HONE_NAMESPACE::transformer {
 
 namespace detail {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 /// Responses drawn from a policy, with their rewards, as rows of a decoder: what reinforcement learning begins with.
 #pragma once
+#include "hone/policy/reward.hpp"
 #include "hone/transformer/generate.hpp"
 #include "hone/transformer/labelled_rows.hpp"
 
@@ -68,6 +69,24 @@ responses draw_responses(const generator<T>& generate, const batch& prompts, ind
     if ((b + 1) % group == 0) result.groups.push_back(b + 1);
   }
   return result;
+}
+
+/// @p wanted groups whose rewards are not all equal, in the order in which they were drawn: draws again until there are
+/// as many, at most @p rounds times, and gives back those that it found; if there is none at all, the last draw.
+/// [Yu et al. 2025, DAPO, arXiv 2503.14476, dynamic sampling]
+/// @param draw draw(round), round = 0, 1, …: `responses`, or what is derived from them and has an `add` of its own.
+template <class Draw>
+auto draw_informative(index_t wanted, index_t rounds, Draw&& draw) -> decltype(draw(index_t{})) {
+  decltype(draw(index_t{})) kept;
+  for (index_t round = 0;; ++round) {
+    auto drawn = draw(round);
+    std::vector<std::uint8_t> informative(static_cast<std::size_t>(drawn.group_count()));
+    policy::informative_groups(drawn.rewards, drawn.groups, informative);
+    for (index_t g = 0; g < drawn.group_count() && kept.group_count() < wanted; ++g)
+      if (informative[static_cast<std::size_t>(g)] != 0) kept.add(drawn, g);
+    if (kept.group_count() == wanted) return kept;
+    if (round + 1 >= rounds) return kept.group_count() == 0 ? drawn : kept;
+  }
 }
 
 }  // namespace HONE_NAMESPACE::transformer

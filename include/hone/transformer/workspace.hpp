@@ -1,27 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-/// What goes through the decoder: a batch of sequences, and the memory of its activations.
+/// The memory of a batch's activations.
 #pragma once
 #include "hone/transformer/attention_block.hpp"
+#include "hone/transformer/batch.hpp"
 #include "hone/transformer/mlp_block.hpp"
 
 #include <Eigen/Core>
 
-#include <span>
 #include <utility>
 
 namespace HONE_NAMESPACE::transformer {
-
-/// Sequences of tokens, one after the other: sequence s is tokens [offsets[s], offsets[s + 1]), its first at position
-/// 0.
-struct batch {
-  std::span<const std::int32_t> tokens;
-  std::span<const index_t> offsets;
-
-  [[nodiscard]] index_t rows() const { return static_cast<index_t>(tokens.size()); }
-  [[nodiscard]] index_t sequences() const { return static_cast<index_t>(offsets.size()) - 1; }
-  [[nodiscard]] index_t begin(index_t s) const { return offsets[static_cast<std::size_t>(s)]; }
-  [[nodiscard]] index_t end(index_t s) const { return offsets[static_cast<std::size_t>(s) + 1]; }
-};
 
 /// Every activation of one batch, in one allocation: what `forward` leaves for `backward` and for the caller to read.
 /// About n_layers (4 d + 2 kv + 2 d_ff) + outputs elements a row, d = d_model; the outputs are for the logits. Each

@@ -2,20 +2,14 @@
 /// What the formats of adapters share: pairs of tensors into an adapter of a model, and back.
 #pragma once
 #include "hone/io/rope_rows.hpp"
+#include "hone/io/stored_adapter.hpp"
 #include "hone/io/stored_tensor.hpp"
-#include "hone/lora/adapter.hpp"
 #include "hone/transformer/config.hpp"
 
 #include <algorithm>
 #include <map>
 
 namespace HONE_NAMESPACE::io {
-
-/// An adapter as a file holds it.
-struct stored_adapter {
-  lora::adapter<float> adapter;  ///< its sites in the order of transformer::tensor_table
-  index_t nonfinite = 0;         ///< infinite or NaN parameters: they are kept, not hidden
-};
 
 namespace detail {
 
@@ -32,11 +26,7 @@ using adapter_pairs = std::map<transformer::tensor_id, adapter_pair>;
 /// Whether the rows of a site's B are in the order of the rotary embedding's layout.
 inline bool has_rope(const lora::site& s) {
   const auto id = transformer::tensor_of(s.name);
-  return id && (id->role == transformer::role::wq || id->role == transformer::role::wk);
-}
-
-[[noreturn]] inline void fail(const stored_tensor& t, const std::string& reason) {
-  throw format_error(*t.file, {position::unit::byte, t.offset}, "tensor \"" + t.name + "\": " + reason);
+  return id && has_rope_rows(id->role);
 }
 
 inline std::string shape_of(const stored_tensor& t) {

@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-/// People's own tasks: JSON lines of prompts with the answer that each should end in, and what a model's text answers.
-///   {"prompt": …, "answer": 18}   {"prompt": …, "answer": "1,234.50"}   {"prompt": …, "answer": "Paris"}
-///   {"question": …, "answer": "… working …\n#### 18"}                       [GSM8K, Cobbe et al. 2021, arXiv
-///   2110.14168]
+/// What a text answers: a number by its value, or words, marked by "####" [Cobbe et al. 2021, GSM8K, arXiv 2110.14168]
+/// or \\boxed{}, or at the end.
 #pragma once
-#include "hone/io/json_lines.hpp"
+#include "hone/core/flags.hpp"
 
+#include <algorithm>
 #include <optional>
+#include <string>
+#include <string_view>
 
-namespace reason {
+namespace HONE_NAMESPACE::eval {
 
 namespace detail {
 
@@ -108,7 +109,7 @@ inline std::optional<std::string> as_number(std::string_view text) {
   return count == 1 && alone ? result : std::nullopt;
 }
 
-/// What comes after the last "####" on its line, or in the last \boxed{}; nothing if there is neither.
+/// What comes after the last "####" on its line, or in the last \\boxed{}; nothing if there is neither.
 inline std::optional<std::string_view> marked(std::string_view text) {
   if (const std::size_t at = text.rfind("####"); at != std::string_view::npos) {
     text.remove_prefix(at + 4);
@@ -128,7 +129,7 @@ inline std::optional<std::string_view> marked(std::string_view text) {
 
 }  // namespace detail
 
-/// The answer that @p text ends in, if it is to be a @p number: the last one of what is marked by "####" or \boxed{},
+/// The answer that @p text ends in, if it is to be a @p number: the last one of what is marked by "####" or \\boxed{},
 /// or of the whole text, in the one spelling that its value has; else what is marked, or the last line, as it is.
 /// Empty if there is none. Fractions and exponents are no numbers.
 inline std::string final_answer(std::string_view text, bool number) {
@@ -142,51 +143,23 @@ inline std::string final_answer(std::string_view text, bool number) {
   return last;
 }
 
-/// A prompt, and its answer as `final_answer` has it.
-struct asked {
-  std::string prompt;
-  std::string answer;
-  bool number = false;  ///< whether that is one
+/// What a response must end in to be right.
+struct expected_answer {
+  std::string text;     ///< as `final_answer` has it
+  bool number = false;  ///< whether it is one
 };
 
-/// 1 if @p text ends in the answer, else 0. Numbers are compared by value, to the last digit; anything else word for
-/// word with what is marked or, if nothing is, the last line.
-inline double score(const asked& a, std::string_view text) { return final_answer(text, a.number) == a.answer ? 1 : 0; }
-
-/// The prompt of a row, whose other fields are ignored.
-/// @throws hone::io::format_error with the line, if it is not an object with "prompt" or "question" and "answer", or
-///         the answer is empty.
-inline asked asked_of(const hone::io::json_row& row) {
-  const char* name = row.find("prompt") != nullptr ? "prompt" : "question";
-  if (row.find(name) == nullptr) row.fail("no field \"prompt\" or \"question\"");
-  const std::string& prompt = row.text(name);
-  const nlohmann::json* answer = row.find("answer");
-  if (answer == nullptr) row.fail("no field \"answer\"");
-  if (!answer->is_string() && !answer->is_number()) row.fail("\"answer\" is neither a string nor a number");
-  // A number as the line spells it, or near it: 0.1 stays 0.1.
-  const std::string gold = answer->is_string() ? answer->get<std::string>() : answer->dump();
-  const std::string part(detail::marked(gold).value_or(detail::trim(gold)));
-  if (part.empty()) row.fail("\"answer\" is empty");
-  const auto value = detail::as_number(part);
-  if (!value && answer->is_number()) row.fail("\"answer\" is a number with an exponent");
-  return {prompt, value.value_or(part), value.has_value()};
+/// What @p solution wants, which is the answer alone or a working that ends in it; empty if there is none.
+inline expected_answer expected_in(std::string_view solution) {
+  const std::string_view part = detail::marked(solution).value_or(detail::trim(solution));
+  const std::optional<std::string> value = detail::as_number(part);
+  return {value.value_or(std::string(part)), value.has_value()};
 }
 
-/// The first @p limit prompts of @p text; @p file is what errors call it.
-/// @throws hone::io::format_error as `hone::io::parse_json_lines`, `asked_of`, and if there is no prompt at all.
-inline std::vector<asked> parse_prompts(std::string_view text, const std::string& file,
-                                        std::size_t limit = hone::io::no_limit) {
-  std::vector<asked> result;
-  hone::io::parse_json_lines(
-      text, file, [&](const hone::io::json_row& row) { result.push_back(asked_of(row)); }, limit);
-  if (result.empty() && limit > 0) throw hone::io::format_error(file, {}, "no prompt");
-  return result;
+/// 1 if @p response ends in the answer, else 0. Numbers are compared by value, to the last digit; anything else word
+/// for word with what is marked or, if nothing is, the last line.
+inline double score_answer(const expected_answer& wanted, std::string_view response) {
+  return final_answer(response, wanted.number) == wanted.text ? 1 : 0;
 }
 
-/// @throws std::system_error, hone::io::format_error.
-inline std::vector<asked> read_prompts(const std::filesystem::path& path, std::size_t limit = hone::io::no_limit) {
-  const std::vector<std::byte> bytes = hone::io::read_file(path);
-  return parse_prompts(hone::io::text_of(bytes), path.string(), limit);
-}
-
-}  // namespace reason
+}  // namespace HONE_NAMESPACE::eval

@@ -5,7 +5,7 @@
 
 #include <cmath>
 
-namespace HONE_NAMESPACE::transformer {
+namespace HONE_NAMESPACE::gradient {
 
 enum class decay { constant, linear, cosine };
 
@@ -20,7 +20,7 @@ struct schedule {
 /// The factor on the learning rate at step t = 1 … steps; the last factor holds afterwards.
 /// @throws std::invalid_argument unless t >= 1, 0 <= warmup <= steps and floor is in [0, 1].
 inline double rate_factor(const schedule& s, index_t t) {
-  const char* function = "hone::transformer::rate_factor";
+  const char* function = "hone::gradient::rate_factor";
   invalid_argument_unless(t >= 1, function, "t", "steps are counted from 1, is %td", t);
   invalid_argument_unless(s.warmup >= 0 && s.warmup <= s.steps, function, "warmup", "must be in [0, %td], is %td",
                           s.steps, s.warmup);
@@ -33,4 +33,4 @@ inline double rate_factor(const schedule& s, index_t t) {
   return s.floor + (1 - s.floor) * left;
 }
 
-}  // namespace HONE_NAMESPACE::transformer
+}  // namespace HONE_NAMESPACE::gradient

@@ -14,13 +14,13 @@
 #include "hone/distributed/mpi.hpp"
 #endif
 
-namespace program {
+namespace unlearn {
 
 /// Only rank 0 is heard. An error ends all ranks, once it was told.
-class ranks {
+class processes {
  public:
   /// @throws std::runtime_error if MPI is asked for and the program was built without.
-  explicit ranks([[maybe_unused]] bool mpi) {
+  explicit processes([[maybe_unused]] bool mpi) {
 #if defined(HONE_EXAMPLES_MPI)
     if (!mpi) return;
     MPI_Init(nullptr, nullptr);
@@ -32,9 +32,9 @@ class ranks {
     if (mpi) throw std::runtime_error("--mpi: this program was built without MPI");
 #endif
   }
-  ranks(const ranks&) = delete;
-  ranks& operator=(const ranks&) = delete;
-  ~ranks() {
+  processes(const processes&) = delete;
+  processes& operator=(const processes&) = delete;
+  ~processes() {
 #if defined(HONE_EXAMPLES_MPI)
     if (!comm_) return;
     if (std::uncaught_exceptions() > 0) {
@@ -74,4 +74,4 @@ class ranks {
 #endif
 };
 
-}  // namespace program
+}  // namespace unlearn

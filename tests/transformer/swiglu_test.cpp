@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-#include "hone/transformer/feed_forward.hpp"
+#include "hone/transformer/swiglu.hpp"
 
 #include "support/catch.hpp"
 #include "transformer/support.hpp"

@@ -4,9 +4,7 @@
 #pragma once
 #include "hone/eval/rouge.hpp"
 #include "hone/io/pair_codec.hpp"
-#include "hone/loss/sequence.hpp"
 #include "hone/transformer/generate.hpp"
-#include "hone/transformer/trainer.hpp"
 
 namespace knowledge {
 
@@ -17,12 +15,6 @@ struct score {
   double exact_match = 0;
   double rouge_l = 0;
 };
-
-/// exp(-mean l) of every lesson of @p r, whose answers have the negative log-likelihoods @p nll.
-inline std::vector<double> answer_probabilities(const hone::transformer::labelled_rows& r, std::vector<double> nll) {
-  for (std::size_t i = 0; i < nll.size(); ++i) nll[i] = std::exp(-nll[i] / static_cast<double>(r.labels[i]));
-  return nll;
-}
 
 /// What takes generating, one number a lesson: exact match and ROUGE-L.
 struct recital {

@@ -13,13 +13,13 @@
 namespace reason {
 
 /// What happened since the last line of the table: sums over steps.
-struct interval {
+struct step_sums {
   double steps = 0, reward = 0, zero_variance = 0, entropy = 0, length = 0;
   double advantage_mean = 0, advantage_variance = 0;  ///< over tokens, before any whitening
   double negative = 0, negative_active = 0, inactive = 0, tokens = 0;
   std::vector<double> value, outcome;  ///< the critic's logits of success, before it learnt from the outcomes
 };
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(interval, steps, reward, zero_variance, entropy, length, advantage_mean,
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(step_sums, steps, reward, zero_variance, entropy, length, advantage_mean,
                                    advantage_variance, negative, negative_active, inactive, tokens, value, outcome)
 
 /// The logit of a value, as far as it is a probability.
@@ -35,12 +35,12 @@ inline statistics::calibration calibrate(std::span<const double> logits, std::sp
   return statistics::calibrate(probabilities, outcomes);
 }
 
-class learner {
+class agent {
  public:
   using critic = transformer::critic<float>;
 
-  learner(const task& t, const settings& s, const transformer::config& shape, std::vector<float> parameters,
-          thread_pool& pool)
+  agent(const task& t, const settings& s, const transformer::config& shape, std::vector<float> parameters,
+        thread_pool& pool)
       : task_(t), settings_(s), pool_(pool), recipe_(recipe_of(s.algorithm)), group_(s.group_of(recipe_)),
         policy_(shape, std::move(parameters), network_options) {
     policy_.remember_reference();
@@ -59,7 +59,7 @@ class learner {
 
   /// Step number @p step, from 1 on: a function of the present state and the number.
   /// @throws std::runtime_error if the gradient of an update is not finite.
-  void step(long step, interval& seen) {
+  void step(long step, step_sums& seen) {
     const rollout r = draw(step);
     const transformer::measured_responses m = measure(r);
     note(r, m, seen);
@@ -73,8 +73,7 @@ class learner {
   rollout draw(long step) {
     const transformer::generator<float> generate(policy_.model(), policy_.parameters());
     const index_t prompts = settings_.batch / group_;
-    rollout kept;
-    for (long round = 0;; ++round) {
+    const auto draw_round = [&](index_t round) {
       const auto first =
           static_cast<std::uint64_t>(rounds * (step - 1) + round) * static_cast<std::uint64_t>(settings_.batch);
       rollout r =
@@ -86,15 +85,9 @@ class learner {
                         .first = first},
                        pool_);
       generated_ += r.tokens();
-      if (!recipe_.needs.informative) return r;
-      std::vector<std::uint8_t> keep(r.problems.size());
-      policy::informative_groups(r.rewards, r.groups, keep);
-      auto wanted = static_cast<std::size_t>(prompts) - kept.problems.size();
-      for (std::uint8_t& k : keep) k = k != 0 && wanted > 0 && wanted-- > 0;
-      kept.take(r, keep);
-      if (std::ssize(kept.problems) == prompts) return kept;
-      if (round + 1 == rounds) return kept.problems.empty() ? r : kept;
-    }
+      return r;
+    };
+    return recipe_.needs.informative ? transformer::draw_informative(prompts, rounds, draw_round) : draw_round(0);
   }
 
   transformer::measured_responses measure(const rollout& r) {
@@ -117,7 +110,7 @@ class learner {
                        : critic_->learn_returns(r, m.values, m.returns, 0.5, settings_.minibatches, how, pool_));
   }
 
-  void teach_policy(const rollout& r, const transformer::measured_responses& m, long i, interval* seen) {
+  void teach_policy(const rollout& r, const transformer::measured_responses& m, long i, step_sums* seen) {
     const auto [first, last] = transformer::part_of(r.group_count(), i, settings_.minibatches);
     if (first == last) return;
     const auto seed = seed_of(settings_.seed, stream::choice, static_cast<std::uint64_t>(policy_.updates()));
@@ -135,7 +128,7 @@ class learner {
     seen->tokens += static_cast<double>(sum.tokens);
   }
 
-  void note(const rollout& r, const transformer::measured_responses& m, interval& seen) {
+  void note(const rollout& r, const transformer::measured_responses& m, step_sums& seen) {
     const statistics::mean_estimate raw = raw_advantage(r, m);
     seen.steps += 1;
     seen.reward += statistics::estimate_mean(r.rewards).mean;

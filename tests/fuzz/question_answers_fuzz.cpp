@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 /// Any text is question-answer pairs or a format_error that names one of its lines; pairs survive writing and reading.
-#include "hone/io/json_lines.hpp"
+#include "hone/io/question_answers.hpp"
 
 #include "fuzz/support.hpp"
 

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-#include "hone/transformer/schedule.hpp"
+#include "hone/gradient/schedule.hpp"
 
 #include "support/catch.hpp"
 
 using namespace hone;
-using namespace hone::transformer;
+using namespace hone::gradient;
 
 TEST_CASE("the rate warms up, falls in its shape, and stays at its floor") {
   const schedule constant{.steps = 10, .warmup = 4};

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-#include "hone/transformer/shuffler.hpp"
+#include "hone/core/shuffler.hpp"
 
 #include <algorithm>
+#include <array>
 
 #include "support/catch.hpp"
 
 using namespace hone;
-using hone::transformer::shuffler;
 
 TEST_CASE("every epoch has each number once, in an order of its own, which is a function of the seed") {
   for (const std::size_t count : {std::size_t{1}, std::size_t{2}, std::size_t{17}}) {
@@ -32,6 +32,20 @@ TEST_CASE("every epoch has each number once, in an order of its own, which is a 
     }
   }
   CHECK_THROWS_WITH(shuffler(0, philox{}), Catch::Contains("count"));
+}
+
+TEST_CASE("a shuffle swaps each place, from the last, with one that its draw chooses") {
+  std::vector<char> x = {'a', 'b', 'c', 'd'};
+  std::vector<std::size_t> asked;
+  shuffle(x, [&](std::size_t i) {
+    asked.push_back(i);
+    return i == 3 ? 0.999 : 0.0;
+  });
+  CHECK(asked == std::vector<std::size_t>{4, 3, 2});
+  CHECK(x == std::vector<char>{'b', 'd', 'c', 'a'});
+  std::array<int, 1> one = {7};
+  shuffle(one, [](std::size_t) -> double { throw std::logic_error("there is nothing to draw"); });
+  CHECK(one[0] == 7);
 }
 
 TEST_CASE("all permutations of three are about equally likely") {

@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+# Sourced by ../programs.sh: reason.
+# reason: the same bits from any number of threads, and from a checkpoint.
+timeless() { grep -v '"threads"\|seconds"' "$1"; }
+tensors() { tail -c +$((9 + $(od -An -tu8 -N8 "$1"))) "$1"; }
+for algorithm in ppo dapo remax vapo 'clip_cov --cov-share 0.05 --cov-low 0' 'kl_cov --cov-share 0.1' sppo sppo+apo; do
+  with=("${reason[@]}" --algorithm $algorithm --report-every 2)
+  run "${with[@]}" --steps 6 --threads 1 --json one.json --checkpoint one.run --save one.model
+  run "${with[@]}" --steps 3 --threads 2 --checkpoint half.run
+  run "${with[@]}" --steps 6 --threads 2 --json two.json --checkpoint two.run --save two.model --resume half.run
+  cmp -s <(timeless one.json) <(timeless two.json) ||
+    complain "$algorithm: the JSON depends on threads or on the resuming"
+  cmp -s <(tensors one.run) <(tensors two.run) ||
+    complain "$algorithm: the checkpoint depends on threads or on the resuming"
+  cmp -s one.model/model.safetensors two.model/model.safetensors ||
+    complain "$algorithm: the model depends on threads or on the resuming"
+  [ "$(json one.json records 3 step)" = 6 ] || complain "$algorithm: not a record every two steps"
+done
+for key in pass_1 pass_8 pass_all coverage entropy kl support_mass length; do
+  json one.json after $key >/dev/null || complain "reason: no $key in the JSON"
+done
+for key in brier calibration_error; do
+  json one.json after critic $key >/dev/null || complain "reason: no $key of the critic in the JSON"
+done
+for key in reward advantage_variance negative_active generated; do
+  json one.json records 2 $key >/dev/null || complain "reason: no $key in a record"
+done
+[ "$(json one.json interrupted)" = OFF ] || complain "reason: not interrupted, but says so"
+[ "$("${reason[@]}" --algorithm grpo --steps 2 2>/dev/null | awk 'length > 90' | wc -l)" -eq 0 ] ||
+  complain "reason's table is too wide"
+for task in chain tree countdown; do
+  run "$programs/reason" --task $task --sft-steps 2 --width 8 --layers 1 --batch 16 --held-out 2 --samples 8 \
+    --steps 2 --kl 0.1 --entropy 0.01 --json task.json
+  json task.json after coverage >/dev/null || complain "reason --task $task: no coverage"
+done
+run "${reason[@]}" --steps 2 --seeds 2 --sweep kl=0,0.5 --sweep algorithm=sppo,ppo:gae-lambda=1,grpo --json sweep.json
+[ "$(json sweep.json runs 11 config kl)" = 0.5 ] && [ "$(json sweep.json runs 11 config seed)" = 2 ] ||
+  complain "reason --sweep: not every combination was run"
+[ "$(json sweep.json runs 1 config gae_lambda)$(json sweep.json runs 2 config gae_lambda)" = 1.0 ] ||
+  complain "reason --sweep: what a value brings along stays, or does not come"
+run "$programs/reason" --task bandit --algorithm grpo --sweep kl=0,0.2 --steps 20 --seeds 2 --json bandit.json
+json bandit.json cases 1 mean pass_64 >/dev/null || complain "reason --task bandit: no pass_64"
+
+"${reason[@]}" --algorithm sppo --steps 100000000 --report-every 10 --checkpoint stopped.run --json stopped.json \
+  >stopped.out 2>stopped.err &
+: >>stopped.out
+until grep -q '^ *20 ' stopped.out || ! kill -0 $! 2>/dev/null; do sleep 0.1; done
+kill -INT $!
+status=0
+wait $! || status=$?
+[ $status -eq 130 ] || { complain "exit $status of reason after Ctrl-C"; cat stopped.err; }
+grep -q 'go on with --resume stopped.run' stopped.err || complain "reason does not say how to go on after Ctrl-C"
+[ "$(json stopped.json interrupted)" = ON ] || complain "reason's JSON does not say that it was interrupted"
+run "${reason[@]}" --algorithm sppo --steps 20 --report-every 10 --resume stopped.run
+# More steps than before, and the reports where they were.
+run "${reason[@]}" --algorithm grpo --steps 20 --checkpoint fewer.run
+run "${reason[@]}" --algorithm grpo --steps 30 --resume fewer.run --json more.json
+[ "$(json more.json config report_every)" = 2 ] && [ "$(json more.json records 15 step)" = 30 ] ||
+  complain "reason --resume with more steps: other reports"
+
+refused '--algorithm ppoo: is none of' "${reason[@]}" --algorithm ppoo
+refused 'has no lambda of advantages' "${reason[@]}" --algorithm grpo --gae-lambda 1
+refused '--anchor-beta changes nothing without an algorithm with an anchor' "${reason[@]}" --algorithm grpo \
+  --anchor-beta 0.2
+refused '--kl-gradient changes nothing without a KL in the loss' "${reason[@]}" --algorithm ppo --kl 0.1 \
+  --kl-gradient importance
+refused '--kl-estimator changes nothing without --kl' "${reason[@]}" --kl-estimator k2
+refused '--aliasing changes nothing without --task tree' "${reason[@]}" --aliasing 0
+refused '--collapse changes nothing without --task bandit' "${reason[@]}" --collapse 10
+refused '--width changes nothing without a model' "$programs/reason" --task bandit --algorithm grpo --width 8
+refused '--entropy changes nothing without --algorithm' "$programs/reason" --task bandit --entropy 0.1
+refused '--sweep grpo:anchor-k=4: --anchor-k changes nothing' "${reason[@]}" \
+  --sweep algorithm=grpo:anchor-k=4,apo:anchor-k=4
+refused 'chooses no tokens by their covariance' "${reason[@]}" --algorithm grpo --cov-share 0.1
+refused '--group-size 1: grpo compares' "${reason[@]}" --algorithm grpo --group-size 1
+refused '--batch 16: must be a multiple' "${reason[@]}" --algorithm grpo --group-size 5
+refused 'a group for each of 3 minibatches' "${reason[@]}" --algorithm grpo --minibatches 3
+refused '"speed" is no option' "${reason[@]}" --sweep speed=1,2
+refused '"threads" is no option' "${reason[@]}" --sweep threads=1,2
+refused 'must be OPTION=VALUE' "${reason[@]}" --sweep kl=
+refused '--kl' "${reason[@]}" --sweep kl=0,-1
+refused '--horizon: must be in [1, 256], one is 1000' "${reason[@]}" --sweep horizon=2,1000
+refused '--horizon: must be in [1, 256], one is 1000' "${reason[@]}" --algorithm grpo --horizon 1000
+refused '--anchor-k 30: the vocabulary has 21' "${reason[@]}" --algorithm apo --anchor-k 30
+refused '--anchor-k 17: there are 16 actions' "$programs/reason" --task bandit --algorithm apo --anchor-k 17
+refused '--minibatches 3: must divide the 16 groups of a step' "$programs/reason" --task bandit --minibatches 3
+refused '--batch 100: must be a multiple' "$programs/reason" --task bandit --algorithm sppo --batch 100 --collapse 1
+refused '--algorithm grpo: dual: must be above 1' "${reason[@]}" --algorithm grpo --clip-dual 0.5
+refused '--clip-low: is not a finite number' "${reason[@]}" --algorithm grpo --clip-low nan
+refused 'without --sweep and --seeds' "${reason[@]}" --seeds 2 --checkpoint out.run
+refused '--checkpoint-every needs' "${reason[@]}" --checkpoint-every 2
+refused 'name the same file' "${reason[@]}" --algorithm grpo --checkpoint out --json out
+refused 'nowhere/out.run: cannot create' "${reason[@]}" --algorithm grpo --checkpoint nowhere/out.run
+refused 'not a finite number' "${reason[@]}" --rate nan
+refused '--heads 3: must divide --width 8' "${reason[@]}" --heads 3
+refused 'nothing for --checkpoint' "${reason[@]}" --task bandit --checkpoint out.run
+refused --task "${reason[@]}" --task chess
+refused 'absent.run: No such file' "${reason[@]}" --resume absent.run
+refused 'one.run: was made with algorithm "sppo+apo", not "grpo"' "${reason[@]}" --resume one.run
+refused 'is no checkpoint of reason' "${reason[@]}" --resume one.model/model.safetensors
+refused --samples "${reason[@]}" --samples 7
+
+# reason on somebody's own model and prompts.
+for i in 1 2 3 4; do echo "{\"prompt\": \"$i and 1 is\", \"answer\": $((i + 1))}"; done >prompts.jsonl
+own=("$programs/reason" --model model.bin --tokenizer tokens.bin --prompts prompts.jsonl --held-out 2 --longest 8
+  --batch 8 --samples 8 --steps 1 --algorithm sppo)
+run "${own[@]}" --sft-steps 2 --save own.bin --json own.json
+[ "$(json own.json config prompts)" = prompts.jsonl ] && json own.json after pass_1 >/dev/null ||
+  complain "no scores on own prompts"
+run "$programs/generate" --checkpoint own.bin --tokenizer tokens.bin --tokens 4
+refused 'requires --prompts' "$programs/reason" --model model.bin
+refused 'absent.jsonl: No such file' "${own[@]/prompts.jsonl/absent.jsonl}" --json out.json
+{ cat prompts.jsonl; echo '{"prompt": '; } >half.jsonl
+refused 'half.jsonl:5: not valid JSON' "${own[@]/prompts.jsonl/half.jsonl}"
+refused 'leaves none of 4 prompts' "${own[@]/#2/4}"
+refused 'prompt 1 has' "${own[@]}" --form "$(printf 'a%.0s' {1..200}) {}"
+refused '--task changes nothing without problems that are made up' "${own[@]}" --task chain
+refused 'brings none along' "$programs/reason" --model model.bin --prompts prompts.jsonl

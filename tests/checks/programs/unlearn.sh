@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+# Sourced by ../programs.sh: unlearn.
+for objective in grad_ascent grad_diff npo simnpo dpo idk ihl rmu undial wga satimp; do
+  run "${unlearn[@]}" --objective $objective --steps 2 --stop-at 0
+done
+for combine in sum pcgrad pcgrad_global sago sago_prefer_retain blur a_gem mgda cagrad; do
+  run "${unlearn[@]}" --combine $combine --steps 2 --stop-at 0 --accumulation 2 --json $combine.json
+  [ "$(json $combine.json config combine)" = $combine ] || complain "$combine: not in the JSON"
+  json $combine.json steps 1 conflict_share >/dev/null || complain "$combine: no geometry"
+done
+for retain_loss in nll kl hidden; do run "${unlearn[@]}" --retain-loss $retain_loss --steps 2; done
+
+# Adapters: their file, the merged model, and what is said of them.
+for adapter in lora rila pissa olora corda eva milora lora_ga; do
+  run "${unlearn[@]}" --adapter $adapter --rank 2 --orthogonal 0.5 --steps 2 --stop-at 0 --json adapter.json \
+    --save-adapter adapter --save merged.bin
+  [ "$(json adapter.json config adapter)" = $adapter ] || complain "$adapter: not in the JSON"
+  json adapter.json adapter deviation >/dev/null || complain "$adapter: no deviation"
+  json adapter.json steps 1 retain_overlap >/dev/null || complain "$adapter: no overlap with what is kept"
+  [ -s adapter/adapter_config.json ] && [ -s adapter/adapter_model.safetensors ] || complain "$adapter: not saved"
+  run "$programs/generate" --checkpoint merged.bin --tokenizer tokens.bin --tokens 4
+done
+for threads in 1 2; do
+  run "${unlearn[@]}" --adapter rila --rank 2 --project --steps 2 --stop-at 0 --threads $threads --json $threads.json \
+    --save-adapter $threads.gguf --save folder$threads
+done
+cmp -s <(grep -v '"threads"' 1.json) <(grep -v '"threads"' 2.json) && cmp -s 1.gguf 2.gguf ||
+  complain "an adapter depends on the threads"
+run "$programs/generate" --model folder1 --tokenizer tokens.bin --tokens 4
+run "$programs/unlearn" --compare-adapters --rank 2 --seeds 1 --learn-steps 5 --steps 3 --stop-at 0 --json adapters.json
+[ "$(json adapters.json runs 5 way)" = 'rila, projected' ] || complain "not every adapter was compared"
+
+# TOFU's measures.
+for i in 1 2 3; do
+  echo "{\"question\": \"who is number $i\", \"answer\": \"author $i\", \"paraphrased_answer\": \"writer $i\"," \
+    "\"perturbed_answer\": [\"author x\", \"author yy\"]}"
+done >perturbed.json
+run "${unlearn[@]}" --learn-first --learn-steps 3 --steps 2 --stop-at 0 --forget-perturbed perturbed.json \
+  --retain-perturbed perturbed.json --real-authors perturbed.json --world-facts perturbed.json --retrain \
+  --json tofu.json
+for score in geometric arithmetic; do
+  json tofu.json tofu after model_utility $score >/dev/null || complain "no model utility ($score)"
+  json tofu.json tofu before forget_quality $score log10_p >/dev/null || complain "no forget quality ($score)"
+done
+
+run "${unlearn[@]}" --learn-first --learn-steps 3 --steps 4 --stop-at 0 --json one.json --save saved.bin --threads 1
+run "${unlearn[@]}" --learn-first --learn-steps 3 --steps 4 --stop-at 0 --json two.json --save again.bin --threads 2
+for when in before after; do
+  for what in forget retain holdout; do
+    for score in answer_probability exact_match rouge_l; do
+      json one.json $when $what $score >/dev/null || complain "no $when $what $score in the JSON"
+    done
+  done
+done
+[ "$(json one.json interrupted)" = OFF ] || complain "not interrupted, but says so"
+cmp -s <(grep -v '"threads"' one.json) <(grep -v '"threads"' two.json) || complain "the JSON depends on the threads"
+cmp -s saved.bin again.bin || complain "the checkpoint depends on the threads"
+[ "$(stat -c %s saved.bin)" = "$(stat -c %s model.bin)" ] || complain "the saved checkpoint has another size"
+cmp -s saved.bin model.bin && complain "the saved checkpoint is the one that was read"
+run "$programs/generate" --checkpoint saved.bin --tokenizer tokens.bin --tokens 4
+run "$programs/unlearn" --seeds 1 --learn-steps 5 --steps 3 --stop-at 0 --combine sago --json one.json --threads 1
+run "$programs/unlearn" --seeds 1 --learn-steps 5 --steps 3 --stop-at 0 --combine sago --json two.json --threads 2
+cmp -s <(grep -v '"threads"' one.json) <(grep -v '"threads"' two.json) ||
+  complain "the experiment depends on the threads"
+if [[ $(ldd "$programs/unlearn") == *libmpi* ]]; then
+  export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+  run mpirun --oversubscribe -n 2 "$programs/unlearn" --mpi --seeds 1 --learn-steps 5 --steps 3 --stop-at 0 \
+    --combine sago --json two.json --threads 1
+  cmp -s one.json two.json || complain "the experiment depends on the processes"
+else
+  echo "skipped: unlearn --mpi (built without MPI)"
+fi
+
+# Ctrl-C, once the model has been examined and forgets.
+"${unlearn[@]}" --steps 100000000 --stop-at 0 --json stopped.json --save stopped.bin >stopped.out 2>stopped.err &
+: >>stopped.out
+until grep -q 'before.*holdout' stopped.out || ! kill -0 $! 2>/dev/null; do sleep 0.1; done
+kill -INT $!
+status=0
+wait $! || status=$?
+[ $status -eq 130 ] || { complain "exit $status after Ctrl-C"; cat stopped.err; }
+[ "$(json stopped.json interrupted)" = ON ] || complain "the JSON does not say that it was interrupted"
+json stopped.json after retain rouge_l >/dev/null || complain "no scores after Ctrl-C"
+run "$programs/generate" --checkpoint stopped.bin --tokenizer tokens.bin --tokens 4
+
+# What would fail after the teaching is refused before it: it would take days.
+long=(timeout 60 "${unlearn[@]}" --learn-first --learn-steps 100000000 --learn-until 1)
+refused 'nowhere/out.json: cannot create' "${long[@]}" --json nowhere/out.json
+refused 'nowhere/out.bin: cannot create' "${long[@]}" --save nowhere/out.bin
+refused 'folder: cannot create' "${long[@]}" --json folder
+refused '--rank needs an --adapter' "${long[@]}" --rank 4
+refused '--rank 5: the smallest matrix has one of 8, --adapter lora_ga takes at most 4' "${long[@]}" \
+  --adapter lora_ga --rank 5
+refused '--rank 40: the smallest matrix' timeout 60 "$programs/unlearn" --learn-steps 100000000 --learn-until 1 \
+  --compare-adapters --rank 40
+refused 'chooses the adapters itself' "${long[@]}" --compare-adapters --adapter lora
+refused 'it saves none' "${long[@]}" --compare-adapters --save out.bin
+refused '--retrain needs' "${unlearn[@]}" --retrain
+refused 'question 1 has 0 perturbed answers' "${long[@]}" --forget-perturbed forget.json
+refused --adapter "${long[@]}" --adapter vera
+refused 'name the same file' "${long[@]}" --save out --json out
+refused '--layer 2: the model has hidden states 0 to 1' "${long[@]}" --layer 2 --json out.json
+refused 'not a finite number' "${long[@]}" --rate nan
+for option in --steps --batch --accumulation --probe-every --retain-limit --threads --rate --beta; do
+  refused $option "${long[@]}" $option 0
+done
+refused --objective "${long[@]}" --objective forgetfulness
+refused --combine "${long[@]}" --combine average
+refused --retain-loss "${long[@]}" --retain-loss none
+refused 'no retain gradient' "${long[@]}" --objective grad_ascent --combine sago
+refused 'brings none along' "$programs/unlearn" --checkpoint model.bin --forget forget.json --retain retain.json
+refused 'requires --model' "$programs/unlearn" --save out.bin
+with_forget() { refused "$1" "${long[@]/#forget.json/$2}" --json out.json --save out.bin; }
+with_forget 'absent.json: No such file' absent.json
+with_forget 'empty: no question-answer pair' empty
+{ head -2 forget.json; echo '{"question": "half'; } >half.json
+with_forget 'half.json:3: not valid JSON' half.json
+{ head -1 forget.json; echo '{"question": "and the answer"}'; } >unanswered.json
+with_forget 'unanswered.json:2: no field "answer"' unanswered.json
+echo "{\"question\": \"long\", \"answer\": \"$(printf 'a%.0s' {1..200})\"}" >verbose.json
+with_forget "verbose.json: pair 1: has 213 tokens, the model takes 128" verbose.json
+
+# Real data, where it is there.
+if [ -f "${stories[1]}" ] && [ -f "$data/tofu/forget01.json" ]; then
+  run "$programs/unlearn" "${stories[@]}" --forget "$data/tofu/forget01.json" --retain "$data/tofu/retain99.json" \
+    --retain-limit 10 --holdout 5 --learn-first --learn-steps 2 --steps 2 --stop-at 0 --json tofu.json --save tofu.bin
+  json tofu.json after holdout rouge_l >/dev/null || complain "no scores on TOFU"
+  run "$programs/generate" --checkpoint tofu.bin --tokenizer "$data/tinystories/tok512.bin" --tokens 4
+else
+  echo "skipped: tinystories/stories260K.bin or tofu/forget01.json is not there (set HONE_DATA)"
+fi
