@@ -18,7 +18,7 @@ limits_of() {  # header, its preprocessed text
   reads() { grep -q "/$1\"" "$2"; }
   case ${1#include/hone/} in
     core/thread_pool.hpp | distributed/threads.hpp) echo "50 70" ;;  # <thread>
-    core/*) echo "29 50" ;;  # 21 of the lines are <stdexcept> alone
+    core/*) echo "30 50" ;;  # 21 of the lines are <stdexcept> alone
     io/*)
       if ! reads nlohmann/json.hpp "$2"; then echo "88 185"
       elif reads Eigen/Core "$2"; then echo "155 275"
