@@ -7,7 +7,6 @@
 /// alike. An id whose logit is -inf is absent. A row with NaN or +inf, or with absent ids alone, has NaN for all of it.
 #pragma once
 #include <cmath>
-#include <span>
 
 #include "hone/core/packs.hpp"
 #include "hone/core/simd_math.hpp"

@@ -40,6 +40,7 @@ struct bca_estimate {
 
 /// The indices in [0, drawn.size()) of replicate @p replicate: draw i has the address replicate * size + i, so that any
 /// replicate may be drawn by itself. Allocates nothing.
+/// @throws std::invalid_argument if @p drawn has a size and no memory.
 inline void draw_items(std::span<index_t> drawn, std::uint64_t seed, index_t replicate) {
   invalid_argument_unless(drawn.data() != nullptr || drawn.empty(), "hone::statistics::draw_items", "drawn",
                           "has %zu elements and no memory", drawn.size());

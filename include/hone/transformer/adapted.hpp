@@ -138,6 +138,7 @@ class adapted_decoder {
 
   /// One tensor of the base, with scale B A added where it has a site. @param to as large as in the table.
   /// @pre @p tensor is in the table, @p adapter and @p to fit.
+  /// @throws std::invalid_argument unless each element of @p to has memory of its own.
   /// @note One pass; of a site 2 rank flops an element in T, and a copy of B. Serial, the same bits on every call.
   void merge(index_t tensor, std::span<const std::type_identity_t<T>> adapter, const matrix_view<T>& to) const {
     check_output(to, "hone::transformer::adapted_decoder::merge", "to");
