@@ -42,7 +42,11 @@ struct output {
 };
 
 /// Refuses what would only fail once it is written. @throws std::runtime_error, std::system_error.
-inline void require_outputs(const std::vector<output>& all) {
+inline void require_outputs(const std::vector<output>& all, const std::vector<std::string>& inputs = {}) {
+  for (const output& one : all)
+    for (const std::string& input : inputs)
+      if (!input.empty() && one.path == input)
+        throw std::runtime_error(std::string(one.option) + " names a file that is to be read");
   for (const output& one : all)
     for (const output& other : all)
       if (&one < &other && !one.path.empty() && one.path == other.path)

@@ -36,9 +36,7 @@ int main(int argc, char** argv) {
   CLI11_PARSE(app, argc, argv);
 
   return program::run("tofu_report", [&] {
-    if (!json_file.empty() && (json_file == model_file || json_file == retain_file))
-      throw std::runtime_error("--json names a file that is to be read");
-    program::require_outputs({{"--json", json_file}});
+    program::require_outputs({{"--json", json_file}}, {model_file, retain_file});
     const io::tofu_log model = io::read_tofu_log(model_file), retrained = io::read_tofu_log(retain_file);
     const program::tofu_table of_model = table_of(model), of_retrained = table_of(retrained);
     of_model.print("model");

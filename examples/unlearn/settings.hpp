@@ -154,7 +154,9 @@ inline void complete(const CLI::App& app, settings& s) {
     throw std::runtime_error("--compare-adapters ends with several models: it saves none");
   program::require_tokenizer(s.model, s.tokenizer);
   program::require_outputs(
-      {{"--json", s.json}, {"--save", s.save, ".bin"}, {"--save-adapter", s.save_adapter, ".gguf"}});
+      {{"--json", s.json}, {"--save", s.save, ".bin"}, {"--save-adapter", s.save_adapter, ".gguf"}},
+      {s.model, s.tokenizer, s.forget, s.retain, s.forget_perturbed, s.retain_perturbed, s.real_authors,
+       s.world_facts});
 }
 
 /// @throws std::runtime_error if an adapter would have a larger rank than a matrix of @p c lets it.

@@ -93,6 +93,8 @@ TEST_CASE("generation ends where the context is full, and hears of every token")
                                [&](index_t, std::int32_t token) { heard.push_back(token); });
   CHECK(result[0].tokens.size() == 11);  // the last one has no position of its own
   CHECK(heard == result[0].tokens);
+  const index_t endless = (std::numeric_limits<index_t>::max)();
+  CHECK(generate({tokens, offsets}, {.max_tokens = endless})[0].tokens == result[0].tokens);
   CHECK(generate({tokens, offsets}, {.max_tokens = 0})[0].tokens.empty());
 }
 

@@ -112,7 +112,8 @@ class generator {
     const config& c = model_->shape();
     index_t longest = 1;
     for (index_t s = 0; s < prompts.sequences(); ++s) longest = (max)(longest, prompts.end(s) - prompts.begin(s));
-    longest = (min)(longest + options.max_tokens, c.max_seq);
+    longest = (min)(longest, c.max_seq);
+    longest += (min)(options.max_tokens, c.max_seq - longest);
     return std::clamp(model_->parameters() / (c.n_layers * c.kv_width() * longest), index_t{2 * tile_rows},
                       index_t{8 * tile_rows});
   }
@@ -155,7 +156,7 @@ class generator {
     };
     for (index_t s = first; s < last; ++s) {
       const index_t length = prompts.end(s) - prompts.begin(s);
-      caches.emplace_back(c, (min)(c.max_seq, length + options.max_tokens));
+      caches.emplace_back(c, length + (min)(options.max_tokens, c.max_seq - length));
       const auto logits = detail::sized(logit_memory, 1, c.vocab);
       feed(prompts.tokens.subspan(static_cast<std::size_t>(prompts.begin(s)), static_cast<std::size_t>(length)),
            caches.back(), logits);

@@ -99,6 +99,7 @@ refused '--retrain needs' "${unlearn[@]}" --retrain
 refused 'question 1 has 0 perturbed answers' "${long[@]}" --forget-perturbed forget.json
 refused --adapter "${long[@]}" --adapter vera
 refused 'name the same file' "${long[@]}" --save out --json out
+refused 'names a file that is to be read' "${long[@]}" --json forget.json
 refused '--layer 2: the model has hidden states 0 to 1' "${long[@]}" --layer 2 --json out.json
 refused 'not a finite number' "${long[@]}" --rate nan
 for option in --steps --batch --accumulation --probe-every --retain-limit --threads --rate --beta; do
