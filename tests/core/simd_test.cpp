@@ -5,6 +5,7 @@
 
 #include <cmath>
 #include <limits>
+#include <utility>
 #include <vector>
 
 using namespace hone;
@@ -76,6 +77,20 @@ TEMPLATE_TEST_CASE("every operation is the scalar one, lane by lane", "", float,
     index_t expected = 0;
     for (std::size_t i = 0; i < std::size_t{lanes}; ++i) expected += !std::isfinite(x[i]) + !std::isfinite(y[i]);
     CHECK(counts.total() == expected);
+  }
+}
+
+TEMPLATE_TEST_CASE("one NaN is seen in any lane, an infinity is none", "", float, double) {
+  using packs = simd::pack<TestType>;
+  TestType values[packs::lanes];
+  std::fill(std::begin(values), std::end(values), std::numeric_limits<TestType>::infinity());
+  CHECK_FALSE(any_nan(simd::load<TestType>(values)));
+  for (TestType& value : values) {
+    for (const TestType nan : {TestType(NAN), -TestType(NAN)}) {
+      const TestType before = std::exchange(value, nan);
+      CHECK(any_nan(simd::load<TestType>(values)));
+      value = before;
+    }
   }
 }
 

@@ -44,14 +44,19 @@
 #else
 #define HONE_FUSED
 #endif
+#if defined(__F16C__) && !defined(__AVX512F__)
+#define HONE_HALVES _f16c
+#else
+#define HONE_HALVES
+#endif
 #if defined(__cpp_exceptions)
 #define HONE_MISUSE
 #else
 #define HONE_MISUSE _no_exceptions
 #endif
-#define HONE_JOIN_NAMES(a, b, c, d) v##a##b##c##d
-#define HONE_JOIN(a, b, c, d) HONE_JOIN_NAMES(a, b, c, d)
-#define HONE_BUILD HONE_JOIN(HONE_VERSION, HONE_INSTRUCTIONS, HONE_FUSED, HONE_MISUSE)
+#define HONE_JOIN_NAMES(a, b, c, d, e) v##a##b##c##d##e
+#define HONE_JOIN(a, b, c, d, e) HONE_JOIN_NAMES(a, b, c, d, e)
+#define HONE_BUILD HONE_JOIN(HONE_VERSION, HONE_INSTRUCTIONS, HONE_FUSED, HONE_HALVES, HONE_MISUSE)
 #define HONE_STRING_OF(name) #name
 #define HONE_STRING(name) HONE_STRING_OF(name)
 #define HONE_BUILD_NAME HONE_STRING(HONE_BUILD)

@@ -36,11 +36,12 @@ constexpr std::uint16_t float_to_float16(float value) {
   return static_cast<std::uint16_t>(sign | (rounded >> 13));
 }
 
-/// By arithmetic on normal numbers alone: right in processes that flush denormals, too.
+/// By arithmetic on normal numbers alone: right in processes that flush denormals, too. A NaN becomes quiet.
 constexpr float float16_to_float(std::uint16_t bits) {
   const std::uint32_t sign = (bits & 0x8000u) << 16;
   const std::uint32_t rest = (bits & 0x7fffu) << 13;
-  if ((bits & 0x7c00u) == 0x7c00u) return std::bit_cast<float>(sign | rest | 0x7f800000u);
+  if ((bits & 0x7fffu) > 0x7c00u) return std::bit_cast<float>(sign | rest | 0x7fc00000u);
+  if ((bits & 0x7c00u) == 0x7c00u) return std::bit_cast<float>(sign | 0x7f800000u);
   if ((bits & 0x7c00u) != 0) return std::bit_cast<float>(sign | (rest + 0x38000000u));
   return std::bit_cast<float>(std::bit_cast<std::uint32_t>(std::bit_cast<float>(rest + 0x38800000u) - 0x1p-14f) | sign);
 }
@@ -85,7 +86,7 @@ concept scalar = scalar_format<std::remove_cv_t<T>> != format::none;
 template <scalar T>
 using accumulator_t = std::conditional_t<scalar_format<std::remove_cv_t<T>> == format::float64, double, float>;
 
-/// Exactly, for every value and NaN.
+/// Exactly; a NaN of 16 bits stays one.
 template <scalar T>
 inline accumulator_t<T> to_accumulator(T value) {
   if constexpr (scalar_format<T> == format::bfloat16) {

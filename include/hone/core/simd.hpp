@@ -182,6 +182,28 @@ HONE_INLINE pack<A> abs(const pack<A>& x) {
   return result;
 }
 
+/// Whether a lane is NaN.
+template <class A>
+HONE_INLINE bool any_nan(const pack<A>& x) {
+#if defined(__AVX512F__)  // g++ would make vectors of the masks first
+  constexpr int unordered = 3, current_direction = 4;
+  if constexpr (sizeof(A) == 4)
+    return __builtin_ia32_cmpps512_mask(x.part[0], x.part[0], unordered, static_cast<unsigned short>(0xffff),
+                                        current_direction) != 0;
+  else
+    return __builtin_ia32_cmppd512_mask(x.part[0], x.part[0], unordered, static_cast<unsigned char>(0xff),
+                                        current_direction) != 0;
+#else
+  const mask<A> found = x != x;
+  auto any = found.part[0];
+  for (std::size_t i = 1; i < mask<A>::parts; ++i) any |= found.part[i];
+  detail::integer_of<A> lanes[sizeof any / sizeof(A)], all = 0;
+  std::memcpy(lanes, &any, sizeof any);
+  for (const auto lane : lanes) all |= lane;
+  return all != 0;
+#endif
+}
+
 /// Keeps a loaded pack in registers, where g++ would load it again for every use.
 template <class A>
 HONE_INLINE void hold([[maybe_unused]] pack<A>& x) {
@@ -226,23 +248,14 @@ struct counter : detail::block<std::make_unsigned_t<detail::integer_of<A>>> {
       this->part[i] -= truth;
     }
   }
-  /// 1 in the lanes of @p x that are NaN or of at least the magnitude whose bits are @p limit, 0 in others.
-  static HONE_INLINE base reaching(const pack<A>& x, integer limit) {
-    constexpr int sign = 8 * int{sizeof(A)} - 1;
-    base result;
+  HONE_INLINE void add_nonfinite(const pack<A>& x) {
+    constexpr int sign = 8 * int{sizeof(A)} - 1, mantissa = std::numeric_limits<A>::digits - 1;
+    constexpr integer infinity = (std::numeric_limits<integer>::max)() >> 1 >> mantissa << mantissa;
     for (std::size_t i = 0; i < base::parts; ++i) {
       typename base::part_type bits;
       std::memcpy(&bits, &x.part[i], sizeof bits);
-      result.part[i] = ((bits & ~(integer{1} << sign)) + ((integer{1} << sign) - limit)) >> sign;
+      this->part[i] += ((bits & ~(integer{1} << sign)) + ((integer{1} << sign) - infinity)) >> sign;
     }
-    return result;
-  }
-  HONE_INLINE void add(const base& flags) {
-    for (std::size_t i = 0; i < base::parts; ++i) this->part[i] += flags.part[i];
-  }
-  HONE_INLINE void add_nonfinite(const pack<A>& x) {
-    constexpr int mantissa = std::numeric_limits<A>::digits - 1;
-    add(reaching(x, (std::numeric_limits<integer>::max)() >> 1 >> mantissa << mantissa));
   }
   [[nodiscard]] HONE_INLINE index_t total() const {
     integer counts[base::lanes];

@@ -53,18 +53,43 @@ HONE_INLINE half_part take_upper_halves(const float_bits& x) {
 #endif
 }
 
-/// The float of a 16-bit number in the upper half of @p x.
+/// Whether one instruction converts a register of float16, denormals too, also where the process flushes them.
+#if defined(__AVX512F__) || (defined(__AVX__) && defined(__F16C__))
+inline constexpr bool converts_float16 = true;
+HONE_INLINE float_part from_float16(const half_part& x) {
+  typename native<std::int16_t, register_bytes / 2>::type halves;
+  std::memcpy(&halves, &x, sizeof halves);
+#if defined(__AVX512F__)
+  constexpr int current_direction = 4;
+#if defined(__clang__)
+  constexpr unsigned short every_lane = 0xffff;
+#else
+  constexpr short every_lane = -1;
+#endif
+  return __builtin_ia32_vcvtph2ps512_mask(halves, float_part{}, every_lane, current_direction);
+#else
+  return __builtin_ia32_vcvtph2ps256(halves);
+#endif
+}
+#else
+inline constexpr bool converts_float16 = false;
+inline float_part from_float16(const half_part&);
+#endif
+
+/// The float of a 16-bit number in the upper half of @p x; a NaN becomes quiet.
 template <format Format>
 HONE_INLINE float_part from_upper_half(const float_bits& x) {
   if constexpr (Format == format::bfloat16) {
     return as_float(x);
+  } else if constexpr (converts_float16) {
+    return from_float16(take_upper_halves(x));
   } else {
     const float_bits magnitude = (x & 0x7fff0000u) >> 3;
     const float_bits normal = magnitude + 0x38000000u;
     const float_bits subnormal = as_bits(as_float(magnitude + 0x38800000u) - 0x1p-14f);
-    const float_bits exponent = x & 0x7c000000u;
-    float_bits value = exponent == 0u ? subnormal : normal;
-    value = exponent == 0x7c000000u ? magnitude | 0x7f800000u : value;
+    float_bits value = magnitude < 0x00800000u ? subnormal : normal;
+    value = magnitude >= 0x0f800000u ? magnitude | 0x7f800000u : value;
+    value = magnitude > 0x0f800000u ? value | 0x400000u : value;
     return as_float(value | (x & 0x80000000u));
   }
 }
@@ -105,7 +130,10 @@ HONE_INLINE pack<A> load(const T* p) {
     for (std::size_t i = 0; i < pack<A>::parts; ++i) {
       detail::half_part halves;
       std::memcpy(&halves, p + i * pack<A>::part_lanes, sizeof halves);
-      result.part[i] = detail::from_upper_half<scalar_format<T>>(detail::upper_halves(halves));
+      if constexpr (scalar_format<T> == format::float16 && detail::converts_float16)
+        result.part[i] = detail::from_float16(halves);
+      else
+        result.part[i] = detail::from_upper_half<scalar_format<T>>(detail::upper_halves(halves));
     }
 #else
     A values[pack<A>::lanes];
@@ -203,35 +231,29 @@ struct words : detail::block<std::uint32_t> {
   }
 };
 
-/// Counts infinite and NaN elements, at most 65535 a lane, without converting them.
+/// The largest magnitude at each place of the words seen, as bits, which say whether all was finite.
 template <scalar T>
-struct word_counter : detail::block<std::uint16_t> {
+struct word_magnitudes : detail::block<std::uint16_t> {
   using base = detail::block<std::uint16_t>;
 
-  HONE_INLINE word_counter() {
-    for (auto& lane : part) lane = part_type{};
+  HONE_INLINE word_magnitudes() {
+    for (auto& lane : this->part) lane = part_type{};
   }
-  /// All bits set where an element of @p x is infinite or NaN.
-  static HONE_INLINE base nonfinite(const words<T>& x) {
-    constexpr std::uint16_t exponent = scalar_format<T> == format::bfloat16 ? 0x7f80 : 0x7c00;
-    base result;
+  HONE_INLINE void see(const words<T>& x) {
     for (std::size_t i = 0; i < parts; ++i) {
       part_type halves;
       std::memcpy(&halves, &x.part[i], sizeof halves);
-      result.part[i] = (part_type)((halves & exponent) == exponent);
+      halves &= 0x7fff;
+      this->part[i] = halves > this->part[i] ? halves : this->part[i];
     }
+  }
+  [[nodiscard]] HONE_INLINE bool finite() const {
+    std::uint16_t magnitudes[lanes];
+    std::memcpy(magnitudes, this->part, sizeof magnitudes);
+    bool result = true;
+    for (const std::uint16_t magnitude : magnitudes)
+      result = result && magnitude < (scalar_format<T> == format::bfloat16 ? 0x7f80 : 0x7c00);
     return result;
-  }
-  HONE_INLINE void add(const base& truth) {
-    for (std::size_t i = 0; i < parts; ++i) part[i] -= truth.part[i];
-  }
-  HONE_INLINE void add_nonfinite(const words<T>& x) { add(nonfinite(x)); }
-  [[nodiscard]] HONE_INLINE index_t total() const {
-    std::uint16_t counts[lanes];
-    std::memcpy(counts, part, sizeof counts);
-    index_t sum = 0;
-    for (const std::uint16_t count : counts) sum += count;
-    return sum;
   }
 };
 #else

@@ -127,36 +127,48 @@ HONE_INLINE auto rule_of_block(const Rule& rule, [[maybe_unused]] index_t begin)
     return rule;
 }
 
+/// Adds to @p counts what is not finite of a block: elements of each task, then results of elements that are finite.
+/// The combination @p finished has not been handed on yet; it is stored as a @p Stored.
+template <scalar Stored, scalar T, std::size_t K, scalar Finished>
+HONE_NOINLINE void count_nonfinite(const std::array<vector_view<const T>, K>& g, index_t begin, index_t end,
+                                   const Finished* finished, double* counts) {
+  for (index_t i = begin; i < end; ++i) {
+    bool finite = true;
+    for (std::size_t a = 0; a < K; ++a)
+      if (!std::isfinite(to_accumulator(g[a][i]))) counts[a] += 1, finite = false;
+    const auto stored = from_accumulator<Stored>(to_accumulator(finished[i - begin]));
+    if (finite && !std::isfinite(to_accumulator(stored))) counts[K] += 1;
+  }
+}
+
 /// Where gradients and output are 16-bit elements, contiguous, and the rule does not ask for order: rule(even),
-/// rule(odd) of `simd::words` from @p begin on, and the counts. Returns where the whole words end.
+/// rule(odd) of `simd::words` from @p begin on, at most a block, and the counts. Returns where the whole words end.
 template <class T, std::size_t K, class Rule>
 HONE_INLINE index_t apply_to_words(const Rule& rule, const std::array<vector_view<const T>, K>& g,
                                    const vector_view<T>& out, index_t begin, index_t end, double* counts) {
   using words = simd::words<T>;
   bool contiguous = out.contiguous();
   for (const auto& task : g) contiguous = contiguous && task.contiguous();
-  if (!contiguous) return begin;
-  using counter = simd::word_counter<T>;
-  counter nonfinite[K + 1];
-  for (; end - begin >= words::count; begin += words::count) {
+  const index_t whole = end - (end - begin) % words::count;
+  if (!contiguous || whole == begin) return begin;
+  alignas(64) T finished[block_size];
+  simd::word_magnitudes<T> seen;
+  for (index_t at = begin; at < whole; at += words::count) {
     simd::pack<float> even[K], odd[K];
-    typename counter::base absent[K];
     for (std::size_t a = 0; a < K; ++a) {
-      const words x = words::load(g[a].data() + begin);
-      absent[a] = counter::nonfinite(x);
-      nonfinite[a].add(absent[a]);
+      const words x = words::load(g[a].data() + at);
+      seen.see(x);
       even[a] = x.even();
       odd[a] = x.odd();
     }
     const words combined = words::join(rule(even), rule(odd));
-    auto overflown = counter::nonfinite(combined);
-    for (const auto& truth : absent)
-      for (std::size_t i = 0; i < counter::parts; ++i) overflown.part[i] &= ~truth.part[i];
-    nonfinite[K].add(overflown);
-    combined.store(out.data() + begin);
+    seen.see(combined);
+    combined.store(finished + (at - begin));
   }
-  for (std::size_t a = 0; a <= K; ++a) counts[a] += static_cast<double>(nonfinite[a].total());
-  return begin;
+  if (!seen.finite()) [[unlikely]]
+    count_nonfinite<T>(g, begin, whole, finished, counts);
+  for (index_t at = begin; at < whole; at += words::count) words::load(finished + (at - begin)).store(out.data() + at);
+  return whole;
 }
 
 /// What a finished element is stored as.
@@ -184,34 +196,27 @@ combine_report<K> apply(const Rule& rule, const task_gradients<T, K>& g, Out& ou
       [&](index_t begin, index_t end, double* partial) {
         auto own = rule_of_block(rule, begin);
         observed seen;
-        const auto run = [&](const auto& write, const auto&... target) HONE_INLINE_LAMBDA {
-          for_each_task_pack(
-              g.task, begin, end,
-              [&](index_t i, auto bound) HONE_INLINE_LAMBDA {
-                simd::pack<A> x[K];
-                for (std::size_t a = 0; a < K; ++a) x[a] = load_pack(g.task[a], i, bound);
-                if constexpr (in_order<
-                                  Rule>)  // busy between packs: the processor's own prefetching does not get far enough
-                  for (std::size_t a = 0; a < K; ++a) simd::prefetch(&g.task[a][i], drawn_ahead);
-                const simd::pack<A> combined = own(x);
-                seen.see(x, combined);
-                write(i, bound, combined);
-              },
-              target...);
-        };
-        if constexpr (vector_like<Out>) {
-          const auto target = as_vector(out).subvector(offset, g.size());
+        if constexpr (vector_like<Out>)
           if constexpr (simd::has_words<T> && std::is_same_v<element_t<Out>, T> && !Geometry && !in_order<Rule>)
-            begin = apply_to_words(own, g.task, target, begin, end, partial);
-          run([&](index_t i, auto bound, const simd::pack<A>& combined)
-                  HONE_INLINE_LAMBDA { store_pack(target, i, bound, combined); },
-              target);
-        } else {
-          alignas(64) A block[block_size];
-          run([&](index_t i, auto, const simd::pack<A>& combined)
-                  HONE_INLINE_LAMBDA { simd::store(block + (i - begin), combined); });
-          out(offset + begin, vector_view<const A>(block, end - begin));
-        }
+            begin = apply_to_words(own, g.task, as_vector(out).subvector(offset, g.size()), begin, end, partial);
+        // Finished first, then looked at, then handed on: until then the gradients are there, also where out is one.
+        alignas(64) A finished[block_size];
+        for_each_task_pack(g.task, begin, end, [&](index_t i, auto bound) HONE_INLINE_LAMBDA {
+          simd::pack<A> x[K];
+          for (std::size_t a = 0; a < K; ++a) x[a] = load_pack(g.task[a], i, bound);
+          if constexpr (in_order<Rule>)  // busy between packs: the processor's own prefetching does not get far enough
+            for (std::size_t a = 0; a < K; ++a) simd::prefetch(&g.task[a][i], drawn_ahead);
+          const simd::pack<A> combined = own(x);
+          seen.see(x, combined);
+          simd::store(finished + (i - begin), combined);
+        });
+        if (!seen.finite()) [[unlikely]]
+          count_nonfinite<stored_by<Out, A>>(g.task, begin, end, finished, partial);
+        const vector_view<const A> block(finished, end - begin);
+        if constexpr (vector_like<Out>)
+          copy(block, as_vector(out).subvector(offset + begin, end - begin));
+        else
+          out(offset + begin, block);
         seen.add_to(partial);
       },
       pool);
