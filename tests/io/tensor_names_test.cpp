@@ -16,6 +16,8 @@ TEST_CASE("every tensor of the table has a name in both other schemes, and comes
     CHECK(gguf_name(t.id) == gguf_name(t.name));
     CHECK(hugging_face_tensor_id(hugging_face_name(t.id)) == t.id);
     CHECK(gguf_tensor_id(gguf_name(t.id)) == t.id);
+    CHECK(from_hugging_face_name(hugging_face_name(t.name)) == t.name);
+    CHECK(from_gguf_name(gguf_name(t.name)) == t.name);
   }
 }
 

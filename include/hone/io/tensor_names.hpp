@@ -122,7 +122,7 @@ inline std::optional<transformer::tensor_id> gguf_tensor_id(std::string_view nam
   return {};
 }
 
-// The same from names, "wq.3", as `transformer::name_of` gives it. Empty for what has no name.
+// The same from and to names, "wq.3", as `transformer::name_of` gives it. Empty for what has no name.
 inline std::string hugging_face_name(std::string_view own) {
   const auto id = transformer::tensor_of(own);
   return id ? hugging_face_name(*id) : std::string();
@@ -130,6 +130,14 @@ inline std::string hugging_face_name(std::string_view own) {
 inline std::string gguf_name(std::string_view own) {
   const auto id = transformer::tensor_of(own);
   return id ? gguf_name(*id) : std::string();
+}
+inline std::string from_hugging_face_name(std::string_view name) {
+  const auto id = hugging_face_tensor_id(name);
+  return id ? transformer::name_of(*id) : std::string();
+}
+inline std::string from_gguf_name(std::string_view name) {
+  const auto id = gguf_tensor_id(name);
+  return id ? transformer::name_of(*id) : std::string();
 }
 
 }  // namespace HONE_NAMESPACE::io
