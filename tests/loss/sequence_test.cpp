@@ -176,3 +176,17 @@ TEST_CASE("sequences that do not fit are refused") {
   CHECK_THROWS_WITH(simnpo(two, lengths, two), Catch::Contains("sequence 1 has 0 labels"));
   CHECK_THROWS_WITH(dpo(two, two, three, two, two), Catch::Contains("refusal_nll"));
 }
+
+TEMPLATE_TEST_CASE("a label that is certain costs 0, not -0", "", float, double, bfloat16) {
+  std::vector<TestType> z(3, TestType(0));
+  z[0] = TestType(2000.0f);
+  const matrix_view<TestType> row(z.data(), 1, 3);
+  const std::vector<std::int32_t> label{0};
+  const std::vector<index_t> offsets{0, 1};
+  std::vector<double> nll{-1};
+  const loss_sum total = sequence_nll(row, label, offsets, nll);
+  CHECK(nll[0] == 0);
+  CHECK_FALSE(std::signbit(nll[0]));
+  CHECK_FALSE(std::signbit(total.sum));
+  CHECK_FALSE(std::signbit(likelihood(row, label).sum));
+}

@@ -89,7 +89,7 @@ loss_sum sum_rows(index_t rows, label_view targets, F&& f, G&& ignored_row, E& p
         const std::int64_t target = targets.empty() ? 0 : targets[static_cast<std::size_t>(row)];
         if (target < 0) return ignored_row(row);
         const double loss = f(row, static_cast<index_t>(target));
-        partial[0] = loss;
+        partial[0] = 0 + loss;  // no -0 where a label is certain
         partial[1] = 1;
         partial[2] = std::isfinite(loss) ? 0 : 1;
       },
