@@ -45,8 +45,7 @@ struct retain_orthogonal {
 
 /// Makes the rows of @p basis (k x n, contiguous rows or not) orthonormal in place, by Gram-Schmidt with each row
 /// projected twice, and returns the rank: the basis are the first `rank` rows, the others are zero. Rows of which less
-/// than
-/// @p tolerance of their length is new, zero (or of no normal length) and non-finite ones are dropped.
+/// than @p tolerance of their length is new, zero (or of no normal length) and non-finite ones are dropped.
 /// @throws std::invalid_argument unless tolerance is in (0, 1).
 /// @note About 2 k^2 passes over a row; allocates nothing; bitwise for any executor. Orthonormal to the rounding of the
 ///       storage type: do not store it in 16 bits.

@@ -63,10 +63,9 @@ void check_bases(std::span<const site> sites, const Bases& bases, const orthogon
 /// A being zero.
 /// @param bases one matrix a site (anything that `as_matrix` takes, in a range with size() and []), outputs x k.
 /// @throws std::invalid_argument if sizes differ, a weight is negative, or a site of weight > 0 has no basis: the
-/// authors' code
-///         draws a random one instead. Nothing is written then.
+///         authors' code draws a random one instead. Nothing is written then.
 /// @note 4 outputs k rank flops a site, in double; allocates B, P and their products a worker; bitwise for any
-/// executor.
+///       executor.
 template <vector_like V, class Bases, mutable_vector G, executor E = const serial>
 orthogonal_loss add_orthogonal_loss(std::span<const site> sites, const V& parameters, const Bases& bases, G&& gradient,
                                     const orthogonal_options& options = {}, E&& pool = serial{}) {

@@ -67,11 +67,10 @@ struct largest_result {
 };
 
 /// `summarize`, and in the same read the ids of the K largest logits of @p z (V >= 1) into @p ids (K), their logits
-/// into
-/// @p logits (K): largest first, of equals the lowest id first; NaNs are passed over. K may be 0, or above V.
+/// into @p logits (K): largest first, of equals the lowest id first; NaNs are passed over. K may be 0, or above V.
 /// @pre ids and logits have the same size.
 /// @note One read; O(K) for each of about K ln(V / K) ids that enter the list, for a row in no order; allocates
-///        nothing.
+///       nothing.
 template <vector_like Z>
 largest_result summarize_largest(const Z& z, double temperature, std::span<std::int32_t> ids,
                                  std::span<double> logits) {

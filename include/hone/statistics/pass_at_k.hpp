@@ -9,8 +9,8 @@
 
 namespace HONE_NAMESPACE::statistics {
 
-/// The unbiased estimate of pass at k from @p correct of @p samples responses to one prompt, by a sum of logarithms; n
-/// >= 2 k is better. Without a correct one +0.
+/// The unbiased estimate of pass at k from @p correct of @p samples responses to one prompt, by a sum of logarithms;
+/// samples >= 2 k is better. Without a correct one +0.
 /// @throws std::invalid_argument unless 0 <= correct <= samples and 1 <= k <= samples.
 /// @note A sum of @p correct terms; allocates nothing.
 inline double pass_at_k(index_t samples, index_t correct, index_t k) {

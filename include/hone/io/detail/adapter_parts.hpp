@@ -35,8 +35,7 @@ inline std::string shape_of(const stored_tensor& t) {
   return t.shape.empty() ? "of no size" : text;
 }
 
-/// The adapter of the pairs of a model whose tensors are @p table; rows of q and k are laid out as
-/// @p stored.
+/// The adapter of the pairs of a model whose tensors are @p table; rows of q and k are laid out as @p stored.
 /// @throws format_error if half of a pair is missing, a matrix is not one that the model adapts, or a shape is wrong.
 inline stored_adapter assemble(const transformer::config& c, const std::vector<transformer::tensor>& table,
                                const adapter_pairs& pairs, transformer::rope_layout stored) {
