@@ -114,10 +114,6 @@ inline transformer::config gguf_config(const gguf& in, const std::string& file) 
   return c;
 }
 
-}  // namespace detail
-
-namespace detail {
-
 /// What a file may have beside the model's tensors.
 inline bool gguf_extra(std::string_view name) { return name == "rope_freqs.weight"; }
 

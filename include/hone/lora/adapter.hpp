@@ -44,13 +44,13 @@ inline void check_site(const site& s, const char* function) {
 /// The elements of a buffer that must be contiguous and hold the site.
 template <class P>
 auto* buffer_of(P&& parameters, const site& s, const char* function) {
-  const auto numbers = as_vector(parameters);
-  invalid_argument_unless(numbers.contiguous(), function, "parameters", "has a stride of %td", numbers.stride());
-  invalid_argument_unless(numbers.data() != nullptr || numbers.size() <= 0, function, "parameters",
-                          "has %td elements and no memory", numbers.size());
-  invalid_argument_unless(s.offset >= 0 && numbers.size() >= s.offset + s.size(), function, "parameters",
-                          "has %td elements, %s ends at %td", numbers.size(), s.name.c_str(), s.offset + s.size());
-  return numbers.data();
+  const auto elements = as_vector(parameters);
+  invalid_argument_unless(elements.contiguous(), function, "parameters", "has a stride of %td", elements.stride());
+  invalid_argument_unless(elements.data() != nullptr || elements.size() <= 0, function, "parameters",
+                          "has %td elements and no memory", elements.size());
+  invalid_argument_unless(s.offset >= 0 && elements.size() >= s.offset + s.size(), function, "parameters",
+                          "has %td elements, %s ends at %td", elements.size(), s.name.c_str(), s.offset + s.size());
+  return elements.data();
 }
 
 }  // namespace detail

@@ -350,7 +350,7 @@ rila_report rila(const F& forget, const R& retain, W&& weight, site& s, P&& para
                  const rila_options& options = {}, E&& pool = serial{}) {
   const char* function = "hone::lora::rila";
   detail::check_site(s, function);
-  auto* numbers = detail::buffer_of(parameters, s, function);
+  auto* elements = detail::buffer_of(parameters, s, function);
   rila_report report;
   if constexpr (matrix_like<F>)
     report.subspace = find_rila_subspace(forget, retain, s.rank, options);
@@ -359,7 +359,7 @@ rila_report rila(const F& forget, const R& retain, W&& weight, site& s, P&& para
   site shrunk = s;
   shrunk.rank = report.subspace.directions.cols();
   report.start = initialise(report.subspace, weight, shrunk, parameters, pool);
-  fill(vector_view(numbers + shrunk.offset + shrunk.size(), s.size() - shrunk.size()), accumulator_t<element_t<P>>{0});
+  fill(vector_view(elements + shrunk.offset + shrunk.size(), s.size() - shrunk.size()), accumulator_t<element_t<P>>{0});
   s.rank = shrunk.rank;
   return report;
 }
