@@ -89,7 +89,8 @@ void project_out(X&& x, const B& basis, index_t rank, E&& pool = serial{}) {
   const char* function = "hone::gradient::project_out";
   const auto xs = output_vector(x, function, "x");
   const auto rows = as_matrix(basis);
-  invalid_argument_unless(rank >= 0 && rank <= rows.rows(), function, "rank", "is %td of %td rows", rank, rows.rows());
+  invalid_argument_unless(rank >= 0 && rank <= rows.rows(), function, "rank",
+                          "must be in [0, %td], the rows of the basis, is %td", rows.rows(), rank);
   invalid_argument_unless(rank == 0 || xs.size() == rows.cols(), function, "x", "has %td elements, the basis %td",
                           xs.size(), rows.cols());
   using A = accumulator_t<element_t<X>>;

@@ -34,9 +34,11 @@ struct site {
 namespace detail {
 
 inline void check_site(const site& s, const char* function) {
-  invalid_argument_unless(s.outputs > 0 && s.inputs > 0, function, s.name.c_str(), "is %td x %td", s.outputs, s.inputs);
+  invalid_argument_unless(s.outputs > 0 && s.inputs > 0, function, s.name.c_str(),
+                          "is %td x %td: both must be positive", s.outputs, s.inputs);
   invalid_argument_unless(s.rank > 0 && s.rank <= s.outputs && s.rank <= s.inputs, function, s.name.c_str(),
-                          "rank %td of a %td x %td matrix", s.rank, s.outputs, s.inputs);
+                          "rank %td of a %td x %td matrix: must be in [1, its smaller side]", s.rank, s.outputs,
+                          s.inputs);
   invalid_argument_unless(s.scale > 0 && s.scale < 1e300, function, s.name.c_str(), "scale must be positive, is %g",
                           s.scale);
 }
@@ -45,7 +47,8 @@ inline void check_site(const site& s, const char* function) {
 template <class P>
 auto* buffer_of(P&& parameters, const site& s, const char* function) {
   const auto elements = as_vector(parameters);
-  invalid_argument_unless(elements.contiguous(), function, "parameters", "has a stride of %td", elements.stride());
+  invalid_argument_unless(elements.contiguous(), function, "parameters", "has a stride of %td, must be contiguous",
+                          elements.stride());
   invalid_argument_unless(elements.data() != nullptr || elements.size() <= 0, function, "parameters",
                           "has %td elements and no memory", elements.size());
   invalid_argument_unless(s.offset >= 0 && elements.size() >= s.offset + s.size(), function, "parameters",

@@ -123,7 +123,8 @@ inline void check_rila(index_t forget, index_t retain, index_t outputs, index_t 
   invalid_argument_unless(retain > 0, function, "retain", "has no sample");
   invalid_argument_unless(outputs == retain_outputs, function, "retain", "has rows of %td elements, forget of %td",
                           retain_outputs, outputs);
-  invalid_argument_unless(rank > 0 && rank <= outputs, function, "rank", "is %td of %td outputs", rank, outputs);
+  invalid_argument_unless(rank > 0 && rank <= outputs, function, "rank", "must be in [1, %td], the outputs, is %td",
+                          outputs, rank);
   invalid_argument_unless(nonfinite == 0, function, "samples", "%td elements are not finite", nonfinite);
   invalid_argument_unless(o.beta >= 0 && o.beta <= 1, function, "beta", "must be in [0, 1], is %g", o.beta);
   invalid_argument_unless(o.epsilon >= 0 && o.epsilon < 1e300, function, "epsilon", "must not be negative, is %g",

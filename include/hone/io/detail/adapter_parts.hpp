@@ -55,7 +55,7 @@ inline stored_adapter assemble(const transformer::config& c, const std::vector<t
       fail(*b, "is " + shape_of(*b) + ", must be " + std::to_string(t.rows) + " x " + std::to_string(rank));
     if (rank < 1 || rank > (std::min)(t.rows, t.cols))
       fail(*a, "rank " + std::to_string(rank) + " of a matrix of " + std::to_string(t.rows) + " x " +
-                   std::to_string(t.cols));
+                   std::to_string(t.cols) + ": must be in [1, the smaller side]");
     if (!(scale > 0 && scale < 1e300)) fail(*a, "its scale is " + short_text(scale));
     result.adapter.sites.push_back({t.name, t.rows, t.cols, rank, scale});
     ordered.push_back(found->second);
