@@ -2,10 +2,10 @@
 /// The K largest logits of a row, with its normalizer: what is kept of a reference model. A tile whose maximum is below
 /// the least of the K so far is not looked at again, a pack neither; after the first few, that is most of them.
 #pragma once
-#include <algorithm>
-
 #include "hone/core/output.hpp"
 #include "hone/loss/row_summary.hpp"
+
+#include <algorithm>
 
 namespace HONE_NAMESPACE::loss {
 
