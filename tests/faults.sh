@@ -10,7 +10,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
 flags="-std=c++20 -O1 -w -fopenmp -Itests -Iexamples $(pkg-config --cflags eigen3)"
-flags+=" -DHONE_DATA_DEFAULT=\"${HONE_DATA:-$PWD/../shared/data}\""
+flags+=" -DHONE_PROJECT=\"$PWD\""
 ${CXX:-g++} $flags -O0 -Iinclude -c tests/support/main.cpp -o "$work/main.o"
 tests_of() {  # include/hone/<component>/<stem>.hpp
   local component=$(basename "$(dirname "$1")") stem=$(basename "$1" .hpp) user

@@ -16,7 +16,7 @@ struct score {
   double rouge_l = 0;
 };
 
-/// What takes generating, one number a lesson: exact match and ROUGE-L.
+/// What takes generating, an element for each lesson: exact match and ROUGE-L.
 struct recital {
   std::vector<double> exact, rouge_l;
 };

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 /// What every task must hold.
 #pragma once
-#include <cstdint>
-#include <vector>
-
 #include "reason/task.hpp"
 #include "support/catch.hpp"
+
+#include <cstdint>
+#include <vector>
 
 using hone::index_t;
 using tokens = std::vector<std::int32_t>;

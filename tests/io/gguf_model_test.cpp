@@ -149,9 +149,9 @@ TEST_CASE("metadata that are missing, of another type or ask for more are refuse
 TEST_CASE("factors of RoPE are Llama 3's, or refused") {
   parts p("llama3");
   p.of("rope_freqs.weight")[1] = 1.5f;
-  CHECK_THAT(p.reason(), Catch::Contains("number 1 is 1.5") && Catch::Contains("Llama 3's scaling by 32 is"));
+  CHECK_THAT(p.reason(), Catch::Contains("factor 1 is 1.5") && Catch::Contains("Llama 3's scaling by 32 is"));
   p.of("rope_freqs.weight")[1] = std::numeric_limits<float>::quiet_NaN();
-  CHECK_THAT(p.reason(), Catch::Contains("number 1 is"));
+  CHECK_THAT(p.reason(), Catch::Contains("factor 1 is"));
   parts ones("llama3");
   for (float& f : ones.of("rope_freqs.weight")) f = 1;
   CHECK(ones.read().config.scaling == transformer::rope_scaling{});

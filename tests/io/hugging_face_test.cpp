@@ -8,6 +8,15 @@ using namespace hone::io;
 
 namespace {
 
+const transformer::config smallest_model{.d_model = 4,
+                                         .d_ff = 3,
+                                         .n_layers = 1,
+                                         .n_heads = 2,
+                                         .n_kv_heads = 1,
+                                         .vocab = 5,
+                                         .max_seq = 8,
+                                         .rope = transformer::rope_layout::half};
+
 /// Numbers that bfloat16 and float16 hold exactly.
 std::vector<float> elements_for(const transformer::config& c) {
   std::vector<float> elements(static_cast<std::size_t>(transformer::parameter_count(c)));
@@ -35,14 +44,7 @@ TEST_CASE("a folder that is written is read as it was, in one file or several, i
 }
 
 TEST_CASE("a tied classifier that is stored too, and tables of RoPE, are passed over; other tensors are not") {
-  const transformer::config c{.d_model = 4,
-                              .d_ff = 3,
-                              .n_layers = 1,
-                              .n_heads = 2,
-                              .n_kv_heads = 1,
-                              .vocab = 5,
-                              .max_seq = 8,
-                              .rope = transformer::rope_layout::half};
+  const transformer::config& c = smallest_model;
   const auto elements = elements_for(c);
   const scratch_folder folder;
   write_hugging_face(folder.path, c, elements);
@@ -68,14 +70,7 @@ TEST_CASE("a tied classifier that is stored too, and tables of RoPE, are passed 
 }
 
 TEST_CASE("a folder that lacks something, or whose parts do not fit, is refused by name") {
-  const transformer::config c{.d_model = 4,
-                              .d_ff = 3,
-                              .n_layers = 1,
-                              .n_heads = 2,
-                              .n_kv_heads = 1,
-                              .vocab = 5,
-                              .max_seq = 8,
-                              .rope = transformer::rope_layout::half};
+  const transformer::config& c = smallest_model;
   const scratch_folder folder;
   CHECK_THROWS_WITH(read_hugging_face(folder.path), Catch::Contains("config.json: No such file"));
   CHECK_THROWS_AS(read_hugging_face(folder.path / "absent"), std::system_error);

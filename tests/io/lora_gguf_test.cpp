@@ -184,7 +184,7 @@ TEST_CASE("lora gguf: tensors that do not fit are refused with their names") {
   CHECK(reason({{"blk.0.attn_k.weight.lora_a", {8}}, {"blk.0.attn_k.weight.lora_b", {4, 2}}}) ==
         "is 8, must be rank x 8");
   CHECK(reason({{"blk.0.attn_k.weight.lora_a", {5, 8}}, {"blk.0.attn_k.weight.lora_b", {4, 5}}}) ==
-        "rank 5 of a matrix of 4 x 8");
+        "rank 5 of a matrix of 4 x 8: must be in [1, the smaller side]");
   hone::transformer::config tied = small_model;
   tied.tie_embeddings = true;
   CHECK(

@@ -300,7 +300,7 @@ TEST_CASE("peft: tensors that do not fit are refused with their names") {
     f.config = R"({"peft_type":"LORA","r":2,"lora_alpha":4,"rank_pattern":{"k_proj":5}})";
     f.tensor(k + "A", {5, 8});
     f.tensor(k + "B", {4, 5});
-    f.refused(k + "A", "rank 5 of a matrix of 4 x 8");
+    f.refused(k + "A", "rank 5 of a matrix of 4 x 8: must be in [1, the smaller side]");
   }
   {
     peft_folder f;

@@ -313,8 +313,8 @@ TEST_CASE("RILA refuses what makes no sense, and writes nothing then") {
   refused(s.forget, s.retain, {.epsilon = -1}, "epsilon");
   refused(s.forget, s.retain, {.basis_rank = -1}, "basis_rank");
   refused(s.forget, s.retain, {.basis_energy = 0}, "basis_energy");
-  CHECK_THROWS_WITH(s.find(0), Catch::Contains("rank: is 0 of 10"));
-  CHECK_THROWS_WITH(s.find(11), Catch::Contains("rank: is 11 of 10"));
+  CHECK_THROWS_WITH(s.find(0), Catch::Contains("rank: must be in [1, 10], the outputs, is 0"));
+  CHECK_THROWS_WITH(s.find(11), Catch::Contains("rank: must be in [1, 10], the outputs, is 11"));
   s.forget(1, 2) = std::numeric_limits<double>::quiet_NaN();
   s.retain(3, 0) = std::numeric_limits<double>::infinity();
   refused(s.forget, s.retain, {}, "2 elements are not finite");

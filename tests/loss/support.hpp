@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 /// Random rows of logits, and the losses' formulas written down naively in double.
 #pragma once
-#include <cmath>
-#include <cstdint>
-#include <vector>
-
 #include "hone/core/random.hpp"
 #include "hone/loss/row.hpp"
 #include "support/gradient_error.hpp"
+
+#include <cmath>
+#include <cstdint>
+#include <vector>
 
 template <class T>
 T to(double x) {

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 /// Every recipe from its formula, naively, against the library's advantages and gradients.
-#include <algorithm>
-#include <cmath>
-
 #include "policy/recipe_support.hpp"
 #include "support/catch.hpp"
+
+#include <algorithm>
+#include <cmath>
 
 using namespace hone;
 using namespace hone::policy;

@@ -2,16 +2,16 @@
 /// A small batch of logits, and the whole family of losses written down from the formulas, in double, from the logits:
 /// with everything that is held constant in a gradient taken from logits of its own.
 #pragma once
-#include <cmath>
-#include <cstdint>
-#include <string>
-#include <vector>
-
 #include "hone/core/random.hpp"
 #include "hone/policy/anchor.hpp"
 #include "hone/policy/objective.hpp"
 #include "hone/policy/rows.hpp"
 #include "loss/support.hpp"
+
+#include <cmath>
+#include <cstdint>
+#include <string>
+#include <vector>
 
 using hone::index_t;
 

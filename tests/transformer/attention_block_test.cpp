@@ -38,39 +38,21 @@ TEST_CASE("the attention block adds what the naive decoder adds") {
     memory_of s(m.c, 24);
     block_of(m).forward(m.products(m.parameters), m.tokens.offsets, as_rows(std::as_const(m.x), 24), s.kept, s.passing,
                         as_rows(y, 24));
-    for (index_t sequence = 0; sequence < 4; ++sequence) {
-      const auto begin = m.tokens.all().begin(sequence), end = m.tokens.all().end(sequence);
-      const naive_decoder naive(m.c, m.parameters, {m.tokens.tokens.begin() + begin, m.tokens.tokens.begin() + end});
-      for (index_t t = begin; t < end; ++t)
-        for (index_t i = 0; i < m.c.d_model; ++i)
-          REQUIRE(
-              as_rows(y, 24)(t, i) ==
-              Approx(naive.hidden[1][static_cast<std::size_t>(t - begin)][static_cast<std::size_t>(i)]).margin(1e-12));
-    }
+    require_naive(m, y);
   }
 }
 
 TEST_CASE("the attention block passes the gradient check, for its input and its parameters") {
   for (const config& shape : shapes()) {
     one_layer m(shape, {role::w2});
-    const auto slope = normals<double>(24 * m.c.d_model, 3);
-    const auto loss = [&](const std::vector<double>& p, const std::vector<double>& x) {
-      std::vector<double> y(x.size());
-      memory_of s(m.c, 24);
-      block_of(m).forward(m.products(p), m.tokens.offsets, as_rows(x, 24), s.kept, s.passing, as_rows(y, 24));
-      return dot(y, slope);
-    };
-    memory_of s(m.c, 24);
-    std::vector<double> y(m.x.size()), dx = slope, frozen_dx = slope, gradient(m.parameters.size(), 0.0);
-    const trained_products<double> trained{m.products(m.parameters), m.model.view(std::span(gradient))};
-    block_of(m).forward(trained, m.tokens.offsets, as_rows(std::as_const(m.x), 24), s.kept, s.passing, as_rows(y, 24));
-    block_of(m).backward(trained, m.tokens.offsets, as_rows(std::as_const(m.x), 24), s.kept, s.passing,
-                         as_rows(dx, 24));
-    CHECK(gradient_error(m.x, dx, [&](const auto& x) { return loss(m.parameters, x); }) < 1e-7);
-    CHECK(gradient_error(m.parameters, gradient, [&](const auto& p) { return loss(p, m.x); }) < 1e-7);
-    block_of(m).backward(m.products(m.parameters), m.tokens.offsets, as_rows(std::as_const(m.x), 24), s.kept, s.passing,
-                         as_rows(frozen_dx, 24));
-    CHECK(frozen_dx == dx);
+    check_gradients<memory_of>(
+        m,
+        [&](const auto& products, auto x, memory_of& s, auto y) {
+          block_of(m).forward(products, m.tokens.offsets, x, s.kept, s.passing, y);
+        },
+        [&](const auto& products, auto x, memory_of& s, auto dx) {
+          block_of(m).backward(products, m.tokens.offsets, x, s.kept, s.passing, dx);
+        });
   }
 }
 

@@ -112,8 +112,8 @@ inline tails incomplete_beta(double a, double b, double x, double y) {
 }
 inline tails incomplete_beta(double a, double b, double x) { return incomplete_beta(a, b, x, 1 - x); }
 
-/// The x with I_x(a, b) = @p p, for p in [0, 1] and finite a, b > 0. Relative error 2e-13
-/// beside what the last digits of p and of x move.
+/// The x with I_x(a, b) = @p p, for p in [0, 1] and finite a, b > 0. Relative error 2e-13 beside
+/// what the last digits of p and of x move.
 inline double beta_quantile(double p, double a, double b) {
   constexpr double infinity = std::numeric_limits<double>::infinity();
   if (!(a > 0 && b > 0 && a + b < infinity && p >= 0 && p <= 1)) return detail::not_a_number;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-/// Misuse is answered here: one check, one exception, one way out when exceptions are off.
+/// What every header needs: `index_t`, (min) and (max), and the answer to misuse: one check, one exception, one way out
+/// when exceptions are off.
 #pragma once
 #include "hone/core/flags.hpp"
 

@@ -143,8 +143,8 @@ inline double trigamma(double x) {
   return sum + (1 + 0.5 / x + series * s) / x;
 }
 
-/// x log(x / mean) + mean - x for x >= 0, mean > 0: twice it is the deviance of a count from its mean. @p difference: x
-/// - mean, from who knows it better than the subtraction.
+/// x log(x / mean) + mean - x for x >= 0, mean > 0: twice it is the deviance of a count from its mean.
+/// @param difference x - mean, from who knows it better than the subtraction.
 inline double half_deviance(double x, double mean, double difference) {
   if (x == 0) return mean;
   if (std::abs(difference) <= 0.5 * (x + mean)) return x * detail::log1p_deficit(-difference / x);

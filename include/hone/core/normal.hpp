@@ -30,8 +30,8 @@ inline double log_normal_cdf(double x) {
 }
 
 /// The x with P(Z <= x) = @p p, -infinity at 0, infinity at 1, outside NaN. Relative error 1e-15. By symmetry the x
-/// that is exceeded with probability p is -normal_quantile(p), also where 1 - p rounds to 1. [Wichura 1988, Algorithm
-/// AS 241 (PPND16), Applied Statistics 37]
+/// that is exceeded with probability p is -normal_quantile(p), also where 1 - p rounds to 1.
+/// [Wichura 1988, Algorithm AS 241 (PPND16), Applied Statistics 37]
 inline double normal_quantile(double p) {
   if (!(p > 0 && p < 1)) return std::log(p) - std::log1p(-p);  // the infinities; outside NaN
   const auto ratio = [](double r, const double(&a)[8], const double(&b)[8]) {

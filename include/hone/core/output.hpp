@@ -40,7 +40,7 @@ constexpr bool writable(const matrix_view<T>& x) {
 template <scalar T>
 constexpr void check_output(const vector_view<T>& x, const char* function, const char* argument) {
   if (writable(x)) return;
-  invalid_argument_unless(x.size() >= 0, function, argument, "has %td elements", x.size());
+  invalid_argument_unless(x.size() >= 0, function, argument, "has %td elements: no size is negative", x.size());
   invalid_argument_unless(x.data() != nullptr, function, argument, "has %td elements and no memory", x.size());
   invalid_argument_unless(false, function, argument, "has %td elements in one place: an output has no stride of 0",
                           x.size());
@@ -48,7 +48,8 @@ constexpr void check_output(const vector_view<T>& x, const char* function, const
 template <scalar T>
 constexpr void check_output(const matrix_view<T>& x, const char* function, const char* argument) {
   if (writable(x)) return;
-  invalid_argument_unless(x.rows() >= 0 && x.cols() >= 0, function, argument, "is %td x %td", x.rows(), x.cols());
+  invalid_argument_unless(x.rows() >= 0 && x.cols() >= 0, function, argument, "is %td x %td: no size is negative",
+                          x.rows(), x.cols());
   invalid_argument_unless(x.data() != nullptr, function, argument, "is %td x %td and has no memory", x.rows(),
                           x.cols());
   invalid_argument_unless(false, function, argument,

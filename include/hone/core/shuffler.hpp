@@ -16,7 +16,7 @@ void shuffle(X& x, Uniform&& uniform) {
     std::swap(x[i - 1], x[static_cast<std::size_t>(uniform(i) * static_cast<double>(i))]);
 }
 
-/// The numbers 0 … count - 1 one at a time, each once an epoch: every epoch is a permutation of its own, a function of
+/// The indices 0 … count - 1 one at a time, each once an epoch: every epoch is a permutation of its own, a function of
 /// (seed and stream of the random numbers, epoch).
 class shuffler {
  public:

@@ -176,6 +176,7 @@ constexpr auto as_matrix(X&& x) {
   }
 }
 
+/// What `as_vector` and `as_matrix` take.
 template <class X>
 concept vector_like =
     detail::is_vector_view<std::remove_cvref_t<X>> || detail::has_vector_traits<std::remove_reference_t<X>> ||
@@ -202,6 +203,7 @@ struct element<X> {
 template <class X>
 using element_t = std::remove_const_t<typename detail::element<X>::type>;
 
+/// Those whose elements may be written.
 template <class X>
 concept mutable_vector = vector_like<X> && !std::is_const_v<typename detail::element<X>::type>;
 template <class X>

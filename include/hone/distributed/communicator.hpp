@@ -2,12 +2,12 @@
 /// Who else holds a part. A communicator has
 ///   rank(), size()                    which of how many this caller is
 /// and, each a concept of its own, the collectives that it offers. All ranks call them in the same order.
-///   all_reduce(doubles)               every rank: the sum over the ranks, number by number
+///   all_reduce(doubles)               every rank: the sum over the ranks, element by element
 ///   reduce_scatter(x, borders)        rank r: elements [borders[r], borders[r + 1]) of the sum over the ranks; what
 ///                                     the others hold in x is then unspecified
 ///   all_gather(x, borders)            every rank: all of x, of which rank r brought [borders[r], borders[r + 1])
 /// Both work in place on contiguous host memory. Sums over ranks are made in the accumulator type, in a tree over ranks
-/// (`add_ranks`), and rounded once: the same bits from every model here.
+/// (`add_ranks`), and rounded once: the same bits from every communicator but `nccl`.
 #pragma once
 #include "hone/core/blas.hpp"
 

@@ -11,8 +11,8 @@
 namespace HONE_NAMESPACE::distributed {
 
 /// A communicator and a stream of the program's, which outlive this. Collectives on device memory are queued on the
-/// stream; `all_reduce` waits for it. NCCL adds in an order and a precision of its own: not bitwise the other models'
-/// sums.
+/// stream; `all_reduce` waits for it. NCCL adds in an order and a precision of its own: not bitwise the other
+/// communicators' sums.
 class nccl {
  public:
   /// @throws std::runtime_error, here and below, if NCCL or CUDA reports an error.

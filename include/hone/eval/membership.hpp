@@ -12,14 +12,14 @@
 /// apart: 0.5 not at all. All are linear in the tokens of the text but for the sort of the share k; min-k and min-k++
 /// allocate one copy of them.
 #pragma once
+#include "hone/core/packs.hpp"
+#include "hone/core/simd_math.hpp"
+#include "hone/statistics/means.hpp"
+
 #include <algorithm>
 #include <cmath>
 #include <span>
 #include <vector>
-
-#include "hone/core/packs.hpp"
-#include "hone/core/simd_math.hpp"
-#include "hone/statistics/means.hpp"
 
 namespace HONE_NAMESPACE::eval {
 

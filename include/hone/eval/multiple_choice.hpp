@@ -44,9 +44,10 @@ inline index_t choose(std::span<const double> log_likelihoods) {
 inline index_t choose_by_length(std::span<const double> log_likelihoods, std::span<const index_t> lengths) {
   const char* function = "hone::eval::choose_by_length";
   invalid_argument_unless(lengths.size() == log_likelihoods.size(), function, "lengths",
-                          "has %zu choices, the other %zu", lengths.size(), log_likelihoods.size());
+                          "has %zu elements, log_likelihoods %zu", lengths.size(), log_likelihoods.size());
   for (std::size_t i = 0; i < lengths.size(); ++i)
-    invalid_argument_unless(lengths[i] > 0, function, "lengths", "choice %zu has length %td", i, lengths[i]);
+    invalid_argument_unless(lengths[i] > 0, function, "lengths", "choice %zu has length %td, must be positive", i,
+                            lengths[i]);
   return detail::first_largest(log_likelihoods.size(),
                                [&](std::size_t i) { return log_likelihoods[i] / static_cast<double>(lengths[i]); });
 }
@@ -55,7 +56,7 @@ inline index_t choose_by_length(std::span<const double> log_likelihoods, std::sp
 /// @throws std::invalid_argument if the sizes differ.
 inline index_t choose_by_information(std::span<const double> log_likelihoods, std::span<const double> unconditional) {
   invalid_argument_unless(unconditional.size() == log_likelihoods.size(), "hone::eval::choose_by_information",
-                          "unconditional", "has %zu choices, the other %zu", unconditional.size(),
+                          "unconditional", "has %zu elements, log_likelihoods %zu", unconditional.size(),
                           log_likelihoods.size());
   return detail::first_largest(log_likelihoods.size(),
                                [&](std::size_t i) { return log_likelihoods[i] - unconditional[i]; });

@@ -7,8 +7,8 @@
 /// takes weights(g, std::size_t group) and check(std::size_t groups); one that needs all tasks or the place of an
 /// element offers
 ///   start<A>(index_t element) const -> run     run(const pack<A> (&tasks)[K]) -> pack, called for the packs of a block
-///   in
-///                                              order, the first of which begins at @c element; may keep what it likes
+///                                              in order, the first of which begins at @c element; may keep what it
+///                                              likes
 /// This header is the one driver of all.
 #pragma once
 #include "hone/gradient/report.hpp"
@@ -204,7 +204,8 @@ combine_report<K> apply(const Rule& rule, const task_gradients<T, K>& g, Out& ou
         for_each_task_pack(g.task, begin, end, [&](index_t i, auto bound) HONE_INLINE_LAMBDA {
           simd::pack<A> x[K];
           for (std::size_t a = 0; a < K; ++a) x[a] = load_pack(g.task[a], i, bound);
-          if constexpr (in_order<Rule>)  // busy between packs: the processor's own prefetching does not get far enough
+          // Busy between packs: the processor's own prefetching does not get far enough.
+          if constexpr (in_order<Rule>)
             for (std::size_t a = 0; a < K; ++a) simd::prefetch(&g.task[a][i], drawn_ahead);
           const simd::pack<A> combined = own(x);
           seen.see(x, combined);
@@ -354,11 +355,11 @@ combine_report<K> combine_groups(const Method& method, const task_gradients<T, K
 
 }  // namespace detail
 
-/// Combines the gradients @p g by @p method into @p out and reports what it saw.
+/// Combines the gradients @p g by @p method into @p out and reports what it saw. Elements, for methods that ask, are
+/// counted from the beginning of @p g.
 /// @param out n elements of memory, which may be that of one of the gradients (same element for element), or a `sink`.
 /// @throws std::invalid_argument, before anything is written, if the size of @p out or the groups do not fit, @p out
 ///         is not memory of its own for each element, or a hyper-parameter is out of range.
-/// Elements, for methods that ask, are counted from the beginning of @p g.
 /// @note Gram methods: one read of the K gradients for the products, one for the combination; the second finds a group
 ///       that fits a cache there. Element methods: one read. One write of @p out. Allocates nothing. Bitwise for any
 ///       executor. Non-finite inputs are not masked: they pass through the method and are counted.

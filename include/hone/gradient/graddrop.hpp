@@ -63,10 +63,9 @@ struct identity_purity {
   }
 };
 
-/// @c F maps a pack of purities to probabilities, rising, 0 to 0 and 1 to 1. A gradient that all tasks share the sign
-///        of
-/// always stays whole; where all are zero the result is. NaN and infinite elements make the result NaN unless their
-/// task's leak keeps them.
+/// @c F maps a pack of purities to probabilities, rising, 0 to 0 and 1 to 1. Where all tasks' elements have one sign
+/// they stay whole; where all are zero the result is. NaN and infinite elements make the result NaN unless their task's
+/// leak keeps them.
 template <std::size_t K, class F = identity_purity>
 struct graddrop {
   std::uint64_t seed = 0;

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 /// GradNorm: weights w_i, summing to K, that are learned so that tasks train at one rate. With n_i = w_i |g_i|, their
 /// mean n and the relative inverse training rate r_i = (L_i / L_i(0)) / mean_j (L_j / L_j(0)),
-///   w_i <- w_i - rate d/dw_i sum_i |n_i - n r_i^alpha|   (the target n r_i^alpha held constant),   then   w <- w K /
-///   sum w
+///   w_i <- w_i - rate d/dw_i sum_i |n_i - n r_i^alpha|   (the target n r_i^alpha held constant),
+/// then
+///   w <- w K / sum w
 /// [Chen et al. 2018, GradNorm, arXiv 1711.02257, Eq. 2, Alg. 1]
 ///
 /// The derivative is sign(n_i - target_i) |g_i|; here it is divided by the mean |g_j|, so that the learning rate does
@@ -31,8 +32,8 @@ struct gradnorm_report {
   std::array<double, K> length{};  ///< n_i before the update
   std::array<double, K> target{};
   double loss = 0;  ///< sum_i |n_i - target_i|
-  bool updated =
-      false;  ///< false: a loss or the Gram matrix is non-finite, a loss negative, or all are zero; nothing done
+  /// False: a loss or the Gram matrix is non-finite, a loss negative, or all are zero; nothing is done.
+  bool updated = false;
 };
 
 /// One update of the weights from the losses @p loss and inner products @p g of a step. Weights stay at or above 0.

@@ -45,9 +45,8 @@ double cosine_with(const gram_matrix<K>& g, const std::array<double, K>& w, std:
 }  // namespace detail
 
 /// @c state belongs to the caller, one a group, and is read and advanced by each call of `weights`: call it once a
-///        step.
-/// Groups are different memory, so that an executor may run them side by side. A non-finite Gram matrix leaves the
-/// state alone and sums the gradients.
+/// step. Groups are different memory, so that an executor may run them side by side. A non-finite Gram matrix leaves
+/// the state alone and sums the gradients.
 template <std::size_t K>
 struct gradvac {
   std::span<gradvac_state<K>> state;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-/// K-task methods that look for a point in the convex hull of the gradients, g_w = sum_i w_i g_i with w >= 0, sum w =
-/// 1:
+/// K-task methods that look for a point in the convex hull of the gradients, g_w = sum_i w_i g_i with w >= 0 and
+/// sum w = 1:
 ///   MGDA     the shortest:   min_w |g_w|^2                                          -> g_w
 ///   CAGrad   the one that helps the worst task near the mean gradient g_0:
 ///            min_w <g_w, g_0> + c |g_0| |g_w|                                       -> g_0 + c |g_0| / |g_w| g_w,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-/// Nash-MTL: the direction on which the K tasks would agree if each bargained for its own gain: w > 0 with (G w)_i = 1
-/// / w_i. [Navon et al. 2022, Multi-task learning as a bargaining game, arXiv 2202.01017, Claim 3.1]
+/// Nash-MTL: the direction on which the K tasks would agree if each bargained for its own gain: w > 0 with
+/// (G w)_i = 1 / w_i. [Navon et al. 2022, Multi-task learning as a bargaining game, arXiv 2202.01017, Claim 3.1]
 ///
 /// The length of the result is the square root of the number of tasks with a gradient, whatever the gradients' scale:
 /// scaling one task's gradient changes nothing. The authors' code, and TorchJD and LibMTL after it, solve a sequence of

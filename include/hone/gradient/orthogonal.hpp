@@ -45,8 +45,7 @@ struct retain_orthogonal {
 
 /// Makes the rows of @p basis (k x n, contiguous rows or not) orthonormal in place, by Gram-Schmidt with each row
 /// projected twice, and returns the rank: the basis are the first `rank` rows, the others are zero. Rows of which less
-/// than
-/// @p tolerance of their length is new, zero (or of no normal length) and non-finite ones are dropped.
+/// than @p tolerance of their length is new, zero (or of no normal length) and non-finite ones are dropped.
 /// @throws std::invalid_argument unless tolerance is in (0, 1).
 /// @note About 2 k^2 passes over a row; allocates nothing; bitwise for any executor. Orthonormal to the rounding of the
 ///       storage type: do not store it in 16 bits.
@@ -90,7 +89,8 @@ void project_out(X&& x, const B& basis, index_t rank, E&& pool = serial{}) {
   const char* function = "hone::gradient::project_out";
   const auto xs = output_vector(x, function, "x");
   const auto rows = as_matrix(basis);
-  invalid_argument_unless(rank >= 0 && rank <= rows.rows(), function, "rank", "is %td of %td rows", rank, rows.rows());
+  invalid_argument_unless(rank >= 0 && rank <= rows.rows(), function, "rank",
+                          "must be in [0, %td], the rows of the basis, is %td", rows.rows(), rank);
   invalid_argument_unless(rank == 0 || xs.size() == rows.cols(), function, "x", "has %td elements, the basis %td",
                           xs.size(), rows.cols());
   using A = accumulator_t<element_t<X>>;

@@ -44,7 +44,8 @@ inline std::string_view text_of(std::span<const std::byte> bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
-/// A little-endian number at @p offset of @p bytes. Precondition: it lies inside.
+/// A little-endian number at @p offset of @p bytes.
+/// @pre It lies inside.
 template <class T>
   requires(std::is_arithmetic_v<T>)
 T load_little_endian(std::span<const std::byte> bytes, std::size_t offset) {

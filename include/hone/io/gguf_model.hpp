@@ -27,12 +27,13 @@ inline void read_rope_factors(const stored_tensor& t, transformer::config& c) {
     fail(t, std::to_string(factors.size()) + " factors for " + std::to_string(c.head_size() / 2) + " pairs");
   transformer::config scaled = c;
   scaled.scaling = {.how = transformer::rope_scaling::method::llama3, .factor = factors.back()};
-  if (!(factors.back() >= 1 && factors.back() < 1e6f)) fail(t, "a factor of " + short_text(double{factors.back()}));
+  if (!(factors.back() >= 1 && factors.back() < 1e6f))
+    fail(t, "a factor of " + short_text(double{factors.back()}) + ", must be in [1, 1e6)");
   for (index_t i = 0; i < c.head_size() / 2; ++i) {
     const double expected = transformer::rotary_frequency(c, i) / transformer::rotary_frequency(scaled, i);
     const double factor = static_cast<double>(factors[static_cast<std::size_t>(i)]);
     if (!(std::abs(factor - expected) <= 1e-4 * expected))
-      fail(t, "number " + std::to_string(i) + " is " + short_text(factor) + ", that of Llama 3's scaling by " +
+      fail(t, "factor " + std::to_string(i) + " is " + short_text(factor) + ", that of Llama 3's scaling by " +
                   short_text(double{factors.back()}) + " is " + short_text(expected));
   }
   if (factors.back() != 1) c.scaling = scaled.scaling;
@@ -113,10 +114,6 @@ inline transformer::config gguf_config(const gguf& in, const std::string& file) 
   }
   return c;
 }
-
-}  // namespace detail
-
-namespace detail {
 
 /// What a file may have beside the model's tensors.
 inline bool gguf_extra(std::string_view name) { return name == "rope_freqs.weight"; }

@@ -17,8 +17,8 @@ constexpr bool has_rope_rows(transformer::role r) {
   return r == wq || r == bq || r == q_norm || r == wk || r == bk || r == k_norm;
 }
 
-/// Copies @p in (heads * head_size x cols), laid out as @p from, to @p out, laid out as @p to. Both functions of heads:
-/// queries and keys differ in their number only. A bias or a norm of a head is a matrix of one column.
+/// Copies @p in (heads * head_size x cols), laid out as @p from, to @p out, laid out as @p to; queries and keys alike,
+/// which differ in the number of heads only. A bias or a norm of a head is a matrix of one column.
 /// @throws std::invalid_argument unless the shapes are equal, head_size is even and divides the rows.
 /// @pre in and out do not overlap.
 template <class T>

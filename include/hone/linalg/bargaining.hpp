@@ -15,8 +15,8 @@ struct bargain {
   /// False if there is no solution: some convex combination of the rows vanishes, to sqrt(tolerance) of their lengths.
   /// w is then 0.
   bool agreed = true;
-  bool converged =
-      true;  ///< residual <= 1e-2, which the rounding of g alone may take where rows nearly cancel; w is 0 if not
+  /// residual <= 1e-2, which the rounding of g alone may take where rows nearly cancel; w is 0 if not.
+  bool converged = true;
   int steps = 0;
 };
 

@@ -16,8 +16,8 @@ struct hull_point {
   double squared = 0;  ///< |J^T w|^2
   /// The certificate: the squared length exceeds the least one by at most twice this (Frank-Wolfe duality gap).
   double gap = 0;
-  bool converged =
-      true;  ///< gap <= 1e-3 of the longest row's length times the shortest's; if not, perhaps the shortest row
+  /// gap <= 1e-3 of the longest row's length times the shortest's; if not, perhaps the shortest row.
+  bool converged = true;
 };
 
 namespace detail {
@@ -68,8 +68,8 @@ hull_point<K> shortest_in_hull(const square<K>& g, double tolerance = rank_toler
   const double shortest = g[least][least];
   const auto equal = detail::hull_point_at(g, w);
   if (!(equal.gap > 1e-13 * shortest + 1e-26 * longest)) return equal;
-  const double unit =
-      (max)(shortest, 1e-24 * longest);  // of squared length: the solution is no longer than the shortest
+  // Of squared length: the solution is no longer than the shortest.
+  const double unit = (max)(shortest, 1e-24 * longest);
   square<K> lifted;
   for (std::size_t i = 0; i < K; ++i)
     for (std::size_t j = 0; j < K; ++j) lifted[i][j] = g[i][j] / unit + 1;

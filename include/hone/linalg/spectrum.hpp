@@ -4,12 +4,13 @@
 ///   low_rank_eigen   of K S K^T, S diagonal, from its d x m factor alone: K = Q R thin, R S R^T = V L V^T, vectors
 ///                    Q V; 2 d m^2 + 9 m^3 flops, no d x d matrix, no second d x m one
 #pragma once
-#include <Eigen/Eigenvalues>
-#include <Eigen/QR>
-#include <optional>
-
 #include "hone/linalg/orthonormal.hpp"
 #include "hone/linalg/symmetric_eigen.hpp"
+
+#include <Eigen/Eigenvalues>
+#include <Eigen/QR>
+
+#include <optional>
 
 namespace HONE_NAMESPACE::linalg {
 

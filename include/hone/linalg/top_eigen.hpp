@@ -34,7 +34,7 @@ struct top_eigenpairs {
 template <class Apply>
 top_eigenpairs top_eigen(Apply&& apply, index_t d, index_t count, const top_eigen_options& options = {}) {
   const char* function = "hone::linalg::top_eigen";
-  invalid_argument_unless(count >= 0 && count <= d, function, "count", "is %td of %td", count, d);
+  invalid_argument_unless(count >= 0 && count <= d, function, "count", "must be in [0, %td], is %td", d, count);
   invalid_argument_unless(options.tolerance > 0 && options.tolerance < 1, function, "tolerance",
                           "must be in (0, 1), is %g", options.tolerance);
   top_eigenpairs result;

@@ -38,10 +38,11 @@ singular_triplets truncated_svd(const M& expression, index_t count, const svd_op
   const Eigen::Ref<const matrix> a = expression;
   const char* function = "hone::linalg::truncated_svd";
   const index_t least = (min)(index_t{a.rows()}, index_t{a.cols()});
-  invalid_argument_unless(count >= 0 && count <= least, function, "count", "is %td of a %td x %td matrix", count,
-                          index_t{a.rows()}, index_t{a.cols()});
-  invalid_argument_unless(options.iterations >= 0 && options.oversampling >= 0, function, "options",
-                          "%td iterations, %td columns more", options.iterations, options.oversampling);
+  invalid_argument_unless(count >= 0 && count <= least, function, "count", "must be in [0, %td], is %td", least, count);
+  invalid_argument_unless(options.iterations >= 0, function, "iterations", "must not be negative, is %td",
+                          options.iterations);
+  invalid_argument_unless(options.oversampling >= 0, function, "oversampling", "must not be negative, is %td",
+                          options.oversampling);
   singular_triplets result;
   const auto take = [&](const auto& m, const matrix* basis) {
     const Eigen::BDCSVD<matrix> svd(m, Eigen::ComputeThinU | Eigen::ComputeThinV);

@@ -34,9 +34,11 @@ struct site {
 namespace detail {
 
 inline void check_site(const site& s, const char* function) {
-  invalid_argument_unless(s.outputs > 0 && s.inputs > 0, function, s.name.c_str(), "is %td x %td", s.outputs, s.inputs);
+  invalid_argument_unless(s.outputs > 0 && s.inputs > 0, function, s.name.c_str(),
+                          "is %td x %td: both must be positive", s.outputs, s.inputs);
   invalid_argument_unless(s.rank > 0 && s.rank <= s.outputs && s.rank <= s.inputs, function, s.name.c_str(),
-                          "rank %td of a %td x %td matrix", s.rank, s.outputs, s.inputs);
+                          "rank %td of a %td x %td matrix: must be in [1, its smaller side]", s.rank, s.outputs,
+                          s.inputs);
   invalid_argument_unless(s.scale > 0 && s.scale < 1e300, function, s.name.c_str(), "scale must be positive, is %g",
                           s.scale);
 }
@@ -44,13 +46,14 @@ inline void check_site(const site& s, const char* function) {
 /// The elements of a buffer that must be contiguous and hold the site.
 template <class P>
 auto* buffer_of(P&& parameters, const site& s, const char* function) {
-  const auto numbers = as_vector(parameters);
-  invalid_argument_unless(numbers.contiguous(), function, "parameters", "has a stride of %td", numbers.stride());
-  invalid_argument_unless(numbers.data() != nullptr || numbers.size() <= 0, function, "parameters",
-                          "has %td elements and no memory", numbers.size());
-  invalid_argument_unless(s.offset >= 0 && numbers.size() >= s.offset + s.size(), function, "parameters",
-                          "has %td elements, %s ends at %td", numbers.size(), s.name.c_str(), s.offset + s.size());
-  return numbers.data();
+  const auto elements = as_vector(parameters);
+  invalid_argument_unless(elements.contiguous(), function, "parameters", "has a stride of %td, must be contiguous",
+                          elements.stride());
+  invalid_argument_unless(elements.data() != nullptr || elements.size() <= 0, function, "parameters",
+                          "has %td elements and no memory", elements.size());
+  invalid_argument_unless(s.offset >= 0 && elements.size() >= s.offset + s.size(), function, "parameters",
+                          "has %td elements, %s ends at %td", elements.size(), s.name.c_str(), s.offset + s.size());
+  return elements.data();
 }
 
 }  // namespace detail

@@ -20,7 +20,7 @@ class incremental_pca {
   /// @throws std::invalid_argument unless 0 < components <= inputs.
   incremental_pca(index_t inputs, index_t components) : components_(components) {
     invalid_argument_unless(components > 0 && components <= inputs, "hone::lora::incremental_pca", "components",
-                            "is %td of %td inputs", components, inputs);
+                            "must be in [1, %td], the inputs, is %td", inputs, components);
     mean_ = linalg::vector::Zero(inputs);
     squares_ = linalg::vector::Zero(inputs);
   }

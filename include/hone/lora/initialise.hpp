@@ -63,15 +63,15 @@ initialisation initialise(const M& method, W&& weight, const site& s, P&& parame
   const auto w = output_matrix(weight, function, "weight");
   detail::check_site(s, function);
   detail::check_shape(w, s, function);
-  auto* numbers = detail::buffer_of(parameters, s, function);
+  auto* elements = detail::buffer_of(parameters, s, function);
   const index_t bad = linalg::count_nonfinite(w);
   invalid_argument_unless(bad == 0, function, s.name.c_str(), "%td weights are not finite", bad);
   const matrix_view<const element_t<W>> seen = w;
   const proposal start = method.propose(seen, s);
-  detail::store_factor(start.b, s.b(numbers));
-  detail::store_factor(start.a, s.a(numbers));
+  detail::store_factor(start.b, s.b(elements));
+  detail::store_factor(start.a, s.a(elements));
   initialisation result{.train_b = start.train_b};
-  if (start.compensate) result.deviation = detail::add_product(w, s, numbers, -1, pool);
+  if (start.compensate) result.deviation = detail::add_product(w, s, elements, -1, pool);
   return result;
 }
 

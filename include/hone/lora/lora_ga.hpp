@@ -40,7 +40,8 @@ struct lora_ga {
     const index_t r = s.rank;
     detail::check_shape(gradient, s, function, "gradient");
     invalid_argument_unless(2 * r <= (min)(s.outputs, s.inputs), function, s.name.c_str(),
-                            "twice the rank %td of a %td x %td matrix", r, s.outputs, s.inputs);
+                            "rank %td of a %td x %td matrix: twice the rank must not exceed its smaller side", r,
+                            s.outputs, s.inputs);
     invalid_argument_unless(gamma > 0 && gamma < 1e300, function, "gamma", "must be positive, is %g", gamma);
     invalid_argument_unless(gradient.allFinite(), function, s.name.c_str(), "the gradient is not finite");
     const linalg::singular_triplets t = linalg::truncated_svd(gradient, 2 * r, svd);

@@ -13,10 +13,10 @@ namespace detail {
 
 /// W <- W + sign s B A; returns max |stored - sign s B A - W before|.
 template <scalar T, scalar U, executor E>
-double add_product(const matrix_view<T>& w, const site& s, const U* numbers, double sign, E& pool) {
+double add_product(const matrix_view<T>& w, const site& s, const U* elements, double sign, E& pool) {
   constexpr index_t block = 64;
-  const linalg::matrix a = linalg::copy_of(s.a(numbers));
-  const matrix_view<const U> b = s.b(numbers);
+  const linalg::matrix a = linalg::copy_of(s.a(elements));
+  const matrix_view<const U> b = s.b(elements);
   const index_t blocks = (w.rows() + block - 1) / block;
   std::vector<double> worst(static_cast<std::size_t>(blocks));
   pool.parallel_for(blocks, 1, [&](index_t first, index_t last) {

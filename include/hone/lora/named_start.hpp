@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 /// Starts by name, as a command line or a configuration gives it, and what of the model each must be shown:
-///   lora                   `standard`    nothing
-///   rila                   `rila`        pooled outputs on what is to be forgotten and to be kept
-///   pissa, olora, milora   of their name nothing but the weight
-///   corda, eva             of their name inputs
-///   lora_ga                `lora_ga`     the gradient of a loss
+///   name                   start              what it is shown
+///   lora                   `standard`         nothing
+///   rila                   `rila`             pooled outputs on what is to be forgotten and to be kept
+///   pissa, olora, milora   of the same name   the weight alone
+///   corda, eva             of the same name   inputs
+///   lora_ga                of the same name   the gradient of a loss
 #pragma once
 #include "hone/lora/corda.hpp"
 #include "hone/lora/eva.hpp"

@@ -40,16 +40,16 @@ linalg::matrix in_basis(const matrix_view<U>& b, const matrix_view<P>& basis, do
 template <class Bases>
 void check_bases(std::span<const site> sites, const Bases& bases, const orthogonal_options& options,
                  const char* function) {
-  invalid_argument_unless(bases.size() == sites.size(), function, "bases", "%zu of %zu sites", bases.size(),
-                          sites.size());
+  invalid_argument_unless(bases.size() == sites.size(), function, "bases", "are those of %zu of %zu sites",
+                          bases.size(), sites.size());
   invalid_argument_unless(options.weights.empty() || options.weights.size() == sites.size(), function, "weights",
-                          "%zu of %zu sites", options.weights.size(), sites.size());
+                          "are those of %zu of %zu sites", options.weights.size(), sites.size());
   invalid_argument_unless(options.lambda >= 0 && options.lambda < 1e300, function, "lambda",
                           "must not be negative, is %g", options.lambda);
   for (std::size_t i = 0; i < sites.size(); ++i) {
     const double weight = options.weights.empty() ? 1 : options.weights[i];
-    invalid_argument_unless(weight >= 0 && weight < 1e300, function, "weights", "%s has %g", sites[i].name.c_str(),
-                            weight);
+    invalid_argument_unless(weight >= 0 && weight < 1e300, function, "weights",
+                            "%s has %g, must be finite and not negative", sites[i].name.c_str(), weight);
     const auto basis = as_matrix(bases[i]);
     invalid_argument_unless(weight == 0 || (basis.rows() == sites[i].outputs && basis.cols() > 0), function,
                             sites[i].name.c_str(), "its basis is %td x %td, it has %td outputs", basis.rows(),
@@ -63,10 +63,9 @@ void check_bases(std::span<const site> sites, const Bases& bases, const orthogon
 /// A being zero.
 /// @param bases one matrix a site (anything that `as_matrix` takes, in a range with size() and []), outputs x k.
 /// @throws std::invalid_argument if sizes differ, a weight is negative, or a site of weight > 0 has no basis: the
-/// authors' code
-///         draws a random one instead. Nothing is written then.
+///         authors' code draws a random one instead. Nothing is written then.
 /// @note 4 outputs k rank flops a site, in double; allocates B, P and their products a worker; bitwise for any
-/// executor.
+///       executor.
 template <vector_like V, class Bases, mutable_vector G, executor E = const serial>
 orthogonal_loss add_orthogonal_loss(std::span<const site> sites, const V& parameters, const Bases& bases, G&& gradient,
                                     const orthogonal_options& options = {}, E&& pool = serial{}) {
@@ -114,8 +113,8 @@ template <mutable_vector V, class Bases, executor E = const serial>
 double project_out(std::span<const site> sites, V&& parameters, const Bases& bases, E&& pool = serial{}) {
   const char* function = "hone::lora::project_out";
   using U = element_t<V>;
-  invalid_argument_unless(bases.size() == sites.size(), function, "bases", "%zu of %zu sites", bases.size(),
-                          sites.size());
+  invalid_argument_unless(bases.size() == sites.size(), function, "bases", "are those of %zu of %zu sites",
+                          bases.size(), sites.size());
   for (std::size_t i = 0; i < sites.size(); ++i) {
     detail::buffer_of(parameters, sites[i], function);
     const auto basis = as_matrix(bases[i]);

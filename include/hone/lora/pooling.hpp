@@ -49,8 +49,8 @@ inline index_t pooled_rows(std::span<const index_t> offsets, std::span<const std
 }
 
 /// Pools @p outputs (tokens x d) into the rows of @p rows (pooled_rows x d).
-/// @param offsets sequence i is tokens offsets[i] … offsets[i + 1); @param mask one number a token, 0 for those that do
-/// not count (padding, prompts); empty: all count. A sum over no token is a row of zeros.
+/// @param offsets sequence i is tokens offsets[i] … offsets[i + 1); @param mask one element a token, 0 for those that
+/// do not count (padding, prompts); empty: all count. A sum over no token is a row of zeros.
 /// @throws std::invalid_argument if sizes differ, or a mean or last token of no token is asked for; nothing is written
 /// then.
 /// @note One read; sums in double, rounded once; allocates nothing; bitwise for any executor.

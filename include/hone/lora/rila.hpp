@@ -123,7 +123,8 @@ inline void check_rila(index_t forget, index_t retain, index_t outputs, index_t 
   invalid_argument_unless(retain > 0, function, "retain", "has no sample");
   invalid_argument_unless(outputs == retain_outputs, function, "retain", "has rows of %td elements, forget of %td",
                           retain_outputs, outputs);
-  invalid_argument_unless(rank > 0 && rank <= outputs, function, "rank", "is %td of %td outputs", rank, outputs);
+  invalid_argument_unless(rank > 0 && rank <= outputs, function, "rank", "must be in [1, %td], the outputs, is %td",
+                          outputs, rank);
   invalid_argument_unless(nonfinite == 0, function, "samples", "%td elements are not finite", nonfinite);
   invalid_argument_unless(o.beta >= 0 && o.beta <= 1, function, "beta", "must be in [0, 1], is %g", o.beta);
   invalid_argument_unless(o.epsilon >= 0 && o.epsilon < 1e300, function, "epsilon", "must not be negative, is %g",
@@ -350,7 +351,7 @@ rila_report rila(const F& forget, const R& retain, W&& weight, site& s, P&& para
                  const rila_options& options = {}, E&& pool = serial{}) {
   const char* function = "hone::lora::rila";
   detail::check_site(s, function);
-  auto* numbers = detail::buffer_of(parameters, s, function);
+  auto* elements = detail::buffer_of(parameters, s, function);
   rila_report report;
   if constexpr (matrix_like<F>)
     report.subspace = find_rila_subspace(forget, retain, s.rank, options);
@@ -359,7 +360,7 @@ rila_report rila(const F& forget, const R& retain, W&& weight, site& s, P&& para
   site shrunk = s;
   shrunk.rank = report.subspace.directions.cols();
   report.start = initialise(report.subspace, weight, shrunk, parameters, pool);
-  fill(vector_view(numbers + shrunk.offset + shrunk.size(), s.size() - shrunk.size()), accumulator_t<element_t<P>>{0});
+  fill(vector_view(elements + shrunk.offset + shrunk.size(), s.size() - shrunk.size()), accumulator_t<element_t<P>>{0});
   s.rank = shrunk.rank;
   return report;
 }

@@ -14,9 +14,9 @@ namespace detail {
 template <class A>
 inline constexpr index_t kept_exponentials = (index_t{1} << 17) / index_t{sizeof(A)};
 
-/// f of @p n elements on a stack that has @p N only where they are asked for: never inlined.
+/// f of memory for @p n elements. Never inlined: the stack has the @p N only while f runs.
 template <class A, index_t N, class F>
-HONE_NOINLINE double with_numbers(index_t n, const F& f) {
+HONE_NOINLINE double with_memory(index_t n, const F& f) {
   alignas(64) A memory[static_cast<std::size_t>(N)];
   return f(vector_view<A>(memory, n));
 }
@@ -151,8 +151,8 @@ double fused_gradient(Z&& z, double temperature, index_t target, std::span<const
     return by_exponentials(zs);
   } else {
     constexpr index_t most = detail::kept_exponentials<A>;
-    if (zs.size() <= most / 8) return detail::with_numbers<A, most / 8>(zs.size(), by_exponentials);
-    if (zs.size() <= most) return detail::with_numbers<A, most>(zs.size(), by_exponentials);
+    if (zs.size() <= most / 8) return detail::with_memory<A, most / 8>(zs.size(), by_exponentials);
+    if (zs.size() <= most) return detail::with_memory<A, most>(zs.size(), by_exponentials);
     const row_summary summary = detail::summarize_row<Entropy>(zs, temperature);
     if (summary.normalizer.maximum == none) return detail::clear_absent(zs);
     const double log_p = summary.normalizer.log_probability(logit);

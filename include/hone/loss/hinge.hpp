@@ -5,9 +5,9 @@
 /// [Cha et al. 2025, LoKU, arXiv 2408.06621, Eq. 4; used by ReGLU]. The authors' code takes inputs that already lie in
 /// [0, 1] for probabilities; here logits are always logits.
 #pragma once
-#include <algorithm>
-
 #include "hone/loss/batch.hpp"
+
+#include <algorithm>
 
 namespace HONE_NAMESPACE::loss {
 

@@ -2,10 +2,10 @@
 /// The K largest logits of a row, with its normalizer: what is kept of a reference model. A tile whose maximum is below
 /// the least of the K so far is not looked at again, a pack neither; after the first few, that is most of them.
 #pragma once
-#include <algorithm>
-
 #include "hone/core/output.hpp"
 #include "hone/loss/row_summary.hpp"
+
+#include <algorithm>
 
 namespace HONE_NAMESPACE::loss {
 
@@ -67,11 +67,10 @@ struct largest_result {
 };
 
 /// `summarize`, and in the same read the ids of the K largest logits of @p z (V >= 1) into @p ids (K), their logits
-/// into
-/// @p logits (K): largest first, of equals the lowest id first; NaNs are passed over. K may be 0, or above V.
+/// into @p logits (K): largest first, of equals the lowest id first; NaNs are passed over. K may be 0, or above V.
 /// @pre ids and logits have the same size.
 /// @note One read; O(K) for each of about K ln(V / K) ids that enter the list, for a row in no order; allocates
-///        nothing.
+///       nothing.
 template <vector_like Z>
 largest_result summarize_largest(const Z& z, double temperature, std::span<std::int32_t> ids,
                                  std::span<double> logits) {

@@ -265,7 +265,8 @@ inline void check_pairs(const preference_pairs& pairs, std::span<double> chosen_
                           "is given, the loss has no reference");
   for (const auto& lengths : {pairs.chosen_length, pairs.rejected_length})
     for (std::size_t b = 0; b < lengths.size(); ++b)
-      invalid_argument_unless(lengths[b] > 0, function, "lengths", "answer %zu has %td labels", b, lengths[b]);
+      invalid_argument_unless(lengths[b] > 0, function, "lengths", "answer %zu has %td labels, must have some", b,
+                              lengths[b]);
 }
 
 inline double log_ratio(std::span<const double> nll, std::span<const double> reference, std::span<const index_t> length,

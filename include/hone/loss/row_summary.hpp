@@ -6,10 +6,10 @@
 /// log p is above 0, and where a temperature is so small that only the maximum survives, the ids that are at it share p
 /// alike. An id whose logit is -inf is absent. A row with NaN or +inf, or with absent ids alone, has NaN for all of it.
 #pragma once
-#include <cmath>
-
 #include "hone/core/packs.hpp"
 #include "hone/core/simd_math.hpp"
+
+#include <cmath>
 
 namespace HONE_NAMESPACE::loss {
 

@@ -105,7 +105,8 @@ inline loss_sum simnpo(std::span<const double> nll, std::span<const index_t> len
   detail::check_sequences(lengths.size(), nll.size(), function, "lengths");
   detail::check_sequences(slope.size(), nll.size(), function, "slope");
   for (std::size_t b = 0; b < lengths.size(); ++b)
-    invalid_argument_unless(lengths[b] > 0, function, "lengths", "sequence %zu has %td labels", b, lengths[b]);
+    invalid_argument_unless(lengths[b] > 0, function, "lengths", "sequence %zu has %td labels, must have some", b,
+                            lengths[b]);
   const loss_sum total = detail::log_sigmoid_loss(options.beta, slope, function, [&](std::size_t b) {
     return nll[b] / static_cast<double>(lengths[b]) - options.delta;
   });

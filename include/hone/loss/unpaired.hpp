@@ -7,11 +7,11 @@
 ///                                                           [Melnyk et al. 2024, AOT, arXiv 2406.05882]
 /// Both take N = -log p and give slopes dL/dN, as preference.hpp.
 #pragma once
-#include <algorithm>
-#include <vector>
-
 #include "hone/loss/preference.hpp"
 #include "hone/loss/sequence.hpp"
+
+#include <algorithm>
+#include <vector>
 
 namespace HONE_NAMESPACE::loss {
 

@@ -18,9 +18,9 @@
 /// Equal rewards give exactly 0. A group of one has nothing to compare with: its baseline is 0 and its deviation 1, as
 /// in verl. A NaN makes its own group NaN.
 #pragma once
-#include <cmath>
-
 #include "hone/policy/batch.hpp"
+
+#include <cmath>
 
 namespace HONE_NAMESPACE::policy {
 

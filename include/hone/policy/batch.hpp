@@ -10,9 +10,9 @@
 ///   constant_mean         TRL dr_grpo: / (B length)              [Liu et al. 2025, Dr. GRPO, arXiv 2503.20783]
 ///   constant_sum          verl seq-mean-token-sum-norm: / length, not / B
 #pragma once
-#include <span>
-
 #include "hone/loss/batch.hpp"
+
+#include <span>
 
 namespace HONE_NAMESPACE::policy {
 

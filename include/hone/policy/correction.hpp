@@ -7,9 +7,9 @@
 ///   reject     1 if low <= r <= high, else 0      (verl rollout_rs; with the geometric mean, seq-mask)
 /// They are held constant in the gradient: `token_batch::weight`.
 #pragma once
-#include <cmath>
-
 #include "hone/policy/ratio.hpp"
+
+#include <cmath>
 
 namespace HONE_NAMESPACE::policy {
 

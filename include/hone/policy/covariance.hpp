@@ -6,10 +6,10 @@
 ///   kl_cov     those with the largest cov are held to pi_old: a second objective of `log_ratio_distance`
 /// The means and the choice are of the whole batch: these are no functions of parts.
 #pragma once
-#include <utility>
-
 #include "hone/core/random.hpp"
 #include "hone/policy/batch.hpp"
+
+#include <utility>
 
 namespace HONE_NAMESPACE::policy {
 

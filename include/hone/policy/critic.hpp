@@ -7,9 +7,9 @@
 ///                                                                   (PPO's clip for a critic of success at each token)
 /// The critic may be any model, smaller than the policy: it only hands over its outputs.
 #pragma once
-#include <cmath>
-
 #include "hone/policy/advantage.hpp"
+
+#include <cmath>
 
 namespace HONE_NAMESPACE::policy {
 

@@ -12,9 +12,9 @@
 /// A token that does not count (a tool's output) has neither reward nor value: the next value and advantage pass
 /// through it, as in verl's GAE. verl's returns of REINFORCE++ start again at such a token; these pass through it too.
 #pragma once
-#include <cmath>
-
 #include "hone/policy/batch.hpp"
+
+#include <cmath>
 
 namespace HONE_NAMESPACE::policy {
 

@@ -12,10 +12,10 @@
 /// k1 inside the reward (`subtract_kl` in reward.hpp) is unbiased too. The full divergence over the vocabulary is
 /// `loss::kl_to_reference`.
 #pragma once
+#include "hone/policy/ratio.hpp"
+
 #include <cmath>
 #include <limits>
-
-#include "hone/policy/ratio.hpp"
 
 namespace HONE_NAMESPACE::policy {
 

@@ -3,14 +3,14 @@
 /// constants, the aggregation, and what goes with them. recipes.hpp makes a recipe of a row and a user's own values,
 /// recipe_loss.hpp runs one. The table of docs/policy.md is made from this one.
 #pragma once
-#include <string_view>
-#include <variant>
-
 #include "hone/policy/advantage.hpp"
 #include "hone/policy/anchor.hpp"
 #include "hone/policy/covariance.hpp"
 #include "hone/policy/gae.hpp"
 #include "hone/policy/objective.hpp"
+
+#include <string_view>
+#include <variant>
 
 namespace HONE_NAMESPACE::policy {
 

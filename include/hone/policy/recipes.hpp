@@ -4,11 +4,11 @@
 ///   recipe r = make_recipe({.name = "grpo", .kl = 0.04});
 ///   token_advantages, token_weights, recipe_loss       (recipe_loss.hpp) of a batch that was drawn and measured
 #pragma once
+#include "hone/policy/recipe_table.hpp"
+
 #include <optional>
 #include <string>
 #include <vector>
-
-#include "hone/policy/recipe_table.hpp"
 
 namespace HONE_NAMESPACE::policy {
 

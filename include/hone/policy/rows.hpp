@@ -47,11 +47,6 @@ struct support_options {
 
 namespace detail {
 
-inline void check_temperature(double temperature, const char* function) {
-  invalid_argument_unless(temperature > 0 && temperature < 1e300, function, "temperature",
-                          "must be positive and finite, is %g", temperature);
-}
-
 inline void check_support(const support_view& support, index_t rows, index_t vocab, const char* function) {
   invalid_argument_unless(support.width >= 0 && support.width <= vocab, function, "support",
                           "has %td ids a row, the vocabulary %td", support.width, vocab);

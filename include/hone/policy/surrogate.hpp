@@ -14,10 +14,10 @@
 ///   log_ratio_distance  c |log rho|, no matter A; with the weights of `kl_cov` (covariance.hpp)
 /// LUSPO is `ppo_clip` on `geometric_ratio` under `sequence_token_sum`.
 #pragma once
+#include "hone/policy/batch.hpp"
+
 #include <cmath>
 #include <limits>
-
-#include "hone/policy/batch.hpp"
 
 namespace HONE_NAMESPACE::policy {
 

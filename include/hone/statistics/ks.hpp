@@ -24,7 +24,7 @@ struct ks_result {
   double log10_p = 0;
   index_t n = 0;
   index_t m = 0;
-  index_t nans = 0;  ///< values that have no order; with any of them the three above are NaN
+  index_t nans = 0;  ///< values that have no order; with any of them the first three are NaN
 };
 
 namespace detail {

@@ -9,13 +9,14 @@
 
 namespace HONE_NAMESPACE::statistics {
 
-/// The unbiased estimate of pass at k from @p correct of @p samples responses to one prompt, by a sum of logarithms; n
-/// >= 2 k is better. Without a correct one +0.
+/// The unbiased estimate of pass at k from @p correct of @p samples responses to one prompt, by a sum of logarithms;
+/// samples >= 2 k is better. Without a correct one +0.
 /// @throws std::invalid_argument unless 0 <= correct <= samples and 1 <= k <= samples.
 /// @note A sum of @p correct terms; allocates nothing.
 inline double pass_at_k(index_t samples, index_t correct, index_t k) {
   const char* function = "hone::statistics::pass_at_k";
-  invalid_argument_unless(correct >= 0 && correct <= samples, function, "correct", "is %td of %td", correct, samples);
+  invalid_argument_unless(correct >= 0 && correct <= samples, function, "correct",
+                          "must be in [0, %td], the samples, is %td", samples, correct);
   invalid_argument_unless(k >= 1 && k <= samples, function, "k", "must be in [1, %td], is %td", samples, k);
   if (samples - correct < k) return 1;
   double log_miss = 0;

@@ -4,9 +4,8 @@
 /// 2306.15595; llama3: Grattafiori et al. 2024, The Llama 3 herd of models, arXiv 2407.21783, as Transformers computes
 /// it]
 #pragma once
-#include "hone/transformer/config.hpp"
-
 #include "hone/core/view.hpp"
+#include "hone/transformer/config.hpp"
 
 #include <cmath>
 

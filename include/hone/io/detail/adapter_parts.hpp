@@ -35,8 +35,7 @@ inline std::string shape_of(const stored_tensor& t) {
   return t.shape.empty() ? "of no size" : text;
 }
 
-/// The adapter of the pairs of a model whose tensors are @p table; rows of q and k are laid out as
-/// @p stored.
+/// The adapter of the pairs of a model whose tensors are @p table; rows of q and k are laid out as @p stored.
 /// @throws format_error if half of a pair is missing, a matrix is not one that the model adapts, or a shape is wrong.
 inline stored_adapter assemble(const transformer::config& c, const std::vector<transformer::tensor>& table,
                                const adapter_pairs& pairs, transformer::rope_layout stored) {
@@ -56,7 +55,7 @@ inline stored_adapter assemble(const transformer::config& c, const std::vector<t
       fail(*b, "is " + shape_of(*b) + ", must be " + std::to_string(t.rows) + " x " + std::to_string(rank));
     if (rank < 1 || rank > (std::min)(t.rows, t.cols))
       fail(*a, "rank " + std::to_string(rank) + " of a matrix of " + std::to_string(t.rows) + " x " +
-                   std::to_string(t.cols));
+                   std::to_string(t.cols) + ": must be in [1, the smaller side]");
     if (!(scale > 0 && scale < 1e300)) fail(*a, "its scale is " + short_text(scale));
     result.adapter.sites.push_back({t.name, t.rows, t.cols, rank, scale});
     ordered.push_back(found->second);
