@@ -11,7 +11,7 @@
 ///                                              likes
 /// This header is the one driver of all.
 #pragma once
-#include "hone/gradient/report.hpp"
+#include "hone/gradient/detail/blocks.hpp"
 
 #include <span>
 
@@ -102,128 +102,6 @@ solved_weights<K> weights_of(const M& method, const gram_matrix<K>& g, [[maybe_u
     return {w};
 }
 
-/// A started method's rule.
-template <class A, class Method>
-struct started_rule {
-  Method method;
-  index_t offset;
-  HONE_INLINE auto start(index_t begin) const { return method.template start<A>(offset + begin); }
-};
-
-/// How many bytes after the elements combined by such a rule lie those prefetched meanwhile.
-inline constexpr index_t drawn_ahead = 2 << 10;
-
-/// Whether a rule goes through the elements in order.
-template <class Rule>
-concept in_order = requires(const Rule& rule, index_t begin) { rule.start(begin); };
-
-/// The rule for the block that begins at @p begin. A copy: stores to the output cannot alias it, so its values stay in
-/// registers.
-template <class Rule>
-HONE_INLINE auto rule_of_block(const Rule& rule, [[maybe_unused]] index_t begin) {
-  if constexpr (in_order<Rule>)
-    return rule.start(begin);
-  else
-    return rule;
-}
-
-/// Adds to @p counts what is not finite of a block: elements of each task, then results of elements that are finite.
-/// The combination @p finished has not been handed on yet; it is stored as a @p Stored.
-template <scalar Stored, scalar T, std::size_t K, scalar Finished>
-HONE_NOINLINE void count_nonfinite(const std::array<vector_view<const T>, K>& g, index_t begin, index_t end,
-                                   const Finished* finished, double* counts) {
-  for (index_t i = begin; i < end; ++i) {
-    bool finite = true;
-    for (std::size_t a = 0; a < K; ++a)
-      if (!std::isfinite(to_accumulator(g[a][i]))) counts[a] += 1, finite = false;
-    const auto stored = from_accumulator<Stored>(to_accumulator(finished[i - begin]));
-    if (finite && !std::isfinite(to_accumulator(stored))) counts[K] += 1;
-  }
-}
-
-/// Where gradients and output are 16-bit elements, contiguous, and the rule does not ask for order: rule(even),
-/// rule(odd) of `simd::words` from @p begin on, at most a block, and the counts. Returns where the whole words end.
-template <class T, std::size_t K, class Rule>
-HONE_INLINE index_t apply_to_words(const Rule& rule, const std::array<vector_view<const T>, K>& g,
-                                   const vector_view<T>& out, index_t begin, index_t end, double* counts) {
-  using words = simd::words<T>;
-  bool contiguous = out.contiguous();
-  for (const auto& task : g) contiguous = contiguous && task.contiguous();
-  const index_t whole = end - (end - begin) % words::count;
-  if (!contiguous || whole == begin) return begin;
-  alignas(64) T finished[block_size];
-  simd::word_magnitudes<T> seen;
-  for (index_t at = begin; at < whole; at += words::count) {
-    simd::pack<float> even[K], odd[K];
-    for (std::size_t a = 0; a < K; ++a) {
-      const words x = words::load(g[a].data() + at);
-      seen.see(x);
-      even[a] = x.even();
-      odd[a] = x.odd();
-    }
-    const words combined = words::join(rule(even), rule(odd));
-    seen.see(combined);
-    combined.store(finished + (at - begin));
-  }
-  if (!seen.finite()) [[unlikely]]
-    count_nonfinite<T>(g, begin, whole, finished, counts);
-  for (index_t at = begin; at < whole; at += words::count) words::load(finished + (at - begin)).store(out.data() + at);
-  return whole;
-}
-
-/// What a finished element is stored as.
-template <class Out, class A>
-struct stored_type {
-  using type = A;
-};
-template <vector_like Out, class A>
-struct stored_type<Out, A> {
-  using type = element_t<Out>;
-};
-template <class Out, class A>
-using stored_by = typename stored_type<Out, A>::type;
-
-/// One pass: reads the gradients, writes or hands on rule(x), sums what the observer sees. @p offset is where the
-/// slice begins in the whole vector, which only a sink needs to know.
-template <bool Geometry, scalar T, std::size_t K, class Rule, class Out>
-combine_report<K> apply(const Rule& rule, const task_gradients<T, K>& g, Out& out, index_t offset,
-                        executor_reference pool) {
-  using A = accumulator_t<T>;
-  using observed = observer<A, stored_by<Out, A>, K, Geometry>;
-  double sums[observed::terms];
-  blocked_sum<observed::terms>(
-      g.size(), sums,
-      [&](index_t begin, index_t end, double* partial) {
-        auto own = rule_of_block(rule, begin);
-        observed seen;
-        if constexpr (vector_like<Out>)
-          if constexpr (simd::has_words<T> && std::is_same_v<element_t<Out>, T> && !Geometry && !in_order<Rule>)
-            begin = apply_to_words(own, g.task, as_vector(out).subvector(offset, g.size()), begin, end, partial);
-        // Finished first, then looked at, then handed on: until then the gradients are there, also where out is one.
-        alignas(64) A finished[block_size];
-        for_each_task_pack(g.task, begin, end, [&](index_t i, auto bound) HONE_INLINE_LAMBDA {
-          simd::pack<A> x[K];
-          for (std::size_t a = 0; a < K; ++a) x[a] = load_pack(g.task[a], i, bound);
-          // Busy between packs: the processor's own prefetching does not get far enough.
-          if constexpr (in_order<Rule>)
-            for (std::size_t a = 0; a < K; ++a) simd::prefetch(&g.task[a][i], drawn_ahead);
-          const simd::pack<A> combined = own(x);
-          seen.see(x, combined);
-          simd::store(finished + (i - begin), combined);
-        });
-        if (!seen.finite()) [[unlikely]]
-          count_nonfinite<stored_by<Out, A>>(g.task, begin, end, finished, partial);
-        const vector_view<const A> block(finished, end - begin);
-        if constexpr (vector_like<Out>)
-          copy(block, as_vector(out).subvector(offset + begin, end - begin));
-        else
-          out(offset + begin, block);
-        seen.add_to(partial);
-      },
-      pool);
-  return observed::report(g.size(), sums);
-}
-
 template <scalar T, std::size_t K>
 auto weighted_rule(const std::array<double, K>& weights) {
   using packs = pack_of<T>;
@@ -262,6 +140,14 @@ bool needs_wide_sum(const std::array<double, K>& weights, const gram_matrix<K>& 
   }
   return greatest > largest || lengths > 0x1p12 * std::sqrt(g.squared_norm(weights));
 }
+
+/// A started method's rule.
+template <class A, class Method>
+struct started_rule {
+  Method method;
+  index_t offset;
+  HONE_INLINE auto start(index_t begin) const { return method.template start<A>(offset + begin); }
+};
 
 template <scalar T, std::size_t K, class Method>
 auto element_rule(const Method& method, [[maybe_unused]] index_t offset) {
