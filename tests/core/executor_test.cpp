@@ -39,3 +39,24 @@ TEST_CASE("a reference runs what its executor runs, whatever the executor") {
   CHECK(hone::executor_reference(pool).concurrency() == 3);
   CHECK(hone::executor_reference(alone).concurrency() == 1);
 }
+
+namespace {
+
+/// What it is asked for.
+struct recorder {
+  hone::index_t grain = 0;
+  [[nodiscard]] static hone::index_t concurrency() { return 5; }
+  template <class F>
+  void parallel_for(hone::index_t count, hone::index_t wanted, F&& f) {
+    grain = wanted;
+    f(hone::index_t{0}, count);
+  }
+};
+
+}  // namespace
+
+TEST_CASE("a reference hands on the grain, whatever the executor makes of it") {
+  recorder pool;
+  hone::executor_reference(pool).parallel_for(10, 7, [](hone::index_t, hone::index_t) {});
+  CHECK(pool.grain == 7);
+}

@@ -107,3 +107,21 @@ TEST_CASE("folds over lanes") {
   CHECK(wide.low.lane(7) == 49);
   CHECK(wide.high.lane(0) == 64);
 }
+
+TEST_CASE("floats become doubles in halves, the first half first, and go back rounded once") {
+  constexpr int lanes = simd::pack<float>::lanes, half = simd::pack<double>::lanes;
+  STATIC_REQUIRE(lanes == 2 * half);
+  float values[std::size_t{lanes}];
+  for (std::size_t i = 0; i < lanes; ++i) values[i] = 0.1f + static_cast<float>(i);
+  const simd::pack<float> x = simd::load<float>(values);
+  simd::double_halves wide = simd::widen(x);
+  for (int i = 0; i < half; ++i) {
+    CHECK(wide.low.lane(i) == static_cast<double>(values[i]));
+    CHECK(wide.high.lane(i) == static_cast<double>(values[i + half]));
+  }
+  wide.low = wide.low * simd::pack<double>(1 / 3.0);
+  wide.high = wide.high * simd::pack<double>(-1 / 7.0);
+  const simd::pack<float> back = simd::narrow(wide);
+  for (int i = 0; i < lanes; ++i)
+    CHECK(back.lane(i) == static_cast<float>(static_cast<double>(values[i]) * (i < half ? 1 / 3.0 : -1 / 7.0)));
+}

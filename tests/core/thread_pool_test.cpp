@@ -24,6 +24,16 @@ TEST_CASE("every index runs exactly once, on any number of workers") {
   }
 }
 
+TEST_CASE("ranges are as long as the grain, but the last of each worker's share") {
+  thread_pool pool(3);
+  std::atomic<int> ranges = 0;
+  pool.parallel_for(1000, 100, [&](index_t, index_t) { ++ranges; });
+  CHECK(ranges == 12);  // shares of 333, 333 and 334
+  ranges = 0;
+  pool.parallel_for(100, 100, [&](index_t, index_t) { ++ranges; });
+  CHECK(ranges == 1);
+}
+
 TEST_CASE("a loop inside a loop, and loops from several threads, run to the end") {
   thread_pool pool(3);
   std::atomic<index_t> total = 0;

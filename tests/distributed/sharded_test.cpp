@@ -30,6 +30,8 @@ TEMPLATE_TEST_CASE("shards that end at block borders give the bits of one proces
         ranks::check_combination<float>(gradient::cagrad{}, comm);
         ranks::check_combination<float>(gradient::graddrop<2>{.seed = 3, .step = 8}, comm);
       }
+      if constexpr (sizeof(TestType) == 2)  // whose words have no order
+        ranks::check_combination<TestType>(gradient::graddrop<2>{.seed = 3, .step = 8}, comm);
     }));
   }
 }
@@ -171,6 +173,57 @@ TEST_CASE("NaNs on one rank reach the report and the products of all") {
     ranks::require(std::isnan(report.gram(0, 1)) && !report.gram.finite(), "the products say so");
   });
   CHECK(ranks::same_bits<float>(out, expected));
+}
+
+namespace {
+
+/// A method whose solver never converges.
+struct unsolved {
+  static void check() {}
+  [[nodiscard]] static gradient::solved_weights<2> weights(const gradient::gram_matrix<2>&) { return {{1, 1}, false}; }
+};
+
+}  // namespace
+
+TEST_CASE("a group that several ranks hold and whose solver did not converge is counted once") {
+  const index_t n = 4 * block_size;
+  const auto f = normals<float>(n, 1), r = normals<float>(n, 2);
+  const std::vector<index_t> groups = {0, 100, 200, n};
+  for (const index_t size : {1, 2, 3, 4}) {
+    const auto borders = shard_borders(n, size, groups);
+    std::atomic<int> right = 0;
+    thread_ranks(size).run([&](threads& comm) {
+      const auto i = static_cast<std::size_t>(comm.rank());
+      const index_t begin = borders[i], count = borders[i + 1] - begin;
+      std::vector<float> out(static_cast<std::size_t>(count));
+      right +=
+          combine_sharded(unsolved{}, tasks(f, r).slice(begin, count), out, begin, {.groups = groups}, serial{}, comm)
+              .unconverged == 3;
+    });
+    CHECK(right == size);
+  }
+}
+
+TEST_CASE("the report has the counts of one process: elements, what is not finite and what overflows, by rank") {
+  const index_t n = 3 * block_size + 40;
+  auto f = normals<float>(n, 1), r = normals<float>(n, 2);
+  for (const index_t i : {index_t{5}, block_size + 1, 2 * block_size + 3, n - 1})
+    f[static_cast<std::size_t>(i)] = r[static_cast<std::size_t>(i)] = 3e38f;  // their sum overflows
+  f[7] = r[static_cast<std::size_t>(n - 2)] = std::numeric_limits<float>::infinity();
+  std::vector<float> expected(f.size()), out(f.size());
+  const auto whole = combine(gradient::sum{}, tasks(f, r), expected, {.geometry = true});
+  REQUIRE(whole.nonfinite_combined == 4);
+  std::atomic<int> same = 0;
+  thread_ranks(3).run([&](threads& comm) {
+    const index_t begin = comm.rank() * block_size, count = comm.rank() == 2 ? n - begin : block_size;
+    const auto report =
+        combine_sharded(gradient::sum{}, tasks(f, r).slice(begin, count), as_vector(out).subvector(begin, count), begin,
+                        {.geometry = true}, serial{}, comm);
+    same += report.elements == n && report.nonfinite == whole.nonfinite &&
+            report.nonfinite_combined == whole.nonfinite_combined && report.unconverged == whole.unconverged &&
+            report.conflicts == whole.conflicts && report.opposed == whole.opposed;
+  });
+  CHECK(same == 3);
 }
 
 TEST_CASE("what does not fit on one rank is refused on all, and nothing is written") {

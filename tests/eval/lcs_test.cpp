@@ -57,6 +57,18 @@ TEST_CASE("LCS of equal, reversed and foreign sequences") {
   CHECK(lcs(distinct, backwards) == 1);
 }
 
+TEST_CASE("LCS: a carry goes through words that have no match") {
+  for (const std::size_t between : {63u, 64u, 65u, 128u, 192u}) {
+    tokens a(64, 0);
+    a.insert(a.end(), between, 1);
+    a.insert(a.end(), 70, 0);
+    for (const tokens& b : {tokens{0}, tokens{0, 0}, tokens(100, 0), tokens{1, 0}, tokens{0, 1, 0, 0}}) {
+      CHECK(lcs(a, b) == by_table(a, b));
+      CHECK(lcs(b, a) == by_table(a, b));
+    }
+  }
+}
+
 TEST_CASE("LCS of words") {
   const std::vector<std::string> a = {"the", "cat", "sat"}, b = {"the", "sat", "cat", "sat"};
   CHECK(longest_common_subsequence(std::span(a), std::span(b)) == 3);

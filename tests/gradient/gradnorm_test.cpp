@@ -95,6 +95,12 @@ TEST_CASE("scale does not matter; bad numbers leave the state alone; a weight dr
   gradnorm_state<2> zero{.weight = {0, 2}, .initial_loss = {1, 1}};
   update_gradnorm(zero, {1, 1}, g);
   CHECK(zero.weight[0] > 0);
+  gram_matrix<2> unequal;  // lengths 10 and 1: a step that would take the first weight below 0
+  unequal.value = {{{100, 0}, {0, 1}}};
+  gradnorm_state<2> clipped{.initial_loss = {1, 1}};
+  CHECK(update_gradnorm(clipped, {1, 1}, unequal, {.alpha = 0, .learning_rate = 3}).updated);
+  CHECK(clipped.weight[0] == 0);
+  CHECK(clipped.weight[1] == Approx(2).epsilon(1e-14));
   gradnorm_state<2> unset;
   CHECK_THROWS_AS(update_gradnorm(unset, {1, 1}, g), std::invalid_argument);
   CHECK_THROWS_AS(update_gradnorm(a, {1, 1}, g, {.alpha = -1}), std::invalid_argument);

@@ -5,6 +5,7 @@
 
 #include "support/catch.hpp"
 
+#include <array>
 #include <atomic>
 #include <vector>
 
@@ -24,5 +25,18 @@ TEST_CASE("every index runs once, sums keep their bits, exceptions reach the cal
     CHECK(hone::sum(x, pool) == hone::sum(x));
     CHECK_THROWS_AS(pool.parallel_for(10, 1, [](index_t, index_t) { throw std::invalid_argument("stop"); }),
                     std::invalid_argument);
+  }
+}
+
+TEST_CASE("OpenMP: no more ranges than the grain leaves room for") {
+  omp_set_num_threads(5);
+  for (const auto& [count, grain, most] : {std::array<index_t, 3>{10, 10, 1}, {10, 4, 3}, {10, 0, 5}}) {
+    std::atomic<index_t> ranges = 0, seen = 0;
+    openmp::parallel_for(count, grain, [&](index_t begin, index_t end) {
+      ++ranges;
+      seen += end - begin;
+    });
+    CHECK(ranges <= most);
+    CHECK(seen == count);
   }
 }

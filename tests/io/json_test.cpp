@@ -38,6 +38,16 @@ TEST_CASE("every token comes with its first byte and its depth") {
         "{0/0 key1/1 {7/1 key8/2 [12/2 whole13/3 ]15/2 }16/1 key19/1 "
         "whole23/1 }24/0 ");
   CHECK(outline("12") == "whole0/0 ");
+  for (const auto& [number, name] : {std::pair{"12", "whole"}, {"-1", "negative"}, {"1.5", "real"}, {"2e1", "real"}}) {
+    const std::string text = number, after = std::to_string(text.size() + 1);  // a number that nothing follows
+    CHECK(outline("[" + text + "]") == std::string("[0/0 ") + name + "1/1 ]" + after + "/0 ");
+    CHECK(outline(text + " ") == std::string(name) + "0/0 ");
+    CHECK(outline("{\"a\":" + text + "}")
+              .ends_with(name + std::string("5/1 }") + std::to_string(text.size() + 5) + "/0 "));
+  }
+  std::uint64_t sum = 0;  // a text that begins at byte 1000 of its file
+  parse_json_events("[true]", "file", [&](const json_event& e) { sum += e.at; }, 1000);
+  CHECK(sum == 1000 + 1001 + 1005);
   CHECK(outline("[18446744073709551615,18446744073709551616,1e2,-0]") ==
         "[0/0 whole1/1 real22/1 real43/1 negative47/1 ]49/0 ");
 }

@@ -33,12 +33,11 @@ void require_same(const mapped_model& mapped, const checkpoint& read, format sto
 
 TEST_CASE("a mapped folder shows, in the file's type, what reading it gives") {
   for (const char* name : {"llama", "llama3", "qwen2", "qwen3", "mistral"}) {
-    const auto folder = golden_file("families") / name;
-    const checkpoint read = read_hugging_face(folder);
-    for (const format stored : {format::bfloat16, format::float32}) {
+    const checkpoint read = read_hugging_face(golden_file("families") / name);
+    for (const format stored : {format::bfloat16, format::float16, format::float32}) {
       const scratch_folder scratch;
-      write_hugging_face(scratch.path, read.config, read.parameters, stored);
-      require_same(map_model(scratch.path), read, stored);
+      write_hugging_face(scratch.path, read.config, read.parameters, stored);  // rounds
+      require_same(map_model(scratch.path), read_hugging_face(scratch.path), stored);
     }
   }
 }
@@ -68,17 +67,49 @@ TEST_CASE("GGUF files too, of mixed types; what is quantized cannot be used wher
 
 TEST_CASE("a tensor that is not aligned to its type is copied") {
   const checkpoint read = read_hugging_face(golden_file("families/llama"));
+  for (const format stored : {format::bfloat16, format::float32})
+    for (const std::size_t shift : {1, 2, 4, 8}) {  // more blanks in the header
+      const scratch_folder scratch;
+      write_hugging_face(scratch.path, read.config, read.parameters, stored);
+      byte_vector bytes = read_file(scratch.path / "model.safetensors");
+      const auto header = load_little_endian<std::uint64_t>(bytes, 0);
+      byte_vector moved = to_bytes(std::string(8, '\0'));
+      for (std::size_t i = 0; i < 8; ++i) moved[i] = static_cast<std::byte>((header + shift) >> (8 * i));
+      const auto data = bytes.begin() + 8 + static_cast<std::ptrdiff_t>(header);
+      moved.insert(moved.end(), bytes.begin() + 8, data);
+      moved.insert(moved.end(), shift, std::byte{' '});
+      moved.insert(moved.end(), data, bytes.end());
+      write_bytes(scratch.path / "model.safetensors", moved);
+      require_same(map_model(scratch.path), read_hugging_face(scratch.path), stored);
+    }
+}
+
+TEST_CASE("a model in double is shown in double") {
+  const checkpoint read = read_hugging_face(golden_file("families/llama"));
   const scratch_folder scratch;
-  write_hugging_face(scratch.path, read.config, read.parameters, format::bfloat16);
-  byte_vector bytes = read_file(scratch.path / "model.safetensors");
-  const auto header = load_little_endian<std::uint64_t>(bytes, 0);
-  byte_vector moved = to_bytes(std::string(8, '\0'));  // one more byte of blanks in the header
-  for (std::size_t i = 0; i < 8; ++i) moved[i] = static_cast<std::byte>((header + 1) >> (8 * i));
-  moved.insert(moved.end(), bytes.begin() + 8, bytes.begin() + 8 + static_cast<std::ptrdiff_t>(header));
-  moved.push_back(std::byte{' '});
-  moved.insert(moved.end(), bytes.begin() + 8 + static_cast<std::ptrdiff_t>(header), bytes.end());
-  write_bytes(scratch.path / "model.safetensors", moved);
-  require_same(map_model(scratch.path), read, format::bfloat16);
+  write_hugging_face(scratch.path, read.config, read.parameters);
+  const safetensors file = read_safetensors(scratch.path / "model.safetensors");
+  const element_type f64{"F64", element_kind::float64, 1, 64};
+  std::vector<stored_tensor> tensors = file.tensors;
+  std::vector<std::vector<double>> values(tensors.size());
+  for (std::size_t i = 0; i < tensors.size(); ++i) {
+    values[i].resize(static_cast<std::size_t>(tensors[i].size()));
+    copy_elements(tensors[i], std::span(values[i]));
+    for (double& x : values[i]) x += 1e-12;  // more digits than a float has
+    tensors[i].type = &f64;
+    tensors[i].bytes = std::as_bytes(std::span(values[i]));
+  }
+  const mapped_model mapped(read.config, tensors, {}, "f", hugging_face_tensor,
+                            io::detail::hugging_face_extra(read.config));
+  const transformer::stored_matrix m = mapped({transformer::role::wq, 0});
+  CHECK(m.stored() == format::float64);
+  const auto at = std::find_if(tensors.begin(), tensors.end(),
+                               [](const stored_tensor& t) {
+                                 return t.name.find("layers.0.self_attn.q_proj.weight") != std::string::npos;
+                               }) -
+                  tensors.begin();
+  REQUIRE(at < std::ssize(tensors));
+  CHECK(m.as<double>()(0, 1) == values[static_cast<std::size_t>(at)][1]);
 }
 
 TEST_CASE("docs: an adapter, and text, over a base that stays in its file") {

@@ -150,6 +150,10 @@ TEST_CASE("safetensors: what cannot be written is refused before there is a file
   CHECK_THROWS_AS(write({{"a", {-1, -2}, x}}), std::invalid_argument);
   CHECK_THROWS_AS(write({{"a", {index_t{1} << 62, 4}, {}}}), std::invalid_argument);
   CHECK_THROWS_WITH(write({{"a", {2}, x}, {"a", {2}, x, hone::format::float16}}), Catch::Contains("\"a\" is taken"));
+  CHECK_THROWS_WITH(write({{"a", {2}, x}, {"b", {2}, x}, {"a", {2}, x, hone::format::float16}}),
+                    Catch::Contains("\"a\" is taken"));
+  CHECK_THROWS_WITH(write({{"A", {2}, x}, {"__metadata__", {2}, x, hone::format::float16}}),
+                    Catch::Contains("\"__metadata__\" is taken"));
   CHECK_THROWS_WITH(write({{"__metadata__", {2}, x}}), Catch::Contains("\"__metadata__\" is taken"));
   CHECK_THROWS_WITH(write({{"\xff", {2}, x}}), Catch::Contains("is not UTF-8"));
   CHECK_THROWS_WITH(write({}, {{"k", "\xff"}}), Catch::Contains("is not UTF-8"));

@@ -118,6 +118,16 @@ TEST_CASE("form C: composition, order of marks, exclusions, Hangul") {
   CHECK(form_c(U"\uac00\u11a8") == utf8(U"\uac01"));
   CHECK(form_c(U"\uac01\u11a8") == utf8(U"\uac01\u11a8"));
   CHECK(form_c(U"\uac00\u11a7") == utf8(U"\uac00\u11a7"));
+  // The borders of Hangul: the last consonants of each place, and what lies beside them.
+  CHECK(hone::io::detail::compose(0x1112, 0x1175) == 0xd788);
+  CHECK(hone::io::detail::compose(0x1113, 0x1161) == 0);
+  CHECK(hone::io::detail::compose(0x10ff, 0x1161) == 0);
+  CHECK(hone::io::detail::compose(0x1100, 0x1160) == 0);
+  CHECK(hone::io::detail::compose(0x1100, 0x1176) == 0);
+  CHECK(hone::io::detail::compose(0xac00, 0x11a7) == 0);
+  CHECK(hone::io::detail::compose(0xd788, 0x11c2) == 0xd7a3);
+  CHECK(hone::io::detail::compose(0xac00, 0x11c3) == 0);
+  CHECK(hone::io::detail::compose(0xd7a4, 0x11a8) == 0);
   CHECK(form_c(U"\u1100\uac00\u1161") == utf8(U"\u1100\uac00\u1161"));
   CHECK(form_c(U"\u0301a") == utf8(U"\u0301a"));
   CHECK(form_c(U"a\u0327\u0301") == utf8(U"\u00e1\u0327"));  // the cedilla does not stand in the way

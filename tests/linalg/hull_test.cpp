@@ -98,3 +98,20 @@ TEST_CASE("equal, zero and opposite rows, and one row") {
   CHECK(step.worst == Approx(1 + 3 * 2));
   CHECK(help_worst(square<2>{{{1, -1}, {-1, 1}}}, {1, -1}, 1, 0.5).worst == Approx(-0.5));
 }
+
+TEST_CASE("rows of which none can be helped: the nearest step that hurts none, however large the radius") {
+  for (const double radius : {1.5, 3.0, 100.0}) {
+    const auto two = help_worst(square<2>{{{1, -1}, {-1, 1}}}, {1, -1}, 1, radius);
+    CHECK(two.converged);
+    CHECK(two.worst == Approx(0).margin(1e-12));
+    CHECK(two.z[0] == Approx(0).margin(1e-12));
+    CHECK(two.z[1] == Approx(1).epsilon(1e-12));
+    // Three rows of a plane, 120 degrees apart, and x along the first: only 0 hurts none.
+    const auto three =
+        help_worst(square<3>{{{1, -0.5, -0.5}, {-0.5, 1, -0.5}, {-0.5, -0.5, 1}}}, {1, -0.5, -0.5}, 1, radius);
+    CHECK(three.converged);
+    CHECK(three.worst == Approx(0).margin(1e-12));
+    CHECK(std::sqrt(form(square<3>{{{1, -0.5, -0.5}, {-0.5, 1, -0.5}, {-0.5, -0.5, 1}}}, three.z, three.z)) ==
+          Approx(1).epsilon(1e-12));
+  }
+}

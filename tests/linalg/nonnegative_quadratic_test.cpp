@@ -83,6 +83,29 @@ TEST_CASE("Karush-Kuhn-Tucker to rounding for 16 rows, independent, dependent, r
   }
 }
 
+TEST_CASE("what of a row is new has nothing of the rows before, however little it is") {
+  for (const double own : {1e-3, 1e-7, 1e-12}) {
+    hone::linalg::detail::active_set<5> active;
+    square<5> rows{};
+    for (std::size_t i = 0; i < 4; ++i)
+      for (std::size_t c = 0; c < 4; ++c) {
+        rows[i][c] = hone::philox{12, static_cast<std::uint32_t>(i)}.normal(c);
+        rows[4][c] += rows[i][c];
+      }
+    rows[4][4] = own;
+    std::array<double, 5> r{};
+    for (std::size_t i = 0; i < 4; ++i) active.add(i, active.split(rows[i], r));
+    const double squared = active.split(rows[4], r);
+    CHECK(squared == Approx(own * own).epsilon(1e-3));
+    for (std::size_t i = 0; i < 4; ++i) {
+      CHECK(r[i] == Approx(1).epsilon(1e-12));
+      double product = 0;
+      for (std::size_t c = 0; c < 5; ++c) product += rows[i][c] * active.fresh[c];
+      CHECK(std::abs(product) <= 1e-14 * std::sqrt(squared));
+    }
+  }
+}
+
 TEST_CASE("the certificate of a problem that has no solution says so") {
   const auto unbounded = minimise_nonnegative(square<2>{{{1, -1}, {-1, 1}}}, {-1, -1});
   CHECK(unbounded.residual >= 0.9);

@@ -38,6 +38,18 @@ TEST_CASE("an orthonormal part spans what columns add, drops what depends, and s
   CHECK(orthonormal_part(matrix(3, 0), normal_matrix(3, 5, 5)).cols() == 3);  // no more than there are dimensions
 }
 
+TEST_CASE("an orthonormal part is one however little a column adds, as long as that is asked for") {
+  matrix x = matrix::Zero(8, 4);
+  x.topLeftCorner(6, 3) = normal_matrix(6, 3, 7);
+  x.col(3) = x.col(0) - 2 * x.col(1) + x.col(2);
+  for (const double least : {1e-9, 1e-20, 1e-30}) {  // below 1e-16 the rounding of one pass is more
+    x(7, 3) = least;
+    const matrix q = orthonormal_part(matrix(8, 0), x, 1e-5 * least);
+    REQUIRE(q.cols() == 4);
+    CHECK(skew(q) <= 1e-14);
+  }
+}
+
 TEST_CASE("completion keeps what is given, is orthonormal, and repeats itself") {
   for (const index_t k : {0, 1, 5, 11, 12}) {
     const matrix given = random_frame(12, k, 6);

@@ -50,6 +50,19 @@ TEST_CASE("CorDA: the best rank-r part of W seen through its inputs; a white mom
   }
 }
 
+TEST_CASE("CorDA reads the lower triangle of the moment alone") {
+  const linalg::matrix x = normal_matrix(40, 8, 3), c = x.transpose() * x / 40;
+  linalg::matrix lower = c;
+  lower.triangularView<Eigen::StrictlyUpper>().setConstant(std::numeric_limits<double>::quiet_NaN());
+  for (const corda_mode mode : {corda_mode::instruction_previewed, corda_mode::knowledge_preserved}) {
+    layer<double> whole(9, 8, 3, 2), half(9, 8, 3, 2);
+    initialise(corda{.moment = c, .mode = mode}, whole.w(), whole.site, whole.parameters);
+    initialise(corda{.moment = lower, .mode = mode}, half.w(), half.site, half.parameters);
+    CHECK(largest(whole.b() - half.b()) <= 1e-12);
+    CHECK(largest(whole.a() - half.a()) <= 1e-12);
+  }
+}
+
 TEST_CASE("CorDA: singular moments are damped; what cannot be is refused") {
   layer<double> l(6, 5, 2, 1);
   linalg::matrix c = linalg::matrix::Zero(5, 5);

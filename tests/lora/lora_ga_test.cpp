@@ -41,6 +41,17 @@ TEST_CASE("LoRA-GA scaled by the weight's largest singular value") {
   CHECK(l.b().col(0).norm() == Approx(linalg::truncated_svd(l.original(), 1).values(0)));
 }
 
+TEST_CASE("LoRA-GA of a gradient of zeros: B is 0, whatever the scale, and the weight stays") {
+  for (const ga_scale scale : {ga_scale::stable, ga_scale::weight_svd, ga_scale::gd_scale, ga_scale::unit}) {
+    auto l = golden::fresh();
+    initialise(lora_ga{.gradient = linalg::matrix::Zero(golden::outputs, golden::inputs), .scale = scale}, l.w(),
+               l.site, l.parameters);
+    CHECK(l.b().isZero(0));
+    CHECK(l.a().allFinite());
+    CHECK(l.now() == l.original());
+  }
+}
+
 TEST_CASE("LoRA-GA: A and B from disjoint directions of the gradient; drawn ones repeat themselves") {
   const auto l = started(ga_direction::b_second, ga_scale::unit);
   const auto t = linalg::truncated_svd(golden::as_rows(golden::gradient, golden::inputs), 6);

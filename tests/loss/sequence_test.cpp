@@ -190,3 +190,20 @@ TEMPLATE_TEST_CASE("a label that is certain costs 0, not -0", "", float, double,
   CHECK_FALSE(std::signbit(total.sum));
   CHECK_FALSE(std::signbit(likelihood(row, label).sum));
 }
+
+TEST_CASE("sequences whose loss is infinite or NaN are counted, each by itself") {
+  constexpr double infinity = std::numeric_limits<double>::infinity();
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  const std::vector<double> nll = {1, 1, nan, infinity, 2}, reference = {1, infinity, 1, 1, 1};
+  std::vector<double> slope(5);
+  loss_sum sum = npo(nll, reference, slope);  // margins 0, -inf, NaN, inf, 1
+  CHECK(sum.nonfinite == 2);
+  CHECK(slope[1] == -2);
+  CHECK(slope[3] == 0);
+  const std::vector<double> answers = {1, 1, 1, 1, 1};
+  sum = dpo(answers, answers, nll, answers, slope);  // margins 0, 0, NaN, -inf, -1
+  CHECK(sum.nonfinite == 2);
+  const std::vector<index_t> lengths = {1, 2, 3, 4, 5};
+  sum = simnpo(std::vector<double>{1, -infinity, nan, infinity, 2}, lengths, slope);
+  CHECK(sum.nonfinite == 2);
+}

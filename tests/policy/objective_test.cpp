@@ -115,3 +115,28 @@ TEST_CASE("parameters of an objective out of range are refused") {
                     Catch::Contains("coefficient"));
   CHECK_THROWS_WITH((objective{clipped_geometric_ratio{-1, 1}, unclipped{}}.check()), Catch::Contains("bounds"));
 }
+
+TEST_CASE("a second objective is added: coefficients and the losses of responses") {
+  const std::vector<double> log_p = {-1, -2, -0.5}, old = {-1.1, -1.7, -0.6}, advantage = {1, -0.5, 2};
+  const std::vector<index_t> offsets = {0, 2, 3};
+  const token_batch batch{.offsets = offsets, .log_probability = log_p, .old = old, .advantage = advantage};
+  const objective first{token_ratio{}, ppo_clip{}};
+  const objective second{token_ratio{}, reinforce{}};
+  const aggregation mode{.denominator = 3};
+  std::vector<double> one(2), two(2), both(2, 99.0);
+  std::vector<loss::row_terms> a(3), b(3), sum(3, {.target = 99, .entropy = 99});
+  const policy_sum counts = policy_loss(first, batch, mode, {.terms = a, .losses = one});
+  CHECK(counts.tokens == 3);
+  CHECK(counts.negative == 1);  // below 1 - 0.2: clipped
+  CHECK(counts.negative_active == 0);
+  CHECK(counts.inactive == 1);
+  CHECK(policy_loss(second, batch, mode, {}).negative_active == 1);
+  policy_loss(second, batch, mode, {.terms = b, .losses = two});
+  policy_loss(first, batch, mode, {.terms = sum, .losses = both});
+  policy_loss(second, batch, mode, {.terms = sum, .losses = both, .add = true});
+  for (std::size_t i = 0; i < 2; ++i) CHECK(both[i] == one[i] + two[i]);
+  for (std::size_t t = 0; t < 3; ++t) {
+    CHECK(sum[t].target == a[t].target + b[t].target);
+    CHECK(sum[t].entropy == 0);
+  }
+}

@@ -138,6 +138,21 @@ TEST_CASE("recipes: vapo has the likelihood of right answers beside its objectiv
     CHECK(o.terms[t].target - terms[t].target == Approx(t < 3 ? -0.1 / 3 : 0).margin(1e-15));
 }
 
+TEST_CASE("recipes: an answer is right above a reward of one half, and imitated alike however much above") {
+  sample s;
+  s.rewards = {0.7, 0.5, 0.3, 1};
+  const batch_totals totals = count_totals(s.offsets, s.targets, s.rewards);
+  CHECK(totals.right == 3);  // of lengths 3, 1, 2 and 0
+  recipe vapo = make_recipe({.name = "vapo"});
+  const std::vector<double> advantage(7, 0.25);
+  std::vector<loss::row_terms> with(7), without(7);
+  recipe_loss(vapo, s.batch(advantage), s.rewards, totals, 4, {with});
+  vapo.imitation = 0;
+  recipe_loss(vapo, s.batch(advantage), s.rewards, totals, 4, {without});
+  for (std::size_t t = 0; t < 7; ++t)
+    CHECK(with[t].target - without[t].target == Approx(t < 3 ? -0.1 / 3 : 0).margin(1e-15));
+}
+
 TEST_CASE("recipes: clip_cov takes a surrogate away, kl_cov holds tokens to where they were") {
   const sample s;
   // The covariances by their formula, of the six tokens that count: means of log p and A over them.

@@ -59,6 +59,11 @@ TEST_CASE("recipes: an anchor goes around any surrogate of a ratio, and around n
   }
   CHECK(make_recipe({.name = "apo", .anchor_form = anchor_form::reference_likelihood}).needs.likelihood);
   CHECK(make_recipe({.name = "apo", .anchor_beta = 0}).needs.support == 0);
+  for (const double beta : {0.0, 0.1}) {
+    const recipe_options o{.name = "apo", .anchor_beta = beta, .anchor_form = anchor_form::reference_likelihood};
+    CHECK(make_recipe(o).needs.likelihood == (beta > 0));
+    CHECK_FALSE(make_recipe({.name = "apo", .anchor_beta = beta}).needs.likelihood);
+  }
   CHECK(fires_at_start(make_recipe({.name = "apo"})));
   CHECK(fires_at_start(make_recipe({.name = "grpo"})));
   CHECK_FALSE(fires_at_start(make_recipe({.name = "apo", .anchor_beta = 0.3})));

@@ -378,6 +378,9 @@ TEST_CASE("rows and supports that do not fit are refused, and nothing is written
   const auto before = z;
   CHECK_THROWS_WITH(write_gradient(view, targets, terms), Catch::Contains("support"));
   CHECK_THROWS_WITH(write_gradient(view, targets, std::span(terms).first(1)), Catch::Contains("terms"));
+  const std::vector<loss::row_terms> divergence(2, {.forward_kl = 1});
+  CHECK_THROWS_WITH(write_gradient(view, targets, divergence), Catch::Contains("support"));
+  CHECK_THROWS_WITH(write_gradient(view, targets, divergence, {ids, q, 3}), Catch::Contains("support"));
   terms[1] = {.forward_kl = 1};
   CHECK_THROWS_WITH(write_gradient(view, targets, terms, {ids, {}, 2}), Catch::Contains("no probabilities"));
   CHECK(z == before);

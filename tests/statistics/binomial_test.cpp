@@ -50,7 +50,10 @@ TEST_CASE("binomial probabilities sum to 1, of many and of very many") {
 }
 
 TEST_CASE("certain and impossible counts") {
-  CHECK(log_binomial_probability(0, 0, 0.3) == 0);
+  for (const double p : {0.0, 0.3, 1.0}) {
+    CHECK(log_binomial_probability(0, 0, p) == 0);
+    CHECK(!std::signbit(log_binomial_probability(0, 0, p)));
+  }
   CHECK(log_binomial_probability(0, 5, 0) == 0);
   CHECK(log_binomial_probability(5, 5, 1) == 0);
   CHECK(std::isinf(log_binomial_probability(1, 5, 0)));

@@ -216,3 +216,9 @@ TEST_CASE("coverage: how often intervals at 0.95 contain the mean") {
     CHECK(s.student == Approx(r.stated.student).margin(0.0051));
   }
 }
+
+TEST_CASE("bootstrap: what nobody sets") {
+  CHECK(bootstrap_options{}.replicates == 1000);
+  CHECK(bootstrap_options{}.level == 0.95);
+  CHECK(bootstrap_options{}.seed == 0);
+}

@@ -83,6 +83,14 @@ TEST_CASE("Clopper-Pearson covers at least its level whatever the proportion; Wi
   }
 }
 
+TEST_CASE("Wilson's interval of none and of all ends at 0 and at 1, without rounding") {
+  for (index_t n = 1; n < 300; ++n) {
+    CHECK(wilson_interval(0, n, 0.9).low == 0);
+    CHECK(wilson_interval(n, n, 0.9).high == 1);
+    CHECK(wilson_interval(0, n, 0.9).high == Approx(1 - wilson_interval(n, n, 0.9).low).epsilon(1e-13));
+  }
+}
+
 TEST_CASE("Clopper-Pearson's ends are where the tails have their shares") {
   for (const index_t n : {3, 50, 2000})
     for (const index_t k : {index_t{1}, n / 2, n - 1}) {

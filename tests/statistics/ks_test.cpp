@@ -177,6 +177,11 @@ TEST_CASE("KS: the limiting distribution") {
   CHECK(r.statistic == Approx(104.0 / 300).epsilon(1e-15));
   CHECK(r.p_value == Approx(4.398112e-16).epsilon(1e-6));
   CHECK(ks_two_sample(x, y).p_value == Approx(2.1942743021891e-16).epsilon(1e-12));
+  x.resize(75);  // of samples of unequal size n m / (n + m) = 60
+  const ks_result unequal = ks_two_sample_asymptotic(x, y), turned = ks_two_sample_asymptotic(y, x);
+  CHECK(unequal.statistic == 1);
+  CHECK(unequal.log10_p * std::log(10.0) == Approx(std::log(2.0) - 120).epsilon(1e-13));
+  CHECK(turned.log10_p == unequal.log10_p);
   // scipy.stats.kstwobign.sf
   CHECK(std::exp(statistics::detail::log_kolmogorov_tail(0.5)) == Approx(0.9639452436648751).epsilon(1e-14));
   CHECK(std::exp(statistics::detail::log_kolmogorov_tail(1)) == Approx(0.26999967167735456).epsilon(1e-14));

@@ -58,7 +58,9 @@ TEST_CASE("pooling the parts of a sample gives its mean; one group its error too
   const std::vector<mean_estimate> parts = {part(0, 3), part(3, 0), part(3, 1), part(4, 4)};
   CHECK(pool_items(parts).mean == Approx(part(0, 8).mean).epsilon(1e-15));
   CHECK(pool_items(parts).count == 8);
-  const std::vector<mean_estimate> whole = {part(0, 8)};
+  const std::vector<mean_estimate> whole = {part(0, 8)}, with_empty = {part(0, 0), part(0, 5), part(5, 0), part(5, 3)},
+                                   without = {part(0, 5), part(5, 3)};
+  CHECK(pool_items(with_empty).standard_error == pool_items(without).standard_error);
   CHECK(pool_items(whole).standard_error == Approx(part(0, 8).standard_error).epsilon(1e-15));
   CHECK(average_groups(whole).standard_error == part(0, 8).standard_error);
   CHECK(average_groups(parts).mean == Approx((part(0, 3).mean + 1 + part(4, 4).mean) / 3).epsilon(1e-15));

@@ -131,6 +131,34 @@ TEST_CASE("critics of prompts and of tokens learn who succeeds, the same for any
   }
 }
 
+TEST_CASE("a critic of prompts learns the mean reward of each group, however many responses that has") {
+  responses all, means;
+  const double rewards[][4] = {{1}, {0, 1, 1, 0}, {1, 0, 0}, {0}, {1, 1}};
+  const std::size_t counts[] = {1, 4, 3, 1, 2};
+  for (std::size_t g = 0; g < 5; ++g) {
+    const std::vector<std::int32_t> prompt = {15, static_cast<std::int32_t>(g), 18};
+    double sum = 0;
+    for (std::size_t b = 0; b < counts[g]; ++b) {
+      all.rows.add(prompt, std::vector{static_cast<std::int32_t>(b), 19});
+      all.rewards.push_back(rewards[g][b]);
+      sum += rewards[g][b];
+    }
+    all.groups.push_back(all.rows.sequences());
+    means.rows.add(prompt, std::vector{0, 19});
+    means.rewards.push_back(sum / static_cast<double>(counts[g]));
+    means.groups.push_back(means.rows.sequences());
+  }
+  const auto shape = critic_shape(policy_shape, 1);
+  critic<float> one(true, shape, initial_parameters<float>(shape, 3)), other(true, shape, one.net().parameters());
+  one.learn_rewards(all, 2, {.rate = 1e-2});
+  other.learn_rewards(means, 2, {.rate = 1e-2});
+  CHECK(one.net().parameters() == other.net().parameters());
+  const auto values = one.values(all), of_prompts = other.values(means);
+  REQUIRE(values.size() == 11);
+  for (std::size_t g = 0, b = 0; g < 5; ++g)
+    for (std::size_t i = 0; i < counts[g]; ++i) CHECK(values[b++] == of_prompts[g]);
+}
+
 TEST_CASE("a critic of prompts says one logit for all responses to a prompt, one of tokens a value at every row") {
   responses r;
   const std::vector<std::int32_t> one = {15, 2, 18}, two = {15, 3, 9, 18};

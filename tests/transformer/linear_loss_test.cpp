@@ -46,7 +46,7 @@ template <class T>
 outcome<T> likelihood_of(const head<T>& h, index_t chunk, index_t workers) {
   thread_pool pool(workers);
   linear_loss<T> chunks(h.inputs, h.vocab, chunk);
-  outcome<T> o{std::vector<double>(static_cast<std::size_t>(h.rows)), std::vector<T>(h.hidden.size()),
+  outcome<T> o{std::vector<double>(static_cast<std::size_t>(h.rows)), std::vector<T>(h.hidden.size(), T{99}),
                std::vector<T>(h.w.size(), T{0.5})};
   const auto hidden = as_rows(h.hidden, h.rows), w = as_rows(h.w, h.vocab);
   index_t expected = 0;
