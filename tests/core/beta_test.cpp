@@ -165,3 +165,38 @@ TEST_CASE("Student's t: symmetry, ends, what is outside") {
     CHECK(std::isnan(student_quantile(0.3, freedom)));
   }
 }
+
+TEST_CASE("incomplete beta of large shapes at x whose square underflows") {
+  for (const double x : {1e-150, 1e-305, 5e-324}) {
+    INFO(x);
+    CHECK(incomplete_beta(1e4, 1e4, x).lower == 0);
+    CHECK(incomplete_beta(1e4, 1e4, x).upper == 1);
+    CHECK(incomplete_beta(1e4, 1e4, 1, x).lower == 1);
+    CHECK(incomplete_beta(1e4, 1e4, 1, x).upper == 0);
+  }
+  for (const double mean : {1800.0, 2000.0, 2300.0}) {  // where b is large a gamma variate over b
+    INFO(mean);
+    const tails of_beta = incomplete_beta(2000, 1e170, mean * 1e-170), of_gamma = incomplete_gamma(2000, mean);
+    CHECK(of_beta.lower == Approx(of_gamma.lower).epsilon(1e-10));
+    CHECK(of_beta.upper == Approx(of_gamma.upper).epsilon(1e-10));
+    CHECK(incomplete_beta(1e170, 2000, 1, mean * 1e-170).lower == Approx(of_gamma.upper).epsilon(1e-10));
+  }
+}
+
+TEST_CASE("Student's distribution where the square of t overflows") {
+  for (const double t : {1e149, 1e155, 1e200, 1e290}) {
+    INFO(t);
+    CHECK(student_cdf(-t, 1) == Approx(1 / (3.14159265358979323846 * t)).epsilon(1e-12));
+    CHECK(student_cdf(t, 1) == 1);
+    CHECK(student_cdf(-t, 1e10) == 0);
+    CHECK(student_cdf(-t, 1e299) == 0);
+  }
+  for (const double freedom : {0.01, 0.5, 1.5, 2.0}) {
+    INFO(freedom);
+    CHECK(student_cdf(-1.0001e150, freedom) / student_cdf(-0.9999e150, freedom) ==
+          Approx(std::pow(0.9999 / 1.0001, freedom)).epsilon(1e-9));
+  }
+  CHECK(student_cdf(-infinity, 3) == 0);
+  CHECK(student_cdf(infinity, 3) == 1);
+  CHECK(student_cdf(-infinity, 1e-300) == 0);
+}

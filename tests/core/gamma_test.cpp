@@ -228,3 +228,13 @@ TEST_CASE("Poisson probabilities of real counts: those of the formula, and of co
   CHECK(half_deviance(1e8, 1e8 + 1) == Approx(0.5e-8).epsilon(1e-7));
   CHECK(half_deviance(1e-300, 1e300) == 1e300);
 }
+
+TEST_CASE("incomplete gamma of large shapes far below the mean, and tails that the density's power is below") {
+  for (const auto& [a, x] : {std::pair{1e4, 1e-308}, {1001.0, 5e-324}, {1e308, 1e-3}, {1e200, 1e100}}) {
+    INFO(a << ", " << x);
+    CHECK(incomplete_gamma(a, x).lower == 0);
+    CHECK(incomplete_gamma(a, x).upper == 1);
+  }
+  const double a = 1e28, x = a + 37.4e14, z = (x - a) / 1e14;
+  CHECK(incomplete_gamma(a, x).upper == Approx(0.5 * std::erfc(z / std::sqrt(2))).epsilon(1e-9));
+}

@@ -73,6 +73,30 @@ TEST_CASE("outputs that overlap are refused, neighbours and interleaved ones are
   CHECK_NOTHROW(apart(5, 5, 0, 5));
   CHECK_NOTHROW(apart(0, 0, 0, 5));
   CHECK_NOTHROW(apart(0, 5, 1, 5, 2));
+  CHECK_THROWS_AS(apart(0, 5, 0, 5, 2), std::invalid_argument);
+  CHECK_THROWS_AS(apart(1, 4, 5, 2, 2), std::invalid_argument);
+  CHECK_NOTHROW(apart(0, 2, 4, 3, 2));
+  const vector_view<float> backwards(x.data() + 8, 5, -2), forwards(x.data(), 5, 2);
+  CHECK_THROWS_AS(check_apart(backwards, forwards, "f", "x", "y"), std::invalid_argument);
+  const vector_view<bfloat16> narrow(reinterpret_cast<bfloat16*>(x.data()), 5, 4);
+  CHECK_THROWS_AS(check_apart(narrow, forwards, "f", "x", "y"), std::invalid_argument);
+}
+
+TEST_CASE("strided outputs of one step overlap where an element of one is an element of the other, by counting") {
+  std::vector<float> memory(100);
+  for (const index_t stride : {-3, -2, 2, 3})
+    for (index_t at = 30; at < 50; ++at)
+      for (index_t n = 1; n < 5; ++n) {
+        const vector_view<float> x(memory.data() + 40, 4, stride), y(memory.data() + at, n, stride);
+        bool apart = true;
+        for (index_t i = 0; i < 4; ++i)
+          for (index_t j = 0; j < n; ++j) apart = apart && &x[i] != &y[j];
+        INFO(stride << ", " << at << ", " << n);
+        if (apart)
+          CHECK_NOTHROW(check_apart(x, y, "f", "x", "y"));
+        else
+          CHECK_THROWS_AS(check_apart(x, y, "f", "x", "y"), std::invalid_argument);
+      }
 }
 
 TEMPLATE_TEST_CASE("core's functions refuse to write where elements have no memory of their own", "", float, double,

@@ -202,6 +202,7 @@ TEST_CASE("safetensors: hostile JSON") {
   refused(file_of("{\"__metadata__\":{\"a\":\"b\",\"a\":\"c\"}}", 0), 33, "the key \"a\" appears twice");
   CHECK(parse_safetensors(file_of("{}  \n", 0), "f").tensors.empty());
   CHECK(parse_safetensors(file_of("{\"__metadata__\":{}}", 0), "f").tensors.empty());
+  CHECK(parse_safetensors(file_of("{\"__metadata__\":null}", 0), "f").metadata.empty());
 }
 
 TEST_CASE("safetensors: hostile entries") {

@@ -52,12 +52,15 @@ inline log_beta_tail log_incomplete_beta(double a, double b, double x, double y)
   if (a > 1000 && b > 1000) {
     const bool upper = difference < 0;
     const double sign = upper ? 1 : -1;
-    const double slope = -sign * (difference - y + x) / x / y;  // of minus the logarithm of the density
-    const double curvature = (a - 1) / x / x + (b - 1) / y / y;
+    // The unit of length is 1, or that of x and y of which a square would be out of range.
+    const double unit = x < 1e-100 ? x : y < 1e-100 ? y : 1, u = x / unit, v = y / unit;
+    const double first = x < 1e-100 ? 1 : x, second = y < 1e-100 ? 1 : y;  // their product is x y / unit
+    const double slope = -sign * (difference - y + x) / first / second;    // of minus the logarithm of the density
+    const double curvature = (a - 1) / u / u + (b - 1) / v / v;
     const double integral = integrate_tail(tail_length(slope, curvature), [&](double s) {
-      return slope * s + (a - 1) * log1p_deficit(sign * s / x) + (b - 1) * log1p_deficit(-sign * s / y);
+      return slope * s + (a - 1) * log1p_deficit(sign * s / u) + (b - 1) * log1p_deficit(-sign * s / v);
     });
-    return {upper, log_power + std::log(a / n * (b / x / y) * integral)};
+    return {upper, log_power + std::log(a / n * (b / first / second) * integral)};
   }
   const bool upper = difference <= 2 * x - 1;
   const double fraction = upper ? beta_fraction(b, a, y, -difference) : beta_fraction(a, b, x, difference);
@@ -126,6 +129,14 @@ inline double beta_quantile(double p, double a, double b) {
 inline double student_cdf(double t, double freedom) {
   if (!(freedom > 0) || std::isnan(t)) return detail::not_a_number;
   if (freedom > 1e300) return normal_cdf(t);
+  if (std::abs(t) >
+      1e150) {  // whose square is out of range: x^a / (a B(a, 1/2)), x = freedom / t^2, is all that is left
+    const double a = freedom / 2;
+    const double log_tail = a * (std::log(freedom) - 2 * std::log(std::abs(t))) + log_gamma(a + 0.5) -
+                            (a <= 1 ? detail::log_gamma_1p(a) : log_gamma(a + 1)) - 0.57236494292470008707;
+    const double tail = freedom > 100 ? 0 : std::exp(log_tail) / 2;
+    return t < 0 ? tail : 1 - tail;
+  }
   const double square = t * t, ratio = square / freedom;
   const tails beta =
       incomplete_beta(freedom / 2, 0.5, 1 / (1 + ratio), ratio < 1 ? ratio / (1 + ratio) : 1 / (1 + 1 / ratio));

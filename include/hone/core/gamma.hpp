@@ -174,15 +174,18 @@ inline tails incomplete_gamma(double a, double x) {
   if (!(a > 0 && a < infinity && x >= 0)) return {detail::not_a_number, detail::not_a_number};
   if (x == 0) return {0, 1};
   if (x == infinity) return {1, 0};
-  const double power = std::exp(log_poisson(a, x));
+  const double log_power = log_poisson(a, x), power = std::exp(log_power);
   if (a > 1000) {
     const bool upper = x > a;
+    if (log_power < -2000) return upper ? tails{1, 0} : tails{0, 1};  // what multiplies it may be out of range
     const double sign = upper ? 1 : -1;
     const double slope = -sign * (a - 1 - x) / x, curvature = (a - 1) / x / x;  // of minus the density's logarithm
     const double integral = detail::integrate_tail(detail::tail_length(slope, curvature), [&](double s) {
       return slope * s + (a - 1) * detail::log1p_deficit(sign * s / x);
     });
-    const double tail = power * (a / x) * integral;
+    const double factor =
+        a / x * integral;  // as large as the root of a: the power may underflow where the tail does not
+    const double tail = power > 1e-300 ? power * factor : std::exp(log_power + std::log(factor));
     return upper ? tails{1 - tail, tail} : tails{tail, 1 - tail};
   }
   if (x > 1.1 && x > a) {  // x^a e^-x / Gamma(a) / (x + 1 - a - 1 (1 - a) / (x + 3 - a - ...)), by Lentz

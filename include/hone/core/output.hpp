@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <span>
+#include <utility>
 
 namespace HONE_NAMESPACE {
 
@@ -62,14 +63,33 @@ constexpr void check_output(std::span<T> x, const char* function, const char* ar
                           x.size());
 }
 
-/// Two outputs have no memory in common. Strided ones may be interleaved; of these nothing is asked.
-/// @throws std::invalid_argument, naming @p argument, if contiguous @p x and @p y overlap.
+/// Two outputs have no memory in common. Strided ones may be interleaved.
+/// @throws std::invalid_argument, naming @p argument, if @p x and @p y overlap and are contiguous, have strides of the
+///         same number of bytes, or begin in one place; of others nothing is asked.
 template <scalar T, scalar U>
 void check_apart(const vector_view<T>& x, const vector_view<U>& y, const char* function, const char* argument,
                  const char* other) {
-  if (x.size() <= 0 || y.size() <= 0 || !x.contiguous() || !y.contiguous()) return;
+  if (x.size() <= 0 || y.size() <= 0) return;
   const auto place = [](const void* p) { return reinterpret_cast<std::uintptr_t>(p); };
-  const bool apart = place(x.data() + x.size()) <= place(y.data()) || place(y.data() + y.size()) <= place(x.data());
+  const auto bytes = [](index_t n) { return static_cast<std::uintptr_t>(n < 0 ? -n : n); };
+  // The first and the last element of each, in the order of their addresses.
+  const auto ends = [&]<class V>(const V& v) {
+    const auto first = place(v.data()), last = place(&v[v.size() - 1]);
+    return first < last ? std::pair{first, last} : std::pair{last, first};
+  };
+  const auto [x_first, x_last] = ends(x);
+  const auto [y_first, y_last] = ends(y);
+  bool apart = x_last + sizeof(T) <= y_first || y_last + sizeof(U) <= x_first;
+  const std::uintptr_t x_step = bytes(x.stride()) * sizeof(T), y_step = bytes(y.stride()) * sizeof(U);
+  if (!apart && !(x.contiguous() && y.contiguous())) {
+    if (x_step != y_step || x_step == 0) {
+      apart = place(x.data()) != place(y.data());
+    } else {
+      const std::uintptr_t gap = (x_first < y_first ? y_first - x_first : x_first - y_first) % x_step;
+      const std::uintptr_t lower = x_first < y_first ? sizeof(T) : sizeof(U), upper = sizeof(T) + sizeof(U) - lower;
+      apart = gap >= lower && x_step - gap >= upper;
+    }
+  }
   invalid_argument_unless(apart, function, argument, "lies in the memory of %s", other);
 }
 

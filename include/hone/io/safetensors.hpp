@@ -85,7 +85,7 @@ class safetensors_header {
     } else if (e.is == kind::end_object) {
       if (!in_metadata_ && seen_ != 7)
         fail(entries.back(), std::string("has no \"") + fields[seen_ & 1 ? (seen_ & 2 ? 2 : 1) : 0] + "\"");
-    } else if (e.is != kind::begin_object) {
+    } else if (e.is != kind::begin_object && !(in_metadata_ && e.is == kind::null)) {
       in_metadata_ ? fail(e.at, "\"__metadata__\" is not an object") : fail(entries.back(), "is not an object");
     }
   }
