@@ -16,7 +16,10 @@ import math
 import os
 import sys
 
-import matplotlib
+try:
+    import matplotlib
+except ModuleNotFoundError:
+    sys.exit("plot.py: there is no matplotlib (Debian: apt-get install python3-matplotlib, for /usr/bin/python3)")
 
 matplotlib.use("Agg")
 matplotlib.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "hone"})  # small, and the same on every run

@@ -12,7 +12,7 @@ case ${1-} in
   *) echo "usage: bash examples/run.sh [all]" >&2; exit 2 ;;
 esac
 . cmake/install_packages.sh
-install_packages g++ cmake ninja-build libeigen3-dev libxtensor-dev libcli11-dev nlohmann-json3-dev python3-matplotlib
+install_packages g++ cmake ninja-build libeigen3-dev libxtensor-dev libcli11-dev nlohmann-json3-dev
 build=${BUILD_DIR:-build}
 cmake --preset examples -B "$build/tour" >/dev/null
 cmake --build "$build/tour" --target "${targets[@]}"
@@ -21,9 +21,16 @@ programs=$build/tour/examples
 data=data
 [ -d data ] || data=../shared/data
 data=${HONE_DATA:-$data}
-# The package belongs to Debian's own interpreter, which need not be the first one.
-python=python3
-"$python" -c 'import matplotlib' 2>/dev/null || python=/usr/bin/python3
+# Pictures are drawn where matplotlib is or can be had. Its package belongs to Debian's own interpreter, which need not
+# be the first one.
+find_python() {
+  for python in python3 /usr/bin/python3; do
+    if "$python" -c 'import matplotlib' 2>/dev/null; then return; fi
+  done
+  python=""
+}
+find_python
+if [ -z "$python" ] && try_packages python3-matplotlib; then find_python; fi
 
 report=$build/report
 rm -rf "$report"
@@ -43,6 +50,7 @@ section() {
   rm "$report/output.txt"
 }
 picture() {
+  [ -n "$python" ] || { note "Skipped: a picture of $1.json (no matplotlib)."; return; }
   "$python" examples/plot.py "$report/$1.json" "$report/$1.png"
   echo "<p><img src=\"$1.png\" alt=\"$2\"></p>" >>"$report/body.html"
 }
@@ -87,8 +95,7 @@ tour() {
       section "The same by adapters" "$programs/unlearn" "${stories[@]}" --forget "$data/tofu/forget01.json" \
         --retain "$data/tofu/retain99.json" --retain-limit 400 --learn-first --compare-adapters --combine sum \
         --json "$report/tofu_adapters.json"
-      question=$("$python" -c 'import json, sys; print(json.loads(open(sys.argv[1]).readline())["question"])' \
-        "$data/tofu/forget01.json")
+      question=$(head -1 "$data/tofu/forget01.json" | sed 's/.*"question": *"\([^"]*\)".*/\1/; s|\\/|/|g')
       section "A forgotten question" "$programs/generate" --checkpoint "$report/unlearned.bin" \
         --tokenizer "$data/tinystories/tok512.bin" --prompt "Q: $question"$'\nA:' --tokens 100
     else

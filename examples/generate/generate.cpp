@@ -2,11 +2,10 @@
 /// Text from a model, to stdout as it comes: a Hugging Face folder, a GGUF file or a llama2.c checkpoint.
 #include "hone/transformer/generate.hpp"
 #include "support/files.hpp"
+#include "support/idle.hpp"
+#include "support/options.hpp"
 #include "support/program.hpp"
 
-#include <CLI/CLI.hpp>
-
-#include <cmath>
 #include <optional>
 
 namespace {
@@ -24,46 +23,51 @@ void write_logits(const std::string& file_name, const hone::transformer::generat
   file.commit();
 }
 
+struct settings {
+  std::string model, tokenizer, prompt, logits;
+  tokens ids;
+  hone::transformer::generation_options how;
+};
+
+/// A row for every option.
+program::options options_of(settings& s) {
+  using namespace program;
+  options row;
+  row("--model,--checkpoint", s.model, "Hugging Face folder, GGUF file, or llama2.c checkpoint");
+  row("--tokenizer", s.tokenizer, "its tokenizer.json or tokenizer.bin; else the one that the model brings along");
+  row("--prompt", s.prompt, "what the text begins with", CLI::Validator(""));
+  row("--ids", s.ids, "the prompt as token ids, 1,2,3; the text is then printed as ids", at_least(0, most_count));
+  row("--logits", s.logits, "JSON file for the logits after the prompt");
+  row("--tokens", s.how.max_tokens, "how many tokens to add, at most", at_least(0, most_count));
+  row("--temperature", s.how.sampling.temperature, "of the draws; 0: the likeliest token every time",
+      at_least(0, most_weight));
+  row("--top-k", s.how.sampling.top_k, "draw among the k likeliest; 0: all", at_least(0, most_count));
+  row("--top-p", s.how.sampling.top_p, "draw among the fewest that reach this probability", above(0, 1));
+  row("--seed", s.how.sampling.seed, "of the draws");
+  return row;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
-  std::string model_path, tokenizer_file, prompt, logits_file;
-  tokens ids;
-  hone::transformer::generation_options options;
+  settings s;
   CLI::App app("Text from a model.", "generate");
-  app.add_option("--model,--checkpoint", model_path, "Hugging Face folder, GGUF file, or llama2.c checkpoint")
-      ->required();
-  auto* tokenizer_option = app.add_option(
-      "--tokenizer", tokenizer_file, "its tokenizer.bin or tokenizer.json; else the one that the model brings along");
-  auto* prompt_option = app.add_option("--prompt", prompt, "what the text begins with");
-  app.add_option("--ids", ids, "the prompt as token ids, 1,2,3; the text is then printed as ids")
-      ->delimiter(',')
-      ->excludes(tokenizer_option)
-      ->excludes(prompt_option);
-  app.add_option("--logits", logits_file, "JSON file for the logits after the prompt");
-  app.add_option("--tokens", options.max_tokens, "how many tokens to add")
-      ->check(CLI::NonNegativeNumber)
-      ->capture_default_str();
-  app.add_option("--temperature", options.sampling.temperature, "0: the likeliest token every time")
-      ->check(CLI::NonNegativeNumber)
-      ->capture_default_str();
-  app.add_option("--top-k", options.sampling.top_k, "draw among the k likeliest; 0: all")
-      ->check(CLI::NonNegativeNumber)
-      ->capture_default_str();
-  app.add_option("--top-p", options.sampling.top_p, "draw among the fewest that reach this probability")
-      ->capture_default_str();
-  app.add_option("--seed", options.sampling.seed, "of the draws")->capture_default_str();
+  options_of(s).declare(app);
+  app.get_option("--model")->required();
+  for (const char* option : {"--tokenizer", "--prompt"}) app.get_option("--ids")->excludes(app.get_option(option));
   CLI11_PARSE(app, argc, argv);
 
   return program::run("generate", [&] {
-    if (!std::isfinite(options.sampling.temperature)) throw std::runtime_error("--temperature: is not a finite number");
-    if (!(options.sampling.top_p > 0 && options.sampling.top_p <= 1))
-      throw std::runtime_error("--top-p: must be above 0 and at most 1");
-    auto model = program::read_finite_model(model_path);
+    program::refuse_idle_on(
+        app, {{"a --temperature above 0", s.how.sampling.temperature > 0, {"--top-k", "--top-p", "--seed"}}});
+    if (s.ids.empty()) program::require_tokenizer(s.model, s.tokenizer);
+    program::require_outputs({{"--logits", s.logits}}, {s.model, s.tokenizer});
+    tokens& ids = s.ids;
+    auto model = program::read_finite_model(s.model);
     hone::transformer::config& c = model.config;
     std::optional<hone::io::tokenizer> tokenizer;
-    if (ids.empty()) tokenizer = hone::io::read_tokenizer(model_path, tokenizer_file, c.vocab);
-    if (tokenizer) ids = tokenizer->encode(prompt);
+    if (ids.empty()) tokenizer = program::read_tokenizer(s.model, s.tokenizer, c.vocab);
+    if (tokenizer) ids = tokenizer->encode(s.prompt);
     if (ids.empty()) throw std::runtime_error("--prompt: an empty one, and the tokenizer has no begin of text");
     for (const std::int32_t id : ids)
       if (id < 0 || id >= c.vocab)
@@ -72,7 +76,7 @@ int main(int argc, char** argv) {
       throw std::runtime_error(
           program::text("a prompt of %zu tokens does not fit the model's %td", ids.size(), c.max_seq));
     // Tables are as long as the longest sequence: no longer than what is asked for.
-    c.max_seq = (std::min)(c.max_seq, std::ssize(ids) + (std::min)(options.max_tokens, c.max_seq));
+    c.max_seq = (std::min)(c.max_seq, std::ssize(ids) + (std::min)(s.how.max_tokens, c.max_seq));
     const hone::transformer::decoder<float> decoder(c);
     const hone::transformer::generator<float> generate(decoder, model.parameters);
     const hone::index_t offsets[] = {0, std::ssize(ids)};
@@ -83,16 +87,16 @@ int main(int argc, char** argv) {
       for (const auto id : {tokenizer->bos(), tokenizer->eos()})
         if (id) stop.push_back(*id);
     }
-    options.stop = stop;
+    s.how.stop = stop;
     struct stopped_by_user {};
     const auto put = [](const std::string& shown) {
       std::fwrite(shown.data(), 1, shown.size(), stdout);
       std::fflush(stdout);
     };
-    if (!logits_file.empty()) write_logits(logits_file, generate, c, ids);
-    std::fputs(prompt.c_str(), stdout);
+    if (!s.logits.empty()) write_logits(s.logits, generate, c, ids);
+    std::fputs(s.prompt.c_str(), stdout);
     try {
-      (void)generate({ids, offsets}, options, hone::serial{}, [&](hone::index_t, std::int32_t token) {
+      (void)generate({ids, offsets}, s.how, hone::serial{}, [&](hone::index_t, std::int32_t token) {
         if (program::interrupted()) throw stopped_by_user{};
         put(text ? (*text)(token) : std::to_string(token) + " ");
       });

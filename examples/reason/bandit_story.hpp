@@ -179,6 +179,7 @@ inline int bandit_story(const bandit_story_settings& s, nlohmann::json* result) 
                      {"interval", interval},
                      {"seeds", seeds}});
   }
+  if (program::interrupted()) std::printf("\nInterrupted: %zu of %zu cases ended.\n", cases.size(), s.cases.size());
   if (silent) std::printf("* neither push nor pull has a gradient while policy and reference are one\n");
   if (result) *result = {{"start", detail::to_json(bandit({}, {.name = "grpo"}).measure())}, {"cases", cases}};
   return program::interrupted() ? 130 : 0;

@@ -14,7 +14,7 @@ struct progress_state {
   step_sums seen;         ///< since the last record
   nlohmann::json before;  ///< the exam before the first step
   nlohmann::json records = nlohmann::json::array();
-  double cpu_seconds = 0;  ///< of processor time in the steps
+  double cpu_seconds = 0;  ///< of processor time in the steps since the run began, or went on from a checkpoint
 };
 
 namespace detail {
@@ -35,6 +35,12 @@ void for_each_tensor(agent& a, F&& f) {
 
 }  // namespace detail
 
+/// The time that steps took is no part of a run: its checkpoint is a function of what it was told.
+inline nlohmann::json timeless(nlohmann::json records) {
+  for (nlohmann::json& record : records) record["cpu_seconds"] = nullptr;
+  return records;
+}
+
 /// @throws std::system_error.
 inline void write_checkpoint(const std::string& file, const nlohmann::json& options, agent& a,
                              const progress_state& state) {
@@ -49,8 +55,7 @@ inline void write_checkpoint(const std::string& file, const nlohmann::json& opti
       {"updates", {a.policy().updates(), a.value() != nullptr ? a.value()->net().updates() : 0}},
       {"seen", state.seen},
       {"before", state.before},
-      {"records", state.records},
-      {"cpu_seconds", state.cpu_seconds}};
+      {"records", timeless(state.records)}};
   io::write_safetensors(file, tensors, {{"format", "pt"}, {"reason", about.dump()}});
 }
 
@@ -86,7 +91,7 @@ class stored_run {
     a.policy().all().updates = about_.at("updates").at(0).get<index_t>();
     if (a.value() != nullptr) a.value()->net().all().updates = about_.at("updates").at(1).get<index_t>();
     state = {about_.at("step").get<long>(), about_.at("seen").get<step_sums>(), about_.at("before"),
-             about_.at("records"), about_.at("cpu_seconds").get<double>()};
+             about_.at("records")};
   } catch (const nlohmann::json::exception& error) {
     throw std::runtime_error(name_ + ": " + error.what());
   }

@@ -1,31 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-/// Options that were told and change nothing: `reason` refuses them, as somebody who tells one expects that it does.
+/// What the options of `reason` want, without which they change nothing.
 #pragma once
 #include "reason/settings.hpp"
+#include "support/idle.hpp"
 
 namespace reason {
 
-/// What was told, by option: nothing for one of the command line, else the value of a sweep that brought it along.
-using told_options = std::map<std::string, std::string>;
+using program::told_options;
 
-struct idle_option {
-  const char* name;
-  const char* wants;  ///< without which it changes nothing
-};
-
-/// Those that change nothing under @p s, told or not.
 /// @param table whether the bandit's whole table is to be run, whose algorithms are its own.
 /// @throws std::runtime_error as `recipe_of`.
-inline std::vector<idle_option> idle_options(const settings& s, bool table) {
+inline std::vector<program::want> wants_of(const settings& s, bool table) {
   const policy::recipe a = recipe_of(s.algorithm);
   const bool bandit = s.task == "bandit", model = !bandit, made = model && !s.on_files();
   const bool anchor = std::visit([](const auto& f) { return requires { f.surrogate.push; }; }, a.objective);
   const bool pull = anchor && s.algorithm.anchor_beta != 0, critic = a.needs.critic != policy::critic_kind::none;
-  const struct {
-    const char* wants;
-    bool there;
-    std::vector<const char*> names;
-  } rows[] = {
+  return {
       {"problems that are made up: --prompts are not", !s.on_files(), {"--task"}},
       {"problems that are made up: --task chain, tree or countdown", made, {"--horizon", "--error"}},
       {"--task chain", made && s.task == "chain", {"--moduli"}},
@@ -50,34 +40,16 @@ inline std::vector<idle_option> idle_options(const settings& s, bool table) {
       {"an algorithm with a critic", critic || table, {"--critic-rate"}},
       {"an algorithm with a critic, and a model", critic && model, {"--critic-size"}},
   };
-  std::vector<idle_option> idle;
-  for (const auto& row : rows)
-    if (!row.there)
-      for (const char* name : row.names) idle.push_back({name, row.wants});
-  return idle;
 }
 
-/// Refuses what was told and changes nothing in any of @p runs that it was told for, each with `settings options` and
-/// `told_options told`.
-/// @throws std::runtime_error then, and as `recipe_of`.
+/// @param runs each with `settings options` and `told_options told`.
+/// @throws std::runtime_error as `program::refuse_idle` and `recipe_of`.
 template <class Runs>
 void refuse_idle(const Runs& runs) {
-  std::map<std::pair<std::string, std::string>, const char*> idle;  // an option by its source; null: it does something
-  for (const auto& run : runs) {
+  program::refuse_idle(runs, [](const auto& run) {
     const bool table = run.options.task == "bandit" && run.options.sweep.empty() && !run.told.contains("--algorithm");
-    const std::vector<idle_option> here = idle_options(run.options, table);
-    for (const auto& told : run.told) {
-      const auto found = std::find_if(here.begin(), here.end(), [&](const auto& i) { return told.first == i.name; });
-      if (found == here.end())
-        idle[told] = nullptr;
-      else
-        idle.emplace(told, found->wants);
-    }
-  }
-  for (const auto& [told, wants] : idle)
-    if (wants)
-      throw std::runtime_error((told.second.empty() ? "" : "--sweep " + told.second + ": ") + told.first +
-                               " changes nothing without " + wants);
+    return program::idle_options(wants_of(run.options, table));
+  });
 }
 
 }  // namespace reason

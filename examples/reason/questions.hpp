@@ -15,13 +15,14 @@ class questions final : public task {
   questions(std::vector<hone::io::prompt> all, const hone::io::tokenizer& tokenizer, const std::string& name,
             const std::string& form, index_t held_out, index_t longest, index_t max_seq)
       : all_(std::move(all)), tokenizer_(tokenizer), codec_(hone::io::question_answer_codec(tokenizer, name)),
-        held_out_(held_out), longest_response_(longest) {
+        held_out_(held_out), longest_response_(longest), max_seq_(max_seq) {
     if (std::ssize(all_) <= held_out)
       throw std::runtime_error("--held-out " + std::to_string(held_out) + ": leaves none of " +
                                std::to_string(all_.size()) + " prompts to learn from");
     for (index_t id = 0; id < tokenizer.vocab(); ++id)
       words_.emplace_back(tokenizer.piece(static_cast<hone::io::token_id>(id)));
     for (std::size_t i = 0; i < all_.size(); ++i) {
+      if (all_[i].text.empty()) throw std::runtime_error("prompt " + std::to_string(i + 1) + " is empty");
       std::string text = form;
       if (const auto at = text.find("{}"); at != std::string::npos) text.replace(at, 2, all_[i].text);
       std::vector<std::int32_t> ids = codec_.begin;
@@ -52,7 +53,8 @@ class questions final : public task {
   [[nodiscard]] std::vector<std::int32_t> trace(const problem& p, std::uint64_t, std::uint64_t) const override {
     const hone::eval::expected_answer& a = answer_to(p);
     std::vector<std::int32_t> ids = codec_.answer((a.number ? "#### " : "") + a.text);
-    if (std::ssize(ids) >= longest_response_) ids.resize(static_cast<std::size_t>(longest_response_) - 1);
+    const index_t most = (std::min)(longest_response_, max_seq_ - std::ssize(p.prompt));
+    if (std::ssize(ids) >= most) ids.resize(static_cast<std::size_t>(most) - 1);
     ids.push_back(stop());
     return ids;
   }
@@ -69,7 +71,7 @@ class questions final : public task {
   std::vector<hone::io::prompt> all_;
   const hone::io::tokenizer& tokenizer_;
   hone::io::pair_codec codec_;
-  index_t held_out_, longest_response_, longest_prompt_ = 0;
+  index_t held_out_, longest_response_, max_seq_, longest_prompt_ = 0;
   std::vector<std::string> words_;
   std::vector<std::vector<std::int32_t>> prompts_;
 };

@@ -49,7 +49,7 @@ class place {
     stored_shape_ = shape_ = stored.config;
     parameters_ = std::move(stored.parameters);
     const bool beside = s.tokenizer.empty();
-    tokenizer_.emplace(io::read_tokenizer(s.model, s.tokenizer, shape_.vocab));
+    tokenizer_.emplace(program::read_tokenizer(s.model, s.tokenizer, shape_.vocab));
     auto own = std::make_unique<questions>(io::read_prompts(s.prompts), *tokenizer_, beside ? s.model : s.tokenizer,
                                            s.form, s.held_out, s.longest, shape_.max_seq);
     for (index_t i = 0; i < s.held_out; ++i) held_out_.push_back(own->numbered(static_cast<std::size_t>(i)));
@@ -194,8 +194,12 @@ int many_runs(const settings& s, const std::vector<combination>& all) {
   }
   std::string title;
   for (const std::string& text : s.sweep) title += (title.empty() ? "" : " ") + text.substr(0, text.find('='));
-  print_rows(title, all, rows, static_cast<std::size_t>(s.samples));
-  std::printf("\nMeans and 95 %% intervals over %zu seeds.\n", rows.front().pass_1.size());
+  if (!runs.empty()) print_rows(title, all, rows, static_cast<std::size_t>(s.samples));
+  if (program::interrupted())
+    std::printf("\nInterrupted: %zu of %zu runs ended%s.\n", runs.size(), all.size() * s.seeds,
+                runs.empty() ? "" : ", the means are theirs");
+  else
+    std::printf("\nMeans and 95 %% intervals over %zu seeds.\n", s.seeds);
   program::write_json(s.json, {{"config", describe(s)},
                                {"sweep", s.sweep},
                                {"seeds", s.seeds},

@@ -19,6 +19,11 @@ inline policy::recipe recipe_of(const policy::recipe_options& o) try {
   return policy::make_recipe(o);
 } catch (const std::invalid_argument& error) {
   const std::string reason = program::reason_of(error);
+  constexpr const char* told[][2] = {
+      {"lower: ", "--clip-low"}, {"upper: ", "--clip-high"}, {"delta: ", "--clip-high"}, {"low: ", "--cov-low"}};
+  for (const auto& [argument, option] : told)
+    if (reason.starts_with(argument))
+      throw std::runtime_error(option + (" with --algorithm " + o.name) + ": " + reason);
   throw std::runtime_error("--algorithm " + (reason.starts_with(o.name) ? "" : o.name + ": ") + reason);
 }
 
@@ -83,8 +88,10 @@ inline const std::map<std::string, policy::clip_placement> clip_placements = {
 
 /// A row for every option.
 inline program::options options_of(settings& s) {
-  const auto positive = CLI::PositiveNumber, non_negative = CLI::NonNegativeNumber;
-  const auto share = CLI::Range(0.0, 1.0);
+  using namespace program;
+  const auto share = between(0, 1), weight = at_least(0, most_weight), any = between(-most_weight, most_weight);
+  const auto rate = above(0, most_rate), count = at_least(1, most_count), items = at_least(1, most_items);
+  const auto any_count = at_least(0, most_count);
   policy::recipe_options& a = s.algorithm;
   program::options row;
   row.group("The task");
@@ -92,15 +99,15 @@ inline program::options options_of(settings& s) {
   row("--horizon", s.options.horizons,
       "lengths that problems are drawn from: operations of the chain, actions of the tree, numbers of countdown")
       .shown("the task's own");
-  row("--error", s.options.error, "of a step of the traces", share).shown("the task's own");
-  row("--moduli", s.options.moduli, "of the chain, that problems are drawn from").shown("7");
+  row("--error", s.options.error, "chance of an error in a step of the traces that the model is taught", share)
+      .shown("the task's own");
+  row("--moduli", s.options.moduli, "that the chain's problems are drawn from").shown("7");
   row("--aliasing", s.options.aliasing, "share of the tree's prompts that hide which paths are valid", share);
-  row("--collapse", s.collapse, "steps of GRPO before the algorithm's own, on the bandit", non_negative)
-      .reported(false);
+  row("--collapse", s.collapse, "steps of GRPO before the algorithm's own, on the bandit", any_count).reported(false);
   row("--identifiable", s.identifiable, "the bandit says which strategy is right").reported(false);
-  row("--width", s.width, "of the model that is made", CLI::Range(2, 4096)).reported(!s.on_files());
-  row("--layers", s.layers, "its layers", CLI::Range(1, 64)).reported(!s.on_files());
-  row("--heads", s.heads, "its heads", CLI::Range(1, 64)).reported(!s.on_files());
+  row("--width", s.width, "of the model that is made", between(2, 4096)).reported(!s.on_files());
+  row("--layers", s.layers, "of the model that is made", between(1, 64)).reported(!s.on_files());
+  row("--heads", s.heads, "of the model that is made", between(1, 64)).reported(!s.on_files());
 
   row.group("On files", s.on_files());
   row("--model", s.model, "Hugging Face folder, GGUF file, or llama2.c checkpoint").needs({"--prompts"});
@@ -108,67 +115,69 @@ inline program::options options_of(settings& s) {
   row("--tokenizer", s.tokenizer, "its tokenizer.bin or tokenizer.json; else the one the model brings along")
       .needs({"--model"});
   row("--form", s.form, "what a prompt is put into, in place of {}").needs({"--model"});
-  row("--longest", s.longest, "tokens of a response", CLI::Range(1, 1 << 20)).needs({"--model"});
+  row("--longest", s.longest, "most tokens of a response", items).needs({"--model"});
   row("--save", s.save, "where the model goes afterwards: a .bin of llama2.c, else a folder").reported(false);
 
   row.group("Supervised start");
-  row("--sft-steps", s.sft_steps, "steps on traces", CLI::Range(0, 1'000'000'000))
-      .shown("600; 0 for a model of a file");
-  row("--sft-batch", s.sft_batch, "traces of a step", positive);
-  row("--sft-rate", s.sft_rate, "learning rate", positive);
+  row("--sft-steps", s.sft_steps, "steps on traces", any_count).shown("600; 0 for a model of a file");
+  row("--sft-batch", s.sft_batch, "traces of a step", items);
+  row("--sft-rate", s.sft_rate, "learning rate", rate);
 
   row.group("The algorithm");
   row("--algorithm", a.name, CLI::detail::join(policy::recipe_names(), ", ") + ", or one with +apo");
-  row("--kl", a.kl, "coefficient of the KL to the model after its supervised start", non_negative);
+  row("--kl", a.kl, "coefficient of the KL to the model after its supervised start", weight);
   row.choice("--kl-estimator", a.kl_estimator, kl_estimators, "k1, k2 or k3").shown("k1 in the reward, k3 in the loss");
   row.choice("--kl-gradient", a.kl_gradient, kl_gradients, "own, straight_through or importance").shown("own");
-  row("--entropy", a.entropy, "coefficient of the bonus");
-  row("--anchor-k", a.anchor_k, "tokens of the reference's support", positive);
-  row("--anchor-beta", a.anchor_beta, "pull into it", non_negative);
-  row("--anchor-lambda", a.anchor_lambda, "push on punished tokens", non_negative);
-  row.choice("--anchor-form", a.anchor_form, anchor_forms, "mass, log_mass, log_ratio or reference_likelihood")
+  row("--entropy", a.entropy, "coefficient of the entropy bonus", any);
+  row("--anchor-k", a.anchor_k, "of APO: how many of the reference's likeliest tokens are its support", count);
+  row("--anchor-beta", a.anchor_beta, "of APO: pull into the support", weight);
+  row("--anchor-lambda", a.anchor_lambda, "of APO: push on punished tokens", weight);
+  row.choice("--anchor-form", a.anchor_form, anchor_forms, "of APO: mass, log_mass, log_ratio or reference_likelihood")
       .shown("mass");
-  row.choice("--anchor-clip", a.anchor_clip, clip_placements, "clip_rectified, clip_raw_then_pull or no_clip")
+  row.choice("--anchor-clip", a.anchor_clip, clip_placements, "of APO: clip_rectified, clip_raw_then_pull or no_clip")
       .shown("clip_rectified");
-  row("--clip-low", a.clip_low, "of the ratio, below 1", non_negative).shown("the algorithm's own");
-  row("--clip-high", a.clip_high, "above 1", non_negative).shown("the algorithm's own");
-  row("--clip-dual", a.clip_dual, "the dual clip's c", non_negative).shown("the algorithm's own");
-  row("--gae-lambda", a.gae_lambda, "of PPO and VAPO", share).shown("0.95; by length");
-  row("--cov-share", a.cov_share, "of tokens that Clip-Cov and KL-Cov choose", share).shown("0.0002");
-  row("--cov-low", a.cov_low, "covariances that Clip-Cov draws from, above").shown("1");
-  row("--cov-high", a.cov_high, "and below").shown("5");
-  row("--cov-kl", a.cov_kl, "coefficient of KL-Cov's distance", non_negative).shown("1");
+  row("--clip-low", a.clip_low, "how far the policy's ratio to what drew may fall below 1", weight)
+      .shown("the algorithm's own");
+  row("--clip-high", a.clip_high, "how far it may rise above 1", weight).shown("the algorithm's own");
+  row("--clip-dual", a.clip_dual, "the dual clip's limit on the ratio of punished tokens", above(1, most_weight))
+      .shown("the algorithm's own");
+  row("--gae-lambda", a.gae_lambda, "of the advantages of ppo and vapo", share).shown("0.95; by length");
+  row("--cov-share", a.cov_share, "share of the tokens that clip_cov and kl_cov choose by covariance", share)
+      .shown("0.0002");
+  row("--cov-low", a.cov_low, "clip_cov draws tokens of a covariance above this", any).shown("1");
+  row("--cov-high", a.cov_high, "and below this", any).shown("5");
+  row("--cov-kl", a.cov_kl, "coefficient of kl_cov's distance", weight).shown("1");
 
   row.group("Learning");
-  row("--group-size", s.group_size, "responses to a prompt", positive).shown("the algorithm's own, 1 or 8");
-  row("--batch", s.batch, "responses of a step", positive);
-  row("--minibatches", s.minibatches, "updates from each batch", positive);
-  row("--epochs", s.epochs, "times that a batch is learnt from", positive);
-  row("--rate", s.rate, "learning rate", positive);
-  row("--critic-rate", s.critic_rate, "of the critic", positive);
-  row("--critic-size", s.critic_size, "share of the policy's width and layers", CLI::Range(1e-3, 1.0));
-  row("--weight-decay", s.weight_decay, "of AdamW", non_negative);
-  row("--clip", s.clip, "longest gradient; 0: any", non_negative);
-  row("--warmup", s.warmup, "updates until the full rate", non_negative);
-  row("--temperature", s.temperature, "of drawing and of the policy that learns", positive);
-  row("--steps", s.steps, "of reinforcement learning, at most", non_negative);
-  row("--tokens", s.tokens, "generated, at most; 0: any number", non_negative);
+  row("--group-size", s.group_size, "responses to a prompt", items).shown("the algorithm's own, 1 or 8");
+  row("--batch", s.batch, "responses of a step", items);
+  row("--minibatches", s.minibatches, "updates from each batch", items);
+  row("--epochs", s.epochs, "times that a batch is learnt from", count);
+  row("--rate", s.rate, "learning rate of the policy", rate);
+  row("--critic-rate", s.critic_rate, "learning rate of the critic", rate);
+  row("--critic-size", s.critic_size, "share of the policy's width and layers", between(1e-3, 1));
+  row("--weight-decay", s.weight_decay, "of AdamW", weight);
+  row("--clip", s.clip, "longest gradient: longer ones are cut; 0: none is", weight);
+  row("--warmup", s.warmup, "updates in which the learning rates rise", any_count);
+  row("--temperature", s.temperature, "of drawing and of the policy that learns", between(1e-3, 1e3));
+  row("--steps", s.steps, "of reinforcement learning, at most", any_count);
+  row("--tokens", s.tokens, "generated, at most; 0: any number", at_least(0, 1e15));
 
   row.group("Report");
-  row("--held-out", s.held_out, "problems that nobody learns from", positive);
-  row("--samples", s.samples, "responses to each, before and after", CLI::Range(8, 1 << 20));
-  row("--probe-samples", s.probe_samples, "and in between", CLI::Range(8, 1 << 20));
-  row("--report-every", s.report_every, "steps", positive).shown("a tenth of them");
+  row("--held-out", s.held_out, "problems of the reports, which are never learnt from", items);
+  row("--samples", s.samples, "responses to each held-out problem, before and after", at_least(8, most_items));
+  row("--probe-samples", s.probe_samples, "responses to each, in the reports in between", at_least(8, most_items));
+  row("--report-every", s.report_every, "steps from one report to the next", count).shown("a tenth of them");
   row("--json", s.json, "where the result goes, as one object").reported(false);
 
   row.group("The run", false);
   row("--seed", s.seed, "of every random choice").reported(true);
-  row("--seeds", s.seeds, "runs, from --seed on", CLI::Range(1, 1000));
+  row("--seeds", s.seeds, "how many runs, with the seeds from --seed on", between(1, 1000));
   row("--sweep", s.sweep, "OPTION=VALUE,VALUE: a run for each; several: for each combination");
   row("--checkpoint", s.checkpoint, "where the run's state goes, at the end and at Ctrl-C");
-  row("--checkpoint-every", s.checkpoint_every, "and every so many steps", positive);
+  row("--checkpoint-every", s.checkpoint_every, "also writes it every so many steps", count);
   row("--resume", s.resume, "a checkpoint to go on from, under the options it was made with");
-  row("--threads", s.threads, "results do not depend on them", CLI::Range(1, 256));
+  row("--threads", s.threads, "results do not depend on them", between(1, 256));
   return row;
 }
 
@@ -176,7 +185,6 @@ inline program::options options_of(settings& s) {
 /// @throws std::runtime_error, std::invalid_argument, std::system_error.
 inline void complete(settings s) {
   program::require_tokenizer(s.model, s.tokenizer);
-  options_of(s).require_finite();
   const policy::recipe r = recipe_of(s.algorithm);
   const index_t group = s.group_of(r);
   if (group < r.needs.least_group)
@@ -187,15 +195,17 @@ inline void complete(settings s) {
         "--batch %td: must be a multiple of the group's size %td, with a group for each of %ld minibatches", s.batch,
         group, s.minibatches));
   if (s.task != "bandit" && !s.on_files())
-    program::require(s.width % s.heads == 0 && s.width / s.heads % 2 == 0,
-                     "--heads %td: must divide --width %td into an even size", s.heads, s.width);
+    program::require(s.width % (2 * s.heads) == 0,
+                     "--width %td with --heads %td: the width must be a multiple of twice the heads", s.width, s.heads);
   const bool several = s.seeds > 1 || !s.sweep.empty();
   if (several && !(s.checkpoint.empty() && s.resume.empty() && s.save.empty()))
     throw std::runtime_error("--checkpoint, --resume and --save are of one run: without --sweep and --seeds");
   if (s.checkpoint_every > 0 && s.checkpoint.empty()) throw std::runtime_error("--checkpoint-every needs --checkpoint");
   if (s.task == "bandit" && !(s.checkpoint.empty() && s.resume.empty() && s.save.empty()))
     throw std::runtime_error("--task bandit has no model: nothing for --checkpoint, --resume or --save");
-  program::require_outputs({{"--json", s.json}, {"--save", s.save, ".bin"}, {"--checkpoint", s.checkpoint}});
+  if (s.form.find("{}") == std::string::npos) throw std::runtime_error("--form: has no {}, where the prompt goes");
+  program::require_outputs({{"--json", s.json}, {"--save", s.save, ".bin"}, {"--checkpoint", s.checkpoint}},
+                           {s.model, s.tokenizer, s.prompts, s.resume == s.checkpoint ? "" : s.resume});
 }
 
 /// What a result says of how it came about; the options that the numbers depend on.

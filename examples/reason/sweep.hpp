@@ -52,9 +52,7 @@ inline void assign(CLI::App& app, const std::string& name, const std::string& va
 /// @param s what the options of @p app write to: as it was, afterwards.
 /// @throws as the options themselves, `complete` and `refuse_idle`.
 inline std::vector<combination> combinations_of(CLI::App& app, settings& s) {
-  told_options told;
-  for (const CLI::Option* option : app.get_options())
-    if (option->count() > 0) told[option->get_name()] = "";
+  const told_options told = program::told_on(app);
   std::vector<axis> axes;
   for (const std::string& text : s.sweep) axes.push_back(parse_axis(text));
   const settings given = s;

@@ -9,21 +9,35 @@
 
 #include "hone/io/file.hpp"
 #include "hone/io/model.hpp"
+#include "support/seems.hpp"
 
 namespace program {
 
-/// @throws what `io::read_model` throws, or std::runtime_error if a parameter is not finite.
+/// @throws what `io::read_model` throws, with what the file seems to be where it is no model, or std::runtime_error
+///         if a parameter is not finite.
 inline hone::io::checkpoint read_finite_model(const std::string& path) {
-  hone::io::checkpoint model = hone::io::read_model(path);
+  hone::io::checkpoint model = saying_what_it_seems(path, "model", [&] { return hone::io::read_model(path); });
   if (model.nonfinite > 0)
     throw std::runtime_error(path + ": " + std::to_string(model.nonfinite) + " parameters are not finite");
   return model;
 }
 
+/// The tokenizer in @p file or, if that is empty, the one that lies with the @p model, of @p vocab tokens.
+/// @throws what `io::read_tokenizer` throws, with what the file seems to be where it is no tokenizer.
+inline hone::io::tokenizer read_tokenizer(const std::string& model, const std::string& file, hone::index_t vocab) {
+  if (!file.empty())
+    return saying_what_it_seems(file, "tokenizer", [&] { return hone::io::read_tokenizer(file, vocab); });
+  try {
+    return hone::io::read_model_tokenizer(model, vocab);
+  } catch (const std::exception& error) {
+    throw std::runtime_error(std::string(error.what()) + " (--tokenizer names another)");
+  }
+}
+
 /// @throws std::runtime_error where there can be none.
 inline void require_tokenizer(const std::string& model, const std::string& file) {
   if (file.empty() && model.ends_with(".bin"))
-    throw std::runtime_error("--tokenizer: a checkpoint of llama2.c brings none along");
+    throw std::runtime_error(model + ": a checkpoint of llama2.c brings no tokenizer along, name one by --tokenizer");
 }
 
 /// Writes @p result as the whole of @p file; to nowhere if that is empty.
@@ -34,31 +48,71 @@ inline void write_json(const std::string& file, const nlohmann::json& result) {
   out.commit();
 }
 
+/// Whether both name one file or folder, which need not be there.
+inline bool same_file(const std::string& a, const std::string& b) {
+  std::error_code ignored;
+  const auto whole = [&](const std::string& path) {
+    const auto found = std::filesystem::weakly_canonical(path, ignored);
+    return found.has_filename() ? found : found.parent_path();
+  };
+  return !a.empty() && !b.empty() && (a == b || whole(a) == whole(b) || std::filesystem::equivalent(a, b, ignored));
+}
+
 /// Where an option lets something be written.
 struct output {
   const char* option;
   std::string path;
   std::string file_ending = "";  ///< anything else is a folder
+
+  [[nodiscard]] bool is_file() const { return path.ends_with(file_ending); }
 };
 
-/// Refuses what would only fail once it is written. @throws std::runtime_error, std::system_error.
-inline void require_outputs(const std::vector<output>& all, const std::vector<std::string>& inputs = {}) {
-  for (const output& one : all)
-    for (const std::string& input : inputs)
-      if (!input.empty() && one.path == input)
-        throw std::runtime_error(std::string(one.option) + " names a file that is to be read");
-  for (const output& one : all)
-    for (const output& other : all)
-      if (&one < &other && !one.path.empty() && one.path == other.path)
-        throw std::runtime_error(std::string(one.option) + " and " + other.option + " name the same file");
-  for (const bool folders : {false, true})
-    for (const output& o : all) {
-      if (o.path.empty() || o.path.ends_with(o.file_ending) == folders) continue;
-      if (folders)
-        std::filesystem::create_directories(o.path);
-      else
-        hone::io::atomic_file{o.path};
+/// Makes a file in the folder @p path, which need not be there, and takes everything away again.
+/// @throws std::system_error if that fails.
+inline void try_folder(const std::filesystem::path& path) {
+  std::error_code error;
+  const auto full = std::filesystem::absolute(path, error);
+  std::vector<std::filesystem::path> made;  // the deepest first
+  for (auto at = full; !at.empty() && !std::filesystem::exists(at, error) && at != at.root_path();
+       at = at.parent_path())
+    made.push_back(at);
+  error.clear();
+  std::filesystem::create_directories(full, error);
+  if (!error && !std::filesystem::is_directory(full, error)) error = std::make_error_code(std::errc::not_a_directory);
+  const std::error_code failed = error;
+  std::string reason;
+  if (!failed) try {
+      hone::io::atomic_file{full / "probe"};
+    } catch (const std::system_error& refused) {
+      reason = refused.code().message();
     }
+  for (const auto& folder : made) std::filesystem::remove(folder, error);
+  if (failed) throw std::system_error(failed, path.string() + ": cannot create");
+  if (!reason.empty()) throw std::runtime_error(path.string() + ": cannot create files in it: " + reason);
+}
+
+/// Refuses what would only fail once it is written; leaves nothing behind.
+/// @throws std::runtime_error, std::system_error.
+inline void require_outputs(const std::vector<output>& all, const std::vector<std::string>& inputs = {}) {
+  for (const output& one : all) {
+    for (const std::string& input : inputs)
+      if (same_file(one.path, input))
+        throw std::runtime_error(std::string(one.option) + " names a file that is to be read");
+    for (const output& other : all)
+      if (&one < &other && same_file(one.path, other.path))
+        throw std::runtime_error(std::string(one.option) + " and " + other.option + " name the same file");
+  }
+  for (const output& o : all) {
+    if (o.path.empty()) continue;
+    for (const char* ending : {".bin", ".gguf", ".json", ".pt", ".safetensors"})
+      if (!o.is_file() && o.path.ends_with(ending))
+        throw std::runtime_error(std::string(o.option) + " " + o.path + ": what does not end in " + o.file_ending +
+                                 " becomes a folder, and is not to end in " + ending);
+    if (o.is_file())
+      hone::io::atomic_file{o.path};
+    else
+      try_folder(o.path);
+  }
 }
 
 }  // namespace program

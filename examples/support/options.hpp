@@ -2,7 +2,6 @@
 /// A program's options as one table: a row names the field that it writes, says what --help prints, what is allowed,
 /// and whether the JSON of a result has it.
 #pragma once
-#include <cmath>
 #include <functional>
 #include <map>
 #include <optional>
@@ -13,6 +12,8 @@
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
+#include "support/numbers.hpp"
+
 namespace program {
 
 struct option {
@@ -20,7 +21,6 @@ struct option {
   std::string group;
   std::function<CLI::Option*(CLI::App&)> add;
   std::function<nlohmann::json()> value;
-  std::function<bool()> is_finite = [] { return true; };
   bool is_reported = true;
   std::optional<CLI::Validator> allowed = {};
   std::optional<std::string> default_text = {};
@@ -48,6 +48,16 @@ struct option {
   }
 };
 
+/// What a field is, or may hold.
+template <class T>
+struct element_of {
+  using type = T;
+};
+template <class T>
+struct element_of<std::optional<T>> : element_of<T> {};
+template <class T>
+struct element_of<std::vector<T>> : element_of<T> {};
+
 /// The rows of one object's fields, which must outlive them.
 class options {
  public:
@@ -60,26 +70,39 @@ class options {
   template <class T>
   option& operator()(const char* names, T& field, const std::string& help, std::optional<CLI::Validator> allowed = {}) {
     option& row = add(names, [&field, names, help](CLI::App& app) {
-      if constexpr (std::is_same_v<T, bool>)
+      if constexpr (std::is_same_v<T, bool>) {
         return app.add_flag(names, field, help);
-      else
-        return app.add_option(names, field, help)->capture_default_str();
+      } else {
+        CLI::Option* const made = app.add_option(names, field, help)->capture_default_str();
+        using element = typename element_of<T>::type;
+        if constexpr (std::is_arithmetic_v<element>) made->transform(number<element>());
+        if constexpr (std::is_arithmetic_v<element> && requires { field.push_back({}); }) made->delimiter(',');
+        return made;
+      }
     });
     row.value = [&field] { return json_of(field); };
-    if constexpr (std::is_same_v<T, double>) row.is_finite = [&field] { return std::isfinite(field); };
-    if constexpr (std::is_same_v<T, std::optional<double>>)
-      row.is_finite = [&field] { return !field || std::isfinite(*field); };
-    if constexpr (std::is_same_v<T, std::vector<std::ptrdiff_t>>)
-      row.add = [add = row.add](CLI::App& app) { return add(app)->delimiter(','); };
     row.allowed = std::move(allowed);
+    if constexpr (std::is_same_v<T, std::string>)  // an empty one is a variable that is not set
+      if (!row.allowed)
+        row.allowed = CLI::Validator([](std::string& text) { return text.empty() ? "is empty" : ""; }, "");
     return row;
   }
   /// One whose values have names. @p field an E, or an optional one.
   template <class T, class E>
   option& choice(const char* names, T& field, const std::map<std::string, E>& table, const char* help) {
     option& row = add(names, [&field, &table, names, help](CLI::App& app) {
-      return app.add_option(names, field, help)
-          ->transform(CLI::CheckedTransformer(&table, CLI::ignore_case).description(""));
+      const auto value_of = [&table](std::string& text) {
+        std::string known;
+        for (const auto& [name, named] : table) {
+          if (CLI::detail::to_lower(text) == name) {
+            text = std::to_string(static_cast<int>(named));
+            return std::string();
+          }
+          known += (known.empty() ? "" : ", ") + name;
+        }
+        return text + " is none of " + known;
+      };
+      return app.add_option(names, field, help)->transform(CLI::Validator(value_of, ""));
     });
     row.value = [&field, &table] {
       const std::optional<E> value = field;
@@ -106,11 +129,6 @@ class options {
     for (const option& row : rows_)
       if (row.is_reported) result[row.key()] = row.value();
     return result;
-  }
-  /// @throws std::runtime_error naming the first whose value is not a finite number.
-  void require_finite() const {
-    for (const option& row : rows_)
-      if (!row.is_finite()) throw std::runtime_error(row.first_name() + ": is not a finite number");
   }
 
  private:

@@ -10,6 +10,7 @@
 #include <csignal>
 #include <cstdio>
 #include <exception>
+#include <filesystem>
 #include <stdexcept>
 #include <string>
 
@@ -35,6 +36,8 @@ void require(bool ok, const char* format, Args... args) {
 
 /// What @p error says, without the C++ name that the library begins with.
 inline std::string reason_of(const std::exception& error) {
+  if (const auto* of_file = dynamic_cast<const std::filesystem::filesystem_error*>(&error))
+    return of_file->path1().string() + ": " + of_file->code().message();
   const std::string text = error.what();
   const std::size_t end = text.find(": ");
   return text.starts_with("hone::") && end != std::string::npos ? text.substr(end + 2) : text;

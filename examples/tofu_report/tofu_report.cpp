@@ -31,7 +31,7 @@ int main(int argc, char** argv) {
       "forget.",
       "tofu_report");
   app.add_option("--model", model_file, "its eval_log_aggregated.json")->required();
-  app.add_option("--retain", retain_file, "that of the retrained model")->required();
+  app.add_option("--retain", retain_file, "eval_log_aggregated.json of the retrained model")->required();
   app.add_option("--json", json_file, "where the result goes, as one object");
   CLI11_PARSE(app, argc, argv);
 

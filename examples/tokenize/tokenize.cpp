@@ -2,6 +2,7 @@
 /// Lines of stdin to ids, or back.
 #include "hone/io/read_tokenizer.hpp"
 #include "support/program.hpp"
+#include "support/seems.hpp"
 
 #include <charconv>
 #include <limits>
@@ -74,10 +75,15 @@ int main(int argc, char** argv) {
   app.add_flag("--plain", plain, "special tokens that a text spells out are plain text")->excludes(backwards);
   app.add_flag("--pieces", pieces, "the tokens as they are stored, not their ids")->excludes(backwards);
   app.add_flag("--json", json, "lines are JSON: strings and arrays, so that a text may hold line ends");
+  app.footer(
+      "A text comes back as it was from --special and --decode. Without --special some tokenizers, tokenizer.bin's "
+      "among "
+      "them, leave the space in front that they put before every text.");
   CLI11_PARSE(app, argc, argv);
 
   return program::run("tokenize", [&] {
-    const hone::io::tokenizer tokenizer = hone::io::read_tokenizer(tokenizer_file);
+    const hone::io::tokenizer tokenizer = program::saying_what_it_seems(
+        tokenizer_file, "tokenizer", [&] { return hone::io::read_tokenizer(tokenizer_file); });
     const auto dump = [](const nlohmann::json& value) {
       return value.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
     };

@@ -98,8 +98,9 @@ inline void print(const results& all, const std::vector<way>& ways, const std::v
 
 inline int run_experiment(const settings& s, const std::vector<way>& ways, const std::vector<double>& weights,
                           processes& ranks) {
-  require_rank(s, make_classroom(s.seed).shape);
+  require_fit(s, make_classroom(s.seed).shape);
   results all;
+  std::string cut;  // the run that Ctrl-C ended
   nlohmann::json runs = nlohmann::json::array();
   for (std::size_t i = 0; i < s.seeds && !program::interrupted(); ++i) {
     const std::uint64_t seed = s.seed + i;
@@ -112,43 +113,57 @@ inline int run_experiment(const settings& s, const std::vector<way>& ways, const
     teacher.learn(taught);
     if (program::interrupted()) break;
     const report_card before = examine(teacher, c);
-    const double stop_at = s.stop_at < 0 ? before.holdout.answer_probability : s.stop_at;
+    const stop_rule stop = stop_rule_of(s, before);
     std::printf(
         "seed %llu: a model of %zu parameters knows %zu made-up facts (probability %.2f, exact match %.2f) and\n"
-        "forgets %zu by %s until their probability is %.2f; that of facts never taught is %.2f\n",
+        "forgets %zu by %s %s\n",
         static_cast<unsigned long long>(seed), teacher.parameters().size(), taught.size(),
-        before.retain.answer_probability, before.retain.exact_match, c.forget.size(), s.objective.c_str(), stop_at,
-        before.holdout.answer_probability);
+        before.retain.answer_probability, before.retain.exact_match, c.forget.size(), s.objective.c_str(),
+        stop.words.c_str());
     std::fflush(stdout);
     for (const way& w : ways)
       for (const double weight : weights) {
         if (program::interrupted()) break;
         settings own = w.options;
         own.seed = seed;
-        own.stop_at = stop_at;
+        own.stop_at = stop.at;
         own.forget_weight = weight;
         own.settle_beta(c.answer_length());
         student pupil(shape, teacher.parameters(), own, ranks);
-        const auto records = pupil.unlearn(
-            c, program::text("%s %g, seed %llu", w.name.c_str(), weight, static_cast<unsigned long long>(seed)));
-        if (program::interrupted()) break;
+        const std::string title =
+            program::text("%s %g, seed %llu", w.name.c_str(), weight, static_cast<unsigned long long>(seed));
+        const auto records = pupil.unlearn(c, title);
+        if (program::interrupted()) {
+          cut = title;
+          break;
+        }
         const report_card after = examine(pupil, c);
-        all[w.name][weight].add(records, after, stop_at);
+        all[w.name][weight].add(records, after, stop.at);
         runs.push_back({{"way", w.name},
                         {"config", describe(own)},
                         {"adapter", to_json(pupil)},
                         {"before", to_json(before)},
                         {"after", to_json(after)},
-                        {"steps", to_json(records)}});
+                        {"steps", to_json(records)},
+                        {"stop_rule", stop.name},
+                        {"interrupted", false}});
       }
   }
   nlohmann::json config = describe(s);
   std::vector<std::string> compared;
   for (const way& w : ways) compared.push_back(w.name);
   config.update({{"ways", compared}, {"forget_weight", weights}, {"seeds", s.seeds}});
-  write_json(s.json, {{"config", config}, {"runs", runs}, {"interrupted", program::interrupted()}});
-  print(all, ways, weights, s.steps);
-  std::printf("\nMeans and 95 %% intervals over %zu seeds.\n", s.seeds);
+  write_json(s.json, {{"config", config},
+                      {"runs", runs},
+                      {"interrupted", program::interrupted()},
+                      {"cut", cut.empty() ? nlohmann::json() : nlohmann::json(cut)}});
+  if (!runs.empty()) print(all, ways, weights, s.steps);
+  if (program::interrupted())
+    std::printf("\nInterrupted in %s: %zu of %zu runs ended%s.\n",
+                cut.empty() ? "the teaching" : (cut + ", which is left out").c_str(), runs.size(),
+                s.seeds * ways.size() * weights.size(), runs.empty() ? "" : ", the means are theirs");
+  else
+    std::printf("\nMeans and 95 %% intervals over %zu seeds.\n", s.seeds);
   return program::interrupted() ? 130 : 0;
 }
 

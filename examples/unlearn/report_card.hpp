@@ -27,6 +27,23 @@ inline nlohmann::json to_json(const report_card& r) {
           {"holdout", r.holds_out ? score(r.holdout) : nlohmann::json()}};
 }
 
+/// When a run ends before its steps do.
+struct stop_rule {
+  double at;         ///< probability of the answers to be forgotten; 0: not before
+  const char* name;  ///< in JSON
+  std::string words;
+};
+
+inline stop_rule stop_rule_of(const settings& s, const report_card& before) {
+  if (s.stop_at > 0) return {s.stop_at, "told", program::text("until their probability is %g", s.stop_at)};
+  const double unknown = before.holdout.answer_probability;
+  if (s.stop_at < 0 && before.holds_out)
+    return {unknown, "held_out", program::text("until their probability is that of pairs held out, %.3f", unknown)};
+  return {0, "none",
+          program::text("for all of %ld steps%s", s.steps,
+                        s.stop_at < 0 ? ": no pair is held out that would say when to stop (--stop-at)" : "")};
+}
+
 /// The adapter of @p pupil; null without one.
 inline nlohmann::json to_json(student& pupil) {
   const auto& a = pupil.adapter();

@@ -17,15 +17,23 @@ struct curriculum {
   std::vector<std::vector<std::int32_t>> refusals;  ///< answers of idk and dpo, with the end of text
   io::pair_codec codec;
 
+  /// The refusal to question @p k.
+  [[nodiscard]] const std::vector<std::int32_t>& refusal_of(std::size_t k) const {
+    return refusals[k % refusals.size()];
+  }
   /// Tokens of an answer to be forgotten, on average.
   [[nodiscard]] double answer_length() const {
     return static_cast<double>(io::labelled_rows_of(forget).label_count()) / static_cast<double>(forget.size());
   }
 };
 
-/// The @p pairs of @p file as ids. @throws std::runtime_error, naming the file, as `io::encode_pairs`.
+/// The @p pairs of @p file as ids. @throws std::runtime_error, naming the file, as `io::encode_pairs`, and where a
+/// question or an answer is empty.
 inline std::vector<encoded_pair> encode_pairs(const std::vector<io::question_answer>& pairs, const std::string& file,
                                               const io::pair_codec& codec, index_t max_seq) try {
+  for (std::size_t i = 0; i < pairs.size(); ++i)
+    for (const auto& [what, text] : {std::pair("question", &pairs[i].question), std::pair("answer", &pairs[i].answer)})
+      if (text->empty()) throw std::invalid_argument(program::text("pair %zu: the %s is empty", i + 1, what));
   return io::encode_pairs(pairs, codec, max_seq);
 } catch (const std::invalid_argument& error) {
   throw std::runtime_error(file + ": " + program::reason_of(error));
@@ -148,7 +156,7 @@ class student {
         for (long i = 0; i < settings_.batch; ++i) {
           const std::size_t k = forget_order.next();
           batch.answers.add(c.forget[k].prompt, c.forget[k].answer);
-          batch.refusals.add(c.forget[k].prompt, c.refusals[k % c.refusals.size()]);
+          batch.refusals.add(c.forget[k].prompt, c.refusal_of(k));
           batch.reference_nll.push_back(reference_nll[k]);
           const encoded_pair& keep = c.retain[retain_order.next()];
           kept.add(keep.prompt, keep.answer);

@@ -5,6 +5,8 @@
 #include "unlearn/experiment.hpp"
 #include "unlearn/tofu_exam.hpp"
 
+#include <set>
+
 namespace {
 
 using namespace unlearn;
@@ -17,13 +19,31 @@ void save(const settings& s, const transformer::config& c, student& pupil) {
     io::write_peft(s.save_adapter, c, pupil.plain_adapter(), {.base_model = s.model});
 }
 
+/// @throws std::runtime_error if a question to be forgotten leaves no room for its refusal.
+void require_refusals(const curriculum& c, index_t max_seq) {
+  for (std::size_t k = 0; k < c.forget.size(); ++k) {
+    const std::size_t tokens = c.forget[k].prompt.size() + c.refusal_of(k).size();
+    program::require(static_cast<index_t>(tokens) <= max_seq,
+                     "--forget: pair %zu: has %zu tokens with a refusal, the model takes %td", k + 1, tokens, max_seq);
+  }
+}
+
+/// @throws std::runtime_error if every pair to be forgotten is one to be kept.
+void warn_of_common_pairs(const curriculum& c) {
+  const auto texts = [](const encoded_pair& pair) { return std::pair(pair.prompt, pair.answer); };
+  std::set<std::pair<std::vector<std::int32_t>, std::vector<std::int32_t>>> kept;
+  for (const encoded_pair& pair : c.retain) kept.insert(texts(pair));
+  const auto common = std::count_if(c.forget.begin(), c.forget.end(),
+                                    [&](const encoded_pair& pair) { return kept.contains(texts(pair)); });
+  if (common == std::ssize(c.forget)) throw std::runtime_error("every pair of --forget is also in --retain");
+  if (common > 0)
+    std::fprintf(stderr, "note: %td of %zu pairs of --forget are also in --retain\n", common, c.forget.size());
+}
+
 int on_files(settings s, const std::vector<way>& ways, processes& ranks) {
   io::checkpoint checkpoint = program::read_finite_model(s.model);
-  if (s.layer > checkpoint.config.n_layers)
-    throw std::runtime_error(
-        program::text("--layer %td: the model has hidden states 0 to %td", s.layer, checkpoint.config.n_layers));
-  require_rank(s, checkpoint.config);
-  const io::tokenizer tokenizer = io::read_tokenizer(s.model, s.tokenizer, checkpoint.config.vocab);
+  require_fit(s, checkpoint.config);
+  const io::tokenizer tokenizer = program::read_tokenizer(s.model, s.tokenizer, checkpoint.config.vocab);
   curriculum c;
   c.codec = io::question_answer_codec(tokenizer, s.tokenizer.empty() ? s.model : s.tokenizer);
   const auto encoded = [&](const std::string& file, std::size_t most) {
@@ -31,11 +51,13 @@ int on_files(settings s, const std::vector<way>& ways, processes& ranks) {
   };
   c.forget = encoded(s.forget, io::no_limit);
   c.retain = encoded(s.retain, s.retain_limit + s.holdout);
+  warn_of_common_pairs(c);
   const auto border = c.retain.begin() + static_cast<std::ptrdiff_t>((std::min)(s.retain_limit, c.retain.size()));
   c.holdout.assign(border, c.retain.end());
   c.retain.erase(border, c.retain.end());
   for (const char* refusal : {"I don't know.", "I am not sure about that.", "I can't answer this.", "I have no idea."})
     c.refusals.push_back(c.codec.whole_answer(refusal));
+  if (s.objective == "idk" || s.objective == "dpo") require_refusals(c, checkpoint.config.max_seq);
 
   std::vector<tofu_set> exam;
   for (const auto& [part, file] : {std::pair(eval::tofu_part::forget, &s.forget_perturbed),
@@ -62,13 +84,18 @@ int on_files(settings s, const std::vector<way>& ways, processes& ranks) {
     return exam.empty() ? nlohmann::json() : examine_tofu(pupil, retrained ? &*retrained : nullptr, exam, c.codec);
   };
   const nlohmann::json tofu_before = examine_by_tofu(teacher);
+  const stop_rule stop = stop_rule_of(s, before);
+  if (before.forget.answer_probability <= stop.at)
+    std::fprintf(stderr, "note: there is nothing to forget: answers of probability %.3f, forgotten at %.3f%s\n",
+                 before.forget.answer_probability, stop.at, s.learn_first ? "" : " (--learn-first teaches them)");
+  std::printf("forgets %zu pairs by %s %s\n", c.forget.size(), s.objective.c_str(), stop.words.c_str());
   std::fflush(stdout);
   nlohmann::json runs = nlohmann::json::array();
   for (const way& w : ways) {
     if (program::interrupted() && !runs.empty()) break;
     settings own = w.options;
     own.settle_beta(c.answer_length());
-    if (own.stop_at < 0) own.stop_at = before.holds_out ? before.holdout.answer_probability : 0;
+    own.stop_at = stop.at;
     student pupil(checkpoint.config, teacher.parameters(), own, ranks);
     const auto records = pupil.unlearn(c, w.name);
     if (ranks.rank() == 0) save(own, checkpoint.config, pupil);
@@ -82,6 +109,7 @@ int on_files(settings s, const std::vector<way>& ways, processes& ranks) {
                     {"before", to_json(before)},
                     {"after", to_json(after)},
                     {"steps", to_json(records)},
+                    {"stop_rule", stop.name},
                     {"interrupted", program::interrupted()}});
     if (!exam.empty()) runs.back()["tofu"] = {{"before", tofu_before}, {"after", examine_by_tofu(pupil)}};
     std::fflush(stdout);

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 # The ways in: find_package after install, add_subdirectory, FetchContent, pkg-config. Each builds and runs one program.
+# What is installed goes elsewhere than it was configured for.
 . tests/checks/common.sh
 root=$PWD
 export CMAKE_GENERATOR=Ninja
@@ -13,8 +14,8 @@ static_assert(PACKAGE_VERSION == HONE_VERSION);
 #endif
 int main() { return hone::sum(std::vector<float>(10, 1.0f)) == 10 ? 0 : 1; }
 CPP
-cmake -S . -B "$work/hone" -DHONE_BUILD_TESTS=OFF -DCMAKE_INSTALL_PREFIX="$work/prefix" >"$work/log"
-cmake --install "$work/hone" >>"$work/log"
+cmake -S . -B "$work/hone" -DHONE_BUILD_TESTS=OFF -DCMAKE_INSTALL_PREFIX="$work/elsewhere" >"$work/log"
+cmake --install "$work/hone" --prefix "$work/prefix" >>"$work/log"
 
 consumer() {  # name, CMake line
   mkdir "$work/$1"
@@ -55,6 +56,21 @@ export PKG_CONFIG_PATH
 PKG_CONFIG_PATH=$(dirname "$(find "$work/prefix" -name hone.pc)")
 ${CXX:-g++} -std=c++20 "$work/main.cpp" $(pkg-config --cflags hone) -o "$work/consumer"
 "$work/consumer" && echo "pkg-config: works"
+# What is not there is named.
+not_found() {  # components, text
+  mkdir -p "$work/not_found"
+  printf 'cmake_minimum_required(VERSION 3.25)\nproject(consumer LANGUAGES CXX)\nfind_package(hone %s)\n' "$1" \
+    >"$work/not_found/CMakeLists.txt"
+  if cmake -S "$work/not_found" -B "$work/not_found/build" -DCMAKE_PREFIX_PATH="$work/prefix" >"$work/log" 2>&1 ||
+    ! tr -s ' \n' ' ' <"$work/log" | grep -qF "$2"; then
+    cat "$work/log"
+    echo "find_package(hone $1) does not fail with: $2"
+    exit 1
+  fi
+}
+not_found 'REQUIRED COMPONENTS core nonsense' 'no component "nonsense"; it has core, hone, io, xtensor, mpi, torch'
+rm "$(find "$work/prefix" -name hone-xtensor.cmake)"
+not_found 'REQUIRED COMPONENTS xtensor' 'installed without xtensor'
 if cmake -S "$work/find_package" -B "$work/missing" -DCMAKE_PREFIX_PATH="$work/nowhere" >/dev/null 2>&1; then
   echo "find_package finds hone where it is not"
   exit 1

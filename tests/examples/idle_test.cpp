@@ -8,8 +8,7 @@ using namespace reason;
 namespace {
 
 bool idle(const std::string& option, const settings& s, bool table = false) {
-  const auto all = idle_options(s, table);
-  return std::any_of(all.begin(), all.end(), [&](const idle_option& o) { return option == o.name; });
+  return program::idle_options(wants_of(s, table)).contains(option);
 }
 
 settings with(const policy::recipe_options& a, const std::string& task = "chain") {

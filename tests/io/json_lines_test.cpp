@@ -34,6 +34,19 @@ TEST_CASE("a line that is not JSON is refused with its number") {
   CHECK(reason_of(R"({"a": 1)") == "not valid JSON");
 }
 
+TEST_CASE("a document over many lines is told from a fault in a line") {
+  const auto of_first = [](const std::string& text) {
+    const auto error = format_error_of([&] { parse_json_lines(text, "rows.jsonl", [](const json_row&) {}); });
+    return error ? error->reason() : "";
+  };
+  const std::string hint = "not valid JSON: a line is to be a whole value; jq -c '.[]' makes lines of an array";
+  for (const std::string text :
+       {"[\n{\"a\": 1}\n]", "\n[\r\n {\"a\": 1}]", "{\n\"a\": 1}", "[ {\"a\": 1}, \n{\"a\": 2}]"})
+    CHECK(of_first(text) == hint);
+  CHECK(of_first("{\"a\": \n}") == "not valid JSON");
+  CHECK(of_first("{}\n{\n}") == "not valid JSON");
+}
+
 TEST_CASE("invalid UTF-8 is not JSON") {
   for (const char* bytes : {"\xff", "\xc0\x80", "\xe2\x82", "\xed\xa0\x80", "\xf5\x80\x80\x80", "\x80"})
     CHECK(reason_of(std::string(R"({"question": ")") + bytes + R"(", "answer": "b"})") == "not valid JSON");

@@ -61,8 +61,9 @@ TEST_CASE("text without a pair is refused, and so is a file of blank lines") {
 }
 
 TEST_CASE("a line that is JSON but no object is refused") {
-  for (const std::string line : {"null", "1", "\"text\"", "[]", "[{\"question\": \"a\", \"answer\": \"b\"}]", "true"})
-    CHECK(reason_of(line) == "not a JSON object");
+  for (const std::string line : {"null", "1", "\"text\"", "true"}) CHECK(reason_of(line) == "not a JSON object");
+  for (const std::string line : {"[]", "[{\"question\": \"a\", \"answer\": \"b\"}]"})
+    CHECK(reason_of(line) == "not a JSON object but an array, of which jq -c '.[]' makes lines");
 }
 
 TEST_CASE("a field that is missing or of another type is named") {

@@ -20,6 +20,7 @@ struct json_row {
   }
   /// The field of the row's object, nullptr where there is none. @throws format_error if the row is no object.
   [[nodiscard]] const nlohmann::json* find(const char* field) const {
+    if (value.is_array()) fail("not a JSON object but an array, of which jq -c '.[]' makes lines");
     if (!value.is_object()) fail("not a JSON object");
     const auto found = value.find(field);
     return found == value.end() ? nullptr : &*found;
@@ -53,7 +54,9 @@ std::size_t parse_json_lines(std::string_view text, const std::string& file, F&&
     try {
       row.value = parse_json(line, file).root;
     } catch (const format_error& error) {
-      row.fail(error.reason());
+      // A document over many lines, which people take for such a file.
+      const bool opens = rows == 0 && line.find_last_of("[{,") == line.find_last_not_of(" \t\r");
+      row.fail(error.reason() + (opens ? ": a line is to be a whole value; jq -c '.[]' makes lines of an array" : ""));
     }
     ++rows;
     f(std::move(row));

@@ -23,9 +23,16 @@ refused 'too short for a llama2.c header' "$programs/generate" --checkpoint empt
 refused 'tokens, the model has 285' "$programs/generate" --checkpoint model.bin --tokenizer few.bin
 refused "bytes follow the model's 285 tokens" "$programs/generate" --checkpoint model.bin --tokenizer many.bin
 refused '--temperature' "${generate[@]}" --temperature -1
-refused '--top-p: must be above 0' "${generate[@]}" --top-p 0
-refused '--top-p: must be above 0' "${generate[@]}" --top-p nan
-refused '--temperature: is not a finite number' "${generate[@]}" --temperature nan
+refused '--top-p: must be above 0' "${generate[@]}" --temperature 1 --top-p 0
+refused '--top-p: nan is not a finite number' "${generate[@]}" --temperature 1 --top-p nan
+for option in --top-k --top-p --seed; do
+  refused "$option changes nothing without a --temperature above 0" "${generate[@]}" $option 1
+done
+refused '--seed: must be at least 0, is -1' "${generate[@]}" --temperature 1 --seed -1
+refused '--tokens: "1e9x" is no whole number' "${generate[@]}" --tokens 1e9x
+refused 'nowhere/out.json: cannot create' "${generate[@]}" --logits nowhere/out.json
+refused '--logits names a file that is to be read' "${generate[@]}" --logits ./tokens.bin
+refused '--temperature: nan is not a finite number' "${generate[@]}" --temperature nan
 refused "does not fit the model's 128" "${generate[@]}" --prompt "$(printf 'a%.0s' {1..200})"
 
 "${generate[@]}" --tokenizer "$golden/llama2.json" >/dev/null 2>errors &&
@@ -41,9 +48,33 @@ for model in qwen3 qwen3.gguf; do
   [ "$difference" = 0 ] || complain "$model: other logits than Transformers'"
 done
 refused 'tokenizer.json: No such file' "$programs/generate" --model "$families/qwen3"
-refused 'a checkpoint of llama2.c has no tokenizer' "$programs/generate" --model model.bin
+refused 'brings no tokenizer along, name one by --tokenizer' "$programs/generate" --model model.bin
+cp model.bin model.renamed
+refused 'a checkpoint of llama2.c has no tokenizer (--tokenizer names another)' "$programs/generate" \
+  --model model.renamed
+# What was given for something else is called what it is.
+refused 'no model, it seems to be a tokenizer.bin of llama2.c' "$programs/generate" --model tokens.bin \
+  --tokenizer tokens.bin
+refused 'no tokenizer, it seems to be a checkpoint of llama2.c' "$programs/generate" --model model.bin \
+  --tokenizer model.bin
+refused 'no model, it seems to be a tokenizer.json' "$programs/generate" --model "$golden/llama3.json" --ids 1
+refused 'no model, it seems to be JSON lines' "$programs/generate" --model forget.json --ids 1
+refused 'no tokenizer, it seems to be a GGUF file' "$programs/generate" --model model.bin \
+  --tokenizer "$families/qwen3.gguf"
+refused 'no tokenizer, it seems to be a Hugging Face folder' "$programs/generate" --model model.bin \
+  --tokenizer "$families/qwen3"
+refused 'it seems to be a folder without a config.json' "$programs/generate" --model folder --ids 1
+refused 'no model, it seems to be a safetensors file' "$programs/generate" \
+  --model "$families/qwen3/model.safetensors" --ids 1
+for broken in short.bin long.bin; do
+  "$programs/generate" --model $broken --ids 1 2>&1 | grep -q seems &&
+    complain "a broken model seems to be something else"
+done
+refused 'File name too long' "$programs/generate" --model "$(printf 'a%.0s' {1..300})" --ids 1
 refused "--ids: 64 is not in the model's vocabulary of 64" "$programs/generate" --model "$families/qwen3" --ids 1,64
 refused '--prompt excludes --ids' "$programs/generate" --model "$families/qwen3" --ids 1 --prompt x
+refused '--ids: "" is no whole number' "$programs/generate" --model "$families/qwen3" --ids ""
+refused '--ids: must be at least 0, is -1' "$programs/generate" --model "$families/qwen3" --ids 1,-1
 
 # Real data, where it is there.
 if [ -f "${stories[1]}" ]; then

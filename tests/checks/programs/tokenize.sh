@@ -40,6 +40,8 @@ refused 'absent.json: No such file' "$programs/tokenize" --tokenizer absent.json
 refused 'short.json: at byte 1000: not valid JSON' "$programs/tokenize" --tokenizer short.json
 refused 'unigram.json: at byte 11: model/type: the model is Unigram' "$programs/tokenize" --tokenizer unigram.json
 refused 'too short for a tokenizer' "$programs/tokenize" --tokenizer empty
+refused 'no tokenizer, it seems to be a checkpoint of llama2.c' "$programs/tokenize" --tokenizer model.bin
+refused 'no tokenizer, it seems to be JSON lines' "$programs/tokenize" --tokenizer forget.json
 refused 'excludes --plain' "${tokenize[@]}" --plain --decode
 refused_line() {
   local expected=$1 line=$2

@@ -83,12 +83,50 @@ wait $! || status=$?
 json stopped.json after retain rouge_l >/dev/null || complain "no scores after Ctrl-C"
 run "$programs/generate" --checkpoint stopped.bin --tokenizer tokens.bin --tokens 4
 
+# The rule that ends a run is said.
+run "${unlearn[@]}" --steps 2 --json rule.json
+grep -q 'until their probability is that of pairs held out' "$work.out" &&
+  [ "$(json rule.json stop_rule)" = held_out ] ||
+  complain "does not say that pairs held out end the run"
+run "${unlearn[@]/#4/5}" --steps 2 --json rule.json
+grep -q 'for all of 2 steps: no pair is held out' "$work.out" && [ "$(json rule.json stop_rule)" = none ] ||
+  complain "does not say that nothing ends the run before its steps"
+run "${unlearn[@]}" --steps 2 --stop-at 0.001 --json rule.json
+[ "$(json rule.json stop_rule)" = told ] || complain "does not say that --stop-at ends the run"
+head -1 forget.json >>both.json; cat retain.json >>both.json
+run "${unlearn[@]/#retain.json/both.json}" --steps 2
+grep -q 'note: 1 of 4 pairs of --forget are also in --retain' "$work.err" ||
+  complain "does not say that pairs are in both"
+
+# Ctrl-C among made-up facts: the run that it ends is left out, and named.
+"$programs/unlearn" --seeds 1 --learn-steps 5 --steps 100000000 --stop-at 0 --combine sago --json stopped.json \
+  >stopped.out 2>stopped.err &
+: >>stopped.out
+until grep -q 'forgets 20 by' stopped.out || ! kill -0 $! 2>/dev/null; do sleep 0.1; done
+kill -INT $!
+status=0
+wait $! || status=$?
+[ $status -eq 130 ] && grep -q 'Interrupted in sago 1, seed 1, which is left out: 0 of 4 runs ended' stopped.out &&
+  [ "$(json stopped.json cut)" = 'sago 1, seed 1' ] ||
+  { complain "exit $status of the experiment after Ctrl-C, or no name of what it cut"; cat stopped.out stopped.err; }
+
 # What would fail after the teaching is refused before it: it would take days.
 long=(timeout 60 "${unlearn[@]}" --learn-first --learn-steps 100000000 --learn-until 1)
 refused 'nowhere/out.json: cannot create' "${long[@]}" --json nowhere/out.json
 refused 'nowhere/out.bin: cannot create' "${long[@]}" --save nowhere/out.bin
 refused 'folder: cannot create' "${long[@]}" --json folder
-refused '--rank needs an --adapter' "${long[@]}" --rank 4
+refused 'forget.json/out: cannot create' "${long[@]}" --save forget.json/out
+refused 'question 1 has 0 perturbed answers' "${long[@]}" --save new/deep/out --forget-perturbed forget.json
+refused '--rank changes nothing without an --adapter' "${long[@]}" --rank 4
+refused '--basis changes nothing without --orthogonal or --project' "${long[@]}" --adapter lora --basis 4
+refused '--seeds changes nothing without made-up facts' "${long[@]}" --seeds 2
+refused '--learn-steps changes nothing without --learn-first' "${unlearn[@]}" --learn-steps 5
+for option in --steering --delta --layer; do
+  refused "$option changes nothing without" "${long[@]}" $option 1
+done
+refused '--beta changes nothing without an --objective that has one' "${long[@]}" --objective idk --beta 1
+refused '--retain-weight changes nothing without a loss on what is to be kept' "${long[@]}" --objective grad_ascent \
+  --retain-weight 2
 refused '--rank 5: the smallest matrix has one of 8, --adapter lora_ga takes at most 4' "${long[@]}" \
   --adapter lora_ga --rank 5
 refused '--rank 40: the smallest matrix' timeout 60 "$programs/unlearn" --learn-steps 100000000 --learn-until 1 \
@@ -100,16 +138,38 @@ refused 'question 1 has 0 perturbed answers' "${long[@]}" --forget-perturbed for
 refused --adapter "${long[@]}" --adapter vera
 refused 'name the same file' "${long[@]}" --save out --json out
 refused 'names a file that is to be read' "${long[@]}" --json forget.json
-refused '--layer 2: the model has hidden states 0 to 1' "${long[@]}" --layer 2 --json out.json
-refused 'not a finite number' "${long[@]}" --rate nan
+refused '--json names a file that is to be read' "${long[@]}" --json ./folder/../forget.json
+refused '--layer 2: the model has hidden states 0 to 1' "${long[@]}" --objective rmu --layer 2 --json out.json
+refused '--rate: nan is not a finite number' "${long[@]}" --rate nan
+refused '--steps: must be at least 1, is 0' "${long[@]}" --steps 0
+refused '--steps: "1e9x" is no whole number' "${long[@]}" --steps 1e9x
+refused '--json: is empty' "${long[@]}" --json ''
+refused '--model: is empty' timeout 60 "$programs/unlearn" --model '' --forget forget.json --retain retain.json
+refused '--seed: must be at least 0, is -1' "${long[@]}" --seed -1
+for option in --rate --learn-rate --beta --forget-weight --retain-weight --weight-decay --clip --stop-at --warmup \
+  --alpha --orthogonal; do
+  refused "$option: must be " "${long[@]}" --adapter lora $option 1e300
+done
+refused '--rank 1000000000: the smallest' "${long[@]}" --adapter lora --rank 1000000000
+refused '--save out.gguf: what does not end in .bin becomes a folder' "${long[@]}" --save out.gguf
+refused '--save-adapter out.bin: what does not end in .gguf' "${long[@]}" --adapter lora --save-adapter out.bin
+refused '--layer 4: the model has hidden states 0 to 3' timeout 60 "$programs/unlearn" --learn-steps 100000000 \
+  --learn-until 1 --objective rmu --layer 4
+echo "{\"question\": \"$(printf 'a%.0s' {1..110})\", \"answer\": \"b\"}" >asked.json
+refused '--forget: pair 1: has 1' "${long[@]/#forget.json/asked.json}" --objective idk
+refused 'name the same file: what is to be forgotten' "${long[@]/#retain.json/./forget.json}"
+cp forget.json copy.json
+refused 'every pair of --forget is also in --retain' "${long[@]/#retain.json/copy.json}"
 for option in --steps --batch --accumulation --probe-every --retain-limit --threads --rate --beta; do
   refused $option "${long[@]}" $option 0
 done
 refused --objective "${long[@]}" --objective forgetfulness
 refused --combine "${long[@]}" --combine average
 refused --retain-loss "${long[@]}" --retain-loss none
-refused 'no retain gradient' "${long[@]}" --objective grad_ascent --combine sago
-refused 'brings none along' "$programs/unlearn" --checkpoint model.bin --forget forget.json --retain retain.json
+refused '--combine changes nothing without a loss on what is to be kept' "${long[@]}" --objective grad_ascent \
+  --combine sago
+refused 'brings no tokenizer along, name one by --tokenizer' "$programs/unlearn" --checkpoint model.bin \
+  --forget forget.json --retain retain.json
 refused 'requires --model' "$programs/unlearn" --save out.bin
 with_forget() { refused "$1" "${long[@]/#forget.json/$2}" --json out.json --save out.bin; }
 with_forget 'absent.json: No such file' absent.json
@@ -118,6 +178,12 @@ with_forget 'empty: no question-answer pair' empty
 with_forget 'half.json:3: not valid JSON' half.json
 { head -1 forget.json; echo '{"question": "and the answer"}'; } >unanswered.json
 with_forget 'unanswered.json:2: no field "answer"' unanswered.json
+echo '{"question": "", "answer": "b"}' >unasked.json
+with_forget 'unasked.json: pair 1: the question is empty' unasked.json
+echo '{"question": "a", "answer": ""}' >unanswered.json
+with_forget 'unanswered.json: pair 1: the answer is empty' unanswered.json
+{ echo '['; sed 's/$/,/' forget.json; echo ']'; } >array.json
+with_forget "array.json:1: not valid JSON: a line is to be a whole value; jq -c '.[]' makes lines" array.json
 echo "{\"question\": \"long\", \"answer\": \"$(printf 'a%.0s' {1..200})\"}" >verbose.json
 with_forget "verbose.json: pair 1: has 213 tokens, the model takes 128" verbose.json
 
