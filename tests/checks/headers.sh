@@ -3,7 +3,8 @@
 # On every compiler each header is compiled once: alone, included twice, warnings being errors, without exceptions and
 # RTTI where that is promised. The first compiler's table says what that costs beside <Eigen/Core>: lines after
 # preprocessing and peak memory, which have limits, and user seconds. All headers together are one unit, with
-# exceptions; two such units link. No header writes min( or max(, which other people's macros would replace.
+# exceptions; two such units link. No header writes min( or max(, far or emit, which other people's macros would
+# replace.
 . tests/checks/common.sh
 export first=${CXX:-g++} work warnings includes
 flags_of() {
@@ -56,6 +57,12 @@ headers=$(headers_that_compile)
 for header in $headers; do
   if sed 's|//.*||' "$header" | grep -nE '(^|[^(:_[:alnum:]])(std::)?(min|max) *\(|[.:](min|max) *\('; then
     echo "$header: write (min)(a, b) and (max)(a, b)"
+    exit 1
+  fi
+  # Macros of windows.h (far, near, small, interface), of Qt (emit, slots, signals, foreach, forever), of complex.h (I).
+  if sed 's|//.*||; s/"[^"]*"//g' "$header" |
+    grep -nwE 'far|near|small|interface|emit|slots|signals|foreach|forever|I'; then
+    echo "$header: a name that is a macro in other people's headers"
     exit 1
   fi
 done

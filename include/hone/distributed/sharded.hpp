@@ -111,10 +111,10 @@ void fold_parts(std::span<const product_part> parts, const double* numbers, doub
 /// them.
 template <class Size, class F, executor E>
 void deal_out(std::size_t count, Size&& size, F&& f, E& pool) {
-  constexpr index_t small = 64 * block_size;
+  constexpr index_t most = 64 * block_size;
   for (std::size_t first = 0; first < count;) {
     std::size_t last = first;
-    while (last < count && size(last) <= small) ++last;
+    while (last < count && size(last) <= most) ++last;
     if (last == first) {
       f(first++, pool);
       continue;

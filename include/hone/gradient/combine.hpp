@@ -318,7 +318,7 @@ std::span<const index_t> groups_of(const task_gradients<T, K>& g, const combine_
 template <class Method, scalar T, std::size_t K, class Out>
 combine_report<K> combine_groups(const Method& method, const task_gradients<T, K>& g, Out& out,
                                  std::span<const index_t> groups, bool geometry, executor_reference pool) {
-  const index_t small = (max)(64 * block_size, g.size() / (8 * index_t{pool.concurrency()}));
+  const index_t most = (max)(64 * block_size, g.size() / (8 * index_t{pool.concurrency()}));
   constexpr std::size_t batch = 64;
   const std::size_t count = groups.size() - 1;
   const auto size = [&](std::size_t i) { return groups[i + 1] - groups[i]; };
@@ -331,7 +331,7 @@ combine_report<K> combine_groups(const Method& method, const task_gradients<T, K
   combine_report<K> total;
   for (std::size_t first = 0; first < count;) {
     std::size_t last = first;
-    while (last < count && last - first < batch && size(last) <= small) ++last;
+    while (last < count && last - first < batch && size(last) <= most) ++last;
     if (last == first) {
       total += one(first++, pool);
       continue;

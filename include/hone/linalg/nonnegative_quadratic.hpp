@@ -125,14 +125,14 @@ class nonnegative_problem {
   [[nodiscard]] std::array<double, K> approach(const std::array<double, K>& start, double x_length, double tolerance,
                                                int& steps) const {
     std::array<double, K> s = start, z{}, r{}, d{};  // d = J^T z
-    double far = x_length;                           // |x + d| at most
+    double reach = x_length;                         // |x + d| at most
     const auto move = [&](double step, const std::array<double, K>& direction) {
       double squared = 0;
       for (std::size_t c = 0; c < rows_.rank; ++c) {
         d[c] += step * direction[c];
         squared += d[c] * d[c];
       }
-      far = x_length + std::sqrt(squared);
+      reach = x_length + std::sqrt(squared);
       s = start;
       for (std::size_t i = 0; i < K; ++i)
         for (std::size_t c = 0; c < rows_.rank; ++c) s[i] += rows_.row[i][c] * d[c];
@@ -144,7 +144,7 @@ class nonnegative_problem {
     while (steps < limit) {
       std::size_t p = K;
       for (std::size_t i = 0; i < K; ++i)
-        if (!settled[i] && s[i] < -1e-14 * far && (p == K || s[i] < s[p])) p = i;
+        if (!settled[i] && s[i] < -1e-14 * reach && (p == K || s[i] < s[p])) p = i;
       if (p == K) break;
       for (bool done = false; !done && steps < limit; ++steps) {
         const double squared = active.split(rows_.row[p], r);
@@ -153,7 +153,7 @@ class nonnegative_problem {
         const bool independent = squared > tolerance * amplified && active.size() < rows_.rank;
         std::size_t leaving = K;
         double step = independent ? (max)(-s[p] / squared, 0.0) : std::numeric_limits<double>::infinity();
-        if (independent || -s[p] > 4 * slack * far) {
+        if (independent || -s[p] > 4 * slack * reach) {
           const double least = independent ? 0 : slack;
           for (std::size_t k = 0; k < active.size(); ++k) {
             if (r[k] > least && z[active[k]] < step * r[k]) {
@@ -198,9 +198,9 @@ class nonnegative_problem {
       total += z[i];
       result.residual = (max)(result.residual, (max)(-s, std::abs(z[i] * s)));
     }
-    const double far = x_length + std::sqrt((max)(squared, 0.0));
+    const double reach = x_length + std::sqrt((max)(squared, 0.0));
     const double rounding = std::numeric_limits<double>::epsilon() * total * total;
-    result.error = (max)(worst / far, (max)(std::abs(complement), rounding) / (far * far));
+    result.error = (max)(worst / reach, (max)(std::abs(complement), rounding) / (reach * reach));
     return result;
   }
 
