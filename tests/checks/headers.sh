@@ -3,8 +3,8 @@
 # On every compiler each header is compiled once: alone, included twice, warnings being errors, without exceptions and
 # RTTI where that is promised. The first compiler's table says what that costs beside <Eigen/Core>: lines after
 # preprocessing and peak memory, which have limits, and user seconds. All headers together are one unit, with
-# exceptions; two such units link. No header writes min( or max(, nor the names that windows.h has
-# macros of.
+# exceptions; two such units link. No header writes min( or max(, far or emit, which other people's macros would
+# replace.
 . tests/checks/common.sh
 export first=${CXX:-g++} work warnings includes
 flags_of() {
@@ -59,8 +59,10 @@ for header in $headers; do
     echo "$header: write (min)(a, b) and (max)(a, b)"
     exit 1
   fi
-  if sed 's|//.*||; s|"[^"]*"||g' "$header" | grep -nwE 'near|far|small|hyper|interface|pascal|cdecl|IN|OUT'; then
-    echo "$header: a macro of windows.h has this name"
+  # Macros of windows.h (far, near, small, interface), of Qt (emit, slots, signals, foreach, forever), of complex.h (I).
+  if sed 's|//.*||; s/"[^"]*"//g' "$header" |
+    grep -nwE 'far|near|small|hyper|interface|pascal|cdecl|IN|OUT|emit|slots|signals|foreach|forever|I'; then
+    echo "$header: a name that is a macro in other people's headers"
     exit 1
   fi
 done

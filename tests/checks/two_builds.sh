@@ -13,7 +13,7 @@ for compiler in $(compilers); do
   for order in "throws.o aborts.o" "aborts.o throws.o"; do
     (cd "$work" && $compiler $order -o two && ./two >/dev/null) || complain "$compiler: $order: misuse is not caught"
   done
-  sets=("" -fno-exceptions)
+  sets=("" -fno-exceptions -D_GLIBCXX_DEBUG)
   if [[ $($compiler -dumpmachine) == x86_64* ]]; then
     sets+=(-msse4.2 -mavx -mavx2 "-mavx2 -mfma" -march=skylake-avx512)
   fi

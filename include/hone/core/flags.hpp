@@ -6,9 +6,10 @@
 /// its own.
 ///
 /// Under flags that are not refused, two units of one program may differ: in what misuse does (-fno-exceptions), in the
-/// instructions that they may use. The linker keeps one of two functions of the same name, so all of hone lies in an
-/// inline namespace that is named after these flags and the version, hone::v100_avx512_fma say. Between units that
-/// differ pass pointers and sizes, not hone's types: the linker does not find what does not fit.
+/// instructions that they may use, in the layout of containers (-D_GLIBCXX_DEBUG). The linker keeps one of two
+/// functions of the same name, so all of hone lies in an inline namespace that is named after these flags and the
+/// version, hone::v100_avx512_fma say. Between units that differ pass pointers and sizes, not hone's types: the linker
+/// does not find what does not fit.
 #pragma once
 #include "hone/version.hpp"
 
@@ -54,9 +55,14 @@
 #else
 #define HONE_MISUSE _no_exceptions
 #endif
-#define HONE_JOIN_NAMES(a, b, c, d, e) v##a##b##c##d##e
-#define HONE_JOIN(a, b, c, d, e) HONE_JOIN_NAMES(a, b, c, d, e)
-#define HONE_BUILD HONE_JOIN(HONE_VERSION, HONE_INSTRUCTIONS, HONE_FUSED, HONE_HALVES, HONE_MISUSE)
+#if defined(_GLIBCXX_DEBUG)
+#define HONE_CONTAINERS _debug
+#else
+#define HONE_CONTAINERS
+#endif
+#define HONE_JOIN_NAMES(a, b, c, d, e, f) v##a##b##c##d##e##f
+#define HONE_JOIN(a, b, c, d, e, f) HONE_JOIN_NAMES(a, b, c, d, e, f)
+#define HONE_BUILD HONE_JOIN(HONE_VERSION, HONE_INSTRUCTIONS, HONE_FUSED, HONE_HALVES, HONE_MISUSE, HONE_CONTAINERS)
 #define HONE_STRING_OF(name) #name
 #define HONE_STRING(name) HONE_STRING_OF(name)
 #define HONE_BUILD_NAME HONE_STRING(HONE_BUILD)

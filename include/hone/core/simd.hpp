@@ -171,12 +171,12 @@ HONE_INLINE pack<A>(min)(const pack<A>& x, const pack<A>& y) {
 /// The magnitude; clears the sign of a zero and of a NaN.
 template <class A>
 HONE_INLINE pack<A> abs(const pack<A>& x) {
-  using I = detail::integer_of<A>;
+  using integer = detail::integer_of<A>;
   pack<A> result;
   for (std::size_t i = 0; i < pack<A>::parts; ++i) {
-    typename detail::block<I>::part_type bits;
+    typename detail::block<integer>::part_type bits;
     std::memcpy(&bits, &x.part[i], sizeof bits);
-    bits &= (std::numeric_limits<I>::max)();
+    bits &= (std::numeric_limits<integer>::max)();
     std::memcpy(&result.part[i], &bits, sizeof bits);
   }
   return result;
@@ -219,13 +219,13 @@ HONE_INLINE void hold([[maybe_unused]] pack<A>& x) {
 /// @p x with its sign turned where that of @p y is set: zeros and NaNs have signs too.
 template <class A>
 HONE_INLINE pack<A> multiply_sign(const pack<A>& x, const pack<A>& y) {
-  using I = detail::integer_of<A>;
+  using integer = detail::integer_of<A>;
   pack<A> result;
   for (std::size_t i = 0; i < pack<A>::parts; ++i) {
-    typename detail::block<I>::part_type bits, sign;
+    typename detail::block<integer>::part_type bits, sign;
     std::memcpy(&bits, &x.part[i], sizeof bits);
     std::memcpy(&sign, &y.part[i], sizeof sign);
-    bits ^= sign & (std::numeric_limits<I>::min)();
+    bits ^= sign & (std::numeric_limits<integer>::min)();
     std::memcpy(&result.part[i], &bits, sizeof bits);
   }
   return result;

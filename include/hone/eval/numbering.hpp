@@ -17,9 +17,9 @@ class numbering {
   static constexpr std::int32_t absent = -1;
 
   explicit numbering(std::size_t expected = 8) {
-    std::size_t slots = 16;
-    while (slots < 2 * expected) slots *= 2;
-    slots_.assign(slots, absent);
+    std::size_t places = 16;
+    while (places < 2 * expected) places *= 2;
+    slots_.assign(places, absent);
     keys_.reserve(expected);
   }
 

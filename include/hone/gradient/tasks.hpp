@@ -96,8 +96,8 @@ namespace detail {
 template <scalar T, std::size_t K, class F, scalar... Out>
 HONE_INLINE void for_each_task_pack(const std::array<vector_view<const T>, K>& g, index_t begin, index_t end, F&& f,
                                     const vector_view<Out>&... out) {
-  [&]<std::size_t... I>(std::index_sequence<I...>) HONE_INLINE_LAMBDA {  // std::apply is not always inlined
-    for_each_pack<pack_of<T>::lanes>(begin, end, f, g[I]..., out...);
+  [&]<std::size_t... Index>(std::index_sequence<Index...>) HONE_INLINE_LAMBDA {  // std::apply is not always inlined
+    for_each_pack<pack_of<T>::lanes>(begin, end, f, g[Index]..., out...);
   }(std::make_index_sequence<K>{});
 }
 

@@ -159,8 +159,8 @@ inline constexpr std::size_t gguf_rank_limit = 4;
 /// Calls @p f with the number of @p type as a constant. @pre type < 13.
 template <class F>
 void with_gguf_type(std::size_t type, F&& f) {
-  [&]<std::size_t... I>(std::index_sequence<I...>) {
-    (void)((type == I && (f(std::integral_constant<std::size_t, I>()), true)) || ...);
+  [&]<std::size_t... Index>(std::index_sequence<Index...>) {
+    (void)((type == Index && (f(std::integral_constant<std::size_t, Index>()), true)) || ...);
   }(std::make_index_sequence<std::variant_size_v<gguf_value>>());
 }
 

@@ -73,7 +73,7 @@ struct json_adapter {
   void fail(std::uint64_t at, const std::string& reason) const {
     throw format_error(file, {position::unit::byte, first + at}, reason);
   }
-  bool emit(json_event event) {
+  bool hand_on(json_event event) {
     while (previous != now && std::string_view(" \t\r\n,:").find(*previous) != std::string_view::npos) ++previous;
     const auto at = static_cast<std::uint64_t>(previous - text.data());
     const bool number = event.is == kind::negative || event.is == kind::whole || event.is == kind::real;
@@ -90,22 +90,22 @@ struct json_adapter {
     handle(handler, event);
     return true;
   }
-  bool null() { return emit({.is = kind::null}); }
-  bool boolean(bool x) { return emit({.is = kind::boolean, .whole = x ? 1u : 0u}); }
+  bool null() { return hand_on({.is = kind::null}); }
+  bool boolean(bool x) { return hand_on({.is = kind::boolean, .whole = x ? 1u : 0u}); }
   bool number_integer(std::int64_t x) {
-    return emit({.is = kind::negative, .negative = x, .real = static_cast<double>(x)});
+    return hand_on({.is = kind::negative, .negative = x, .real = static_cast<double>(x)});
   }
   bool number_unsigned(std::uint64_t x) {
-    return emit({.is = kind::whole, .whole = x, .real = static_cast<double>(x)});
+    return hand_on({.is = kind::whole, .whole = x, .real = static_cast<double>(x)});
   }
-  bool number_float(double x, const std::string&) { return emit({.is = kind::real, .real = x}); }
-  bool string(std::string& x) { return emit({.is = kind::string, .text = &x}); }
-  bool key(std::string& x) { return emit({.is = kind::key, .text = &x}); }
+  bool number_float(double x, const std::string&) { return hand_on({.is = kind::real, .real = x}); }
+  bool string(std::string& x) { return hand_on({.is = kind::string, .text = &x}); }
+  bool key(std::string& x) { return hand_on({.is = kind::key, .text = &x}); }
   bool binary(nlohmann::json::binary_t&) { return false; }  // no JSON text has it
-  bool start_object(std::size_t) { return emit({.is = kind::begin_object}); }
-  bool end_object() { return emit({.is = kind::end_object}); }
-  bool start_array(std::size_t) { return emit({.is = kind::begin_array}); }
-  bool end_array() { return emit({.is = kind::end_array}); }
+  bool start_object(std::size_t) { return hand_on({.is = kind::begin_object}); }
+  bool end_object() { return hand_on({.is = kind::end_object}); }
+  bool start_array(std::size_t) { return hand_on({.is = kind::begin_array}); }
+  bool end_array() { return hand_on({.is = kind::end_array}); }
   template <class Error>
   bool parse_error(std::size_t read, const std::string&, const Error& error) {
     const std::size_t at = read == 0 ? 0 : read - 1;
