@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 # Plants faults one at a time and says which of them tests catch: bash tests/faults.sh fault.patch …
 # A patch changes one header. The tests of the header's stem run with it, then those that include it, then those of
-# headers that do (FAULT_TESTS in all, 8), until one does not compile, fails, or takes two minutes. FAULT_JOBS (1) faults
-# at a time.
+# headers that do (FAULT_TESTS in all, 8), until one does not compile, fails, or takes two minutes. FAULT_JOBS (1)
+# faults at a time.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 if [ "${1:-}" != --one ]; then

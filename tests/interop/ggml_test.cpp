@@ -36,6 +36,15 @@ TEST_CASE("ggml: dimensions from the fastest, strides in bytes") {
   auto cube = new_tensor(reference::F32, 4, memory.data(), 2, 3, 4);
   CHECK(vector_of<float>(cube).size() == 24);
   CHECK_THROWS_AS(matrix_of<float>(cube), std::invalid_argument);
+  for (const std::int64_t planes : {0, 2, 3}) {
+    auto planar = new_tensor(reference::F32, 4, memory.data(), 2, 3, planes), last = planar;
+    CHECK(vector_of<float>(planar).size() == 6 * planes);
+    CHECK_THROWS_AS(matrix_of<float>(planar), std::invalid_argument);
+    std::swap(last.ne[2], last.ne[3]);
+    last.nb[3] = last.nb[2];
+    CHECK(vector_of<float>(last).size() == 6 * planes);
+    CHECK_THROWS_AS(matrix_of<float>(last), std::invalid_argument);
+  }
 }
 
 TEST_CASE("ggml: every type that hone has, visited once; the others are named") {

@@ -39,7 +39,9 @@ TEST_CASE("rows without length stand aside; opposite rows do not agree; near-opp
   CHECK(aside.w[0] == Approx(0.5));
   CHECK(aside.w[1] == 0);
   CHECK(aside.w[2] == Approx(1.0 / 3));
+  CHECK(aside.agreed);
   CHECK(solve_bargain(square<2>{}).w == std::array<double, 2>{});
+  CHECK(solve_bargain(square<2>{}).agreed);  // nobody who could disagree
   CHECK(!solve_bargain(square<2>{{{1, -1}, {-1, 1}}}).agreed);
   CHECK(!solve_bargain(square<3>{{{1, -0.5, -0.5}, {-0.5, 1, -0.5}, {-0.5, -0.5, 1}}}).agreed);
   const double c = -1 + 1e-8;

@@ -59,6 +59,23 @@ TEST_CASE("known eigenvalues: a diagonal, a block of ones, the second difference
   CHECK(decompose(square<3>{}).vectors[2][2] == 1);
 }
 
+TEST_CASE("a matrix that falls apart in the middle of a step, by underflow") {
+  for (const int exponent : {-540, -700, -900}) {
+    const double a = std::ldexp(1.0, exponent);
+    const square<4> m{{{0, a, 0, 0}, {a, -a, 1, 0}, {0, 1, -a, -1}, {0, 0, -1, 0}}};
+    const auto eigen = decompose(m);
+    const double expected[] = {std::sqrt(2.0), 0, 0, -std::sqrt(2.0)};
+    for (std::size_t i = 0; i < 4; ++i) {
+      CHECK(eigen.values[i] == Approx(expected[i]).margin(1e-15));
+      for (std::size_t j = 0; j < 4; ++j) {
+        double product = 0;
+        for (std::size_t k = 0; k < 4; ++k) product += eigen.vectors[i][k] * eigen.vectors[j][k];
+        CHECK(product == Approx(i == j ? 1 : 0).margin(1e-14));
+      }
+    }
+  }
+}
+
 TEST_CASE("pseudo_solve satisfies Penrose's conditions on singular matrices") {
   for_each_k([](auto size) {
     constexpr std::size_t K = size();
