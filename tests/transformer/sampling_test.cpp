@@ -155,3 +155,12 @@ TEMPLATE_TEST_CASE("a row without a distribution is refused: NaN, +inf, nothing 
         }
   CHECK_THROWS_AS(sample_token(std::vector<T>{}, {}, 0, 0, scratch), std::invalid_argument);
 }
+
+TEST_CASE("the largest logits are kept, also where all probabilities round to one number") {
+  std::vector<std::pair<double, std::int32_t>> scratch;
+  const std::vector<double> z = {1, 3, 2, 5, 4};
+  for (std::uint32_t i = 0; i < 50; ++i) {
+    CHECK(sample_token(z, {.temperature = 1e30, .top_k = 1}, 0, i, scratch).token == 3);
+    CHECK(sample_token(z, {.temperature = 1e30, .top_k = 2}, 0, i, scratch).token >= 3);
+  }
+}

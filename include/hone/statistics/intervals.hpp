@@ -60,8 +60,10 @@ inline double clopper_pearson_lower(index_t successes, index_t count, double lev
 /// Both, each with half of what @p level leaves. @throws as clopper_pearson_upper.
 inline interval clopper_pearson_interval(index_t successes, index_t count, double level = 0.95) {
   detail::check_proportion(successes, count, level, "hone::statistics::clopper_pearson_interval");
-  const double side = 0.5 + level / 2;
-  return {clopper_pearson_lower(successes, count, side), clopper_pearson_upper(successes, count, side)};
+  const double tail = (1 - level) / 2, hits = static_cast<double>(successes),
+               misses = static_cast<double>(count) - hits;
+  return {successes == 0 ? 0 : beta_quantile(tail, hits, misses + 1),
+          successes == count ? 1 : 1 - beta_quantile(tail, misses, hits + 1)};
 }
 
 /// Wilson's score interval of a proportion, @p successes of @p count. [Wilson 1927]

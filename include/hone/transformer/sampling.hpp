@@ -63,8 +63,11 @@ sampled_token sample_token(const Z& logits, const sampling_options& options, std
     if (const double p = std::exp(normalizer.log_probability(logit(v)));
         p > 0 && (p >= least || logit(v) == normalizer.maximum))
       scratch.emplace_back(p, static_cast<std::int32_t>(v));
-  const auto likelier = [](const auto& a, const auto& b) {
-    return a.first != b.first ? a.first > b.first : a.second < b.second;
+  // Of equal probabilities, which different logits may round to, by the logit.
+  const auto likelier = [&](const auto& a, const auto& b) {
+    if (a.first != b.first) return a.first > b.first;
+    const double x = logit(a.second), y = logit(b.second);
+    return x != y ? x > y : a.second < b.second;
   };
   if (options.top_k > 0 && options.top_k < static_cast<index_t>(scratch.size())) {
     std::nth_element(scratch.begin(), scratch.begin() + options.top_k, scratch.end(), likelier);
