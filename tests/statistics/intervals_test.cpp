@@ -135,7 +135,7 @@ TEST_CASE("Clopper and Pearson's interval has any level below 1") {
   const interval i = clopper_pearson_interval(3, 5, 1 - 0x1p-53);
   const double tail = 0x1p-54;
   CHECK(incomplete_beta(3, 3, i.low).lower == Approx(tail).epsilon(1e-9));
-  CHECK(incomplete_beta(2, 4, 1 - i.high).lower == Approx(tail).epsilon(1e-9));
+  CHECK(incomplete_beta(2, 4, 1 - i.high).lower == Approx(tail).epsilon(1e-6));  // of what 1 - high has left
   CHECK(i.low < clopper_pearson_interval(3, 5, 1 - 1e-12).low);
   CHECK(i.high > clopper_pearson_interval(3, 5, 1 - 1e-12).high);
 }
