@@ -10,18 +10,19 @@
 using namespace hone;
 using namespace hone::distributed;
 
-TEST_CASE("replicas: the mean of local gradients, combined and gathered, as one process has it") {
+TEST_CASE("replicas: the mean or the sum of local gradients, combined and gathered, as one process has it") {
+  const reduction how = GENERATE(reduction::mean, reduction::sum);
   const index_t n = 3 * block_size + 100, size = 4;
   auto f = ranks::summed<float>(n, size, 1), r = ranks::summed<float>(n, size, 2);
-  hone::scale(0.25f, f), hone::scale(0.25f, r);
+  if (how == reduction::mean) hone::scale(0.25f, f), hone::scale(0.25f, r);
   std::vector<float> expected(f.size());
   const std::vector<index_t> tensors = {0, 50, n};
   gradient::combine(gradient::pcgrad{}, gradient::tasks(f, r), expected, {.groups = tensors});
   thread_ranks all(size);
   all.run([&](threads& comm) {
     auto forget = ranks::brought<float>(n, comm.rank(), 1), retain = ranks::brought<float>(n, comm.rank(), 2);
-    distributed::combine_replicated(gradient::pcgrad{}, std::array{std::span(forget), std::span(retain)}, retain,
-                                    distributed::reduction::mean, {.groups = tensors}, serial{}, comm);
+    distributed::combine_replicated(gradient::pcgrad{}, std::array{std::span(forget), std::span(retain)}, retain, how,
+                                    {.groups = tensors}, serial{}, comm);
     ranks::require(retain == expected, "combine_replicated");
   });
 }

@@ -82,6 +82,16 @@ TEMPLATE_TEST_CASE("products in float neither under- nor overflow, of gradients 
   }
 }
 
+TEST_CASE("gradients of doubles whose squares are no normal numbers count as zero") {
+  const std::vector<double> brief = {1e-157, -3e-157}, plain = {2, 1};
+  const gram_matrix<2> g = gram(tasks(brief, plain));
+  CHECK(g(0, 0) == 0);
+  CHECK(g(0, 1) == 0);
+  CHECK(g(1, 1) == 5);
+  const std::vector<double> usable = {1e-153, 0};
+  CHECK(gram(tasks(usable, plain))(0, 1) == Approx(2e-153));
+}
+
 TEST_CASE("products of no normal size are nothing to solve") {
   const gram_matrix<2> g{{{{2e-310, 1e-310}, {1e-310, 1e-310}}}};
   CHECK(!gradient::detail::solvable(g));

@@ -268,7 +268,8 @@ void gram_sums(const task_gradients<T, K>& g, bool exact, double* sums, executor
 }
 
 /// The Gram matrix of gradients of element type T whose `gram_sums` are @p sums. A gradient whose length is no normal
-/// number of the accumulator's type counts as zero: what divided by it would not fit that type.
+/// number of the accumulator's type counts as zero: what divided by it would not fit that type. So does one of doubles
+/// whose squared length is none (below 1e-154 long): few digits of it are left. Above 1e154 the matrix is infinite.
 template <scalar T, std::size_t K>
 gram_matrix<K> unpack_gram(const double* sums, bool exact) {
   using A = accumulator_t<T>;
@@ -278,7 +279,7 @@ gram_matrix<K> unpack_gram(const double* sums, bool exact) {
     for (std::size_t b = a; b < K; ++b) result.value[a][b] = result.value[b][a] = *sums++;
   constexpr double normal = static_cast<double>((std::numeric_limits<A>::min)());
   for (std::size_t a = 0; a < K; ++a) {
-    if (!(std::sqrt(result(a, a)) < normal)) continue;
+    if (!(std::sqrt(result(a, a)) < normal || result(a, a) < (std::numeric_limits<double>::min)())) continue;
     result.value[a] = {};
     for (auto& row : result.value) row[a] = 0;
   }
