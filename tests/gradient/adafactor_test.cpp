@@ -112,6 +112,22 @@ TEST_CASE("a first step moves every parameter of a vector alike; zero gradients 
   CHECK(adafactor(matrix_view<double>(p.data(), 0, 3), none, c, 1, pass).step_size == 0);
 }
 
+TEST_CASE("the report has the step that was taken, by the parameters' size where asked for, clipped or not") {
+  for (const bool by_size : {false, true})
+    for (const double clip : {0.0, 0.25}) {
+      CAPTURE(by_size, clip);
+      std::vector<double> p = {3, -4, 0}, r(1), c(3), g = {5, -1, 100};
+      const auto pass = [&](index_t begin, index_t count, auto&& sink) {
+        weighted_sum(std::array{1.0}, tasks(g).slice(begin, count), sink);
+      };
+      const auto report = adafactor(matrix_view<double>(p.data(), 1, 3), r, c, 1, pass,
+                                    {.learning_rate = .1, .clip_threshold = clip, .scale_by_parameter = by_size});
+      const double expected = .1 * (by_size ? std::sqrt(25.0 / 3) : 1) * (clip > 0 ? clip : 1);
+      CHECK(report.step_size == Approx(expected));
+      CHECK(3 - p[0] == Approx(expected));  // the first update is 1 everywhere
+    }
+}
+
 TEST_CASE("rows and columns without a gradient, and parameters of zero, take finite steps from the first on") {
   for (const bool column : {false, true}) {
     naive_adafactor naive{.rows = 3, .cols = 4, .p = std::vector<double>(12)};

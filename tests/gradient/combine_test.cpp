@@ -76,6 +76,17 @@ TEST_CASE("scattered tensors: add up the products, ask once, combine tensor by t
   CHECK(near<double>(out1, expected));
 }
 
+TEST_CASE("weights that do not fit float are summed in double") {
+  const std::vector<float> f = {2e-38f, -1.5e-38f}, r = {1, 2};
+  std::vector<float> out(2);
+  CHECK(weighted_sum({1e39, 0}, tasks(f, r), out).nonfinite_combined == 0);
+  CHECK(out[0] == Approx(20).epsilon(1e-6));
+  CHECK(out[1] == Approx(-15).epsilon(1e-6));
+  const std::vector<float> zero = {0, 0};
+  weighted_sum({0, 1e39}, tasks(f, zero), out);
+  CHECK(out == std::vector<float>{0, 0});
+}
+
 TEST_CASE("16-bit gradients are combined in float and rounded once") {
   const std::vector<bfloat16> f = {bfloat16(256.0f)}, r = {bfloat16(1.0f)};
   std::vector<float> out(1);
