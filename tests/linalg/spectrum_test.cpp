@@ -40,6 +40,7 @@ TEST_CASE("low-rank eigenpairs of K S K^T equal those of the dense matrix, of al
     for (index_t i = 0; i < above; ++i) CHECK(std::abs(low.values(i) - full.values(i)) <= 1e-12 * full.values(0));
     CHECK(largest(projector(factors.vectors(low, 0, above)) - projector(full.vectors.leftCols(above))) <= 1e-11);
     CHECK(factors.vectors(low, above, 0).cols() == 0);
+    CHECK(largest(factors.vectors(low, above, t - above) - v.rightCols(t - above)) <= 1e-12);
   }
 }
 

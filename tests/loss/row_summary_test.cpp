@@ -163,3 +163,14 @@ TEST_CASE("a divergence of equal rows is 0, of shifted ones too, at any temperat
     if (temperature >= 1) CHECK(summarize(z, shifted, temperature).forward_kl == Approx(0).margin(1e-5));
   }
 }
+
+TEST_CASE("logits that lie further apart than the largest float have the log p of their distance, at any temperature") {
+  const std::vector<float> z = {-3e38f, 3e38f, 0};
+  for (const double t : {1.0, 1.5, 7.0, 1e4, 1e12}) {
+    CAPTURE(t);
+    const auto normalizer = summarize(as_vector(z), t).normalizer;
+    const double least = static_cast<double>(z[0]), largest = static_cast<double>(z[1]);
+    CHECK(normalizer.log_probability(least) == Approx((least - largest) / t));
+    CHECK(normalizer.log_probability(largest) == 0);
+  }
+}

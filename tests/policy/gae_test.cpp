@@ -157,6 +157,27 @@ TEST_CASE("whitening: mean 0 and variance 1 over what counts, 0 elsewhere; equal
   CHECK(std::isnan(broken[0]));
 }
 
+TEST_CASE("whitening of many blocks is that of one") {
+  std::vector<double> x;
+  std::vector<std::int32_t> targets;
+  const philox random{3, 1};
+  for (std::uint64_t t = 0; t < 3 * 4096 + 17; ++t) {
+    x.push_back(random.normal(t) * (t < 4096 ? 1 : 5) +
+                (t > 8192 ? 7 : 0));  // blocks of means and spreads of their own
+    targets.push_back(t % 5 == 2 ? -1 : 1);
+  }
+  double mean = 0, squares = 0, count = 0;
+  for (std::size_t t = 0; t < x.size(); ++t)
+    if (targets[t] >= 0) mean += x[t], ++count;
+  mean /= count;
+  for (std::size_t t = 0; t < x.size(); ++t)
+    if (targets[t] >= 0) squares += (x[t] - mean) * (x[t] - mean);
+  auto white = x;
+  whiten(white, targets, 1e-8);
+  for (const std::size_t t : {0u, 4095u, 4096u, 9000u, 12304u})
+    CHECK(white[t] == Approx(targets[t] < 0 ? 0 : (x[t] - mean) / std::sqrt(squares / (count - 1) + 1e-8)));
+}
+
 TEST_CASE("an empty response has no advantage; a NaN stays in its response") {
   const std::vector<index_t> offsets = {0, 0, 2, 4};
   const std::vector<double> rewards = {1, NAN, 1, 1}, values(4);
