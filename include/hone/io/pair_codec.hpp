@@ -30,7 +30,9 @@ struct pair_codec {
 /// errors call it.
 /// @throws format_error if the tokenizer has no end of text.
 inline pair_codec question_answer_codec(const tokenizer& t, const std::string& name) {
-  if (!t.eos()) throw format_error(name, {}, "says nothing of an end of text");
+  if (!t.eos())
+    throw format_error(name, {},
+                       "says nothing of an end of text: name it as eos_token in tokenizer_config.json beside it");
   const auto plain = [&t](const std::string& text) { return t.encode(text, {false, false}); };
   // A SentencePiece vocabulary puts a space in front of the answer, a byte-level one does not.
   const auto letter = plain("a");
