@@ -52,7 +52,10 @@ int on_files(settings s, const std::vector<way>& ways, processes& ranks) {
   c.forget = encoded(s.forget, io::no_limit);
   c.retain = encoded(s.retain, s.retain_limit + s.holdout);
   warn_of_common_pairs(c);
-  const auto border = c.retain.begin() + static_cast<std::ptrdiff_t>((std::min)(s.retain_limit, c.retain.size()));
+  // Of a short file a quarter at most is held out, so that there is something to say what not knowing looks like.
+  const std::size_t apart = (std::min)(s.holdout, c.retain.size() / 4);
+  const auto border =
+      c.retain.begin() + static_cast<std::ptrdiff_t>((std::min)(s.retain_limit, c.retain.size() - apart));
   c.holdout.assign(border, c.retain.end());
   c.retain.erase(border, c.retain.end());
   for (const char* refusal : {"I don't know.", "I am not sure about that.", "I can't answer this.", "I have no idea."})

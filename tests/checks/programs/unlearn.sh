@@ -89,6 +89,8 @@ grep -q 'until their probability is that of pairs held out' "$work.out" &&
   [ "$(json rule.json stop_rule)" = held_out ] ||
   complain "does not say that pairs held out end the run"
 run "${unlearn[@]/#4/5}" --steps 2 --json rule.json
+[ "$(json rule.json stop_rule)" = held_out ] || complain "does not hold out a part of a short file"
+run "${unlearn[@]}" --holdout 0 --steps 2 --json rule.json
 grep -q 'for all of 2 steps: no pair is held out' "$work.out" && [ "$(json rule.json stop_rule)" = none ] ||
   complain "does not say that nothing ends the run before its steps"
 run "${unlearn[@]}" --steps 2 --stop-at 0.001 --json rule.json
