@@ -22,3 +22,16 @@ TEMPLATE_TEST_CASE("packs visit every element once, contiguous or strided", "", 
     }
   }
 }
+
+TEMPLATE_TEST_CASE("lanes after the end hold what is asked for, contiguous or strided", "", float, double, bfloat16) {
+  using T = TestType;
+  constexpr index_t lanes = pack_of<T>::lanes;
+  std::vector<T> memory(static_cast<std::size_t>(3 * lanes), from_accumulator<T>(2));
+  for (const index_t stride : {1, 3})
+    for (const index_t n : {index_t{1}, lanes - 1, lanes}) {
+      const auto x = load_pack(vector_view<const T>(memory.data(), n, stride), 0, n, accumulator_t<T>(-7));
+      for (int lane = 0; lane < static_cast<int>(lanes); ++lane) CHECK(x.lane(lane) == (lane < n ? 2 : -7));
+      const auto zeros = load_pack(vector_view<const T>(memory.data(), n, stride), 0, n);
+      for (int lane = 0; lane < static_cast<int>(lanes); ++lane) CHECK(zeros.lane(lane) == (lane < n ? 2 : 0));
+    }
+}
