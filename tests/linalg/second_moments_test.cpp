@@ -58,6 +58,13 @@ TEST_CASE("second moments wider than several tiles reach every element") {
   moments.add(matrix_view<const float>(x.data(), rows, width));
   const matrix sum = moments.sum(), m = copy_of(matrix_view<const float>(x.data(), rows, width));
   CHECK(largest(sum - m.transpose() * m) <= 1e-5);
+  // Two columns of tiles, each added to by several chunks.
+  const index_t many = 2 * second_moments<float>::chunk + 3, two_tiles = 300;
+  const auto y = stream<float>(many, two_tiles, 6);
+  second_moments<float> added(two_tiles);
+  added.add(matrix_view<const float>(y.data(), many, two_tiles));
+  const matrix n = copy_of(matrix_view<const float>(y.data(), many, two_tiles));
+  CHECK(largest(added.sum() - n.transpose() * n) <= 1e-6 * static_cast<double>(many));
 }
 
 TEST_CASE("second moments: no cut of the stream, no executor and no reading between changes a bit") {
