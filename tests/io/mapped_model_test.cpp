@@ -68,7 +68,7 @@ TEST_CASE("GGUF files too, of mixed types; what is quantized cannot be used wher
 TEST_CASE("a tensor that is not aligned to its type is copied") {
   const checkpoint read = read_hugging_face(golden_file("families/llama"));
   for (const format stored : {format::bfloat16, format::float32})
-    for (const std::size_t shift : {1, 2, 4, 8}) {  // more blanks in the header
+    for (const std::size_t shift : {1u, 2u, 4u, 8u}) {  // more blanks in the header
       const scratch_folder scratch;
       write_hugging_face(scratch.path, read.config, read.parameters, stored);
       byte_vector bytes = read_file(scratch.path / "model.safetensors");
