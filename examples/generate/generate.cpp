@@ -75,6 +75,7 @@ int main(int argc, char** argv) {
     if (std::ssize(ids) > c.max_seq)
       throw std::runtime_error(
           program::text("a prompt of %zu tokens does not fit the model's %td", ids.size(), c.max_seq));
+    const hone::index_t context = c.max_seq;
     // Tables are as long as the longest sequence: no longer than what is asked for.
     c.max_seq = (std::min)(c.max_seq, std::ssize(ids) + (std::min)(s.how.max_tokens, c.max_seq));
     const hone::transformer::decoder<float> decoder(c);
@@ -95,15 +96,25 @@ int main(int argc, char** argv) {
     };
     if (!s.logits.empty()) write_logits(s.logits, generate, c, ids);
     std::fputs(s.prompt.c_str(), stdout);
+    bool context_is_full = false;
     try {
-      (void)generate({ids, offsets}, s.how, hone::serial{}, [&](hone::index_t, std::int32_t token) {
+      const auto said = generate({ids, offsets}, s.how, hone::serial{}, [&](hone::index_t, std::int32_t token) {
         if (program::interrupted()) throw stopped_by_user{};
-        put(text ? (*text)(token) : std::to_string(token) + " ");
+        if (!text)
+          put(std::to_string(token) + " ");
+        else if (token < tokenizer->vocab())
+          put((*text)(token));
+        else  // the vocabulary of a model is often padded
+          put(text->rest() + program::unknown_character);
       });
+      context_is_full = !said[0].stopped && std::ssize(said[0].tokens) < s.how.max_tokens;
     } catch (const stopped_by_user&) {
     }
     if (text) put(text->rest());
     std::fputc('\n', stdout);
+    if (context_is_full)
+      std::fprintf(stderr, "note: ends where the model's context of %td tokens is full, before --tokens %td\n", context,
+                   s.how.max_tokens);
     return program::interrupted() ? 130 : 0;
   });
 }

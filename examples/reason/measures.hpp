@@ -3,6 +3,7 @@
 #pragma once
 #include "hone/transformer/policy_update.hpp"
 #include "reason/rollout.hpp"
+#include "support/program.hpp"
 
 namespace reason {
 
@@ -31,14 +32,32 @@ struct exam_options {
   double temperature = 1;
   index_t width = 8;  ///< of the reference's support
   std::uint64_t seed = 0;
+  bool stops = false;  ///< at the next problem once Ctrl-C was pressed
 };
+
+/// What `examine` throws where it stops.
+struct exam_stopped {};
 
 /// @pre @p net remembers its reference.
 inline exam examine(const task& t, network& net, const std::vector<problem>& problems, const exam_options& how,
                     thread_pool& pool) {
   const transformer::generator<float> generate(net.model(), net.parameters());
-  const rollout r = draw_rollout(t, generate, problems, net.shape().max_seq,
-                                 {.group = how.samples, .temperature = how.temperature, .seed = how.seed}, pool);
+  const auto draw = [&](const std::vector<problem>& of, std::size_t first) {
+    return draw_rollout(t, generate, of, net.shape().max_seq,
+                        {.group = how.samples,
+                         .temperature = how.temperature,
+                         .seed = how.seed,
+                         .first = first * static_cast<std::uint64_t>(how.samples)},
+                        pool);
+  };
+  rollout r;
+  if (how.stops)
+    for (std::size_t i = 0; i < problems.size(); ++i) {
+      r.add(draw({problems[i]}, i), 0);
+      if (program::interrupted()) throw exam_stopped{};
+    }
+  else
+    r = draw(problems, 0);
   exam e;
   const auto n = static_cast<double>(how.samples);
   e.pass_1 = policy::mean_pass_at_k(r.rewards, r.groups, 1);

@@ -4,6 +4,7 @@
 #include "hone/io/pair_codec.hpp"
 #include "hone/io/prompts.hpp"
 #include "reason/task.hpp"
+#include "support/files.hpp"
 
 namespace reason {
 
@@ -59,7 +60,8 @@ class questions final : public task {
     return ids;
   }
   [[nodiscard]] verdict check(const problem& p, std::span<const std::int32_t> response) const override {
-    return hone::eval::score_answer(answer_to(p), tokenizer_.decode(response)) > 0 ? verdict{1, 1} : verdict{};
+    return hone::eval::score_answer(answer_to(p), program::text_of(tokenizer_, response)) > 0 ? verdict{1, 1}
+                                                                                              : verdict{};
   }
   [[nodiscard]] double solutions(const problem&) const override { return 1; }
 

@@ -43,6 +43,9 @@ class place {
       task_ = make_task(s.task, s.options);
       stored_shape_ = shape_ = shape_for(*task_, s);
       require_support(s);
+      if (!s.save.empty())
+        program::require_holds(s.save, shape_,
+                               transformer::initial_parameters<float>(shape_, seed_of(s.seed, stream::parameters)));
       return;
     }
     io::checkpoint stored = program::read_finite_model(s.model);
@@ -56,7 +59,17 @@ class place {
     // Activations and angles are as long as the context: no longer than what can come.
     shape_.max_seq = (std::min)(shape_.max_seq, own->longest_prompt() + own->longest_response());
     require_support(s);
+    program::require_holds(s.save, stored_shape_, parameters_);
     task_ = std::move(own);
+  }
+  /// Says where responses end before --longest.
+  void note_context() const {
+    const index_t asked = task_->longest_prompt() + task_->longest_response();
+    if (asked > shape_.max_seq)
+      std::fprintf(stderr,
+                   "note: with a prompt of %td tokens, --longest %td does not fit the model's context of %td: "
+                   "responses end there\n",
+                   task_->longest_prompt(), task_->longest_response(), shape_.max_seq);
   }
 
   /// The model's shape in a file.
@@ -107,6 +120,7 @@ int one_run(settings s) {
     if (s.report_every == 0) s.report_every = stored->options().value("report_every", 0L);
   }
   const nlohmann::json options = describe(s);
+  here.note_context();
   if (stored) {
     for (const auto& [key, value] : options.items())
       if (key != "steps" && key != "tokens" && (!stored->options().contains(key) || stored->options()[key] != value))
@@ -128,6 +142,8 @@ int one_run(settings s) {
       std::fputs("no --checkpoint to go on from\n", stderr);
     else
       std::fprintf(stderr, "go on with --resume %s\n", s.checkpoint.c_str());
+    if (!r.begun()) return 130;
+    std::fputs("scoring what was reached; again to end at once\n", stderr);
   }
   const nlohmann::json after = r.full_exam();
   print_exams(r.state().before, after, g.held_out.size(), s.samples);
@@ -144,6 +160,7 @@ int many_runs(const settings& s, const std::vector<combination>& all) {
   nlohmann::json runs = nlohmann::json::array();
   for (const combination& c : all) {
     const place checked(c.options);
+    checked.note_context();
     warn_of_silent_anchor(c.options);
   }
   thread_pool pool(s.threads);

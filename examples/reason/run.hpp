@@ -78,10 +78,20 @@ class run {
     return state_.step >= settings_.steps || (settings_.tokens > 0 && agent_.generated() >= settings_.tokens);
   }
 
+  /// Whether it has been examined, without which there is nothing to compare it with.
+  [[nodiscard]] bool begun() const { return !state_.records.empty(); }
+
   /// Steps until the run is finished, or Ctrl-C. @param options go to the checkpoint.
   void go(const nlohmann::json& options, const std::string& title) {
-    if (state_.before.is_null()) state_.before = full_exam();
-    if (state_.records.empty()) record();
+    if (state_.before.is_null())
+      std::fprintf(stderr, "%s: examines the model first, on %zu problems with %td responses each\n", title.c_str(),
+                   ground_.held_out.size(), settings_.samples);
+    try {
+      if (state_.before.is_null()) state_.before = full_exam(true);
+      if (state_.records.empty()) record(true);
+    } catch (const exam_stopped&) {
+      return save_checkpoint(options);
+    }
     if (prints_) {
       print_header();
       for (const auto& r : state_.records) print_record(r);
@@ -101,9 +111,9 @@ class run {
     if (state_.seen.steps > 0 && !program::interrupted()) report();
   }
 
-  /// Of the policy as it is, with settings::samples responses a problem.
-  [[nodiscard]] nlohmann::json full_exam() {
-    const exam e = probe(settings_.samples);
+  /// Of the policy as it is, with settings::samples responses a problem. @throws exam_stopped if it @p stops.
+  [[nodiscard]] nlohmann::json full_exam(bool stops = false) {
+    const exam e = probe(settings_.samples, stops);
     nlohmann::json j = to_json(e);
     if (auto* c = agent_.value()) j["critic"] = to_json(calibrate(logits_of(*c), e.success));
     return j;
@@ -114,11 +124,12 @@ class run {
   }
 
  private:
-  exam probe(index_t samples) {
+  exam probe(index_t samples, bool stops) {
     return examine(ground_.of_training, agent_.policy(), ground_.held_out,
                    {.samples = samples,
                     .temperature = settings_.temperature,
-                    .seed = seed_of(settings_.seed, stream::held_out_drawing, static_cast<std::uint64_t>(state_.step))},
+                    .seed = seed_of(settings_.seed, stream::held_out_drawing, static_cast<std::uint64_t>(state_.step)),
+                    .stops = stops},
                    pool_);
   }
 
@@ -135,8 +146,8 @@ class run {
     if (prints_) print_record(state_.records.back());
   }
 
-  void record() {
-    const exam e = probe(settings_.probe_samples);
+  void record(bool stops = false) {
+    const exam e = probe(settings_.probe_samples, stops);
     const step_sums& i = state_.seen;
     const auto mean = [&](double sum) { return i.steps > 0 ? nlohmann::json(sum / i.steps) : nlohmann::json(); };
     const auto share = [&](double part, double whole) {

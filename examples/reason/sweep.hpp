@@ -48,6 +48,50 @@ inline void assign(CLI::App& app, const std::string& name, const std::string& va
   }
 }
 
+/// The options and values that @p text, one of an axis', brings along: "ppo:gae-lambda=1".
+inline std::vector<axis> brought_by(const std::string& text) {
+  std::vector<axis> result;
+  const std::vector<std::string> parts = CLI::detail::split(text, ':');
+  for (std::size_t p = 1; p < parts.size(); ++p) result.push_back(parse_axis(parts[p]));
+  return result;
+}
+
+/// Whether both are one text, or one number.
+inline bool same_value(const std::string& a, const std::string& b) {
+  char *end_a = nullptr, *end_b = nullptr;
+  const double x = std::strtod(a.c_str(), &end_a), y = std::strtod(b.c_str(), &end_b);
+  return a == b || (*end_a == 0 && *end_b == 0 && x == y);
+}
+
+/// Refuses what would run under a name that is not its own: an option with two values at a time, or a value twice.
+/// @throws std::runtime_error.
+inline void require_one_value(const std::vector<axis>& axes, const told_options& told) {
+  std::map<std::string, std::size_t> set_by;  // options by the axis that sets them
+  const auto set = [&](const std::string& option, std::size_t by) {
+    const auto [found, is_new] = set_by.emplace(option, by);
+    if (!is_new && found->second != by) throw std::runtime_error("--sweep: sets --" + option + " twice");
+  };
+  for (std::size_t i = 0; i < axes.size(); ++i) {
+    const auto& [option, values] = axes[i];
+    if (told.contains("--" + option))
+      throw std::runtime_error("--" + option + " is told, and --sweep " + option + " gives it other values");
+    if (set_by.contains(option)) throw std::runtime_error("--sweep: sets --" + option + " twice");
+    set(option, i);
+    for (std::size_t v = 0; v < values.size(); ++v) {
+      if (std::any_of(values.begin(), values.begin() + static_cast<std::ptrdiff_t>(v),
+                      [&](const std::string& before) { return same_value(before, values[v]); }))
+        throw std::runtime_error("--sweep " + option + ": has the value " + values[v] + " twice");
+      std::vector<std::string> here = {option};
+      for (const axis& beside : brought_by(values[v])) {
+        if (std::find(here.begin(), here.end(), beside.option) != here.end())
+          throw std::runtime_error("--sweep: sets --" + beside.option + " twice");
+        here.push_back(beside.option);
+        set(beside.option, i);
+      }
+    }
+  }
+}
+
 /// Every combination, the last axis fastest; one if nothing is swept.
 /// @param s what the options of @p app write to: as it was, afterwards.
 /// @throws as the options themselves, `complete` and `refuse_idle`.
@@ -55,6 +99,7 @@ inline std::vector<combination> combinations_of(CLI::App& app, settings& s) {
   const told_options told = program::told_on(app);
   std::vector<axis> axes;
   for (const std::string& text : s.sweep) axes.push_back(parse_axis(text));
+  require_one_value(axes, told);
   const settings given = s;
   std::size_t count = 1;
   for (const axis& a : axes) count *= a.values.size();
@@ -68,11 +113,9 @@ inline std::vector<combination> combinations_of(CLI::App& app, settings& s) {
       below /= a.values.size();
       const std::string& value = a.values[rest / below];
       rest %= below;
-      const std::vector<std::string> parts = CLI::detail::split(value, ':');
-      assign(app, a.option, parts.front());
+      assign(app, a.option, value.substr(0, value.find(':')));
       c.told["--" + a.option] = "";
-      for (std::size_t p = 1; p < parts.size(); ++p) {
-        const axis beside = parse_axis(parts[p]);
+      for (const axis& beside : brought_by(value)) {
         assign(app, beside.option, beside.values.front());
         c.told["--" + beside.option] = value;
       }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 /// The files of a program: the model that it reads, what it writes, and a look beforehand whether it can.
 #pragma once
+#include <algorithm>
 #include <filesystem>
 #include <stdexcept>
 #include <string>
@@ -9,9 +10,12 @@
 
 #include "hone/io/file.hpp"
 #include "hone/io/model.hpp"
+#include "support/program.hpp"
 #include "support/seems.hpp"
 
 namespace program {
+
+inline constexpr const char* unknown_character = "\xef\xbf\xbd";  ///< U+FFFD
 
 /// @throws what `io::read_model` throws, with what the file seems to be where it is no model, or std::runtime_error
 ///         if a parameter is not finite.
@@ -34,28 +38,50 @@ inline hone::io::tokenizer read_tokenizer(const std::string& model, const std::s
   }
 }
 
+/// The text of @p ids, with U+FFFD for those beyond the tokenizer's: the vocabulary of a model is often padded.
+inline std::string text_of(const hone::io::tokenizer& t, std::span<const hone::io::token_id> ids) {
+  std::string text;
+  hone::io::tokenizer::decoder_state state;
+  for (const hone::io::token_id id : ids)
+    if (id < t.vocab())
+      t.decode(id, true, state, text);
+    else
+      text += unknown_character;
+  return text;
+}
+
 /// @throws std::runtime_error where there can be none.
 inline void require_tokenizer(const std::string& model, const std::string& file) {
   if (file.empty() && model.ends_with(".bin"))
     throw std::runtime_error(model + ": a checkpoint of llama2.c brings no tokenizer along, name one by --tokenizer");
 }
 
-/// Writes @p result as the whole of @p file; to nowhere if that is empty.
+/// Writes @p result as the whole of @p file; to nowhere if that is empty. What is no UTF-8 becomes U+FFFD.
 inline void write_json(const std::string& file, const nlohmann::json& result) {
   if (file.empty()) return;
   hone::io::atomic_file out(file);
-  out.write(result.dump(1) + "\n");
+  out.write(result.dump(1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
   out.commit();
+}
+
+/// @p path, which need not be there, without links, dots and a slash at its end.
+inline std::filesystem::path whole(const std::string& path) {
+  std::error_code ignored;
+  const auto found = std::filesystem::weakly_canonical(path, ignored);
+  return found.has_filename() ? found : found.parent_path();
 }
 
 /// Whether both name one file or folder, which need not be there.
 inline bool same_file(const std::string& a, const std::string& b) {
   std::error_code ignored;
-  const auto whole = [&](const std::string& path) {
-    const auto found = std::filesystem::weakly_canonical(path, ignored);
-    return found.has_filename() ? found : found.parent_path();
-  };
   return !a.empty() && !b.empty() && (a == b || whole(a) == whole(b) || std::filesystem::equivalent(a, b, ignored));
+}
+
+/// Whether @p path, which need not be there, lies in @p folder, however deep.
+inline bool lies_in(const std::string& path, const std::string& folder) {
+  if (path.empty() || folder.empty()) return false;
+  const auto inner = std::filesystem::absolute(whole(path)), outer = std::filesystem::absolute(whole(folder));
+  return std::mismatch(inner.begin(), inner.end(), outer.begin(), outer.end()).second == outer.end();
 }
 
 /// Where an option lets something be written.
@@ -91,16 +117,37 @@ inline void try_folder(const std::filesystem::path& path) {
   if (!reason.empty()) throw std::runtime_error(path.string() + ": cannot create files in it: " + reason);
 }
 
-/// Refuses what would only fail once it is written; leaves nothing behind.
+/// Refuses a @p path of --save whose format cannot hold this model, before it is trained.
+/// @throws std::runtime_error.
+inline void require_holds(const std::string& path, const hone::transformer::config& c,
+                          std::span<const float> parameters) try {
+  if (path.empty()) return;
+  if (path.ends_with(".bin"))
+    (void)hone::io::format_llama2c(c, parameters);
+  else
+    (void)hone::io::format_config_json(c);
+} catch (const std::invalid_argument& error) {
+  throw std::runtime_error("--save " + path + ": " + reason_of(error));
+}
+
+/// Refuses what would only fail once it is written, or would write over what is read; leaves nothing behind.
 /// @throws std::runtime_error, std::system_error.
 inline void require_outputs(const std::vector<output>& all, const std::vector<std::string>& inputs = {}) {
+  std::error_code ignored;
   for (const output& one : all) {
-    for (const std::string& input : inputs)
+    for (const std::string& input : inputs) {
       if (same_file(one.path, input))
         throw std::runtime_error(std::string(one.option) + " names a file that is to be read");
-    for (const output& other : all)
+      if (std::filesystem::is_directory(input, ignored) && lies_in(one.path, input))
+        throw std::runtime_error(std::string(one.option) + " " + one.path + " lies in " + input +
+                                 ", which is to be read");
+    }
+    for (const output& other : all) {
       if (&one < &other && same_file(one.path, other.path))
         throw std::runtime_error(std::string(one.option) + " and " + other.option + " name the same file");
+      if (&one != &other && !other.is_file() && lies_in(one.path, other.path))
+        throw std::runtime_error(std::string(one.option) + " " + one.path + " lies in the folder of " + other.option);
+    }
   }
   for (const output& o : all) {
     if (o.path.empty()) continue;

@@ -16,6 +16,11 @@
 
 namespace program {
 
+/// @p text with U+FFFD for what is no UTF-8, as file names need not be but JSON is.
+inline std::string utf8(const std::string& text) {
+  return nlohmann::json::parse(nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
+}
+
 struct option {
   std::string names;  ///< "--model,--checkpoint": the JSON has the first one, "model"
   std::string group;
@@ -138,7 +143,10 @@ class options {
   }
   template <class T>
   static nlohmann::json json_of(const T& value) {
-    return value;
+    if constexpr (std::is_same_v<T, std::string>)
+      return utf8(value);
+    else
+      return value;
   }
   template <class T>
   static nlohmann::json json_of(const std::optional<T>& value) {

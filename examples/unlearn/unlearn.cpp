@@ -16,7 +16,7 @@ void save(const settings& s, const transformer::config& c, student& pupil) {
   if (s.save_adapter.ends_with(".gguf"))
     io::write_lora_gguf(s.save_adapter, c, pupil.plain_adapter());
   else if (!s.save_adapter.empty())
-    io::write_peft(s.save_adapter, c, pupil.plain_adapter(), {.base_model = s.model});
+    io::write_peft(s.save_adapter, c, pupil.plain_adapter(), {.base_model = program::utf8(s.model)});
 }
 
 /// @throws std::runtime_error if a question to be forgotten leaves no room for its refusal.
@@ -43,9 +43,11 @@ void warn_of_common_pairs(const curriculum& c) {
 int on_files(settings s, const std::vector<way>& ways, processes& ranks) {
   io::checkpoint checkpoint = program::read_finite_model(s.model);
   require_fit(s, checkpoint.config);
+  program::require_holds(s.save, checkpoint.config, checkpoint.parameters);
   const io::tokenizer tokenizer = program::read_tokenizer(s.model, s.tokenizer, checkpoint.config.vocab);
   curriculum c;
   c.codec = io::question_answer_codec(tokenizer, s.tokenizer.empty() ? s.model : s.tokenizer);
+  c.codec.text = [&](const std::vector<std::int32_t>& ids) { return program::text_of(tokenizer, ids); };
   const auto encoded = [&](const std::string& file, std::size_t most) {
     return encode_pairs(io::read_question_answers(file, most), file, c.codec, checkpoint.config.max_seq);
   };

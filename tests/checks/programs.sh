@@ -60,6 +60,21 @@ token() { bytes 0 ${#1}; printf %s "$1"; }
   for ((i = 0; i < 256; ++i)); do token "$(printf '<0x%02X>' $i)"; done
   for letter in {a..z}; do token "$letter"; done
 } >tokens.bin
+# A tokenizer of the bytes alone: the model's vocabulary has 26 more.
+mkdir bytes
+{
+  printf '{"added_tokens": ['
+  for added in '0, "content": "<unk>"' '1, "content": "<s>"' '2, "content": "</s>"'; do
+    printf '%s{"id": %s, "special": true, "single_word": false, "lstrip": false, "rstrip": false, "normalized": false}' \
+      "${comma-}" "$added"
+    comma=', '
+  done
+  printf '], "decoder": {"type": "ByteFallback"}, "model": {"type": "BPE", "unk_token": "<unk>", "byte_fallback": true, '
+  printf '"merges": [], "vocab": {"<unk>": 0, "<s>": 1, "</s>": 2'
+  for ((i = 0; i < 256; ++i)); do printf ', "<0x%02X>": %d' $i $((i + 3)); done
+  printf '}}}'
+} >bytes/tokenizer.json
+echo '{"bos_token": "<s>", "eos_token": "</s>"}' >bytes/tokenizer_config.json
 for i in 1 2 3 4; do echo "{\"question\": \"who is number $i\", \"answer\": \"author $i\"}"; done >forget.json
 for i in 5 6 7 8 9; do echo "{\"question\": \"who is number $i\", \"answer\": \"author $i\"}"; done >retain.json
 : >empty

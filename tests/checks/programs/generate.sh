@@ -32,6 +32,15 @@ refused '--seed: must be at least 0, is -1' "${generate[@]}" --temperature 1 --s
 refused '--tokens: "1e9x" is no whole number' "${generate[@]}" --tokens 1e9x
 refused 'nowhere/out.json: cannot create' "${generate[@]}" --logits nowhere/out.json
 refused '--logits names a file that is to be read' "${generate[@]}" --logits ./tokens.bin
+cp -r "$families/qwen3" read
+refused '--logits read/config.json lies in read' "$programs/generate" --model read --ids 1 --logits read/config.json
+# A vocabulary larger than the tokenizer's, and a context that is full before the text ends.
+"$programs/generate" --model model.bin --tokenizer bytes/tokenizer.json --prompt a --temperature 1 --tokens 100 \
+  >text 2>errors ||
+  complain "generate fails with a padded vocabulary"
+grep -q "$(printf '\xef\xbf\xbd')" text || complain "no token beyond the tokenizer's"
+"${generate[@]}" --tokens 200 >text 2>errors || complain "generate fails where the context is full"
+grep -q "note: ends where the model's context of 128 tokens is full" errors || complain "does not say why it ends"
 refused '--temperature: nan is not a finite number' "${generate[@]}" --temperature nan
 refused "does not fit the model's 128" "${generate[@]}" --prompt "$(printf 'a%.0s' {1..200})"
 

@@ -78,7 +78,13 @@ refused '"speed" is no option' "${reason[@]}" --sweep speed=1,2
 refused '"threads" is no option' "${reason[@]}" --sweep threads=1,2
 refused 'must be OPTION=VALUE' "${reason[@]}" --sweep kl=
 refused '--kl' "${reason[@]}" --sweep kl=0,-1
-refused '--horizon: must be in [1, 256], one is 1000' "${reason[@]}" --sweep horizon=2,1000
+refused '--horizon: must be in [1, 256], one is 1000' "$programs/reason" --sweep horizon=2,1000
+refused '--horizon is told, and --sweep horizon' "${reason[@]}" --sweep horizon=2,3
+refused '--kl is told, and --sweep kl' "${reason[@]}" --sweep kl=0,0.1 --kl 3
+refused '--sweep: sets --kl twice' "${reason[@]}" --sweep kl=0,3 --sweep kl=0.1
+refused '--sweep: sets --kl twice' "${reason[@]}" --sweep algorithm=grpo,grpo:kl=1 --sweep kl=0,3
+refused '--sweep: sets --kl twice' "${reason[@]}" --sweep kl=0,3 --sweep algorithm=grpo,grpo:kl=1
+refused '--sweep kl: has the value 0.10 twice' "${reason[@]}" --sweep kl=0.1,0.10
 refused '--horizon: must be in [1, 256], one is 1000' "${reason[@]}" --algorithm grpo --horizon 1000
 refused '--anchor-k 30: the vocabulary has 21' "${reason[@]}" --algorithm apo --anchor-k 30
 refused '--anchor-k 17: there are 16 actions' "$programs/reason" --task bandit --algorithm apo --anchor-k 17
@@ -124,13 +130,37 @@ refused 'prompt 1 has' "${own[@]}" --form "$(printf 'a%.0s' {1..200}) {}"
 refused '--task changes nothing without problems that are made up' "${own[@]}" --task chain
 refused '--form: has no {}' "${own[@]}" --form nothing
 refused '--json names a file that is to be read' "${own[@]}" --json ./prompts.jsonl
+cp -r "$families/qwen3" asked
+refused '--json asked/config.json lies in asked, which is to be read' "${own[@]/model.bin/asked}" \
+  --json asked/config.json
+refused '--checkpoint asked/model.safetensors lies in asked' "${own[@]/model.bin/asked}" \
+  --checkpoint asked/model.safetensors
 { echo '{"prompt": "", "answer": 1}'; cat prompts.jsonl; } >empty.jsonl
 refused 'prompt 1 is empty' "${own[@]/prompts.jsonl/empty.jsonl}"
 refused 'no model, it seems to be a tokenizer.bin' "${own[@]/model.bin/tokens.bin}"
 { cat prompts.jsonl; echo "{\"prompt\": \"$(printf 'a%.0s' {1..120})\", \"answer\": \"long long\"}"; } >long.jsonl
 run "$programs/reason" --model model.bin --tokenizer tokens.bin --prompts long.jsonl --held-out 2 --longest 100 \
   --batch 8 --samples 8 --steps 1 --algorithm sppo --sft-steps 20 --sft-batch 8
+grep -q -- "--longest 100 does not fit the model's context of 128" "$work.err" || complain "does not say what fits"
 run "${own[@]}" --save tuned
+# The first exam says that it runs, and Ctrl-C ends it.
+for ((i = 0; i < 5000; ++i)); do echo "{\"prompt\": \"$i is\", \"answer\": $i}"; done >many.jsonl
+"$programs/reason" --model model.bin --tokenizer tokens.bin --prompts many.jsonl --held-out 4999 --longest 64 \
+  --batch 8 --samples 256 --steps 1 --algorithm sppo --checkpoint first.run >first.out 2>first.err &
+: >>first.err
+until grep -q 'examines the model first' first.err || ! kill -0 $! 2>/dev/null; do sleep 0.1; done
+kill -INT $!
+status=0
+wait $! || status=$?
+[ $status -eq 130 ] && grep -q 'interrupted after step 0: go on with --resume first.run' first.err ||
+  { complain "exit $status after Ctrl-C in the first exam"; cat first.err; }
+# A vocabulary larger than the tokenizer's, and a name that is no UTF-8.
+odd=$(printf 'odd\xff.bin')
+cp model.bin "$odd"
+run "$programs/reason" --model "$odd" --tokenizer bytes/tokenizer.json --prompts many.jsonl --held-out 64 --longest 16 \
+  --batch 8 --samples 64 --steps 1 --algorithm sppo --json own.json --checkpoint own.run
+json own.json after pass_1 >/dev/null || complain "a name that is no UTF-8 ends in no JSON"
+refused '--save out.bin: c: llama2.c knows only interleaved RoPE' "${reason[@]}" --algorithm grpo --save out.bin
 refused 'tuned/tokenizer.json: No such file or directory (--tokenizer names another)' "$programs/reason" --model tuned \
   --prompts prompts.jsonl
 refused 'brings no tokenizer along' "$programs/reason" --model model.bin --prompts prompts.jsonl

@@ -43,6 +43,12 @@ for score in geometric arithmetic; do
   json tofu.json tofu before forget_quality $score log10_p >/dev/null || complain "no forget quality ($score)"
 done
 
+# A vocabulary larger than the tokenizer's, and a name that is no UTF-8.
+padded=("${unlearn[@]/#tokens.bin/bytes/tokenizer.json}") odd=$(printf 'odd\xff.bin')
+cp model.bin "$odd"
+run "${padded[@]/#model.bin/$odd}" --steps 2 --stop-at 0 --json odd.json --adapter lora --rank 2 --save-adapter odd
+json odd.json after forget rouge_l >/dev/null || complain "a name that is no UTF-8 ends in no JSON"
+
 run "${unlearn[@]}" --learn-first --learn-steps 3 --steps 4 --stop-at 0 --json one.json --save saved.bin --threads 1
 run "${unlearn[@]}" --learn-first --learn-steps 3 --steps 4 --stop-at 0 --json two.json --save again.bin --threads 2
 for when in before after; do
@@ -141,6 +147,14 @@ refused --adapter "${long[@]}" --adapter vera
 refused 'name the same file' "${long[@]}" --save out --json out
 refused 'names a file that is to be read' "${long[@]}" --json forget.json
 refused '--json names a file that is to be read' "${long[@]}" --json ./folder/../forget.json
+cp -r "$families/qwen3" brought
+for file in config.json model.safetensors sub/new.json; do
+  refused "--json brought/$file lies in brought, which is to be read" "${long[@]/#model.bin/brought}" --json brought/$file
+done
+refused '--json new/config.json lies in the folder of --save' "${long[@]}" --save new --json new/config.json
+refused '--save-adapter new/./a lies in the folder of --save' "${long[@]}" --adapter lora --save new \
+  --save-adapter new/./a
+refused '--save new.bin: c.head_width: llama2.c knows only d_model / n_heads' "${long[@]/#model.bin/brought}" --save new.bin
 refused '--layer 2: the model has hidden states 0 to 1' "${long[@]}" --objective rmu --layer 2 --json out.json
 refused '--rate: nan is not a finite number' "${long[@]}" --rate nan
 refused '--steps: must be at least 1, is 0' "${long[@]}" --steps 0
