@@ -65,12 +65,12 @@ mkdir bytes
 {
   printf '{"added_tokens": ['
   for added in '0, "content": "<unk>"' '1, "content": "<s>"' '2, "content": "</s>"'; do
-    printf '%s{"id": %s, "special": true, "single_word": false, "lstrip": false, "rstrip": false, "normalized": false}' \
-      "${comma-}" "$added"
+    printf '%s{"id": %s, "special": true, "single_word": false, ' "${comma-}" "$added"
+    printf '"lstrip": false, "rstrip": false, "normalized": false}'
     comma=', '
   done
-  printf '], "decoder": {"type": "ByteFallback"}, "model": {"type": "BPE", "unk_token": "<unk>", "byte_fallback": true, '
-  printf '"merges": [], "vocab": {"<unk>": 0, "<s>": 1, "</s>": 2'
+  printf '], "decoder": {"type": "ByteFallback"}, "model": {"type": "BPE", "unk_token": "<unk>", '
+  printf '"byte_fallback": true, "merges": [], "vocab": {"<unk>": 0, "<s>": 1, "</s>": 2'
   for ((i = 0; i < 256; ++i)); do printf ', "<0x%02X>": %d' $i $((i + 3)); done
   printf '}}}'
 } >bytes/tokenizer.json

@@ -6,8 +6,8 @@
 ///   linear_reverse         1 - r                   bell                   1 - 4 (r - 1/2)^2
 ///   bell_gaussian          (g - g0) / (1 - g0), g = exp(-(r - 1/2)^2 / (2 sigma^2)), g0 = g at 0
 ///   bell_gaussian_reverse  1 - bell_gaussian
-/// [Zhang et al. 2026, Expert-choice routing in diffusion language models, arXiv 2604.01622, and the authors' code; bell
-/// is in the code alone]
+/// [2026, Expert-choice routing enables adaptive computation in diffusion language models, arXiv
+/// 2604.01622, and the authors' code; bell is in the code alone]
 ///
 /// `experts_per_token` and `capacity` round as the code does, but in double where it has float: they part where the
 /// real value is a half up to rounding. `budget` has what the code has not, a mean that is met.

@@ -149,12 +149,14 @@ refused 'names a file that is to be read' "${long[@]}" --json forget.json
 refused '--json names a file that is to be read' "${long[@]}" --json ./folder/../forget.json
 cp -r "$families/qwen3" brought
 for file in config.json model.safetensors sub/new.json; do
-  refused "--json brought/$file lies in brought, which is to be read" "${long[@]/#model.bin/brought}" --json brought/$file
+  refused "--json brought/$file lies in brought, which is to be read" "${long[@]/#model.bin/brought}" \
+    --json brought/$file
 done
 refused '--json new/config.json lies in the folder of --save' "${long[@]}" --save new --json new/config.json
 refused '--save-adapter new/./a lies in the folder of --save' "${long[@]}" --adapter lora --save new \
   --save-adapter new/./a
-refused '--save new.bin: c.head_width: llama2.c knows only d_model / n_heads' "${long[@]/#model.bin/brought}" --save new.bin
+refused '--save new.bin: c.head_width: llama2.c knows only d_model / n_heads' "${long[@]/#model.bin/brought}" \
+  --save new.bin
 refused '--layer 2: the model has hidden states 0 to 1' "${long[@]}" --objective rmu --layer 2 --json out.json
 refused '--rate: nan is not a finite number' "${long[@]}" --rate nan
 refused '--steps: must be at least 1, is 0' "${long[@]}" --steps 0
