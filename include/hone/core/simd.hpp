@@ -248,14 +248,23 @@ struct counter : detail::block<std::make_unsigned_t<detail::integer_of<A>>> {
       this->part[i] -= truth;
     }
   }
-  HONE_INLINE void add_nonfinite(const pack<A>& x) {
-    constexpr int sign = 8 * int{sizeof(A)} - 1, mantissa = std::numeric_limits<A>::digits - 1;
-    constexpr integer infinity = (std::numeric_limits<integer>::max)() >> 1 >> mantissa << mantissa;
+  /// 1 in the lanes of @p x that are NaN or of at least the magnitude whose bits are @p limit, 0 in others.
+  static HONE_INLINE base reaching(const pack<A>& x, integer limit) {
+    constexpr int sign = 8 * int{sizeof(A)} - 1;
+    base result;
     for (std::size_t i = 0; i < base::parts; ++i) {
       typename base::part_type bits;
       std::memcpy(&bits, &x.part[i], sizeof bits);
-      this->part[i] += ((bits & ~(integer{1} << sign)) + ((integer{1} << sign) - infinity)) >> sign;
+      result.part[i] = ((bits & ~(integer{1} << sign)) + ((integer{1} << sign) - limit)) >> sign;
     }
+    return result;
+  }
+  HONE_INLINE void add(const base& flags) {
+    for (std::size_t i = 0; i < base::parts; ++i) this->part[i] += flags.part[i];
+  }
+  HONE_INLINE void add_nonfinite(const pack<A>& x) {
+    constexpr int mantissa = std::numeric_limits<A>::digits - 1;
+    add(reaching(x, (std::numeric_limits<integer>::max)() >> 1 >> mantissa << mantissa));
   }
   [[nodiscard]] HONE_INLINE index_t total() const {
     integer counts[base::lanes];

@@ -231,29 +231,35 @@ struct words : detail::block<std::uint32_t> {
   }
 };
 
-/// The largest magnitude at each place of the words seen, as bits, which say whether all was finite.
+/// Counts infinite and NaN elements, at most 65535 a lane, without converting them.
 template <scalar T>
-struct word_magnitudes : detail::block<std::uint16_t> {
+struct word_counter : detail::block<std::uint16_t> {
   using base = detail::block<std::uint16_t>;
 
-  HONE_INLINE word_magnitudes() {
-    for (auto& lane : this->part) lane = part_type{};
+  HONE_INLINE word_counter() {
+    for (auto& lane : part) lane = part_type{};
   }
-  HONE_INLINE void see(const words<T>& x) {
+  /// All bits set where an element of @p x is infinite or NaN.
+  static HONE_INLINE base nonfinite(const words<T>& x) {
+    constexpr std::uint16_t exponent = scalar_format<T> == format::bfloat16 ? 0x7f80 : 0x7c00;
+    base result;
     for (std::size_t i = 0; i < parts; ++i) {
       part_type halves;
       std::memcpy(&halves, &x.part[i], sizeof halves);
-      halves &= 0x7fff;
-      this->part[i] = halves > this->part[i] ? halves : this->part[i];
+      result.part[i] = (part_type)((halves & exponent) == exponent);
     }
-  }
-  [[nodiscard]] HONE_INLINE bool finite() const {
-    std::uint16_t magnitudes[lanes];
-    std::memcpy(magnitudes, this->part, sizeof magnitudes);
-    bool result = true;
-    for (const std::uint16_t magnitude : magnitudes)
-      result = result && magnitude < (scalar_format<T> == format::bfloat16 ? 0x7f80 : 0x7c00);
     return result;
+  }
+  HONE_INLINE void add(const base& truth) {
+    for (std::size_t i = 0; i < parts; ++i) part[i] -= truth.part[i];
+  }
+  HONE_INLINE void add_nonfinite(const words<T>& x) { add(nonfinite(x)); }
+  [[nodiscard]] HONE_INLINE index_t total() const {
+    std::uint16_t counts[lanes];
+    std::memcpy(counts, part, sizeof counts);
+    index_t sum = 0;
+    for (const std::uint16_t count : counts) sum += count;
+    return sum;
   }
 };
 #else

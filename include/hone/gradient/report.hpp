@@ -69,6 +69,19 @@ HONE_INLINE simd::mask<A> signs_differ(const simd::pack<A>& x, const simd::pack<
   return (simd::multiply_sign(x, y) < zero) & (simd::abs(y) > zero);
 }
 
+/// The bits of the least magnitude, in T's accumulator, that is stored as an infinite T.
+template <scalar T>
+constexpr auto overflow_bits() {
+  if constexpr (scalar_format<T> == format::bfloat16)
+    return std::uint32_t{0x7f7f8000};
+  else if constexpr (scalar_format<T> == format::float16)
+    return std::uint32_t{0x477ff000};
+  else if constexpr (std::is_same_v<T, float>)
+    return std::uint32_t{0x7f800000};
+  else
+    return std::uint64_t{0x7ff0000000000000};
+}
+
 /// What turns, in T's accumulator, every magnitude that is stored as an infinite T into infinity.
 template <scalar T>
 constexpr accumulator_t<T> overflow_scale() {

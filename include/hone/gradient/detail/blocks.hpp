@@ -37,33 +37,35 @@ HONE_NOINLINE void count_nonfinite(const std::array<vector_view<const T>, K>& g,
 }
 
 /// Where gradients and output are 16-bit elements, contiguous, and the rule does not ask for order: rule(even),
-/// rule(odd) of `simd::words` from @p begin on, at most a block, and the counts. Returns where the whole words end.
+/// rule(odd) of `simd::words` from @p begin on, and the counts. Returns where the whole words end.
 template <class T, std::size_t K, class Rule>
 HONE_INLINE index_t apply_to_words(const Rule& rule, const std::array<vector_view<const T>, K>& g,
                                    const vector_view<T>& out, index_t begin, index_t end, double* counts) {
   using words = simd::words<T>;
   bool contiguous = out.contiguous();
   for (const auto& task : g) contiguous = contiguous && task.contiguous();
-  const index_t whole = end - (end - begin) % words::count;
-  if (!contiguous || whole == begin) return begin;
-  alignas(64) T finished[block_size];
-  simd::word_magnitudes<T> seen;
-  for (index_t at = begin; at < whole; at += words::count) {
+  if (!contiguous) return begin;
+  using counter = simd::word_counter<T>;
+  counter nonfinite[K + 1];
+  for (; end - begin >= words::count; begin += words::count) {
     simd::pack<float> even[K], odd[K];
+    typename counter::base absent[K];
     for (std::size_t a = 0; a < K; ++a) {
-      const words x = words::load(g[a].data() + at);
-      seen.see(x);
+      const words x = words::load(g[a].data() + begin);
+      absent[a] = counter::nonfinite(x);
+      nonfinite[a].add(absent[a]);
       even[a] = x.even();
       odd[a] = x.odd();
     }
     const words combined = words::join(rule(even), rule(odd));
-    seen.see(combined);
-    combined.store(finished + (at - begin));
+    auto overflown = counter::nonfinite(combined);
+    for (const auto& truth : absent)
+      for (std::size_t i = 0; i < counter::parts; ++i) overflown.part[i] &= ~truth.part[i];
+    nonfinite[K].add(overflown);
+    combined.store(out.data() + begin);
   }
-  if (!seen.finite()) [[unlikely]]
-    count_nonfinite<T>(g, begin, whole, finished, counts);
-  for (index_t at = begin; at < whole; at += words::count) words::load(finished + (at - begin)).store(out.data() + at);
-  return whole;
+  for (std::size_t a = 0; a <= K; ++a) counts[a] += static_cast<double>(nonfinite[a].total());
+  return begin;
 }
 
 /// What a finished element is stored as.
@@ -78,6 +80,62 @@ struct stored_type<Out, A> {
 template <class Out, class A>
 using stored_by = typename stored_type<Out, A>::type;
 
+/// Counts what is not finite while it passes.
+template <class A, scalar Stored, std::size_t K>
+class passing_counts {
+ public:
+  HONE_INLINE void see(const simd::pack<A> (&x)[K], const simd::pack<A>& combined) {
+    using counter = simd::counter<A>;
+    typename counter::base overflown = counter::reaching(combined, overflow_bits<Stored>());
+    for (std::size_t a = 0; a < K; ++a) {
+      const auto flags = counter::reaching(x[a], overflow_bits<A>());
+      count_[a].add(flags);
+      for (std::size_t i = 0; i < counter::parts; ++i) overflown.part[i] &= ~flags.part[i];
+    }
+    count_[K].add(overflown);
+  }
+  HONE_INLINE void add_to(double* sums) const {
+    for (const auto& c : count_) *sums++ += static_cast<double>(c.total());
+  }
+
+ private:
+  simd::counter<A> count_[K + 1];
+};
+
+/// One block of a rule that waits for memory: elements are stored, or handed on, as they are combined.
+template <scalar T, std::size_t K, class Rule, class Out>
+HONE_INLINE void pass_block(const Rule& own, const task_gradients<T, K>& g, Out& out, index_t offset, index_t begin,
+                            index_t end, double* partial) {
+  using A = accumulator_t<T>;
+  passing_counts<A, stored_by<Out, A>, K> seen;
+  const auto run = [&](const auto& write, const auto&... target) HONE_INLINE_LAMBDA {
+    for_each_task_pack(
+        g.task, begin, end,
+        [&](index_t i, auto bound) HONE_INLINE_LAMBDA {
+          simd::pack<A> x[K];
+          for (std::size_t a = 0; a < K; ++a) x[a] = load_pack(g.task[a], i, bound);
+          const simd::pack<A> combined = own(x);
+          seen.see(x, combined);
+          write(i, bound, combined);
+        },
+        target...);
+  };
+  if constexpr (vector_like<Out>) {
+    const auto target = as_vector(out).subvector(offset, g.size());
+    if constexpr (simd::has_words<T> && std::is_same_v<element_t<Out>, T>)
+      begin = apply_to_words(own, g.task, target, begin, end, partial);
+    run([&](index_t i, auto bound, const simd::pack<A>& combined)
+            HONE_INLINE_LAMBDA { store_pack(target, i, bound, combined); },
+        target);
+  } else {
+    alignas(64) A block[block_size];
+    run([&](index_t i, auto, const simd::pack<A>& combined)
+            HONE_INLINE_LAMBDA { simd::store(block + (i - begin), combined); });
+    out(offset + begin, vector_view<const A>(block, end - begin));
+  }
+  seen.add_to(partial);
+}
+
 /// One pass: reads the gradients, writes or hands on rule(x), sums what the observer sees. @p offset is where the
 /// slice begins in the whole vector, which only a sink needs to know.
 template <bool Geometry, scalar T, std::size_t K, class Rule, class Out>
@@ -90,30 +148,32 @@ combine_report<K> apply(const Rule& rule, const task_gradients<T, K>& g, Out& ou
       g.size(), sums,
       [&](index_t begin, index_t end, double* partial) {
         auto own = rule_of_block(rule, begin);
-        observed seen;
-        if constexpr (vector_like<Out>)
-          if constexpr (simd::has_words<T> && std::is_same_v<element_t<Out>, T> && !Geometry && !in_order<Rule>)
-            begin = apply_to_words(own, g.task, as_vector(out).subvector(offset, g.size()), begin, end, partial);
-        // Finished first, then looked at, then handed on: until then the gradients are there, also where out is one.
-        alignas(64) A finished[block_size];
-        for_each_task_pack(g.task, begin, end, [&](index_t i, auto bound) HONE_INLINE_LAMBDA {
-          simd::pack<A> x[K];
-          for (std::size_t a = 0; a < K; ++a) x[a] = load_pack(g.task[a], i, bound);
-          // Busy between packs: the processor's own prefetching does not get far enough.
-          if constexpr (in_order<Rule>)
-            for (std::size_t a = 0; a < K; ++a) simd::prefetch(&g.task[a][i], drawn_ahead);
-          const simd::pack<A> combined = own(x);
-          seen.see(x, combined);
-          simd::store(finished + (i - begin), combined);
-        });
-        if (!seen.finite()) [[unlikely]]
-          count_nonfinite<stored_by<Out, A>>(g.task, begin, end, finished, partial);
-        const vector_view<const A> block(finished, end - begin);
-        if constexpr (vector_like<Out>)
-          copy(block, as_vector(out).subvector(offset + begin, end - begin));
-        else
-          out(offset + begin, block);
-        seen.add_to(partial);
+        if constexpr (!Geometry && !in_order<Rule>) {
+          pass_block(own, g, out, offset, begin, end, partial);
+        } else {
+          // Where arithmetic takes the time, not memory, counting costs nothing so: finished first, then looked at, then
+          // handed on. Until then the gradients are there, also where out is one.
+          observed seen;
+          alignas(64) A finished[block_size];
+          for_each_task_pack(g.task, begin, end, [&](index_t i, auto bound) HONE_INLINE_LAMBDA {
+            simd::pack<A> x[K];
+            for (std::size_t a = 0; a < K; ++a) x[a] = load_pack(g.task[a], i, bound);
+            // Busy between packs: the processor's own prefetching does not get far enough.
+            if constexpr (in_order<Rule>)
+              for (std::size_t a = 0; a < K; ++a) simd::prefetch(&g.task[a][i], drawn_ahead);
+            const simd::pack<A> combined = own(x);
+            seen.see(x, combined);
+            simd::store(finished + (i - begin), combined);
+          });
+          if (!seen.finite()) [[unlikely]]
+            count_nonfinite<stored_by<Out, A>>(g.task, begin, end, finished, partial);
+          const vector_view<const A> block(finished, end - begin);
+          if constexpr (vector_like<Out>)
+            copy(block, as_vector(out).subvector(offset + begin, end - begin));
+          else
+            out(offset + begin, block);
+          seen.add_to(partial);
+        }
       },
       pool);
   return observed::report(g.size(), sums);
