@@ -151,7 +151,7 @@ combine_report<K> apply(const Rule& rule, const task_gradients<T, K>& g, Out& ou
         if constexpr (!Geometry && !in_order<Rule>) {
           pass_block(own, g, out, offset, begin, end, partial);
         } else {
-          // Where arithmetic takes the time, not memory, counting costs nothing so: finished first, then looked at, then
+          // Where arithmetic takes the time: finished first, then looked at, which costs less than counting, then
           // handed on. Until then the gradients are there, also where out is one.
           observed seen;
           alignas(64) A finished[block_size];
