@@ -82,30 +82,29 @@ constexpr auto overflow_bits() {
     return std::uint64_t{0x7ff0000000000000};
 }
 
-/// What turns, in T's accumulator, every magnitude that is stored as an infinite T into infinity.
-template <scalar T>
-constexpr accumulator_t<T> overflow_scale() {
-  return scalar_format<T> == format::bfloat16 ? 2 : scalar_format<T> == format::float16 ? 0x1p113f : 1;
-}
-
-/// Sums over the elements of a block: the counts, which begin with `counts` of what is not finite, and the geometry,
-/// kept in lanes. The combination is stored as a @p Stored.
+/// Sums over the elements of a block, kept in lanes: the counts alone, or all of the geometry. The combination is
+/// stored as a @p Stored.
 template <class A, scalar Stored, std::size_t K, bool Geometry>
 class observer {
  public:
+  static constexpr bool counts_alone = !Geometry;
   static constexpr std::size_t pairs = K * (K + 1) / 2;
   static constexpr std::size_t counts = K + 1, terms = Geometry ? 3 * K + pairs + 4 : counts;
   static constexpr std::size_t second = K > 1 ? 1 : 0;
 
   HONE_INLINE void see(const simd::pack<A> (&x)[K], const simd::pack<A>& combined) {
-    const simd::pack<A> zero(0);  // times what is not finite is NaN
-    simd::pack<A> doubt = combined * simd::pack<A>(overflow_scale<Stored>()) * zero;
-    for (const auto& task : x) doubt += task * zero;
-    doubt_ += doubt;
+    using counter = simd::counter<A>;
+    typename counter::base overflown = counter::reaching(combined, overflow_bits<Stored>());
+    for (std::size_t a = 0; a < K; ++a) {
+      const auto flags = counter::reaching(x[a], overflow_bits<A>());
+      count_[a].add(flags);
+      for (std::size_t i = 0; i < counter::parts; ++i) overflown.part[i] &= ~flags.part[i];
+    }
+    count_[K].add(overflown);
     if constexpr (Geometry) {
       std::size_t s = 0;
       for (std::size_t a = 0; a < K; ++a) {
-        count_[a].add(signs_differ(combined, x[a]));
+        count_[counts + a].add(signs_differ(combined, x[a]));
         for (std::size_t b = a; b < K; ++b) {
           const auto xx = exact_product(x[a], x[b]);
           sum_[s++].add(xx);
@@ -117,16 +116,11 @@ class observer {
       simd::mask<A> conflict = signs_differ(x[0], x[second]);
       for (std::size_t a = 0; a < K; ++a)
         for (std::size_t b = (max)(a + 1, std::size_t{2}); b < K; ++b) conflict = conflict | signs_differ(x[a], x[b]);
-      count_[K].add(conflict);
+      count_[counts + K].add(conflict);
     }
   }
 
-  /// False where something seen may not be finite: what is so rare is counted by who still has the block.
-  [[nodiscard]] HONE_INLINE bool finite() const { return !simd::any_nan(doubt_); }
-
-  /// After the counts.
   HONE_INLINE void add_to(double* sums) const {
-    sums += counts;
     for (const auto& c : count_) *sums++ += static_cast<double>(c.total());
     for (const auto& s : sum_) *sums++ += s.total();
   }
@@ -152,8 +146,7 @@ class observer {
   }
 
  private:
-  simd::pack<A> doubt_ = A(0);
-  std::array<simd::counter<A>, Geometry ? K + 1 : 0> count_;
+  simd::counter<A> count_[Geometry ? counts + K + 1 : counts];
   std::array<lane_sum, Geometry ? pairs + K + 2 : 0> sum_;
 };
 

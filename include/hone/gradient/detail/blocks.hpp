@@ -22,20 +22,6 @@ HONE_INLINE auto rule_of_block(const Rule& rule, [[maybe_unused]] index_t begin)
     return rule;
 }
 
-/// Adds to @p counts what is not finite of a block: elements of each task, then results of elements that are finite.
-/// The combination @p finished has not been handed on yet; it is stored as a @p Stored.
-template <scalar Stored, scalar T, std::size_t K, scalar Finished>
-HONE_NOINLINE void count_nonfinite(const std::array<vector_view<const T>, K>& g, index_t begin, index_t end,
-                                   const Finished* finished, double* counts) {
-  for (index_t i = begin; i < end; ++i) {
-    bool finite = true;
-    for (std::size_t a = 0; a < K; ++a)
-      if (!std::isfinite(to_accumulator(g[a][i]))) counts[a] += 1, finite = false;
-    const auto stored = from_accumulator<Stored>(to_accumulator(finished[i - begin]));
-    if (finite && !std::isfinite(to_accumulator(stored))) counts[K] += 1;
-  }
-}
-
 /// Where gradients and output are 16-bit elements, contiguous, and the rule does not ask for order: rule(even),
 /// rule(odd) of `simd::words` from @p begin on, and the counts. Returns where the whole words end.
 template <class T, std::size_t K, class Rule>
@@ -80,34 +66,11 @@ struct stored_type<Out, A> {
 template <class Out, class A>
 using stored_by = typename stored_type<Out, A>::type;
 
-/// Counts what is not finite while it passes.
-template <class A, scalar Stored, std::size_t K>
-class passing_counts {
- public:
-  HONE_INLINE void see(const simd::pack<A> (&x)[K], const simd::pack<A>& combined) {
-    using counter = simd::counter<A>;
-    typename counter::base overflown = counter::reaching(combined, overflow_bits<Stored>());
-    for (std::size_t a = 0; a < K; ++a) {
-      const auto flags = counter::reaching(x[a], overflow_bits<A>());
-      count_[a].add(flags);
-      for (std::size_t i = 0; i < counter::parts; ++i) overflown.part[i] &= ~flags.part[i];
-    }
-    count_[K].add(overflown);
-  }
-  HONE_INLINE void add_to(double* sums) const {
-    for (const auto& c : count_) *sums++ += static_cast<double>(c.total());
-  }
-
- private:
-  simd::counter<A> count_[K + 1];
-};
-
-/// One block of a rule that waits for memory: elements are stored, or handed on, as they are combined.
-template <scalar T, std::size_t K, class Rule, class Out>
-HONE_INLINE void pass_block(const Rule& own, const task_gradients<T, K>& g, Out& out, index_t offset, index_t begin,
-                            index_t end, double* partial) {
+/// One block: elements are stored, or handed on, as they are combined, and what @p seen counts is added to @p partial.
+template <class Observer, scalar T, std::size_t K, class Rule, class Out>
+HONE_INLINE void pass_block(Rule& own, Observer seen, const task_gradients<T, K>& g, Out& out, index_t offset,
+                            index_t begin, index_t end, double* partial) {
   using A = accumulator_t<T>;
-  passing_counts<A, stored_by<Out, A>, K> seen;
   const auto run = [&](const auto& write, const auto&... target) HONE_INLINE_LAMBDA {
     for_each_task_pack(
         g.task, begin, end,
@@ -122,7 +85,7 @@ HONE_INLINE void pass_block(const Rule& own, const task_gradients<T, K>& g, Out&
   };
   if constexpr (vector_like<Out>) {
     const auto target = as_vector(out).subvector(offset, g.size());
-    if constexpr (simd::has_words<T> && std::is_same_v<element_t<Out>, T>)
+    if constexpr (simd::has_words<T> && std::is_same_v<element_t<Out>, T> && Observer::counts_alone)
       begin = apply_to_words(own, g.task, target, begin, end, partial);
     run([&](index_t i, auto bound, const simd::pack<A>& combined)
             HONE_INLINE_LAMBDA { store_pack(target, i, bound, combined); },
@@ -134,6 +97,57 @@ HONE_INLINE void pass_block(const Rule& own, const task_gradients<T, K>& g, Out&
     out(offset + begin, vector_view<const A>(block, end - begin));
   }
   seen.add_to(partial);
+}
+
+/// Adds to @p counts what is not finite of a block: elements of each task, then results of elements that are finite.
+/// The combination @p finished has not been handed on yet; it is stored as a @p Stored.
+template <scalar Stored, scalar T, std::size_t K, scalar Finished>
+HONE_NOINLINE void count_nonfinite(const std::array<vector_view<const T>, K>& g, index_t begin, index_t end,
+                                   const Finished* finished, double* counts) {
+  for (index_t i = begin; i < end; ++i) {
+    bool finite = true;
+    for (std::size_t a = 0; a < K; ++a)
+      if (!std::isfinite(to_accumulator(g[a][i]))) counts[a] += 1, finite = false;
+    const auto stored = from_accumulator<Stored>(to_accumulator(finished[i - begin]));
+    if (finite && !std::isfinite(to_accumulator(stored))) counts[K] += 1;
+  }
+}
+
+/// What turns, in T's accumulator, every magnitude that is stored as an infinite T into infinity.
+template <scalar T>
+constexpr accumulator_t<T> overflow_scale() {
+  return scalar_format<T> == format::bfloat16 ? 2 : scalar_format<T> == format::float16 ? 0x1p113f : 1;
+}
+
+/// One block of a rule that goes in order, which takes longer than memory does: finished first, then looked at, which
+/// costs less than counting, then handed on. Until then the gradients are there, also where @p out is one. (Of a rule
+/// that waits for memory the second pass takes up to the time of the first.)
+template <scalar T, std::size_t K, class Rule, class Out>
+HONE_INLINE void finish_block(Rule& own, const task_gradients<T, K>& g, Out& out, index_t offset, index_t begin,
+                              index_t end, double* partial) {
+  using A = accumulator_t<T>;
+  using stored = stored_by<Out, A>;
+  const simd::pack<A> zero(0);  // times what is not finite is NaN
+  simd::pack<A> doubt = zero;
+  alignas(64) A finished[block_size];
+  for_each_task_pack(g.task, begin, end, [&](index_t i, auto bound) HONE_INLINE_LAMBDA {
+    simd::pack<A> x[K];
+    for (std::size_t a = 0; a < K; ++a) x[a] = load_pack(g.task[a], i, bound);
+    // Busy between packs: the processor's own prefetching does not get far enough.
+    for (std::size_t a = 0; a < K; ++a) simd::prefetch(&g.task[a][i], drawn_ahead);
+    const simd::pack<A> combined = own(x);
+    simd::pack<A> sum = combined * simd::pack<A>(overflow_scale<stored>()) * zero;
+    for (const auto& task : x) sum += task * zero;
+    doubt += sum;
+    simd::store(finished + (i - begin), combined);
+  });
+  if (simd::any_nan(doubt)) [[unlikely]]
+    count_nonfinite<stored>(g.task, begin, end, finished, partial);
+  const vector_view<const A> block(finished, end - begin);
+  if constexpr (vector_like<Out>)
+    copy(block, as_vector(out).subvector(offset + begin, end - begin));
+  else
+    out(offset + begin, block);
 }
 
 /// One pass: reads the gradients, writes or hands on rule(x), sums what the observer sees. @p offset is where the
@@ -148,32 +162,10 @@ combine_report<K> apply(const Rule& rule, const task_gradients<T, K>& g, Out& ou
       g.size(), sums,
       [&](index_t begin, index_t end, double* partial) {
         auto own = rule_of_block(rule, begin);
-        if constexpr (!Geometry && !in_order<Rule>) {
-          pass_block(own, g, out, offset, begin, end, partial);
-        } else {
-          // Where arithmetic takes the time: finished first, then looked at, which costs less than counting, then
-          // handed on. Until then the gradients are there, also where out is one.
-          observed seen;
-          alignas(64) A finished[block_size];
-          for_each_task_pack(g.task, begin, end, [&](index_t i, auto bound) HONE_INLINE_LAMBDA {
-            simd::pack<A> x[K];
-            for (std::size_t a = 0; a < K; ++a) x[a] = load_pack(g.task[a], i, bound);
-            // Busy between packs: the processor's own prefetching does not get far enough.
-            if constexpr (in_order<Rule>)
-              for (std::size_t a = 0; a < K; ++a) simd::prefetch(&g.task[a][i], drawn_ahead);
-            const simd::pack<A> combined = own(x);
-            seen.see(x, combined);
-            simd::store(finished + (i - begin), combined);
-          });
-          if (!seen.finite()) [[unlikely]]
-            count_nonfinite<stored_by<Out, A>>(g.task, begin, end, finished, partial);
-          const vector_view<const A> block(finished, end - begin);
-          if constexpr (vector_like<Out>)
-            copy(block, as_vector(out).subvector(offset + begin, end - begin));
-          else
-            out(offset + begin, block);
-          seen.add_to(partial);
-        }
+        if constexpr (in_order<Rule> && !Geometry)
+          finish_block(own, g, out, offset, begin, end, partial);
+        else
+          pass_block(own, observed(), g, out, offset, begin, end, partial);
       },
       pool);
   return observed::report(g.size(), sums);
