@@ -216,9 +216,9 @@ HONE_INLINE bool surely_finite(const pack<A>& x) {
   using integer = detail::integer_of<A>;
   auto sum = x.part[0];
   for (std::size_t i = 1; i < pack<A>::parts; ++i) sum += x.part[i];
-  sum -= sum;  // a zero, or NaN
+  const auto zero = sum - sum;  // or NaN
   typename detail::block<integer>::part_type bits;
-  std::memcpy(&bits, &sum, sizeof bits);
+  std::memcpy(&bits, &zero, sizeof bits);
   return !detail::any_bit(bits, (bits ^ bits) + (std::numeric_limits<integer>::max)());
 }
 
