@@ -73,18 +73,17 @@ TEST_CASE("counts, the 1 / t integral and orders of revealing give one bound") {
 }
 
 TEST_CASE("the estimate is within its error of the bound, and the error is the estimates' own spread") {
-  for (const bool stratified : {false, true}) {
+  for (const counts how : {counts::independent, counts::stratified}) {
     double sum = 0, squares = 0, errors = 0;
     constexpr int estimates = 300;
     for (int i = 0; i < estimates; ++i) {
-      const bound b =
-          estimate({.draws = 12, .repeats = 6, .stratified = stratified, .seed = static_cast<std::uint64_t>(i)});
+      const bound b = estimate({.draws = 12, .repeats = 6, .how = how, .seed = static_cast<std::uint64_t>(i)});
       CHECK(b.draws == 72);
       sum += b.nats_per_token - exact;
       squares += std::pow(b.nats_per_token - exact, 2);
       errors += b.standard_error * b.standard_error;
     }
-    CAPTURE(stratified);
+    CAPTURE(static_cast<int>(how));
     const double spread = std::sqrt(squares / estimates);
     CHECK(std::abs(sum / estimates) < 4 * spread / std::sqrt(estimates));
     CHECK(std::sqrt(errors / estimates) == Approx(spread).epsilon(0.15));
@@ -92,17 +91,25 @@ TEST_CASE("the estimate is within its error of the bound, and the error is the e
   CHECK(estimate({.draws = 20000, .seed = 3}).perplexity() == Approx(3.3337591098).epsilon(0.01));
 }
 
-TEST_CASE("stratified counts are LLaDA's") {
+TEST_CASE("LLaDA's counts") {
   // ((round(first + j length / draws) - 1) mod length) + 1, with numpy's rounding of halves to even.
-  const auto counts = [](index_t first, index_t draws, index_t length) {
+  const auto all = [](index_t first, index_t draws, index_t length) {
     std::vector<index_t> n;
-    for (index_t j = 0; j < draws; ++j) n.push_back(stratified_count(first, j, draws, length));
+    for (index_t j = 0; j < draws; ++j) n.push_back(llada_count(first, j, draws, length));
     return n;
   };
-  CHECK(counts(3, 4, 10) == std::vector<index_t>{3, 6, 8, 10});
-  CHECK(counts(9, 4, 10) == std::vector<index_t>{9, 2, 4, 6});
-  CHECK(counts(1, 5, 5) == std::vector<index_t>{1, 2, 3, 4, 5});
-  CHECK(counts(2, 1, 1) == std::vector<index_t>{1});
+  CHECK(all(3, 4, 10) == std::vector<index_t>{3, 6, 8, 10});
+  CHECK(all(9, 4, 10) == std::vector<index_t>{9, 2, 4, 6});
+  CHECK(all(1, 5, 5) == std::vector<index_t>{1, 2, 3, 4, 5});
+  CHECK(all(2, 1, 1) == std::vector<index_t>{1});
+  std::vector<index_t> seen;
+  likelihood_bound(std::vector<std::int32_t>{1, 2, 3, 4, 5}, {.draws = 5, .how = counts::llada, .mask_token = 9},
+                   [&](auto, index_t n) {
+                     seen.push_back(n);
+                     return 1.0;
+                   });
+  std::sort(seen.begin(), seen.end());
+  CHECK(seen == std::vector<index_t>{1, 2, 3, 4, 5});
 }
 
 TEST_CASE("answers alone are masked; edges of the estimate") {
@@ -115,7 +122,7 @@ TEST_CASE("answers alone are masked; edges of the estimate") {
                                    });
   CHECK((b.nats_per_token == 2 && b.standard_error == 0 && b.nonfinite == 0));
   CHECK(std::isnan(estimate({.draws = 1}).standard_error));
-  CHECK(std::isnan(estimate({.draws = 5, .stratified = true}).standard_error));
+  CHECK(std::isnan(estimate({.draws = 5, .how = counts::stratified}).standard_error));
   const bound infinite = likelihood_bound(
       std::vector<std::int32_t>{1}, {.draws = 3, .mask_token = 9},
       [n = 0](auto, index_t) mutable { return ++n == 2 ? std::numeric_limits<double>::infinity() : 1.0; });

@@ -21,18 +21,23 @@ struct bound {
   [[nodiscard]] double perplexity() const { return std::exp(nats_per_token); }
 };
 
-/// How many places draw @p j of @p draws masks, of @p length: ((round(first + j length / draws) - 1) mod length) + 1
-/// [LLaDA, get_log_likelihood.py].
-inline index_t stratified_count(index_t first, index_t j, index_t draws, index_t length) {
-  const double at = std::nearbyint(static_cast<double>(first) +
-                                   static_cast<double>(j) * static_cast<double>(length) / static_cast<double>(draws));
+/// How many places each draw masks.
+///   independent   1 + floor(u_j l)
+///   stratified    1 + floor(((u + j / K) mod 1) l): every count as likely, the K of them spread evenly
+///   llada         ((round(n_0 + j l / K) - 1) mod l) + 1, n_0 even [LLaDA, get_log_likelihood.py]; where K is a
+///                 multiple of l, halves that round to even make some counts likelier: not quite the bound
+enum class counts { independent, stratified, llada };
+
+inline index_t llada_count(index_t first, index_t j, index_t draws, index_t length) {
+  const double step = static_cast<double>(length) / static_cast<double>(draws);
+  const double at = std::nearbyint(static_cast<double>(first) + static_cast<double>(j) * step);
   return (static_cast<index_t>(at) - 1) % length + 1;
 }
 
 struct bound_options {
   index_t draws = 128;  ///< of one repeat
-  index_t repeats = 1;  ///< of stratified draws: at least two, for an error
-  bool stratified = false;
+  index_t repeats = 1;  ///< of draws that belong together: at least two, for an error
+  counts how = counts::independent;
   std::int32_t mask_token = 0;
   std::span<const std::uint8_t> may = {};  ///< the answer; empty: all
   std::uint64_t seed = 0;
@@ -44,7 +49,7 @@ struct bound_options {
 ///        clean tokens over the masked places. Called repeats times draws times, in order.
 /// @throws std::invalid_argument unless there is a token that may be masked, draws and repeats are at least 1, and as
 ///         `mask_exactly`.
-/// @note The error is sd / sqrt(K) of K independent draws; of stratified ones that of the repeats' means.
+/// @note The error is sd / sqrt(K) of K independent draws; of others that of the repeats' means.
 template <class F>
 bound likelihood_bound(std::span<const std::int32_t> tokens, const bound_options& options, F&& mean_loss) {
   const char* function = "hone::diffusion::likelihood_bound";
@@ -63,27 +68,30 @@ bound likelihood_bound(std::span<const std::int32_t> tokens, const bound_options
   bound result;
   double sum = 0, squares = 0;  // of draws, or of repeats' means; squares about the first
   double first = 0;
-  const index_t samples = options.stratified ? options.repeats : options.repeats * options.draws;
+  const bool independent = options.how == counts::independent;
+  const index_t samples = independent ? options.repeats * options.draws : options.repeats;
   for (index_t repeat = 0; repeat < options.repeats; ++repeat) {
     double mean = 0;
-    index_t start = 0;
+    double start = 0;  // the draw of the whole repeat
     for (index_t j = 0; j < options.draws; ++j) {
       masking.address.step = static_cast<std::uint32_t>(repeat * options.draws + j);
-      const double u =
-          philox{options.seed, masking.address.step}.uniform(detail::place(options.sequence, 0), detail::once);
-      const auto even = 1 + static_cast<index_t>(u * static_cast<double>(length));
-      if (j == 0) start = even;
-      count[0] = options.stratified ? stratified_count(start, j, options.draws, length) : even;
+      double u = philox{options.seed, masking.address.step}.uniform(detail::place(options.sequence, 0), detail::once);
+      if (j == 0) start = u;
+      if (options.how == counts::stratified) u = time_of(times::shared_offset, start, j, options.draws);
+      const auto even = [length](double share) {
+        return 1 + static_cast<index_t>(share * static_cast<double>(length));
+      };
+      count[0] = options.how == counts::llada ? llada_count(even(start), j, options.draws, length) : even(u);
       mask_exactly(tokens, offsets, count, masking, noised);
       const double value = mean_loss(std::span<const std::int32_t>(noised), count[0]);
       result.nonfinite += !std::isfinite(value);
       mean += value / static_cast<double>(options.draws);
-      if (options.stratified) continue;
+      if (!independent) continue;
       if (repeat == 0 && j == 0) first = value;
       sum += value - first;
       squares += (value - first) * (value - first);
     }
-    if (!options.stratified) continue;
+    if (independent) continue;
     if (repeat == 0) first = mean;
     sum += mean - first;
     squares += (mean - first) * (mean - first);
