@@ -12,5 +12,6 @@
 #include "hone/loss/rmu.hpp"
 #include "hone/loss/row.hpp"
 #include "hone/loss/row_summary.hpp"
+#include "hone/loss/sampling.hpp"
 #include "hone/loss/sequence.hpp"
 #include "hone/loss/unpaired.hpp"

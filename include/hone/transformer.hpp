@@ -25,7 +25,6 @@
 #include "hone/transformer/product.hpp"
 #include "hone/transformer/responses.hpp"
 #include "hone/transformer/rotary.hpp"
-#include "hone/transformer/sampling.hpp"
 #include "hone/transformer/source.hpp"
 #include "hone/transformer/swiglu.hpp"
 #include "hone/transformer/trainer.hpp"

@@ -6,9 +6,9 @@
 #include "hone/loss/hinge.hpp"
 #include "hone/loss/kept.hpp"
 #include "hone/loss/likelihood.hpp"
+#include "hone/loss/sampling.hpp"
 #include "hone/loss/sequence.hpp"
 #include "hone/policy/rows.hpp"
-#include "hone/transformer/sampling.hpp"
 #include "support/catch.hpp"
 #include "transformer/row_trial.hpp"
 
@@ -233,13 +233,13 @@ void judge_policy(const trial<T>& t) {
 template <class T>
 void judge_sampling(const trial<T>& t, draw& d) {
   std::vector<std::pair<double, std::int32_t>> scratch;
-  const transformer::sampling_options options{.temperature = d.uniform() < 0.2 ? 0 : t.temperature,
-                                              .top_k = d.one_of<index_t>({0, 0, 1, 5, 5000}),
-                                              .top_p = d.one_of<double>({1, 1, 0.9, 1e-9, 1e-300}),
-                                              .seed = d.at};
+  const loss::sampling_options options{.temperature = d.uniform() < 0.2 ? 0 : t.temperature,
+                                       .top_k = d.one_of<index_t>({0, 0, 1, 5, 5000}),
+                                       .top_p = d.one_of<double>({1, 1, 0.9, 1e-9, 1e-300}),
+                                       .seed = d.at};
   bool threw = false;
   try {
-    const auto [token, log_p] = transformer::sample_token(t.z, options, 1, 2, scratch);
+    const auto [token, log_p] = loss::sample_token(t.z, options, 1, 2, scratch);
     const softmax p(widened(t.z), options.temperature > 0 ? options.temperature : 1);
     const bool inside = token >= 0 && token < t.vocab();
     const auto v = static_cast<std::size_t>(inside ? token : 0);

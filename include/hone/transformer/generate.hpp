@@ -3,15 +3,15 @@
 /// order of its own: what a sequence says does not depend, to the bit, on the sequences beside it, on workers, or on
 /// whether its prompt went in at once.
 #pragma once
+#include "hone/loss/sampling.hpp"
 #include "hone/transformer/packed.hpp"
-#include "hone/transformer/sampling.hpp"
 
 namespace HONE_NAMESPACE::transformer {
 
 struct generation_options {
   index_t max_tokens = 256;                 ///< new ones; a sequence also ends where the model's max_seq is full
   std::span<const std::int32_t> stop = {};  ///< tokens that end a sequence; the one that did is not part of it
-  sampling_options sampling = {};
+  loss::sampling_options sampling = {};
   std::uint32_t first_sequence = 0;  ///< the number of the first prompt, for its random draws
 };
 
@@ -141,8 +141,8 @@ class generator {
       kv_cache<T>& cache = caches[static_cast<std::size_t>(s - first)];
       if (static_cast<index_t>(result.tokens.size()) == options.max_tokens) return;
       const auto [token, log_p] =
-          sample_token(logits, options.sampling, options.first_sequence + static_cast<std::uint32_t>(s),
-                       static_cast<std::uint32_t>(cache.length), scratch);
+          loss::sample_token(logits, options.sampling, options.first_sequence + static_cast<std::uint32_t>(s),
+                             static_cast<std::uint32_t>(cache.length), scratch);
       if (std::find(options.stop.begin(), options.stop.end(), token) != options.stop.end()) {
         result.stopped = true;
         return;
@@ -176,7 +176,7 @@ class generator {
   void check(const batch& prompts, const generation_options& options) const {
     const char* function = "hone::transformer::generator";
     const config& c = model_->shape();
-    validate(options.sampling);
+    loss::validate(options.sampling);
     invalid_argument_unless(c.causal, function, "model", "is bidirectional");
     invalid_argument_unless(c.output_width() == c.vocab, function, "model", "has %td outputs, the vocabulary %td",
                             c.output_width(), c.vocab);

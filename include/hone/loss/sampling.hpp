@@ -9,7 +9,7 @@
 #include <algorithm>
 #include <vector>
 
-namespace HONE_NAMESPACE::transformer {
+namespace HONE_NAMESPACE::loss {
 
 struct sampling_options {
   double temperature = 0;  ///< 0: greedy; any positive one, however small or large, is drawn at
@@ -20,7 +20,7 @@ struct sampling_options {
 
 /// @throws std::invalid_argument unless temperature >= 0, top_k >= 0 and 0 < top_p <= 1.
 inline void validate(const sampling_options& o) {
-  const char* function = "hone::transformer::sampling_options";
+  const char* function = "hone::loss::sampling_options";
   invalid_argument_unless(o.temperature >= 0 && o.temperature < 1e300, function, "temperature",
                           "must be finite and at least 0, is %g", o.temperature);
   invalid_argument_unless(o.top_k >= 0, function, "top_k", "must be at least 0, is %td", o.top_k);
@@ -33,7 +33,8 @@ struct sampled_token {
   double log_probability;
 };
 
-/// The token for position @p position of sequence @p sequence: the draw is a function of (seed, sequence, position).
+/// The token for position @p position of sequence @p sequence: the draw is a function of (seed, step, sequence,
+/// position), @p step for those who come back to a position.
 /// A temperature so small that only the largest logits survive draws among these, alike; greedy takes the first.
 /// @param scratch grows to the vocabulary; keep it between calls. Equal logits rank by id, the lower first.
 /// @throws std::invalid_argument if the row has no distribution: a logit is NaN or +inf, or all are -inf (absent, as
@@ -41,12 +42,13 @@ struct sampled_token {
 /// @pre options are valid.
 template <vector_like Z>
 sampled_token sample_token(const Z& logits, const sampling_options& options, std::uint32_t sequence,
-                           std::uint32_t position, std::vector<std::pair<double, std::int32_t>>& scratch) {
+                           std::uint32_t position, std::vector<std::pair<double, std::int32_t>>& scratch,
+                           std::uint32_t step = 0) {
   const auto z = as_vector(logits);
   const auto logit = [&](index_t v) { return static_cast<double>(to_accumulator(z[v])); };
   const double temperature = options.temperature > 0 ? options.temperature : 1;
-  const loss::log_normalizer normalizer = loss::summarize(z, temperature).normalizer;
-  invalid_argument_unless(normalizer.log_sum == normalizer.log_sum, "hone::transformer::sample_token", "logits",
+  const log_normalizer normalizer = summarize(z, temperature).normalizer;
+  invalid_argument_unless(normalizer.log_sum == normalizer.log_sum, "hone::loss::sample_token", "logits",
                           "have no distribution, the largest of %td is %g", z.size(), normalizer.maximum);
   const auto chosen = [&](index_t v) {
     return sampled_token{static_cast<std::int32_t>(v), normalizer.log_probability(logit(v))};
@@ -88,11 +90,11 @@ sampled_token sample_token(const Z& logits, const sampling_options& options, std
   }
   if (options.top_k > 0 || options.top_p < 1)
     std::sort(scratch.begin(), scratch.end(), [](const auto& a, const auto& b) { return a.second < b.second; });
-  const double u = philox{options.seed}.uniform((std::uint64_t{sequence} << 32) | position) * total();
+  const double u = philox{options.seed, step}.uniform((std::uint64_t{sequence} << 32) | position) * total();
   // The largest logit is always in the list.
   std::size_t i = 0;
   for (double sum = scratch[0].first; i + 1 < scratch.size() && !(sum > u); sum += scratch[i].first) ++i;
   return chosen(scratch[i].second);
 }
 
-}  // namespace HONE_NAMESPACE::transformer
+}  // namespace HONE_NAMESPACE::loss

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-#include "hone/transformer/sampling.hpp"
+#include "hone/loss/sampling.hpp"
 
 #include "support/catch.hpp"
 
 #include <map>
 
 using namespace hone;
-using namespace hone::transformer;
+using namespace hone::loss;
 
 namespace {
 

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+// The bound against enumeration of all masks, the 1 / t integral and all orders of revealing, on a table of losses.
+#include "hone/diffusion/bound.hpp"
+
+#include "support/catch.hpp"
+
+#include <numeric>
+
+using namespace hone;
+using namespace hone::diffusion;
+
+namespace {
+
+/// CE_i(m) = (i + 1)(1 + |m|) / (1 + sum over m of (j + 1)), of bits m.
+double loss_at(unsigned m, int i) {
+  int size = 0, sum = 1;
+  for (int j = 0; j < 3; ++j)
+    if (m >> j & 1) ++size, sum += j + 1;
+  return static_cast<double>((i + 1) * (1 + size)) / sum;
+}
+double masked_sum(unsigned m) {
+  double sum = 0;
+  for (int i = 0; i < 3; ++i)
+    if (m >> i & 1) sum += loss_at(m, i);
+  return sum;
+}
+constexpr double exact = 9103.0 / 7560;
+
+bound estimate(bound_options options) {
+  options.mask_token = 9;
+  return likelihood_bound(std::vector<std::int32_t>{5, 6, 7}, options,
+                          [&](std::span<const std::int32_t> noised, index_t n) {
+                            unsigned m = 0;
+                            for (unsigned i = 0; i < 3; ++i) m |= (noised[i] == 9 ? 1u : 0u) << i;
+                            CHECK(n == __builtin_popcount(m));
+                            return masked_sum(m) / static_cast<double>(n);
+                          });
+}
+
+}  // namespace
+
+TEST_CASE("counts, the 1 / t integral and orders of revealing give one bound") {
+  double by_count = 0, per_count[4] = {}, sets[4] = {};
+  for (unsigned m = 1; m < 8; ++m) {
+    const int n = __builtin_popcount(m);
+    per_count[n] += masked_sum(m) / n;
+    sets[n] += 1;
+  }
+  const double table[] = {0, 23.0 / 18, 143.0 / 120, 8.0 / 7};
+  for (int n = 1; n <= 3; ++n) {
+    CHECK(per_count[n] / sets[n] == Approx(table[n]).epsilon(1e-14));
+    by_count += per_count[n] / sets[n] / 3;
+  }
+  CHECK(by_count == Approx(exact).epsilon(1e-14));
+  double integral = 0;
+  constexpr int points = 200000;
+  for (int k = 0; k < points; ++k) {
+    const double t = (k + 0.5) / points;
+    for (unsigned m = 1; m < 8; ++m) {
+      const int n = __builtin_popcount(m);
+      integral += masked_sum(m) * std::pow(t, n) * std::pow(1 - t, 3 - n) / (t * 3) / points;
+    }
+  }
+  CHECK(integral == Approx(exact).epsilon(1e-8));
+  int order[] = {0, 1, 2};
+  double orders = 0;
+  do {
+    unsigned m = 7;
+    for (const int i : order) orders += loss_at(m, i) / 18, m &= ~(1u << i);
+  } while (std::next_permutation(order, order + 3));
+  CHECK(orders == Approx(exact).epsilon(1e-14));
+  CHECK((2 * table[1] + table[2] + table[3]) / 4 == Approx(12323.0 / 10080).epsilon(1e-14));
+}
+
+TEST_CASE("the estimate is within its error of the bound, and the error is the estimates' own spread") {
+  for (const counts how : {counts::independent, counts::stratified}) {
+    double sum = 0, squares = 0, errors = 0;
+    constexpr int estimates = 300;
+    for (int i = 0; i < estimates; ++i) {
+      const bound b = estimate({.draws = 12, .repeats = 6, .how = how, .seed = static_cast<std::uint64_t>(i)});
+      CHECK(b.draws == 72);
+      sum += b.nats_per_token - exact;
+      squares += std::pow(b.nats_per_token - exact, 2);
+      errors += b.standard_error * b.standard_error;
+    }
+    CAPTURE(static_cast<int>(how));
+    const double spread = std::sqrt(squares / estimates);
+    CHECK(std::abs(sum / estimates) < 4 * spread / std::sqrt(estimates));
+    CHECK(std::sqrt(errors / estimates) == Approx(spread).epsilon(0.15));
+  }
+  CHECK(estimate({.draws = 20000, .seed = 3}).perplexity() == Approx(3.3337591098).epsilon(0.01));
+}
+
+TEST_CASE("LLaDA's counts") {
+  // ((round(first + j length / draws) - 1) mod length) + 1, with numpy's rounding of halves to even.
+  const auto all = [](index_t first, index_t draws, index_t length) {
+    std::vector<index_t> n;
+    for (index_t j = 0; j < draws; ++j) n.push_back(llada_count(first, j, draws, length));
+    return n;
+  };
+  CHECK(all(3, 4, 10) == std::vector<index_t>{3, 6, 8, 10});
+  CHECK(all(9, 4, 10) == std::vector<index_t>{9, 2, 4, 6});
+  CHECK(all(1, 5, 5) == std::vector<index_t>{1, 2, 3, 4, 5});
+  CHECK(all(2, 1, 1) == std::vector<index_t>{1});
+  std::vector<index_t> seen;
+  likelihood_bound(std::vector<std::int32_t>{1, 2, 3, 4, 5}, {.draws = 5, .how = counts::llada, .mask_token = 9},
+                   [&](auto, index_t n) {
+                     seen.push_back(n);
+                     return 1.0;
+                   });
+  std::sort(seen.begin(), seen.end());
+  CHECK(seen == std::vector<index_t>{1, 2, 3, 4, 5});
+}
+
+TEST_CASE("answers alone are masked; edges of the estimate") {
+  const std::vector<std::uint8_t> may = {0, 1, 1};
+  const bound b = likelihood_bound(std::vector<std::int32_t>{5, 6, 7}, {.draws = 50, .mask_token = 9, .may = may},
+                                   [](std::span<const std::int32_t> noised, index_t n) {
+                                     CHECK(noised[0] == 5);
+                                     CHECK((n == 1 || n == 2));
+                                     return 2.0;
+                                   });
+  CHECK((b.nats_per_token == 2 && b.standard_error == 0 && b.nonfinite == 0));
+  CHECK(std::isnan(estimate({.draws = 1}).standard_error));
+  CHECK(std::isnan(estimate({.draws = 5, .how = counts::stratified}).standard_error));
+  const bound infinite = likelihood_bound(
+      std::vector<std::int32_t>{1}, {.draws = 3, .mask_token = 9},
+      [n = 0](auto, index_t) mutable { return ++n == 2 ? std::numeric_limits<double>::infinity() : 1.0; });
+  CHECK((infinite.nonfinite == 1 && !std::isfinite(infinite.nats_per_token)));
+  const auto loss = [](auto, index_t) { return 1.0; };
+  CHECK_THROWS_WITH(likelihood_bound(std::vector<std::int32_t>{}, {}, loss),
+                    Catch::Contains("has none that may be masked"));
+  CHECK_THROWS_WITH(likelihood_bound(std::vector<std::int32_t>{1}, {.draws = 0}, loss), Catch::Contains("draws"));
+  CHECK_THROWS_WITH(likelihood_bound(std::vector<std::int32_t>{1}, {.repeats = 0}, loss), Catch::Contains("repeats"));
+}

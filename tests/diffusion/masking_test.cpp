@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "hone/diffusion/masking.hpp"
+
+#include "support/catch.hpp"
+
+#include <array>
+#include <map>
+
+using namespace hone;
+using namespace hone::diffusion;
+
+TEST_CASE("times in strata and with one offset") {
+  const double u[] = {.31, .77, .05, .62}, stratified[] = {.0775, .4425, .5125, .905}, shared[] = {.31, .56, .81, .06};
+  for (index_t j = 0; j < 4; ++j) {
+    const auto i = static_cast<std::size_t>(j);
+    CHECK(time_of(times::stratified, u[i], j, 4) == Approx(stratified[i]).epsilon(1e-14));
+    CHECK(time_of(times::shared_offset, .31, j, 4) == Approx(shared[i]).epsilon(1e-14));
+    CHECK(time_of(times::independent, u[i], j, 4) == u[i]);
+    CHECK((1 - 1e-3) * stratified[i] + 1e-3 == Approx(std::array{.0784225, .4430575, .5129875, .905095}[i]));
+  }
+}
+
+TEST_CASE("a time is a function of its sequence, in strata, whatever the part; between least and 1") {
+  for (const times how : {times::independent, times::stratified, times::shared_offset}) {
+    std::vector<double> whole(40), part(13);
+    draw_times(how, whole, {5, 3}, 0.125);
+    draw_times(how, part, {5, 3, 20}, 0.125, 40);
+    for (std::size_t i = 0; i < part.size(); ++i) CHECK(part[i] == whole[20 + i]);
+    std::vector<int> strata(40);
+    for (const double t : whole) {
+      CHECK((t >= 0.125 && t < 1));
+      ++strata[static_cast<std::size_t>((t - 0.125) / 0.875 * 40 + 1e-9)];
+    }
+    if (how != times::independent) CHECK(strata == std::vector<int>(40, 1));
+    std::vector<double> later(40);
+    draw_times(how, later, {5, 4}, 0.125);
+    CHECK(later != whole);
+  }
+  std::vector<double> out(3);
+  CHECK_THROWS_WITH(draw_times(times::independent, out, {}, 1), Catch::Contains("least: must be in [0, 1), is 1"));
+  CHECK_THROWS_WITH(draw_times(times::independent, out, {}, -0.1), Catch::Contains("least"));
+  CHECK_THROWS_WITH(draw_times(times::stratified, out, {0, 0, 2}, 0, 4), Catch::Contains("the part ends with 5"));
+}
+
+TEST_CASE("each token that may be is masked with its sequence's probability, wherever the sequence is") {
+  const std::vector<std::int32_t> tokens(3000, 7);
+  const std::vector<index_t> offsets = {0, 1000, 1000, 3000};
+  std::vector<std::uint8_t> may(3000, 1);
+  for (std::size_t i = 0; i < 3000; i += 4) may[i] = 0;
+  const std::vector<double> p = {0.25, 1, 0.8};
+  std::vector<std::int32_t> noised(3000);
+  std::vector<index_t> counts(3);
+  const mask_options options{.mask_token = 9, .may = may, .address = {1, 2, 10}};
+  mask_at(tokens, offsets, p, options, noised, counts);
+  index_t found[3] = {0, 0, 0};
+  for (std::size_t i = 0; i < 3000; ++i) {
+    CHECK((noised[i] == 7 || (noised[i] == 9 && may[i])));
+    found[i < 1000 ? 0 : 2] += noised[i] == 9;
+  }
+  for (std::size_t s = 0; s < 3; ++s) CHECK(counts[s] == found[s]);
+  CHECK(std::abs(static_cast<double>(counts[0]) - 187.5) < 4 * std::sqrt(750 * .25 * .75));
+  CHECK(std::abs(static_cast<double>(counts[2]) - 1200) < 4 * std::sqrt(1500 * .8 * .2));
+  // The last sequence alone, with its number.
+  std::vector<std::int32_t> alone(2000);
+  std::vector<index_t> count(1);
+  mask_at(std::span(tokens).subspan(1000), std::vector<index_t>{0, 2000}, std::vector<double>{0.8},
+          {.mask_token = 9, .may = std::span(may).subspan(1000), .address = {1, 2, 12}}, alone, count);
+  CHECK(std::equal(alone.begin(), alone.end(), noised.begin() + 1000));
+  // In place, certain and impossible; and one at least where none would be.
+  std::vector<std::int32_t> own = tokens;
+  mask_at(own, offsets, std::vector<double>{1, 1, 0}, {.mask_token = 9, .address = {1, 2}}, own, counts);
+  CHECK((counts[0] == 1000 && counts[1] == 0 && counts[2] == 0));
+  mask_at(tokens, offsets, std::vector<double>{0, 0, 0}, {.mask_token = 9, .may = may, .at_least_one = true}, noised,
+          counts);
+  CHECK((counts[0] == 1 && counts[1] == 0 && counts[2] == 1));
+  std::vector<int> places(3);
+  for (std::uint32_t step = 0; step < 3000; ++step) {
+    mask_at(std::vector<std::int32_t>{1, 2, 3, 4}, std::vector<index_t>{0, 4}, std::vector<double>{0},
+            {.mask_token = 9, .may = std::vector<std::uint8_t>{1, 0, 1, 1}, .at_least_one = true, .address = {3, step}},
+            std::span(noised).first(4), count);
+    for (std::size_t i = 0; i < 4; ++i)
+      if (noised[i] == 9) ++places[i == 0 ? 0 : i - 1];
+  }
+  for (const int n : places) CHECK(std::abs(n - 1000) < 120);
+}
+
+TEST_CASE("exactly so many are masked, every set as likely") {
+  std::map<std::vector<std::int32_t>, int> seen;
+  std::vector<std::int32_t> noised(5);
+  for (std::uint32_t step = 0; step < 6000; ++step) {
+    std::vector<index_t> counts = {2};
+    mask_exactly(std::vector<std::int32_t>{0, 1, 2, 3, 4}, std::vector<index_t>{0, 5}, counts,
+                 {.mask_token = 9, .may = std::vector<std::uint8_t>{1, 1, 0, 1, 1}, .address = {8, step}}, noised);
+    CHECK(noised[2] == 2);
+    ++seen[noised];
+  }
+  CHECK(seen.size() == 6);
+  for (const auto& [set, n] : seen) CHECK(std::abs(n - 1000) < 120);
+  std::vector<index_t> counts = {9};
+  mask_exactly(std::vector<std::int32_t>{0, 1}, std::vector<index_t>{0, 2}, counts, {.mask_token = 9},
+               std::span(noised).first(2));
+  CHECK(counts[0] == 2);
+}
+
+TEST_CASE("masks of what does not fit are refused before anything is written") {
+  const std::vector<std::int32_t> tokens = {1, 2, 3};
+  std::vector<std::int32_t> noised = {5, 5, 5};
+  std::vector<index_t> counts = {-7};
+  const auto refused = [&](std::vector<index_t> offsets, std::vector<double> p, mask_options options,
+                           const char* part) {
+    CAPTURE(part);
+    CHECK_THROWS_WITH(mask_at(tokens, offsets, p, options, noised, counts), Catch::Contains(part));
+    CHECK((noised == std::vector<std::int32_t>{5, 5, 5} && counts[0] == -7));
+  };
+  refused({0, 2}, {0.5}, {}, "offsets: must begin with 0 and end with the number of tokens, 3");
+  refused({1, 3}, {0.5}, {}, "offsets: must begin with 0");
+  refused({}, {0.5}, {}, "offsets");
+  refused({0, 1, 3}, {0.5}, {}, "counts: has 1 elements for 2 sequences");
+  refused({0, 3}, {1.5}, {}, "probabilities: must be in [0, 1], one is 1.5");
+  refused({0, 3}, {-0.5}, {}, "probabilities");
+  refused({0, 3}, {std::nan("")}, {}, "probabilities");
+  refused({0, 3}, {0.5, 0.5}, {}, "probabilities: has 2 elements for 1 sequences");
+  refused({0, 3}, {0.5}, {.mask_token = -1}, "mask_token");
+  const std::vector<std::uint8_t> two = {1, 1};
+  refused({0, 3}, {0.5}, {.may = two}, "may: has 2 elements for 3 tokens");
+  CHECK_THROWS_WITH(
+      mask_at(tokens, std::vector<index_t>{0, 3}, std::vector<double>{1}, {}, std::span(noised).first(2), counts),
+      Catch::Contains("noised"));
+  CHECK_THROWS_WITH(mask_exactly(tokens, std::vector<index_t>{0, 3}, counts, {}, noised),
+                    Catch::Contains("counts: must not be negative"));
+}

@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "hone/diffusion/sampler.hpp"
+
+#include "support/catch.hpp"
+
+#include <map>
+
+using namespace hone;
+using namespace hone::diffusion;
+
+namespace {
+
+using rows = std::vector<std::vector<double>>;
+constexpr std::int32_t mask = 4;
+
+/// One step from a canvas; logits have a last column for the mask.
+std::vector<std::int32_t> step_from(const sampler& s, const rows& z, std::vector<std::int32_t> canvas,
+                                    const reveal_step& at = {}) {
+  std::vector<double> flat;
+  for (const auto& row : z) flat.insert(flat.end(), row.begin(), row.end());
+  std::vector<candidate> memory;
+  const std::vector<std::int32_t> before = canvas;
+  const index_t revealed =
+      reveal(s, matrix_view<double>(flat.data(), static_cast<index_t>(z.size()), static_cast<index_t>(z[0].size())),
+             canvas, mask, at, memory);
+  index_t changed = 0;
+  for (std::size_t i = 0; i < canvas.size(); ++i) {
+    changed += canvas[i] != before[i];
+    if (before[i] != mask) CHECK(canvas[i] == before[i]);
+  }
+  CHECK(changed == revealed);
+  return canvas;
+}
+
+/// A row whose softmax over the first two ids has p of the first; the rest are absent.
+std::vector<double> likely(double p) { return {std::log(p), std::log1p(-p), -INFINITY, -INFINITY, 50}; }
+
+/// A row of this entropy over two ids.
+std::vector<double> of_entropy(double h) {
+  double low = 0.5, high = 1;
+  for (int i = 0; i < 200; ++i) {
+    const double p = (low + high) / 2, e = -p * std::log(p) - (1 - p) * std::log1p(-p);
+    (e > h ? low : high) = p;
+  }
+  return likely(low);
+}
+
+const std::vector<std::int32_t> masked(std::size_t n) { return std::vector<std::int32_t>(n, mask); }
+
+}  // namespace
+
+TEST_CASE("steps share places, the first ones take what is left over") {
+  const auto plan = [](index_t n, index_t steps) {
+    std::vector<index_t> all;
+    for (index_t j = 0; j < steps; ++j) all.push_back(revealed_in_step(n, steps, j));
+    return all;
+  };
+  CHECK(plan(10, 4) == std::vector<index_t>{3, 3, 2, 2});
+  CHECK(plan(7, 3) == std::vector<index_t>{3, 2, 2});
+  CHECK(plan(2, 4) == std::vector<index_t>{1, 1, 0, 0});
+}
+
+TEST_CASE("the end token last, with its value as it was") {
+  const rows z = {{0, 0, 0, 5, 0}, {2, 0, 0, 0, 0}, {1, 0, 0, 0, 0}};
+  const auto confidences = [&] {
+    std::vector<double> flat;
+    for (const auto& row : z) flat.insert(flat.end(), row.begin(), row.end());
+    std::vector<std::int32_t> canvas = masked(3);
+    std::vector<candidate> memory;
+    reveal({}, matrix_view<double>(flat.data(), 3, 5), canvas, mask, {.count = 3}, memory);
+    return memory;
+  }();
+  CHECK(confidences[0].confidence == Approx(0.9801866627).epsilon(1e-9));
+  CHECK(confidences[1].confidence == Approx(0.7112345942).epsilon(1e-9));
+  CHECK(confidences[2].confidence == Approx(0.4753668864).epsilon(1e-9));
+  const auto sequence = [&](sampler s) {
+    std::vector<std::int32_t> canvas = masked(3);
+    std::vector<std::size_t> places;
+    for (int step = 0; step < 3; ++step) {
+      const auto next = step_from(s, z, canvas);
+      for (std::size_t i = 0; i < 3; ++i)
+        if (next[i] != canvas[i]) places.push_back(i);
+      canvas = next;
+    }
+    CHECK(canvas == std::vector<std::int32_t>{3, 0, 0});
+    return places;
+  };
+  CHECK(sequence({}) == std::vector<std::size_t>{0, 1, 2});
+  CHECK(sequence({.end_token = 3}) == std::vector<std::size_t>{1, 2, 0});
+  CHECK(step_from({.by = order::threshold, .threshold = 0.1, .end_token = 3}, z, masked(3)) ==
+        std::vector<std::int32_t>{mask, 0, 0});
+  CHECK(step_from({.by = order::entropy_bound, .gamma = 9, .end_token = 3}, z, masked(3)) ==
+        std::vector<std::int32_t>{mask, 0, 0});
+  CHECK(step_from({.by = order::threshold, .threshold = 0.1, .end_token = 3}, z, {mask, 1, 1}) ==
+        std::vector<std::int32_t>{3, 1, 1});
+}
+
+TEST_CASE("threshold and entropy bound reveal the published places") {
+  const rows likelihoods = {likely(.95), likely(.6), likely(.91), likely(.88)};
+  CHECK(step_from({.by = order::threshold, .threshold = .9}, likelihoods, masked(4)) ==
+        std::vector<std::int32_t>{0, mask, 0, mask});
+  CHECK(step_from({.by = order::threshold, .threshold = .99}, likelihoods, masked(4)) ==
+        std::vector<std::int32_t>{0, mask, mask, mask});
+  const rows entropies = {of_entropy(.30), of_entropy(.02), of_entropy(.69), of_entropy(.05), of_entropy(.04)};
+  CHECK(step_from({.by = order::entropy_bound, .gamma = .1}, entropies, masked(5)) ==
+        std::vector<std::int32_t>{mask, 0, mask, 0, 0});
+  CHECK(step_from({.by = order::entropy_bound, .gamma = .12}, entropies, masked(5)) ==
+        std::vector<std::int32_t>{0, 0, mask, 0, 0});
+  CHECK(step_from({.by = order::entropy_bound, .gamma = 0}, entropies, masked(5)) ==
+        std::vector<std::int32_t>{mask, 0, mask, mask, mask});
+  CHECK(step_from({.by = order::entropy}, entropies, masked(5), {.count = 2}) ==
+        std::vector<std::int32_t>{mask, 0, mask, mask, 0});
+}
+
+TEST_CASE("confidence, margin, and confidence after the temperature, rank differently") {
+  const rows z = {{3, 1.6, 1.6, 1.6, 1.6, 0}, {3, 2.4, -4, -4, -4, 0}};
+  const auto first = [&](const sampler& s) {
+    rows wide = z;
+    std::vector<double> flat;
+    for (const auto& row : wide) flat.insert(flat.end(), row.begin(), row.end());
+    std::vector<std::int32_t> canvas(2, 5);
+    std::vector<candidate> memory;
+    reveal(s, matrix_view<double>(flat.data(), 2, 6), canvas, 5, {.count = 1}, memory);
+    return memory;
+  };
+  const auto before = first({});
+  CHECK(before[0].place == 1);
+  CHECK(before[0].confidence == Approx(0.6445179026).epsilon(1e-9));
+  CHECK(before[1].confidence == Approx(0.5034263561).epsilon(1e-9));
+  sampler after{.tokens = {.temperature = 0.25}, .after_temperature = true};
+  after.tokens.seed = 1;
+  const auto cold = first(after);
+  for (const candidate& c : cold)
+    if (c.token == 0) CHECK(c.confidence == Approx(c.place == 0 ? 0.9854241433 : 0.9168273035).epsilon(1e-9));
+  CHECK(first({.by = order::margin})[0].place == 0);  // 0.38 against 0.29
+  const double p = 0.5034263561, q = p * std::exp(-1.4);
+  CHECK(first({.by = order::margin})[0].confidence == Approx(p - q).epsilon(1e-8));
+  // After top p alone the likeliest of the second row is certain.
+  CHECK(first({.tokens = {.top_p = 0.6}, .after_temperature = true})[0].confidence == Approx(1).epsilon(1e-12));
+  CHECK(first({.tokens = {.top_k = 1}, .after_temperature = true})[1].confidence == Approx(1).epsilon(1e-12));
+}
+
+TEST_CASE("the mask is never a candidate, ties go to the lower place") {
+  const rows z(3, {0, 0, 0, 0, 100});
+  CHECK(step_from({}, z, masked(3), {.count = 2}) == std::vector<std::int32_t>{0, 0, mask});
+  for (std::uint32_t step = 0; step < 50; ++step)
+    for (const std::int32_t token :
+         step_from({.by = order::random, .tokens = {.temperature = 2}}, z, masked(3), {.step = step, .count = 3}))
+      CHECK(token != mask);
+  CHECK(step_from({}, z, {1, 1, 1}, {.count = 2}) == std::vector<std::int32_t>{1, 1, 1});
+  CHECK(step_from({}, z, {1, mask, 1}, {.count = 0}) == std::vector<std::int32_t>{1, mask, 1});
+}
+
+TEST_CASE("draws are those of step, sequence and position, and have the model's frequencies") {
+  const rows z = {{std::log(.5), std::log(.3), std::log(.2), -INFINITY, 0}, {0, 0, -INFINITY, -INFINITY, 0}};
+  for (const order by : {order::ancestral, order::random}) {
+    sampler s{.by = by, .tokens = {.temperature = 1, .seed = 4}};
+    std::map<std::vector<std::int32_t>, double> seen;
+    constexpr int trials = 20000;
+    for (std::uint32_t step = 0; step < trials; ++step)
+      seen[step_from(s, z, masked(2), {.sequence = 3, .step = step, .count = 1, .from = 0.8, .to = 0.6})] +=
+          1.0 / trials;
+    std::map<std::vector<std::int32_t>, double> expected;
+    const double first[] = {.5, .3, .2}, second[] = {.5, .5}, chance = by == order::ancestral ? .25 : .5;
+    for (std::int32_t a = 0; a <= 3; ++a)
+      for (std::int32_t b = 0; b <= 2; ++b) {
+        const bool one = a < 3, two = b < 2;
+        const double pa = one ? first[a] : 1, pb = two ? second[b] : 1;
+        if (by == order::ancestral)
+          expected[{one ? a : mask, two ? b : mask}] =
+              pa * pb * (one ? chance : 1 - chance) * (two ? chance : 1 - chance);
+        else if (one != two)
+          expected[{one ? a : mask, two ? b : mask}] = pa * pb * chance;
+      }
+    CHECK(seen.size() == expected.size());
+    for (const auto& [canvas, p] : expected) CHECK(std::abs(seen[canvas] - p) < 4 * std::sqrt(p * (1 - p) / trials));
+    const reveal_step at{.sequence = 1, .step = 9, .count = 1, .from = 1, .to = 0.5};
+    CHECK(step_from(s, z, masked(2), at) == step_from(s, z, masked(2), at));
+  }
+  // One place at its position, whatever the block it is in.
+  sampler s{.tokens = {.temperature = 1, .seed = 4}};
+  for (index_t position = 0; position < 20; ++position) {
+    const auto both = step_from(s, {z[0], z[0]}, masked(2), {.first_position = position, .count = 2});
+    CHECK(step_from(s, {z[0]}, masked(1), {.first_position = position + 1, .count = 1})[0] == both[1]);
+  }
+}
+
+TEST_CASE("ancestral reveals all at time 0") {
+  const rows z(5, {1, 0, 0, 0, 0});
+  for (std::uint32_t step = 0; step < 20; ++step)
+    CHECK(step_from({.by = order::ancestral}, z, masked(5), {.step = step, .from = 0.1, .to = 0}) ==
+          std::vector<std::int32_t>(5, 0));
+}
+
+TEST_CASE("guidance is between and beyond both models") {
+  std::vector<float> own = {1, 2, 3, 4}, other = {0, 2, 1, 8};
+  guide(matrix_view<float>(own.data(), 2, 2), matrix_view<const float>(other.data(), 2, 2), 0.5);
+  CHECK(own == std::vector<float>{1.5, 2, 4, 2});
+  own = {1, 2, 3, 4};
+  guide(matrix_view<float>(own.data(), 2, 2), matrix_view<const float>(other.data(), 2, 2), 0);
+  CHECK(own == std::vector<float>{1, 2, 3, 4});
+  guide(matrix_view<float>(own.data(), 2, 2), matrix_view<const float>(other.data(), 2, 2), -1);
+  CHECK(own == other);
+  CHECK_THROWS_WITH(guide(matrix_view<float>(own.data(), 2, 2), matrix_view<const float>(other.data(), 1, 4), 1),
+                    Catch::Contains("unconditional: is 1 x 4, must be 2 x 2"));
+  CHECK_THROWS_WITH(guide(matrix_view<float>(own.data(), 2, 2), matrix_view<const float>(other.data(), 2, 2), NAN),
+                    Catch::Contains("weight"));
+}
+
+TEST_CASE("a step of what does not fit is refused, with the canvas as it was") {
+  const rows z = {{0, 0, 0, 0, 0}, {0, 0, 0, 0, 0}};
+  const auto refused = [&](const sampler& s, const reveal_step& at, const char* part, const rows& logits) {
+    std::vector<double> flat;
+    for (const auto& row : logits) flat.insert(flat.end(), row.begin(), row.end());
+    std::vector<std::int32_t> canvas = masked(2);
+    std::vector<candidate> memory;
+    CAPTURE(part);
+    const matrix_view<double> view(flat.data(), static_cast<index_t>(logits.size()),
+                                   static_cast<index_t>(logits[0].size()));
+    CHECK_THROWS_WITH(reveal(s, view, canvas, mask, at, memory), Catch::Contains(part));
+    CHECK(canvas == masked(2));
+  };
+  refused({.threshold = 1.5}, {}, "threshold: must be in [0, 1]", z);
+  refused({.threshold = NAN}, {}, "threshold", z);
+  refused({.gamma = -1}, {}, "gamma: must be finite", z);
+  refused({.tokens = {.temperature = -1}}, {}, "temperature", z);
+  refused({}, {.count = -1}, "count: must not be negative", z);
+  refused({}, {.from = 0.5, .to = 0.5}, "times must fall", z);
+  refused({}, {.from = 1.5, .to = 0.5}, "times must fall", z);
+  refused({}, {.from = 0.5, .to = -0.5}, "times must fall", z);
+  refused({}, {}, "canvas: has 2 places, logits 1 rows", {z[0]});
+  refused({}, {}, "mask_token: is 4, the logits have 4 columns", {{0, 0, 0, 0}, {0, 0, 0, 0}});
+  refused({}, {}, "have no distribution", {{0, 0, 0, 0, 0}, {0, NAN, 0, 0, 0}});
+  refused({}, {}, "have no distribution", {{0, 0, 0, 0, 0}, {-INFINITY, -INFINITY, -INFINITY, -INFINITY, 0}});
+}
