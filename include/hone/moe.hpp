@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-/// Experts that choose: how many tokens each takes.
+/// Experts that choose and experts that are chosen: routers, plans, schedules of capacity.
 #pragma once
+#include "hone/moe/plan.hpp"
+#include "hone/moe/router.hpp"
 #include "hone/moe/schedule.hpp"
