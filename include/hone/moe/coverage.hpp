@@ -56,7 +56,7 @@ loss_sum coverage_loss(const Z& logits, const routing_plan<T>& plan, double per_
                           [&](index_t t, auto bound) HONE_INLINE_LAMBDA {
                             const packs x = load_pack(row, t, bound);
                             const simd::mask<A> kept = load_pack(own, t, bound, A{-1}) >= packs(0),
-                                                finite = detail::finite(x);
+                                                finite = simd::finite(x);
                             bad.add(kept & !finite);
                             largest = (simd::max)(simd::select(kept & finite, x, packs(none)), largest);
                           },
@@ -66,7 +66,7 @@ loss_sum coverage_loss(const Z& logits, const routing_plan<T>& plan, double per_
                       if (top == none) return;
                       const auto exponential = [&](index_t t, auto bound, const packs& number) HONE_INLINE_LAMBDA {
                         const packs x = load_pack(row, t, bound);
-                        const simd::mask<A> has_part = (number >= packs(0)) & detail::finite(x);
+                        const simd::mask<A> has_part = (number >= packs(0)) & simd::finite(x);
                         return simd::exp_softmax(simd::select(has_part, x - packs(top), packs(none)));
                       };
                       lane_sum sum, weighted;

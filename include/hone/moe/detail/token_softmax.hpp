@@ -36,11 +36,6 @@ HONE_INLINE simd::pack<double> in_double(F&& f, const simd::pack<double>& x, con
   return f(index_t{0}, x, others...);
 }
 
-template <class A>
-HONE_INLINE simd::mask<A> finite(const simd::pack<A>& x) {
-  return simd::abs(x) <= simd::pack<A>((std::numeric_limits<A>::max)());
-}
-
 /// Up to `size` tokens. Logits that are not finite, and those of tokens that do not compete, have exponential 0.
 template <class A>
 struct token_tile {
@@ -70,7 +65,7 @@ struct token_tile {
           [&](index_t t, auto bound) HONE_INLINE_LAMBDA {
             const index_t i = t - begin;
             const packs x = load_pack(row, t, bound);
-            const simd::mask<A> kept = simd::load<A>(keep + i) != packs(0), is_finite = finite(x);
+            const simd::mask<A> kept = simd::load<A>(keep + i) != packs(0), is_finite = simd::finite(x);
             bad.add(kept & !is_finite);
             const packs own = simd::select(kept & is_finite, x, packs(none));
             simd::store(out + i, own);
