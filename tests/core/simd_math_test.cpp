@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "hone/core/simd_math.hpp"
+#include "hone/core/simd_memory.hpp"
 
 #include "support/catch.hpp"
 
