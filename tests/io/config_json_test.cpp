@@ -82,9 +82,11 @@ TEST_CASE("every field of a configuration comes from the file") {
                                      .rope = transformer::rope_layout::half,
                                      .scaling = {method::llama3, 32, 1, 4, 8192}});
   const transformer::config qwen2 = parse(qwen_2_5_half_b);
-  CHECK((qwen2.qkv_bias && !qwen2.output_bias && !qwen2.qk_norm && qwen2.window == 0 && qwen2.head_size() == 64));
+  CHECK((qwen2.qkv_bias && !qwen2.output_bias && qwen2.qk_norm == transformer::query_key_norm::none &&
+         qwen2.window == 0 && qwen2.head_size() == 64));
   const transformer::config qwen3 = parse(qwen_3_06b);
-  CHECK((!qwen3.qkv_bias && qwen3.qk_norm && qwen3.head_width == 128 && qwen3.q_width() == 2048));
+  CHECK((!qwen3.qkv_bias && qwen3.qk_norm == transformer::query_key_norm::heads && qwen3.head_width == 128 &&
+         qwen3.q_width() == 2048));
   CHECK(parse(with(qwen_3_06b, "attention_bias", true)).qkv_bias);
   CHECK(parse(with(qwen_3_06b, "attention_bias", true)).output_bias);
   CHECK((parse(mistral_7b).window == 4096 && parse(mistral_7b).full_layers == 0 && !parse(mistral_7b).tie_embeddings));
@@ -221,8 +223,9 @@ TEST_CASE("a configuration that is written is read as it was") {
   all[4].scaling = {.how = method::linear, .factor = 2.5};
   all[5].qkv_bias = true;
   all[6].qkv_bias = true, all[6].window = 9, all[6].full_layers = 2;
-  all[7].qk_norm = true;
-  all[8].qk_norm = true, all[8].qkv_bias = all[8].output_bias = true, all[8].head_width = 20, all[8].window = 3;
+  all[7].qk_norm = transformer::query_key_norm::heads;
+  all[8].qk_norm = transformer::query_key_norm::heads, all[8].qkv_bias = all[8].output_bias = true,
+  all[8].head_width = 20, all[8].window = 3;
   all[9].window = 17;
   all[10].window = 5, all[10].head_width = 12, all[10].rope_base = 1e6;
   all[11].head_width = 24, all[11].norm_eps = 3e-6;
@@ -244,7 +247,7 @@ TEST_CASE("what no family has is not written") {
   refused({.causal = false}, "causal");
   refused({.tie_embeddings = false, .outputs = 1}, "vocabulary");
   refused({.output_bias = true}, "bias on the output alone");
-  refused({.qkv_bias = true, .qk_norm = true}, "norms of heads");
+  refused({.qkv_bias = true, .qk_norm = transformer::query_key_norm::heads}, "norms of heads");
   refused({.window = 5, .full_layers = 1}, "Mistral's window");
   refused({.qkv_bias = true, .output_bias = true, .window = 5}, "and a window");
 }

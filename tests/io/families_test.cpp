@@ -86,7 +86,8 @@ TEST_CASE("rows of a model with interleaved RoPE are moved: it says the same in 
                         .norm_eps = 1e-6};
   for (int variant = 0; variant < 3; ++variant) {
     c.qkv_bias = variant > 0;
-    c.output_bias = c.qk_norm = variant > 1;
+    c.output_bias = variant > 1;
+    c.qk_norm = variant > 1 ? transformer::query_key_norm::heads : transformer::query_key_norm::none;
     c.head_width = variant > 1 ? 8 : 0;
     std::vector<float> elements(static_cast<std::size_t>(transformer::parameter_count(c)));
     for (std::size_t i = 0; i < elements.size(); ++i)  // that float16 holds

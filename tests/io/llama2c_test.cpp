@@ -252,7 +252,7 @@ TEST_CASE("what a checkpoint cannot say is not written") {
   refused([](auto& c) { c.head_width = 2 * c.head_size(); }, "c.head_width");
   refused([](auto& c) { c.qkv_bias = true; }, "no biases");
   refused([](auto& c) { c.output_bias = true; }, "no biases");
-  refused([](auto& c) { c.qk_norm = true; }, "no norms of heads");
+  refused([](auto& c) { c.qk_norm = transformer::query_key_norm::heads; }, "no norms of heads");
   refused([](auto& c) { c.window = 4; }, "looks at all positions");
   refused([](auto& c) { c.tie_embeddings = false, c.outputs = 1; }, "c.outputs");
   refused([](auto& c) { c.n_heads = 0; }, "n_heads");

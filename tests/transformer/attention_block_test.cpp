@@ -93,7 +93,8 @@ TEST_CASE("an attention block's share has what norms of queries and keys need on
       return &memory;
     });
     const index_t plain = 1 + 2 * c.q_width() + 2 * c.kv_width() + c.n_heads;
-    CHECK(kept == plain + (c.qk_norm ? c.q_width() + c.kv_width() + c.n_heads + c.n_kv_heads : 0));
-    CHECK((a.q_raw != nullptr) == c.qk_norm);
+    CHECK(kept ==
+          plain + (c.qk_norm != query_key_norm::none ? c.q_width() + c.kv_width() + c.n_heads + c.n_kv_heads : 0));
+    CHECK((a.q_raw != nullptr) == (c.qk_norm != query_key_norm::none));
   }
 }

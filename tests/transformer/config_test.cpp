@@ -80,7 +80,7 @@ TEST_CASE("a head size of its own, biases and norms of heads are tensors after t
                  .head_width = 8,
                  .qkv_bias = true,
                  .output_bias = true,
-                 .qk_norm = true};
+                 .qk_norm = query_key_norm::heads};
   std::string names;
   index_t offset = 0;
   for (const tensor& t : tensor_table(c)) {
@@ -97,7 +97,8 @@ TEST_CASE("a head size of its own, biases and norms of heads are tensors after t
 }
 
 TEST_CASE("a tensor's name says which it is, and the other way round; experts have a number more") {
-  config c = {.n_layers = 12, .tie_embeddings = false, .qkv_bias = true, .output_bias = true, .qk_norm = true};
+  config c = {
+      .n_layers = 12, .tie_embeddings = false, .qkv_bias = true, .output_bias = true, .qk_norm = query_key_norm::heads};
   const auto table = tensor_table(c);
   for (std::size_t i = 0; i < table.size(); ++i) {
     CAPTURE(table[i].name);
@@ -115,4 +116,56 @@ TEST_CASE("a tensor's name says which it is, and the other way round; experts ha
   }
   CHECK(bias_of(role::wk) == role::bk);
   CHECK(bias_of(role::w1) == role::w1);
+}
+
+TEST_CASE("layers of experts have a router and a matrix an expert, dense ones what they had") {
+  config c{.d_model = 10,
+           .d_ff = 6,
+           .n_layers = 4,
+           .n_heads = 5,
+           .n_kv_heads = 1,
+           .vocab = 7,
+           .qk_norm = query_key_norm::whole,
+           .experts = {.count = 3, .d_ff = 4, .shared_d_ff = 8, .selection_bias = true, .every = 2, .dense = {1}}};
+  CHECK((!c.sparse(0) && !c.sparse(1) && !c.sparse(2) && c.sparse(3)));
+  std::string names[2];
+  index_t offset = 0;
+  for (const tensor& t : tensor_table(c)) {
+    CHECK(t.offset == offset);
+    CHECK(tensor_of(t.name) == t.id);
+    offset += t.size();
+    if (t.id.layer == 1 || t.id.layer == 3)
+      names[t.id.layer / 2] += t.name + " " + std::to_string(t.rows) + "x" + std::to_string(t.cols) + "\n";
+  }
+  CHECK(parameter_count(c) == offset);
+  const auto attention = [](const std::string& l) {
+    return "att_norm." + l + " 1x10\nwq." + l + " 10x10\nq_norm." + l + " 1x10\nwk." + l + " 2x10\nk_norm." + l +
+           " 1x2\nwv." + l + " 2x10\nwo." + l + " 10x10\nffn_norm." + l + " 1x10\n";
+  };
+  CHECK(names[0] == attention("1") + "w1.1 6x10\nw2.1 10x6\nw3.1 6x10\n");
+  CHECK(names[1] == attention("3") +
+                        "router.3 3x10\nselection_bias.3 1x3\nw1.3.0 4x10\nw1.3.1 4x10\nw1.3.2 4x10\nw2.3.0 10x4\n"
+                        "w2.3.1 10x4\nw2.3.2 10x4\nw3.3.0 4x10\nw3.3.1 4x10\nw3.3.2 4x10\nshared_w1.3 8x10\n"
+                        "shared_w2.3 10x8\nshared_w3.3 8x10\n");
+  const auto refused = [&](auto change, const char* part) {
+    config other = c;
+    change(other);
+    CAPTURE(part);
+    CHECK_THROWS_WITH(validate(other), Catch::Contains(part));
+  };
+  refused([](config& o) { o.experts.d_ff = 0; }, "experts.d_ff: must be in [1");
+  refused([](config& o) { o.experts.count = -1; }, "experts.count: must be in [0");
+  refused([](config& o) { o.experts.shared_d_ff = -1; }, "experts.shared_d_ff: must be in [0");
+  refused([](config& o) { o.experts.every = 0; }, "experts.every: must be in [1");
+  refused([](config& o) { o.experts.dense = {4}; }, "experts.dense: layer 4, the model has 4");
+  refused([](config& o) { o.experts.dense = {-1}; }, "experts.dense: layer -1");
+  refused([](config& o) { o.experts.router.per_token = 4; }, "experts.router: 4 experts a token, there are 3");
+  refused([](config& o) { o.experts.router = hone::moe::expert_choice(1); },
+          "sees tokens that a causal model is to predict");
+  refused([](config& o) { o.clip_qkv = -1; }, "clip_qkv: must be finite");
+  c.experts.router = hone::moe::expert_choice(1);
+  c.experts.sees_the_future = true;
+  CHECK_NOTHROW(validate(c));
+  c.experts.sees_the_future = c.causal = false;
+  CHECK_NOTHROW(validate(c));
 }

@@ -21,9 +21,20 @@ TEST_CASE("every tensor of the table is found by its id, and nothing else is") {
     CHECK(layout.index({role::wq, c.n_layers}) == -1);
     CHECK(layout.index({role::wq, -2}) == -1);
     CHECK((layout.index({role::bq, 0}) >= 0) == c.qkv_bias);
-    CHECK((layout.index({role::q_norm, 0}) >= 0) == c.qk_norm);
+    CHECK((layout.index({role::q_norm, 0}) >= 0) == (c.qk_norm != query_key_norm::none));
     CHECK((layout.index({role::wcls}) == layout.index({role::tok_emb})) == c.tie_embeddings);
   }
+}
+
+TEST_CASE("experts are found by their number, and others are not") {
+  const config c{.n_layers = 3, .experts = {.count = 4, .d_ff = 8, .shared_d_ff = 4, .dense = {1}}};
+  const parameter_layout layout(c);
+  for (std::size_t i = 0; i < layout.table().size(); ++i)
+    CHECK(layout.index(layout.table()[i].id) == static_cast<index_t>(i));
+  for (const tensor_id& id : {tensor_id{role::w1, 0}, tensor_id{role::w1, 0, 4}, tensor_id{role::w1, 1, 0},
+                              tensor_id{role::w3, 1, 3}, tensor_id{role::w3, 2, -2}, tensor_id{role::router, 1},
+                              tensor_id{role::router, 0, 0}, tensor_id{role::wcls, -1, 3}, tensor_id{role::w3, 2, 40}})
+    CHECK(layout.index(id) == -1);
 }
 
 TEST_CASE("views are the tensors of a buffer, a matrix's bias where it has one") {

@@ -67,7 +67,7 @@ inline std::vector<hone::transformer::config> small_models() {
            .rope = rope_layout::half,
            .scaling = {.how = rope_scaling::method::linear, .factor = 3},
            .head_width = 6,
-           .qk_norm = true},
+           .qk_norm = hone::transformer::query_key_norm::heads},
           {.d_model = 16,
            .d_ff = 20,
            .n_layers = 2,
@@ -100,7 +100,7 @@ inline std::vector<hone::transformer::config> small_models() {
            .max_seq = 60,
            .tie_embeddings = false,
            .head_width = 4,
-           .qk_norm = true,
+           .qk_norm = hone::transformer::query_key_norm::heads,
            .window = 7}};
 }
 
@@ -252,7 +252,7 @@ struct naive_decoder {
         q.push_back(apply(own("wq"), n, c.q_width(), c.qkv_bias ? own("bq") : ""));
         k.push_back(apply(own("wk"), n, c.kv_width(), c.qkv_bias ? own("bk") : ""));
         v.push_back(apply(own("wv"), n, c.kv_width(), c.qkv_bias ? own("bv") : ""));
-        if (c.qk_norm) {
+        if (c.qk_norm != hone::transformer::query_key_norm::none) {
           norm_heads(own("q_norm"), q.back());
           norm_heads(own("k_norm"), k.back());
         }

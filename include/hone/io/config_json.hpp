@@ -156,7 +156,7 @@ inline transformer::config parse_config_json(std::string_view text, const std::s
   const bool attention_bias = type != "mistral" && type != "qwen2" && in.boolean("attention_bias");
   c.qkv_bias = type == "qwen2" || attention_bias;
   c.output_bias = attention_bias;
-  c.qk_norm = type == "qwen3";
+  if (type == "qwen3") c.qk_norm = transformer::query_key_norm::heads;
   detail::read_rope(in, c);
   detail::read_window(in, type, c);
   try {
@@ -176,13 +176,14 @@ inline std::string format_config_json(const transformer::config& c) {
   invalid_argument_unless(c.causal, function, "c", "Hugging Face's decoders are causal");
   invalid_argument_unless(c.output_width() == c.vocab, function, "c",
                           "the outputs of a causal model are its vocabulary");
-  const bool qwen2 = !c.qk_norm && c.qkv_bias && !c.output_bias, mistral = !c.qk_norm && !c.qkv_bias && c.window > 0;
+  const bool qwen3 = c.qk_norm == transformer::query_key_norm::heads;
+  const bool qwen2 = !qwen3 && c.qkv_bias && !c.output_bias, mistral = !qwen3 && !c.qkv_bias && c.window > 0;
   invalid_argument_unless(qwen2 || c.qkv_bias == c.output_bias, function, "c",
                           "no family has a bias on the output alone, or with norms of heads on queries alone");
   invalid_argument_unless(
-      c.window == 0 || qwen2 || c.qk_norm || (mistral && c.full_layers == 0), function, "c",
+      c.window == 0 || qwen2 || qwen3 || (mistral && c.full_layers == 0), function, "c",
       mistral ? "Mistral's window is that of every layer" : "no family has biases like these, and a window");
-  const std::string type = c.qk_norm ? "qwen3" : qwen2 ? "qwen2" : mistral ? "mistral" : "llama";
+  const std::string type = qwen3 ? "qwen3" : qwen2 ? "qwen2" : mistral ? "mistral" : "llama";
   std::string model = type + "ForCausalLM";
   model[0] = static_cast<char>(model[0] - 'a' + 'A');
   nlohmann::json j = {{"architectures", {model}},
@@ -210,7 +211,7 @@ inline std::string format_config_json(const transformer::config& c) {
                          {"original_max_position_embeddings", c.scaling.original_max_seq}};
   if (type == "llama" || type == "qwen3") j["attention_bias"] = c.qkv_bias;
   if (type != "llama") j["sliding_window"] = c.window > 0 ? nlohmann::json(c.window) : nlohmann::json();
-  if (c.qk_norm || qwen2) {
+  if (qwen3 || qwen2) {
     j["use_sliding_window"] = c.window > 0;
     j["max_window_layers"] = c.window > 0 ? c.full_layers : c.n_layers;
   }

@@ -90,7 +90,7 @@ inline transformer::config gguf_config(const gguf& in, const std::string& file) 
   c.tie_embeddings = find_tensor(in.tensors, "output.weight") == nullptr;
   c.qkv_bias = find_tensor(in.tensors, "blk.0.attn_q.bias") != nullptr;
   c.output_bias = find_tensor(in.tensors, "blk.0.attn_output.bias") != nullptr;
-  c.qk_norm = *architecture == "qwen3";
+  if (*architecture == "qwen3") c.qk_norm = transformer::query_key_norm::heads;
   const std::string* scaling = in.text(prefix + "rope.scaling.type");
   if (scaling != nullptr && *scaling == "linear")
     c.scaling = {.how = transformer::rope_scaling::method::linear, .factor = real("rope.scaling.factor")};

@@ -40,10 +40,10 @@ class attention_block {
             .v = take(c.kv_width()),
             .log_normalizers = take(c.n_heads),
             .attended = take(c.q_width()),
-            .q_raw = take_if(c.qk_norm, c.q_width()),
-            .k_raw = take_if(c.qk_norm, c.kv_width()),
-            .q_rms = take_if(c.qk_norm, c.n_heads),
-            .k_rms = take_if(c.qk_norm, c.n_kv_heads)};
+            .q_raw = take_if(c.qk_norm != query_key_norm::none, c.q_width()),
+            .k_raw = take_if(c.qk_norm != query_key_norm::none, c.kv_width()),
+            .q_rms = take_if(c.qk_norm != query_key_norm::none, c.n_heads),
+            .k_rms = take_if(c.qk_norm != query_key_norm::none, c.n_kv_heads)};
   }
   /// @param rows of every array.
   template <class Take>
@@ -56,8 +56,8 @@ class attention_block {
             .dq = take(c.q_width()),
             .dk = take(c.kv_width()),
             .dv = take(c.kv_width()),
-            .dq_raw = take_if(c.qk_norm, c.q_width()),
-            .dk_raw = take_if(c.qk_norm, c.kv_width()),
+            .dq_raw = take_if(c.qk_norm != query_key_norm::none, c.q_width()),
+            .dk_raw = take_if(c.qk_norm != query_key_norm::none, c.kv_width()),
             .attention = take(attention_scratch<T>(longest, c.head_size()) / rows + 1)};
   }
 
@@ -73,13 +73,13 @@ class attention_block {
     const index_t n = x.rows();
     const matrix_view<T> normed(s.normed, n, c_.d_model), attended(a.attended, n, c_.q_width());
     const matrix_view<T> q(a.q, n, c_.q_width()), k(a.k, n, c_.kv_width()), v(a.v, n, c_.kv_width());
-    const matrix_view<T> q_product(c_.qk_norm ? a.q_raw : a.q, n, c_.q_width());
-    const matrix_view<T> k_product(c_.qk_norm ? a.k_raw : a.k, n, c_.kv_width());
+    const matrix_view<T> q_product(has_norms() ? a.q_raw : a.q, n, c_.q_width());
+    const matrix_view<T> k_product(has_norms() ? a.k_raw : a.k, n, c_.kv_width());
     rmsnorm_forward<T>(x, p.vector(id(role::att_norm)), c_.norm_eps, a.rms, normed);
     p.forward(id(role::wq), normed, q_product);
     p.forward(id(role::wk), normed, k_product);
     p.forward(id(role::wv), normed, v);
-    if (c_.qk_norm) {
+    if (has_norms()) {
       rmsnorm_forward<T>(heads(q_product), p.vector(id(role::q_norm)), c_.norm_eps, a.q_rms, heads(q));
       rmsnorm_forward<T>(heads(k_product), p.vector(id(role::k_norm)), c_.norm_eps, a.k_rms, heads(k));
     }
@@ -111,7 +111,7 @@ class attention_block {
       rotary_.rotate(rows(dq), 0, turn::back);
       rotary_.rotate(rows(dk), 0, turn::back);
     });
-    if (c_.qk_norm) {
+    if (has_norms()) {
       const auto through_norm = [&](role r, T* raw, const T* rms, const matrix_view<T>& dy, T* draw_memory) {
         const matrix_view<T> draw(draw_memory, n, dy.cols());
         fill(detail::flat(draw), T{0});
@@ -142,7 +142,7 @@ class attention_block {
     p.forward(id(role::wq), normed, q);
     p.forward(id(role::wk), normed, k);
     p.forward(id(role::wv), normed, v);
-    if (c_.qk_norm) {
+    if (has_norms()) {
       rmsnorm_forward<T>(heads(q), p.vector(id(role::q_norm)), c_.norm_eps, rms, heads(q));
       rmsnorm_forward<T>(heads(k), p.vector(id(role::k_norm)), c_.norm_eps, rms, heads(k));
     }
@@ -160,6 +160,7 @@ class attention_block {
 
  private:
   [[nodiscard]] tensor_id id(role r) const { return {r, layer_}; }
+  [[nodiscard]] bool has_norms() const { return c_.qk_norm != query_key_norm::none; }
   [[nodiscard]] attention_input<T> input(const matrix_view<T>& q, const matrix_view<T>& k,
                                          const matrix_view<T>& v) const {
     return {q, k, v, c_.head_size(), c_.causal, c_.window_of(layer_)};

@@ -16,9 +16,9 @@ class parameter_layout {
  public:
   /// @throws std::invalid_argument as `tensor_table`.
   explicit parameter_layout(const config& c)
-      : table_(tensor_table(c)), layers_(c.n_layers), tied_(c.tie_embeddings),
+      : table_(tensor_table(c)), layers_(c.n_layers), experts_(c.experts.count), tied_(c.tie_embeddings),
         index_(static_cast<std::size_t>(roles * layers_), -1) {
-    for (std::size_t i = 0; i < table_.size(); ++i) index_[slot(table_[i].id)] = static_cast<index_t>(i);
+    for (std::size_t i = table_.size(); i-- > 0;) index_[slot(table_[i].id)] = static_cast<index_t>(i);
   }
 
   [[nodiscard]] const std::vector<tensor>& table() const { return table_; }
@@ -28,9 +28,9 @@ class parameter_layout {
   /// Where the table has @p id; -1 where it does not. A tied classifier is the embedding.
   [[nodiscard]] index_t index(tensor_id id) const {
     if (tied_ && id.role == role::wcls) id.role = role::tok_emb;
-    if (id.layer < -1 || id.layer >= layers_) return -1;
-    const index_t i = index_[slot(id)];
-    return i >= 0 && (*this)[i].id == id ? i : -1;
+    if (id.layer < -1 || id.layer >= layers_ || id.expert < -1 || id.expert >= experts_) return -1;
+    const index_t first = index_[slot(id)], i = first + (max)(id.expert, index_t{0});
+    return first >= 0 && i < static_cast<index_t>(table_.size()) && (*this)[i].id == id ? i : -1;
   }
 
  private:
@@ -39,22 +39,24 @@ class parameter_layout {
   }
 
   std::vector<tensor> table_;
-  index_t layers_;
+  index_t layers_, experts_;
   bool tied_;
-  std::vector<index_t> index_;
+  std::vector<index_t> index_;  ///< by role and layer; of experts the first
 };
 
-/// Where a model begins: matrices, embeddings and biases normal of variance 1 / columns, norms 1.
+/// Where a model begins: matrices, embeddings and biases normal of variance 1 / columns, norms 1, the bias of a
+/// router's selection 0.
 /// @throws std::invalid_argument as `tensor_table`.
 /// @note A function of (seed, place in the buffer).
 template <class T>
 std::vector<T> initial_parameters(const config& shape, std::uint64_t seed) {
   std::vector<T> result(static_cast<std::size_t>(parameter_count(shape)), T{1});
   const philox random{seed, 9};
-  for (const tensor& t : tensor_table(shape))
+  for (const tensor& t : tensor_table(shape)) {
+    const double deviation = t.id.role == role::selection_bias ? 0 : 1 / std::sqrt(static_cast<double>(t.cols));
     for (index_t i = t.offset; t.kind != tensor_kind::norm && i < t.offset + t.size(); ++i)
-      result[static_cast<std::size_t>(i)] =
-          static_cast<T>(random.normal(static_cast<std::uint64_t>(i)) / std::sqrt(static_cast<double>(t.cols)));
+      result[static_cast<std::size_t>(i)] = static_cast<T>(random.normal(static_cast<std::uint64_t>(i)) * deviation);
+  }
   return result;
 }
 
