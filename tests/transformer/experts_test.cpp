@@ -61,6 +61,10 @@ struct fixture {
     std::vector<T> y, dx, dgates, gradient;
     friend bool operator==(const result&, const result&) = default;
   };
+  template <class V>
+  auto view(V& rows) const {
+    return matrix_view<std::remove_pointer_t<decltype(rows.data())>>(rows.data(), plan.tokens, c.d_model);
+  }
   /// Forward and backward pass on the calling thread; arrays begin as NaN.
   result serial_run() {
     result r = start();
@@ -72,9 +76,8 @@ struct fixture {
     rows.gate = all.gate;
     rows.up = all.up;
     const trained_products<T> p{products(), {layout, r.gradient.data()}};
-    experts_forward(p, 0, plan, as_rows(std::as_const(x), n), rows, as_rows(r.y, n));
-    experts_backward(p, 0, plan, as_rows(std::as_const(x), n), as_rows(std::as_const(dy), n), rows, r.dgates.data(),
-                     as_rows(r.dx, n));
+    experts_forward(p, 0, plan, view(std::as_const(x)), rows, view(r.y));
+    experts_backward(p, 0, plan, view(std::as_const(x)), view(std::as_const(dy)), rows, r.dgates.data(), view(r.dx));
     return r;
   }
   template <class E>
@@ -82,12 +85,11 @@ struct fixture {
     result r = start();
     expert_memory<T> memory_of_slots;
     poison(memory_of_slots);
-    const index_t n = plan.tokens;
     const expert_rows<T> rows = memory_of_slots.rows(plan.slots(), c.d_model, c.experts.d_ff);
     const trained_products<T> p{products(), {layout, r.gradient.data()}};
-    experts_forward(p, 0, plan, as_rows(std::as_const(x), n), rows, as_rows(r.y, n), pool);
-    experts_backward(p, 0, plan, as_rows(std::as_const(x), n), as_rows(std::as_const(dy), n), rows, r.dgates.data(),
-                     as_rows(r.dx, n), pool);
+    experts_forward(p, 0, plan, view(std::as_const(x)), rows, view(r.y), pool);
+    experts_backward(p, 0, plan, view(std::as_const(x)), view(std::as_const(dy)), rows, r.dgates.data(), view(r.dx),
+                     pool);
     return r;
   }
   [[nodiscard]] result start() const {
