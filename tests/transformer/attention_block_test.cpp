@@ -84,7 +84,7 @@ TEST_CASE("rows of the attention block with a cache are those of the batch, to r
   }
 }
 
-TEST_CASE("an attention block's share has what norms of queries and keys need only where there are some") {
+TEST_CASE("an attention block's share has what norms and cuts of queries and keys need only where there are some") {
   for (const config& c : small_models()) {
     index_t kept = 0;
     const auto a = attention_block<float>::share_activations(c, [&](index_t width) {
@@ -92,9 +92,28 @@ TEST_CASE("an attention block's share has what norms of queries and keys need on
       static float memory;
       return &memory;
     });
+    const bool norms = c.qk_norm != query_key_norm::none, changes = norms || c.clip_qkv > 0;
     const index_t plain = 1 + 2 * c.q_width() + 2 * c.kv_width() + c.n_heads;
-    CHECK(kept ==
-          plain + (c.qk_norm != query_key_norm::none ? c.q_width() + c.kv_width() + c.n_heads + c.n_kv_heads : 0));
-    CHECK((a.q_raw != nullptr) == (c.qk_norm != query_key_norm::none));
+    const index_t rms = c.qk_norm == query_key_norm::whole ? 2 : c.n_heads + c.n_kv_heads;
+    CHECK(kept == plain + (changes ? c.q_width() + c.kv_width() : 0) + (norms ? rms : 0));
+    CHECK((a.q_raw != nullptr) == changes);
+    CHECK((a.q_rms != nullptr) == norms);
   }
+}
+
+TEST_CASE("queries, keys and values that are cut have no gradient, and NaN is not cut away") {
+  config shape = small_models()[0];
+  shape.clip_qkv = 1e-6;  // nothing is within
+  one_layer m(shape, {role::w2});
+  memory_of s(m.c, 24);
+  const auto x = as_rows(std::as_const(m.x), 24);
+  std::vector<double> y(m.x.size()), dx = normals<double>(24 * m.c.d_model, 3), gradient(m.parameters.size(), 0.0);
+  const trained_products<double> trained{m.products(m.parameters), m.model.view(std::span(gradient))};
+  block_of(m).forward(trained, m.tokens.offsets, x, s.kept, s.passing, as_rows(y, 24));
+  block_of(m).backward(trained, m.tokens.offsets, x, s.kept, s.passing, as_rows(dx, 24));
+  for (const role r : {role::wq, role::wk, role::wv})
+    for (index_t i = 0; i < m.c.d_model; ++i) CHECK(m.model.view(std::span(gradient)).matrix({r, 0})(0, i) == 0);
+  m.x[5] = std::numeric_limits<double>::quiet_NaN();
+  block_of(m).forward(trained, m.tokens.offsets, x, s.kept, s.passing, as_rows(y, 24));
+  CHECK(std::isnan(y[0]));
 }

@@ -102,7 +102,36 @@ inline std::vector<hone::transformer::config> small_models() {
            .tie_embeddings = false,
            .head_width = 4,
            .qk_norm = hone::transformer::query_key_norm::heads,
-           .window = 7}};
+           .window = 7},
+          {.d_model = 12,
+           .d_ff = 10,
+           .n_layers = 2,
+           .n_heads = 3,
+           .n_kv_heads = 1,
+           .vocab = 14,
+           .max_seq = 60,
+           .rope = rope_layout::half,
+           .qk_norm = hone::transformer::query_key_norm::whole,
+           .clip_qkv = 0.6},
+          {.d_model = 8,
+           .d_ff = 12,
+           .n_layers = 1,
+           .n_heads = 2,
+           .n_kv_heads = 2,
+           .vocab = 10,
+           .max_seq = 60,
+           .causal = false,
+           .qkv_bias = true,
+           .clip_qkv = 0.9},
+          {.d_model = 12,
+           .d_ff = 5,
+           .n_layers = 1,
+           .n_heads = 3,
+           .n_kv_heads = 3,
+           .vocab = 10,
+           .max_seq = 60,
+           .tie_embeddings = false,
+           .qk_norm = hone::transformer::query_key_norm::whole}};
 }
 
 /// Models with experts, whose plan for a sequence does not depend on the others.
@@ -281,9 +310,11 @@ struct naive_decoder {
     };
     const hone::index_t size = c.head_size();
     const auto norm_heads = [&](const std::string& name, std::vector<double>& x) {
-      for (auto head = x.begin(); head != x.end(); head += size) {
-        const auto normed = norm(name, {head, head + size});
-        std::copy(normed.begin(), normed.end(), head);
+      const bool whole = c.qk_norm == hone::transformer::query_key_norm::whole;
+      const auto step = whole ? static_cast<hone::index_t>(x.size()) : size;
+      for (auto part = x.begin(); part != x.end(); part += step) {
+        const auto normed = norm(name, {part, part + step});
+        std::copy(normed.begin(), normed.end(), part);
       }
     };
     const auto frequency = [&](hone::index_t i) {
@@ -331,6 +362,9 @@ struct naive_decoder {
           norm_heads(own("q_norm"), q.back());
           norm_heads(own("k_norm"), k.back());
         }
+        for (auto* part : {&q.back(), &k.back(), &v.back()})
+          for (double& value : *part)
+            if (c.clip_qkv > 0) value = (std::min)((std::max)(value, -c.clip_qkv), c.clip_qkv);
         rotate(q.back(), t);
         rotate(k.back(), t);
       }

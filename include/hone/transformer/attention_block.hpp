@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 /// The attention half of a layer: y = x + Wo attention(q, k, v) + bo, where with n = rmsnorm(x)
 ///   q = rotate(Wq n + bq),  k = rotate(Wk n + bk),  v = Wv n + bv
-/// and with qk_norm each head of q and k is normalized before it is rotated. It owns its forward and backward passes
-/// over whole sequences, the forward pass of rows with a cache, and its share of a workspace; it names parameters to an
-/// object of transformer/product.hpp.
+/// and with qk_norm q and k are normalized before they are rotated, each head or all heads together; with clip_qkv q
+/// and k, after their norms, and v are cut to [-clip_qkv, clip_qkv]. It owns its forward and backward passes over whole
+/// sequences, the forward pass of rows with a cache, and its share of a workspace; it names parameters to an object of
+/// transformer/product.hpp.
 #pragma once
 #include "hone/transformer/attention.hpp"
 #include "hone/transformer/kv_cache.hpp"
@@ -15,8 +16,8 @@ namespace HONE_NAMESPACE::transformer {
 template <class T>
 class attention_block {
  public:
-  /// What the forward pass leaves for the backward pass: an array of rows each. The last four, what the norms of
-  /// queries and keys read and made of it, only with qk_norm.
+  /// What the forward pass leaves for the backward pass: an array of rows each. The last four only with qk_norm: what
+  /// the norms of queries and keys read and made of it; what a cut read without norms is there, too.
   struct activations {
     T *rms, *q, *k, *v, *log_normalizers, *attended;
     T *q_raw, *k_raw, *q_rms, *k_rms;
@@ -40,10 +41,10 @@ class attention_block {
             .v = take(c.kv_width()),
             .log_normalizers = take(c.n_heads),
             .attended = take(c.q_width()),
-            .q_raw = take_if(c.qk_norm != query_key_norm::none, c.q_width()),
-            .k_raw = take_if(c.qk_norm != query_key_norm::none, c.kv_width()),
-            .q_rms = take_if(c.qk_norm != query_key_norm::none, c.n_heads),
-            .k_rms = take_if(c.qk_norm != query_key_norm::none, c.n_kv_heads)};
+            .q_raw = take_if(changes(c), c.q_width()),
+            .k_raw = take_if(changes(c), c.kv_width()),
+            .q_rms = take_if(norms(c), c.q_width() / c.qk_norm_size(c.q_width())),
+            .k_rms = take_if(norms(c), c.kv_width() / c.qk_norm_size(c.kv_width()))};
   }
   /// @param rows of every array.
   template <class Take>
@@ -56,8 +57,8 @@ class attention_block {
             .dq = take(c.q_width()),
             .dk = take(c.kv_width()),
             .dv = take(c.kv_width()),
-            .dq_raw = take_if(c.qk_norm != query_key_norm::none, c.q_width()),
-            .dk_raw = take_if(c.qk_norm != query_key_norm::none, c.kv_width()),
+            .dq_raw = take_if(norms(c), c.q_width()),
+            .dk_raw = take_if(norms(c), c.kv_width()),
             .attention = take(attention_scratch<T>(longest, c.head_size()) / rows + 1)};
   }
 
@@ -73,16 +74,20 @@ class attention_block {
     const index_t n = x.rows();
     const matrix_view<T> normed(s.normed, n, c_.d_model), attended(a.attended, n, c_.q_width());
     const matrix_view<T> q(a.q, n, c_.q_width()), k(a.k, n, c_.kv_width()), v(a.v, n, c_.kv_width());
-    const matrix_view<T> q_product(has_norms() ? a.q_raw : a.q, n, c_.q_width());
-    const matrix_view<T> k_product(has_norms() ? a.k_raw : a.k, n, c_.kv_width());
+    const matrix_view<T> q_product(changes(c_) ? a.q_raw : a.q, n, c_.q_width());
+    const matrix_view<T> k_product(changes(c_) ? a.k_raw : a.k, n, c_.kv_width());
     rmsnorm_forward<T>(x, p.vector(id(role::att_norm)), c_.norm_eps, a.rms, normed);
     p.forward(id(role::wq), normed, q_product);
     p.forward(id(role::wk), normed, k_product);
     p.forward(id(role::wv), normed, v);
-    if (has_norms()) {
-      rmsnorm_forward<T>(heads(q_product), p.vector(id(role::q_norm)), c_.norm_eps, a.q_rms, heads(q));
-      rmsnorm_forward<T>(heads(k_product), p.vector(id(role::k_norm)), c_.norm_eps, a.k_rms, heads(k));
+    if (norms(c_)) {
+      rmsnorm_forward<T>(normed_rows(q_product), p.vector(id(role::q_norm)), c_.norm_eps, a.q_rms, normed_rows(q));
+      rmsnorm_forward<T>(normed_rows(k_product), p.vector(id(role::k_norm)), c_.norm_eps, a.k_rms, normed_rows(k));
+    } else if (changes(c_)) {
+      copy(detail::flat(q_product), detail::flat(q));
+      copy(detail::flat(k_product), detail::flat(k));
     }
+    for (const auto& part : {q, k, v}) cut(part);
     for_each_sequence(offsets, [&](const auto& rows) {
       rotary_.rotate(rows(q), 0, turn::forward);
       rotary_.rotate(rows(k), 0, turn::forward);
@@ -111,15 +116,24 @@ class attention_block {
       rotary_.rotate(rows(dq), 0, turn::back);
       rotary_.rotate(rows(dk), 0, turn::back);
     });
-    if (has_norms()) {
-      const auto through_norm = [&](role r, T* raw, const T* rms, const matrix_view<T>& dy, T* draw_memory) {
-        const matrix_view<T> draw(draw_memory, n, dy.cols());
+    if (changes(c_)) {
+      const auto before_turn = [&](role r, T* raw_memory, const T* rms, const matrix_view<T>& dy, T* draw_memory) {
+        const matrix_view<T> raw(raw_memory, n, dy.cols()), draw(draw_memory, n, dy.cols());
+        if (!norms(c_)) {
+          cut_gradient(raw, dy);
+          return dy;
+        }
+        if (c_.clip_qkv > 0) {
+          rmsnorm_apply<T>(normed_rows(raw), p.vector(id(r)), rms, normed_rows(draw));
+          cut_gradient(draw, dy);
+        }
         fill(detail::flat(draw), T{0});
-        p.norm_backward(id(r), heads(matrix_view<T>(raw, n, dy.cols())), rms, heads(dy), heads(draw));
+        p.norm_backward(id(r), normed_rows(raw), rms, normed_rows(dy), normed_rows(draw));
         return draw;
       };
-      dq = through_norm(role::q_norm, a.q_raw, a.q_rms, dq, s.dq_raw);
-      dk = through_norm(role::k_norm, a.k_raw, a.k_rms, dk, s.dk_raw);
+      dq = before_turn(role::q_norm, a.q_raw, a.q_rms, dq, s.dq_raw);
+      dk = before_turn(role::k_norm, a.k_raw, a.k_rms, dk, s.dk_raw);
+      cut_gradient(v, dv);
     }
     rmsnorm_apply<T>(x, p.vector(id(role::att_norm)), a.rms, normed);
     p.backward(id(role::wq), dq, normed, dnormed, into::overwrite);
@@ -142,10 +156,11 @@ class attention_block {
     p.forward(id(role::wq), normed, q);
     p.forward(id(role::wk), normed, k);
     p.forward(id(role::wv), normed, v);
-    if (has_norms()) {
-      rmsnorm_forward<T>(heads(q), p.vector(id(role::q_norm)), c_.norm_eps, rms, heads(q));
-      rmsnorm_forward<T>(heads(k), p.vector(id(role::k_norm)), c_.norm_eps, rms, heads(k));
+    if (norms(c_)) {
+      rmsnorm_forward<T>(normed_rows(q), p.vector(id(role::q_norm)), c_.norm_eps, rms, normed_rows(q));
+      rmsnorm_forward<T>(normed_rows(k), p.vector(id(role::k_norm)), c_.norm_eps, rms, normed_rows(k));
     }
+    for (const auto& part : {q, k, v}) cut(part);
     for (index_t t = 0; t < n; ++t) {
       const cached_row<T>& row = rows[static_cast<std::size_t>(t)];
       rotary_.rotate({q.row(t).data(), 1, c_.q_width()}, row.position, turn::forward);
@@ -160,14 +175,29 @@ class attention_block {
 
  private:
   [[nodiscard]] tensor_id id(role r) const { return {r, layer_}; }
-  [[nodiscard]] bool has_norms() const { return c_.qk_norm != query_key_norm::none; }
+  static bool norms(const config& c) { return c.qk_norm != query_key_norm::none; }
+  /// Whether queries and keys that are turned are not what the products made.
+  static bool changes(const config& c) { return norms(c) || c.clip_qkv > 0; }
   [[nodiscard]] attention_input<T> input(const matrix_view<T>& q, const matrix_view<T>& k,
                                          const matrix_view<T>& v) const {
     return {q, k, v, c_.head_size(), c_.causal, c_.window_of(layer_)};
   }
-  /// Each head a row.
-  [[nodiscard]] matrix_view<T> heads(const matrix_view<T>& m) const {
-    return {m.data(), m.rows() * m.cols() / c_.head_size(), c_.head_size()};
+  /// What a norm of queries or keys goes over, a row each.
+  [[nodiscard]] matrix_view<T> normed_rows(const matrix_view<T>& m) const {
+    const index_t size = c_.qk_norm_size(m.cols());
+    return {m.data(), m.rows() * m.cols() / size, size};
+  }
+  void cut(const matrix_view<T>& m) const {
+    const T most = static_cast<T>(c_.clip_qkv);
+    if (most > 0)
+      for (T& x : std::span(m.data(), static_cast<std::size_t>(m.rows() * m.cols())))
+        x = x > most ? most : x < -most ? -most : x;  // NaN stays
+  }
+  /// @param m before the cut or after it.
+  void cut_gradient(const matrix_view<T>& m, const matrix_view<T>& dm) const {
+    const T most = static_cast<T>(c_.clip_qkv);
+    for (index_t i = 0; most > 0 && i < m.rows() * m.cols(); ++i)
+      if (!(std::abs(m.data()[i]) < most)) dm.data()[i] = 0;
   }
   /// f(rows) for each sequence, where rows(m) are those of m that belong to it.
   template <class F>
