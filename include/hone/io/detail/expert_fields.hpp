@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-/// What the config.json of a model with experts says of them. Mixtral's gates sum to 1 over the chosen experts, those of
-/// OLMoE and Qwen3-MoE with norm_topk_prob, LLaDA-MoE's never.
+/// What the config.json of a model with experts says of them. Mixtral's gates sum to 1 over the chosen experts, those
+/// of OLMoE and Qwen3-MoE with norm_topk_prob, LLaDA-MoE's never.
 /// [huggingface/transformers, models/{mixtral,olmoe,qwen3_moe}; inclusionAI/LLaDA-MoE-7B-A1B, modeling_lladamoe.py]
 #pragma once
 #include "hone/io/detail/config_fields.hpp"
