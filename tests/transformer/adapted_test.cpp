@@ -18,8 +18,17 @@ namespace {
 /// Adapters on everything that can have one.
 std::vector<lora::site> everywhere(const config& c, index_t rank, double scale) {
   using enum role;
-  if (c.tie_embeddings) return adapter_sites(c, {wq, wk, wv, wo, w1, w2, w3}, rank, scale);
-  return adapter_sites(c, {wcls, w3, wq, wk, wv, wo, w1, w2}, rank, scale);
+  std::vector<lora::site> sites = adapter_sites(c, {wq, wk, wv, wo, w1, w2, w3}, rank, scale);
+  const auto add = [&](bool present, std::initializer_list<role> targets) {
+    if (!present) return;
+    const auto more = adapter_sites(c, targets, rank, scale);
+    sites.insert(sites.begin(), more.begin(), more.end());
+  };
+  add(!c.tie_embeddings, {wcls});
+  add(c.experts.count >= rank, {router});
+  add(c.experts.shared_d_ff > 0, {shared_w1, shared_w2, shared_w3});
+  lora::lay_out(sites);
+  return sites;
 }
 
 /// Random A; B too, or zero.
@@ -62,7 +71,7 @@ TEST_CASE("the weight of a site is its matrix in a buffer of the model") {
 
 TEMPLATE_TEST_CASE("with B = 0 logits and hidden states are the base's to the bit", "", double, float) {
   using T = TestType;
-  for (const config& c : small_models()) {
+  for (const config& c : all_models()) {
     const decoder<T> model(c);
     const auto parameters = normals<T>(model.parameters(), 1, 0.4);
     const auto sites = everywhere(c, 2, 0.7);
@@ -82,7 +91,7 @@ TEMPLATE_TEST_CASE("with B = 0 logits and hidden states are the base's to the bi
 
 TEMPLATE_TEST_CASE("unmerged logits are the naive decoder's of W + scale B A", "", double, float) {
   using T = TestType;
-  for (const config& c : small_models()) {
+  for (const config& c : all_models()) {
     const decoder<T> model(c);
     const auto parameters = normals<T>(model.parameters(), 1, 0.4);
     const auto sites = everywhere(c, 3, 0.7);
@@ -117,7 +126,7 @@ TEMPLATE_TEST_CASE("unmerged logits are the naive decoder's of W + scale B A", "
 }
 
 TEST_CASE("the adapter passes the gradient check, with gradients on logits and on every tap") {
-  for (const config& c : small_models()) {
+  for (const config& c : all_models()) {
     const decoder<double> model(c);
     const auto parameters = normals<double>(model.parameters(), 2, 0.3);
     const auto sites = everywhere(c, 2, 0.7);
@@ -127,7 +136,7 @@ TEST_CASE("the adapter passes the gradient check, with gradients on logits and o
 }
 
 TEST_CASE("the gradient is the chain rule on that of the merged model: dA = s B^T dW, dB = s dW A^T") {
-  for (const config& c : small_models()) {
+  for (const config& c : all_models()) {
     const decoder<double> model(c);
     const auto parameters = normals<double>(model.parameters(), 2, 0.3);
     const auto sites = everywhere(c, 2, 0.7);
@@ -227,7 +236,7 @@ TEST_CASE("the trainer takes the adapter for the model: one batch's gradient, th
 }
 
 TEST_CASE("generation under an adapter has the logits of the unmerged forward pass; with B = 0, the base's bits") {
-  for (const config& c : small_models()) {
+  for (const config& c : all_models()) {
     if (!c.causal) continue;
     const decoder<double> model(c);
     const auto parameters = normals<double>(model.parameters(), 1, 0.4);
@@ -253,7 +262,7 @@ TEST_CASE("generation under an adapter has the logits of the unmerged forward pa
 }
 
 TEST_CASE("an observer sees inputs and outputs of every product, in order") {
-  for (const config& c : small_models()) {
+  for (const config& c : all_models()) {
     const decoder<double> model(c);
     const auto parameters = normals<double>(model.parameters(), 1, 0.4);
     const auto sites = everywhere(c, 2, 0.7);

@@ -10,7 +10,7 @@ using namespace hone::transformer;
 
 TEMPLATE_TEST_CASE("logits and hidden states are those of the naive decoder", "", double, float) {
   using T = TestType;
-  for (const config& c : small_models()) {
+  for (const config& c : all_models()) {
     const decoder<T> model(c);
     const auto wide = normals<double>(model.parameters(), 1, 0.4);
     const std::vector<T> parameters(wide.begin(), wide.end());
@@ -38,7 +38,7 @@ TEMPLATE_TEST_CASE("logits and hidden states are those of the naive decoder", ""
 }
 
 TEST_CASE("the whole model passes the gradient check, with gradients on logits and on every tap") {
-  for (const config& c : small_models()) {
+  for (const config& c : all_models()) {
     const decoder<double> model(c);
     CHECK(tapped_gradient_error(model, normals<double>(model.parameters(), 2, 0.3)) < 1e-6);
   }

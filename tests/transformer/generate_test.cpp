@@ -14,7 +14,7 @@ using namespace hone::transformer;
 TEMPLATE_TEST_CASE("cached decoding gives the logits of the full forward pass, however the tokens were fed", "", double,
                    float) {
   using T = TestType;
-  for (const config& c : small_models()) {
+  for (const config& c : all_models()) {
     if (!c.causal) continue;
     const decoder<T> model(c);
     const auto parameters = normals<T>(model.parameters(), 1, 0.4);

@@ -99,7 +99,7 @@ std::vector<lora::site> everywhere(const config& c) {
 TEMPLATE_TEST_CASE("over 16-bit parameters an adapter's step has the bits of one over the floats that they convert to",
                    "", bfloat16, float16) {
   using S = TestType;
-  auto models = small_models();
+  auto models = all_models();
   models.push_back(
       {.d_model = 160, .d_ff = 2000, .n_layers = 1, .n_heads = 5, .n_kv_heads = 5, .vocab = 3000, .max_seq = 60});
   for (const config& c : models) {
@@ -134,7 +134,7 @@ TEMPLATE_TEST_CASE("over 16-bit parameters an adapter's step has the bits of one
 }
 
 TEST_CASE("a generator keeps 16-bit parameters, with the bits of their floats, and an adapter beside them") {
-  for (const config& c : small_models()) {
+  for (const config& c : all_models()) {
     if (!c.causal) continue;
     const decoder<float> model(c);
     const stored_model<bfloat16> source(c, normals<float>(model.parameters(), 1, 0.3), false);

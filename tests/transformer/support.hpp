@@ -4,6 +4,7 @@
 #include "hone/core/random.hpp"
 #include "hone/loss/likelihood.hpp"
 #include "hone/transformer/decoder.hpp"
+#include "moe/reference.hpp"
 #include "support/gradient_error.hpp"
 
 #include <cmath>
@@ -104,6 +105,73 @@ inline std::vector<hone::transformer::config> small_models() {
            .window = 7}};
 }
 
+/// Models with experts, whose plan for a sequence does not depend on the others.
+inline std::vector<hone::transformer::config> expert_models() {
+  namespace moe = hone::moe;
+  moe::router sigmoid = moe::loss_free(2);
+  sigmoid.dropped = moe::drop_policy::position;
+  return {
+      {.d_model = 12,
+       .d_ff = 20,
+       .n_layers = 2,
+       .n_heads = 6,
+       .n_kv_heads = 2,
+       .vocab = 11,
+       .max_seq = 60,
+       .experts = {.count = 5, .d_ff = 7, .every = 2}},
+      {.d_model = 10,
+       .d_ff = 6,
+       .n_layers = 1,
+       .n_heads = 3,
+       .n_kv_heads = 3,
+       .vocab = 13,
+       .max_seq = 60,
+       .tie_embeddings = false,
+       .head_width = 4,
+       .qk_norm = hone::transformer::query_key_norm::heads,
+       .experts =
+           {.count = 4, .d_ff = 17, .shared_d_ff = 5, .router = moe::softmax_then_top_k(3), .selection_bias = true}},
+      {.d_model = 18,
+       .d_ff = 9,
+       .n_layers = 3,
+       .n_heads = 3,
+       .n_kv_heads = 1,
+       .vocab = 14,
+       .max_seq = 60,
+       .causal = false,
+       .experts = {.count = 3, .d_ff = 6, .shared_d_ff = 8, .router = moe::expert_choice(2), .dense = {1}}},
+      {.d_model = 8,
+       .d_ff = 9,
+       .n_layers = 1,
+       .n_heads = 2,
+       .n_kv_heads = 1,
+       .vocab = 9,
+       .max_seq = 60,
+       .experts = {.count = 1, .d_ff = 11, .router = moe::top_k_then_softmax(1)}},
+      {.d_model = 12,
+       .d_ff = 5,
+       .n_layers = 2,
+       .n_heads = 2,
+       .n_kv_heads = 2,
+       .vocab = 10,
+       .max_seq = 60,
+       .experts = {.count = 6, .d_ff = 3, .router = sigmoid, .selection_bias = true, .dense = {0}}},
+      {.d_model = 12,
+       .d_ff = 5,
+       .n_layers = 1,
+       .n_heads = 2,
+       .n_kv_heads = 2,
+       .vocab = 10,
+       .max_seq = 60,
+       .experts = {.count = 3, .d_ff = 4, .router = moe::remoe()}}};
+}
+
+inline std::vector<hone::transformer::config> all_models() {
+  auto models = small_models();
+  for (const auto& c : expert_models()) models.push_back(c);
+  return models;
+}
+
 /// Four sequences, one of them of one token and one empty.
 struct sequences {
   explicit sequences(const hone::transformer::config& c) {
@@ -118,7 +186,8 @@ struct sequences {
   [[nodiscard]] hone::transformer::batch all() const { return {tokens, offsets}; }
 };
 
-/// The gradient error of a model's @p parameters under a likelihood and gradients on every hidden state.
+/// The gradient error of a model's @p parameters under a likelihood and gradients on every hidden state and on the
+/// logits of every router.
 template <class Model>
 double tapped_gradient_error(const Model& model, const std::vector<double>& parameters) {
   const hone::transformer::config& c = model.shape();
@@ -128,9 +197,13 @@ double tapped_gradient_error(const Model& model, const std::vector<double>& para
   const auto tap = [&](hone::index_t layer) {
     return hone::matrix_view<const double>(slope.data() + layer * 24 * c.d_model, 24, c.d_model);
   };
+  const auto router_slope = normals<double>(24 * c.experts.count, 4, 0.1);
   const auto loss = [&](const std::vector<double>& p) {
     model.forward(p, s.all(), w);
     double sum = hone::loss::likelihood(w.logits(), s.targets).sum;
+    for (hone::index_t layer = 0; layer < c.n_layers; ++layer)
+      for (hone::index_t t = 0; c.sparse(layer) && t < 24; ++t)
+        sum += hone::dot(w.router_logits(layer).row(t), as_rows(router_slope, 24).row(t));
     for (hone::index_t layer = 0; layer <= c.n_layers; ++layer)
       for (hone::index_t t = 0; t < 24; ++t) sum += hone::dot(w.hidden(layer).row(t), tap(layer).row(t));
     return sum;
@@ -138,6 +211,8 @@ double tapped_gradient_error(const Model& model, const std::vector<double>& para
   loss(parameters);
   std::vector<hone::transformer::tap_gradient<double>> taps;
   for (hone::index_t layer = 0; layer <= c.n_layers; ++layer) taps.push_back({layer, tap(layer)});
+  for (hone::index_t layer = 0; layer < c.n_layers; ++layer)
+    if (c.sparse(layer)) taps.push_back({layer, as_rows(router_slope, 24), hone::transformer::tapped::router_logits});
   std::vector<double> gradient(parameters.size(), 0.0);
   model.backward(parameters, s.all(), w, w.logits(), taps, gradient);
   return gradient_error(parameters, gradient, loss);
@@ -281,14 +356,32 @@ struct naive_decoder {
         const auto out = apply(own("wo"), attended, c.d_model, c.output_bias ? own("bo") : "");
         for (std::size_t i = 0; i < out.size(); ++i) x[t][i] += out[i];
       }
-      for (auto& row : x) {
-        const auto n = norm(own("ffn_norm"), row);
-        auto gate = apply(own("w1"), n, c.d_ff);
-        const auto up = apply(own("w3"), n, c.d_ff);
+      // row += factor times what one feed-forward layer makes of n
+      const auto feed_forward = [&](const std::vector<double>& n, const std::string& prefix, const std::string& suffix,
+                                    hone::index_t width, double factor, std::vector<double>& row) {
+        auto gate = apply(own((prefix + "w1").c_str()) + suffix, n, width);
+        const auto up = apply(own((prefix + "w3").c_str()) + suffix, n, width);
         for (std::size_t i = 0; i < gate.size(); ++i) gate[i] = gate[i] / (1 + std::exp(-gate[i])) * up[i];
-        const auto out = apply(own("w2"), gate, c.d_model);
-        for (std::size_t i = 0; i < out.size(); ++i) row[i] += out[i];
+        const auto out = apply(own((prefix + "w2").c_str()) + suffix, gate, c.d_model);
+        for (std::size_t i = 0; i < out.size(); ++i) row[i] += factor * out[i];
+      };
+      matrix normed;
+      for (const auto& row : x) normed.push_back(norm(own("ffn_norm"), row));
+      if (!c.sparse(layer)) {
+        for (std::size_t t = 0; t < x.size(); ++t) feed_forward(normed[t], "", "", c.d_ff, 1, x[t]);
+        continue;
       }
+      matrix router;
+      for (const auto& n : normed) router.push_back(apply(own("router"), n, c.experts.count));
+      for (std::size_t t = 0; c.experts.shared_d_ff > 0 && t < x.size(); ++t)
+        feed_forward(normed[t], "shared_", "", c.experts.shared_d_ff, 1, x[t]);
+      if (x.empty()) continue;
+      hone::moe::route_options<double> options;
+      if (c.experts.selection_bias)
+        options.bias = {weight(own("selection_bias"), 0), static_cast<std::size_t>(c.experts.count)};
+      for (const auto& [slot, gate] : moe_reference::route(c.experts.router, router, options).gate)
+        feed_forward(normed[static_cast<std::size_t>(slot.second)], "", "." + std::to_string(slot.first),
+                     c.experts.d_ff, gate, x[static_cast<std::size_t>(slot.second)]);
     }
     hidden.push_back(x);
     for (const auto& row : x)

@@ -30,7 +30,7 @@ TEST_CASE("a workspace starts empty, holds what it was made for, and moves with 
 }
 
 TEST_CASE("a full workspace gives the gradient of a roomy one: nothing in it overlaps") {
-  for (const config& c : small_models()) {
+  for (const config& c : all_models()) {
     const decoder<double> model(c);
     const auto parameters = normals<double>(model.parameters(), 2, 0.3);
     std::vector<std::int32_t> tokens, targets;

@@ -143,6 +143,28 @@ HONE_INLINE mask<A> operator!(const mask<A>& x) {
   return result;
 }
 
+/// Bit i is lane i's truth.
+template <class A>
+HONE_INLINE std::uint32_t bits(const mask<A>& x) {
+  std::uint32_t result = 0;
+#if defined(__GNUC__) && defined(__SSE2__)
+  constexpr int lanes = 16 / int{sizeof(A)};
+  typename detail::native<A, 16>::type part[4];
+  std::memcpy(part, x.part, sizeof part);
+  for (int i = 0; i < 4; ++i) {
+    if constexpr (sizeof(A) == 4)
+      result |= static_cast<std::uint32_t>(__builtin_ia32_movmskps(part[i])) << (i * lanes);
+    else
+      result |= static_cast<std::uint32_t>(__builtin_ia32_movmskpd(part[i])) << (i * lanes);
+  }
+#else
+  detail::integer_of<A> values[mask<A>::lanes];
+  std::memcpy(values, x.part, sizeof values);
+  for (int i = 0; i < mask<A>::lanes; ++i) result |= static_cast<std::uint32_t>(values[i] & 1) << i;
+#endif
+  return result;
+}
+
 /// chosen ? yes : no, lane by lane, on the bits: NaNs and signed zeros pass through.
 template <class A>
 HONE_INLINE pack<A> select(const mask<A>& chosen, const pack<A>& yes, const pack<A>& no) {

@@ -11,8 +11,8 @@
 
 namespace HONE_NAMESPACE::transformer {
 
-/// Sites on the matrices @p targets (wq, wk, wv, wo, w1, w2, w3, and wcls where it is not tied) of every layer, laid
-/// out.
+/// Sites on the matrices @p targets (wq, wk, wv, wo, w1, w2, w3, router, shared_w1, …, and wcls where it is not tied) of
+/// every layer, and of every expert in it, laid out.
 /// @throws std::invalid_argument if a target is no matrix of the model, or as `lora::lay_out`.
 inline std::vector<lora::site> adapter_sites(const config& c, std::initializer_list<role> targets, index_t rank,
                                              double scale) {
@@ -184,7 +184,7 @@ class adapted_decoder {
       base.backward(id, dy, x, dx, how);
       const lora::site* s = d.site(d.base_->tensor_index(id));
       if (s == nullptr) return;
-      const auto slope = w.view(w.adapter_.slope, s->rank);
+      const matrix_view<T> slope(w.adapter_.slope, dy.rows(), s->rank);
       detail::multiply_nn<T>(dy, s->b(adapter.data()), slope, into::overwrite);
       scale(s->scale, slope);
       detail::multiply_nn<T>(slope, s->a(adapter.data()), dx, into::accumulate);
@@ -200,7 +200,7 @@ class adapted_decoder {
    private:
     /// scale x A^T, in the workspace.
     [[nodiscard]] matrix_view<T> scaled_inputs(const lora::site& s, const matrix_view<const T>& x) const {
-      const auto ax = w.view(w.adapter_.projected, s.rank);
+      const matrix_view<T> ax(w.adapter_.projected, x.rows(), s.rank);
       detail::multiply_nt<T>(x, s.a(adapter.data()), ax, into::overwrite);
       scale(s.scale, ax);
       return ax;

@@ -25,11 +25,13 @@ struct row_list {
     values.resize(values.size() + static_cast<std::size_t>(count * width));
     return {values.data() + before * width, count, width};
   }
+  /// The last row. @pre there is one.
+  matrix_view<T> last() { return {values.data() + (rows() - 1) * columns, 1, columns}; }
 };
 
 template <class T>
 struct adapter_statistics {
-  std::vector<row_list<T>> inputs;   ///< one a site: a row a token
+  std::vector<row_list<T>> inputs;   ///< one a site: a row a token, of an expert a row a token that it had
   std::vector<row_list<T>> outputs;  ///< one a site: a row a sequence, summed over its tokens (`lora::pooling::sum`)
 };
 
@@ -53,14 +55,20 @@ adapter_statistics<T> observe_sites(const decoder<T>& model, std::span<const std
   for (index_t s = 0; s < (min)(most, b.sequences()); ++s) {
     const index_t offsets[] = {0, b.end(s) - b.begin(s)};
     const batch own{b.tokens.subspan(static_cast<std::size_t>(b.begin(s)), static_cast<std::size_t>(offsets[1])),
-                    offsets};
+                    offsets, rows_of(b.capacities, s, 1)};
+    // An expert may get no token: its sum is zero then.
+    for (std::size_t i = 0; i < sites.size(); ++i) {
+      seen.inputs[i].grow(0, sites[i].inputs);
+      seen.outputs[i].grow(1, sites[i].outputs);
+    }
     model.forward(parameters, own, w, [&](const tensor_id& id, const auto& x, const auto& y) {
       const index_t i = site_of[static_cast<std::size_t>(model.tensor_index(id))];
       if (i < 0) return;
       const auto at = static_cast<std::size_t>(i);
       const auto to = seen.inputs[at].grow(x.rows(), x.cols());
       for (index_t t = 0; t < x.rows(); ++t) copy(x.row(t), to.row(t));
-      lora::pool(y, offsets, {}, lora::pooling::sum, seen.outputs[at].grow(1, y.cols()));
+      const index_t all[] = {0, y.rows()};
+      lora::pool(y, all, {}, lora::pooling::sum, seen.outputs[at].last());
     });
   }
   return seen;

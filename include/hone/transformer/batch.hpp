@@ -15,12 +15,23 @@ namespace HONE_NAMESPACE::transformer {
 struct batch {
   std::span<const std::int32_t> tokens;
   std::span<const index_t> offsets;
+  /// Where experts choose (`moe::selection::column_top`): how many tokens of each sequence an expert takes; the sum of
+  /// all where the batch is their pool. Empty: what the router says. Other models do not read it.
+  std::span<const index_t> capacities = {};
 
   [[nodiscard]] index_t rows() const { return static_cast<index_t>(tokens.size()); }
   [[nodiscard]] index_t sequences() const { return static_cast<index_t>(offsets.size()) - 1; }
   [[nodiscard]] index_t begin(index_t s) const { return offsets[static_cast<std::size_t>(s)]; }
   [[nodiscard]] index_t end(index_t s) const { return offsets[static_cast<std::size_t>(s) + 1]; }
 };
+
+/// The part of @p x, a vector of @p width elements a row, that belongs to rows [first, first + rows); none of none.
+template <class Vector>
+auto rows_of(Vector& x, index_t first, index_t rows, index_t width = 1) {
+  const std::span all(x);
+  if (x.empty()) return all;
+  return decltype(all)(all.subspan(static_cast<std::size_t>(first * width), static_cast<std::size_t>(rows * width)));
+}
 
 /// Sequences [first, last) of a batch as one of their own, whose tokens are those of the whole.
 class batch_slice {
@@ -31,9 +42,10 @@ class batch_slice {
                             "last", "[%td, %td) are no sequences of %td", first, last, whole.sequences());
     first_row_ = whole.offsets[static_cast<std::size_t>(first)];
     for (index_t s = first; s <= last; ++s) offsets_.push_back(whole.offsets[static_cast<std::size_t>(s)] - first_row_);
-    tokens_ = whole.tokens.subspan(static_cast<std::size_t>(first_row_), static_cast<std::size_t>(offsets_.back()));
+    tokens_ = rows_of(whole.tokens, first_row_, offsets_.back());
+    capacities_ = rows_of(whole.capacities, first, last - first);
   }
-  [[nodiscard]] transformer::batch batch() const { return {tokens_, offsets_}; }
+  [[nodiscard]] transformer::batch batch() const { return {tokens_, offsets_, capacities_}; }
   [[nodiscard]] index_t rows() const { return static_cast<index_t>(tokens_.size()); }
   /// Where it begins in the whole.
   [[nodiscard]] index_t first_row() const { return first_row_; }
@@ -41,6 +53,7 @@ class batch_slice {
  private:
   std::vector<index_t> offsets_;
   std::span<const std::int32_t> tokens_;
+  std::span<const index_t> capacities_;
   index_t first_row_ = 0;
 };
 
@@ -48,14 +61,6 @@ class batch_slice {
 /// and some are empty where there are fewer things than parts. @pre count >= 0 and 0 <= i < parts.
 inline std::pair<index_t, index_t> part_of(index_t count, index_t i, index_t parts) {
   return {count * i / parts, count * (i + 1) / parts};
-}
-
-/// The part of @p x, a vector of @p width elements a row, that belongs to rows [first, first + rows); none of none.
-template <class Vector>
-auto rows_of(Vector& x, index_t first, index_t rows, index_t width = 1) {
-  const std::span all(x);
-  if (x.empty()) return all;
-  return decltype(all)(all.subspan(static_cast<std::size_t>(first * width), static_cast<std::size_t>(rows * width)));
 }
 
 }  // namespace HONE_NAMESPACE::transformer

@@ -13,8 +13,8 @@
 
 namespace HONE_NAMESPACE::transformer {
 
-/// The policy's shape at @p share of its width, feed-forward width, heads and layers, at least one of each, with one
-/// output.
+/// The policy's shape at @p share of its width, feed-forward widths, heads and layers, at least one of each, with one
+/// output, and with as many experts.
 /// @throws std::invalid_argument unless share is in (0, 1].
 inline config critic_shape(const config& policy, double share) {
   invalid_argument_unless(share > 0 && share <= 1, "hone::transformer::critic_shape", "share",
@@ -29,6 +29,11 @@ inline config critic_shape(const config& policy, double share) {
   c.d_model = scaled(policy.d_model);
   c.d_ff = scaled(policy.d_ff);
   c.n_layers = scaled(policy.n_layers);
+  if (c.experts.count > 0) {
+    c.experts.d_ff = scaled(policy.experts.d_ff);
+    c.experts.shared_d_ff = policy.experts.shared_d_ff > 0 ? scaled(policy.experts.shared_d_ff) : 0;
+    std::erase_if(c.experts.dense, [&](index_t layer) { return layer >= c.n_layers; });
+  }
   c.n_heads = scaled(policy.n_heads);
   c.n_kv_heads = scaled(policy.n_kv_heads);
   for (index_t rest = c.n_heads; rest != 0;) {  // the greatest number that divides both

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-/// The bundled decoder: for each layer  x += Wo attention(rmsnorm(x)),  x += W2 swiglu(rmsnorm(x)),  two blocks;  then
+/// The bundled decoder: for each layer  x += Wo attention(rmsnorm(x)),  x += W2 swiglu(rmsnorm(x)) or, instead of that,
+/// what a few of many experts make of rmsnorm(x),  two blocks;  then
 /// logits = E rmsnorm(x) with E the embedding or a classifier of its own. Llama, and what its relatives add: biases
 /// (Qwen2), norms of each head of queries and keys (Qwen3), attention in a window (Mistral). The backward pass starts
 /// from whatever gradients the caller has, on logits and on hidden states of any layer: it knows no loss.
@@ -8,12 +9,17 @@
 
 namespace HONE_NAMESPACE::transformer {
 
-/// A gradient of the caller's on the hidden states `workspace::hidden(layer)` (rows x d_model); on `features` where
-/// layer = n_layers + 1.
+/// Where a gradient of the caller's comes in.
+enum class tapped {
+  hidden,        ///< `workspace::hidden(layer)` (rows x d_model); `features` where layer = n_layers + 1
+  router_logits  ///< `workspace::router_logits(layer)` (rows x experts): that of a balance loss
+};
+
 template <class T>
 struct tap_gradient {
   index_t layer;
   matrix_view<const T> gradient;
+  tapped at = tapped::hidden;
 };
 
 /// The model without its weights: parameters come with every call, as one span laid out by `tensor_table`. Const and
@@ -57,8 +63,9 @@ class decoder {
   /// Adds dL/dparameters to @p gradient, for the batch that @p w holds from `forward` with the same parameters.
   /// @param dlogits (rows x output_width()), usually w.logits() after a loss; may be empty (0 rows) where only taps
   ///        have one.
-  /// @param taps gradients on hidden states, added to the residual stream where that state entered its layer, and on
-  ///        features (layer n_layers + 1), where a `linear_loss` has done the classifier.
+  /// @param taps gradients on hidden states, added to the residual stream where that state entered its layer, on
+  ///        features (layer n_layers + 1), where a `linear_loss` has done the classifier, and on router logits, added to
+  ///        those of the gates.
   /// @throws std::invalid_argument, before anything is written, if something does not fit.
   /// @note About 4 flops a parameter and row. Leaves hidden states and logits as they are: a second backward of the
   ///       same forward is allowed. Deterministic. Single-threaded.
@@ -86,6 +93,7 @@ class decoder {
 
   [[nodiscard]] attention_block<T> attention(index_t layer) const { return {config_, layer, rotary_}; }
   [[nodiscard]] mlp_block<T> mlp(index_t layer) const { return {config_, layer}; }
+  [[nodiscard]] expert_block<T> experts(index_t layer) const { return {config_, layer}; }
 
   /// The forward pass with the products of @p p, as transformer/product.hpp says.
   template <class Products>
@@ -94,10 +102,13 @@ class decoder {
     w.rows_ = b.rows();
     p.embed(b.tokens, w.hidden(0));
     for (index_t layer = 0; layer < c.n_layers; ++layer) {
-      const auto& a = w.layers_[static_cast<std::size_t>(layer)];
+      auto& a = w.layers_[static_cast<std::size_t>(layer)];
       const auto middle = w.view(a.middle, c.d_model);
       attention(layer).forward(p, b.offsets, w.hidden(layer), a.attention, w.attention_, middle);
-      mlp(layer).forward(p, middle, a.mlp, w.mlp_, w.hidden(layer + 1));
+      if (c.sparse(layer))
+        experts(layer).forward(p, b, middle, a.experts, w.experts_, w.hidden(layer + 1));
+      else
+        mlp(layer).forward(p, middle, a.mlp, w.mlp_, w.hidden(layer + 1));
     }
     rmsnorm_forward<T>(w.hidden(c.n_layers), p.vector({role::final_norm}), c.norm_eps, w.final_rms_, w.features());
     if (w.has_logits()) p.forward({role::wcls}, w.features(), w.logits());
@@ -110,14 +121,14 @@ class decoder {
     const config& c = config_;
     const auto dx = w.view(w.own_.gradient, c.d_model), dfeatures = w.view(w.own_.features_gradient, c.d_model);
     fill(detail::flat(dx), T{0});
-    const auto inject = [&](index_t layer, const matrix_view<T>& at) {
-      for (const auto& tap : taps)
-        if (tap.layer == layer)
-          for (index_t t = 0; t < b.rows(); ++t) axpy(T{1}, tap.gradient.row(t), at.row(t));
+    const auto inject = [&](index_t layer, const matrix_view<T>& to, tapped at = tapped::hidden) {
+      for (const auto& own : taps)
+        if (own.layer == layer && own.at == at)
+          for (index_t t = 0; t < b.rows(); ++t) axpy(T{1}, own.gradient.row(t), to.row(t));
     };
     const index_t features = c.n_layers + 1;
     bool has_features = dlogits.rows() > 0;
-    for (const auto& tap : taps) has_features = has_features || tap.layer == features;
+    for (const auto& own : taps) has_features = has_features || own.layer == features;
     if (has_features) {
       if (dlogits.rows() > 0)
         p.backward({role::wcls}, dlogits, w.features(), dfeatures, into::overwrite);
@@ -128,8 +139,15 @@ class decoder {
     }
     inject(c.n_layers, dx);
     for (index_t layer = c.n_layers; layer-- > first;) {
-      const auto& a = w.layers_[static_cast<std::size_t>(layer)];
-      mlp(layer).backward(p, w.view(a.middle, c.d_model), a.mlp, w.mlp_, dx);
+      auto& a = w.layers_[static_cast<std::size_t>(layer)];
+      if (c.sparse(layer)) {
+        const auto drouter = w.view(w.experts_.dlogits, c.experts.count);
+        fill(detail::flat(drouter), T{0});
+        inject(layer, drouter, tapped::router_logits);
+        experts(layer).backward(p, b, w.view(a.middle, c.d_model), a.experts, w.experts_, dx);
+      } else {
+        mlp(layer).backward(p, w.view(a.middle, c.d_model), a.mlp, w.mlp_, dx);
+      }
       attention(layer).backward(p, b.offsets, w.hidden(layer), a.attention, w.attention_, dx);
       inject(layer, dx);
     }
@@ -151,6 +169,10 @@ class decoder {
       invalid_argument_unless(b.end(s) >= b.begin(s) && b.end(s) - b.begin(s) <= config_.max_seq, function, "b",
                               "sequence %td has %td tokens, the model takes %td", s, b.end(s) - b.begin(s),
                               config_.max_seq);
+    invalid_argument_unless(b.capacities.empty() || static_cast<index_t>(b.capacities.size()) == b.sequences(),
+                            function, "b", "has %zu capacities for %td sequences", b.capacities.size(), b.sequences());
+    for (const index_t c : b.capacities)
+      invalid_argument_unless(c >= 0, function, "b", "a capacity must not be negative, is %td", c);
     for (const std::int32_t token : b.tokens)
       invalid_argument_unless(token >= 0 && token < config_.vocab, function, "b", "token %d, the vocabulary has %td",
                               token, config_.vocab);
@@ -165,12 +187,17 @@ class decoder {
         rows == 0 || (rows == b.rows() && dlogits.cols() == config_.output_width() && dlogits.col_stride() == 1),
         function, "dlogits", "is %td x %td, must be %td x %td with adjacent columns", rows, dlogits.cols(), b.rows(),
         config_.output_width());
-    for (const auto& tap : taps)
-      invalid_argument_unless(tap.layer >= 0 && tap.layer <= config_.n_layers + 1 && tap.gradient.rows() == b.rows() &&
-                                  tap.gradient.cols() == config_.d_model,
-                              function, "taps", "layer %td: is %td x %td, must be %td x %td of a layer in [0, %td]",
-                              tap.layer, tap.gradient.rows(), tap.gradient.cols(), b.rows(), config_.d_model,
-                              config_.n_layers + 1);
+    for (const auto& own : taps) {
+      const bool router = own.at == tapped::router_logits;
+      const index_t last = router ? config_.n_layers - 1 : config_.n_layers + 1;
+      invalid_argument_unless(own.layer >= 0 && own.layer <= last && (!router || config_.sparse(own.layer)), function,
+                              "taps", "%s %td, must be of a layer in [0, %td]%s", router ? "router logits" : "layer",
+                              own.layer, last, router ? " that has experts" : "");
+      const index_t width = router ? config_.experts.count : config_.d_model;
+      invalid_argument_unless(own.gradient.rows() == b.rows() && own.gradient.cols() == width, function, "taps",
+                              "layer %td: is %td x %td, must be %td x %td", own.layer, own.gradient.rows(),
+                              own.gradient.cols(), b.rows(), width);
+    }
   }
 
   config config_;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 /// Text from the decoder, several sequences at a time, with a cache of keys and values. Every row is multiplied in an
 /// order of its own: what a sequence says does not depend, to the bit, on the sequences beside it, on workers, or on
-/// whether its prompt went in at once.
+/// whether its prompt went in at once. Tokens that choose experts get all that they choose: no capacity drops one.
 #pragma once
 #include "hone/transformer/packed.hpp"
 #include "hone/transformer/sampling.hpp"
@@ -46,8 +46,8 @@ class generator {
 
   /// Goes on from every prompt. @param on_token on_token(sequence, token) as each is chosen, from the worker's thread.
   /// @throws std::invalid_argument, before anything runs, if a prompt is empty, longer than max_seq or has a token that
-  ///         is not in the vocabulary, or an option is out of range; if the model is bidirectional or a
-  ///         critic. Later, as `sample_token`, if logits have no distribution.
+  ///         is not in the vocabulary, or an option is out of range; if the model is bidirectional, a critic, or its
+  ///         experts choose their tokens. Later, as `sample_token`, if logits have no distribution.
   /// @note Bitwise for any executor and any grouping of the prompts. 2 flops a parameter and token; one sequence alone
   ///       reads all weights for each token.
   template <executor E = const serial, class F = no_listener>
@@ -86,6 +86,7 @@ class generator {
     std::vector<std::int32_t> tokens;
     typename attention_block<T>::row_memory attention;
     typename mlp_block<T>::row_memory mlp;
+    typename expert_block<T>::row_memory experts;
   };
   static buffers& memory() {
     static thread_local buffers b;
@@ -101,7 +102,10 @@ class generator {
     parameters_.embed(b.tokens, x);
     for (index_t layer = 0; layer < model_->shape().n_layers; ++layer) {
       model_->attention(layer).forward_rows(parameters_, rows, x, b.attention);
-      model_->mlp(layer).forward_rows(parameters_, x, b.mlp);
+      if (model_->shape().sparse(layer))
+        model_->experts(layer).forward_rows(parameters_, x, b.experts);
+      else
+        model_->mlp(layer).forward_rows(parameters_, x, b.mlp);
     }
     return x;
   }
@@ -178,6 +182,8 @@ class generator {
     const config& c = model_->shape();
     validate(options.sampling);
     invalid_argument_unless(c.causal, function, "model", "is bidirectional");
+    invalid_argument_unless(c.experts.count == 0 || !moe::sees_the_future(expert_block<T>::row_router(c)), function,
+                            "model", "has experts that choose among tokens to come");
     invalid_argument_unless(c.output_width() == c.vocab, function, "model", "has %td outputs, the vocabulary %td",
                             c.output_width(), c.vocab);
     invalid_argument_unless(options.max_tokens >= 0, function, "max_tokens", "must be at least 0, is %td",

@@ -185,11 +185,19 @@ class learner {
     return *activations;
   }
 
-  /// `gradient::descend` along @p g, step number updates() + 1. Returns the length of @p g.
+  /// `gradient::descend` along @p g, step number updates() + 1. Returns the length of @p g. Biases of a router's
+  /// selection, which have no gradient, stay as they are: no weight decay moves them.
   template <executor E = const serial>
   double step(std::span<const T> g, const gradient::step_options& how, E&& pool = serial{}) {
+    std::vector<T> biases;
+    for_each_selection_bias([&](std::span<T> b) { biases.insert(biases.end(), b.begin(), b.end()); });
     const double length = gradient::descend(trained(), std::span<T>(m_), std::span<T>(v_), g, updates_ + 1, how, pool);
     if (std::isfinite(length)) ++updates_;
+    auto from = biases.begin();
+    for_each_selection_bias([&](std::span<T> b) {
+      std::copy_n(from, b.size(), b.begin());
+      from += static_cast<std::ptrdiff_t>(b.size());
+    });
     return length;
   }
   /// `accumulate` from zero, and a `step` along it.
@@ -216,6 +224,12 @@ class learner {
   [[nodiscard]] state all() { return {trained(), m_, v_, reference_, updates_}; }
 
  private:
+  template <class F>
+  void for_each_selection_bias(F&& f) {
+    if (adapted_ || !shape().experts.selection_bias) return;
+    for (const tensor& t : model_.table())
+      if (t.id.role == role::selection_bias) f(rows_of(parameters_, t.offset, t.size()));
+  }
   template <class M>
   gradient_lanes<T> make_lanes(const M& model) const {
     return {model, (max)(shape().max_seq, options_.rows), options_.lanes, options_.part, options_.parts};

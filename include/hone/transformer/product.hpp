@@ -9,10 +9,10 @@
 ///   norm_backward(id, x, inverse_rms, dy, dx)   as `rmsnorm_backward`
 ///   embed_backward(tokens, dx)
 /// Here are frozen parameters and trained ones; an adapter's are in transformer/adapted.hpp, packed ones for generation
-/// in transformer/packed.hpp.
+/// in transformer/packed.hpp. An expert has few rows, and products of its own for them.
 #pragma once
+#include "hone/transformer/few_rows.hpp"
 #include "hone/transformer/normalization.hpp"
-#include "hone/transformer/source.hpp"
 
 #include <span>
 
@@ -35,7 +35,10 @@ struct frozen_products {
   std::vector<T>& memory;  ///< as `linear_forward` of a stored matrix
 
   void forward(const tensor_id& id, const matrix_view<const T>& x, const matrix_view<T>& y) const {
-    linear_forward<T>(x, weights.matrix(id), y, memory);
+    if (id.expert >= 0)
+      few_rows_forward<T>(x, weights.matrix(id), y, memory);
+    else
+      linear_forward<T>(x, weights.matrix(id), y, memory);
     detail::add_bias<T>(weights.bias(id), y);
   }
   [[nodiscard]] vector_view<const T> vector(const tensor_id& id) const { return weights.vector(id); }
@@ -46,7 +49,10 @@ struct frozen_products {
   }
   void backward(const tensor_id& id, const matrix_view<const T>& dy, const matrix_view<const T>&,
                 const matrix_view<T>& dx, into how) const {
-    linear_backward_input<T>(dy, weights.matrix(id), dx, how, memory);
+    if (id.expert >= 0)
+      few_rows_backward_input<T>(dy, weights.matrix(id), dx, how, memory);
+    else
+      linear_backward_input<T>(dy, weights.matrix(id), dx, how, memory);
   }
   void norm_backward(const tensor_id& id, const matrix_view<const T>& x, const T* inverse_rms,
                      const matrix_view<const T>& dy, const matrix_view<T>& dx) const {
@@ -69,7 +75,10 @@ struct trained_products {
   void backward(const tensor_id& id, const matrix_view<const T>& dy, const matrix_view<const T>& x,
                 const matrix_view<T>& dx, into how) const {
     read.backward(id, dy, x, dx, how);
-    linear_backward_weight<T>(dy, x, gradient.matrix(id));
+    if (id.expert >= 0)
+      few_rows_backward_weight<T>(dy, x, gradient.matrix(id));
+    else
+      linear_backward_weight<T>(dy, x, gradient.matrix(id));
     if (const auto bias = gradient.bias(id); bias.size() > 0)
       for (index_t t = 0; t < dy.rows(); ++t) axpy(T{1}, dy.row(t), bias);
   }

@@ -27,7 +27,7 @@ struct microbatch {
   index_t lane;  ///< in [0, size()) of its lanes; parts of one lane never run at the same time
   workspace<T>& activations;
   bool logits_have_gradient = true;      ///< false: only taps do, and the classifier is passed over
-  std::vector<tap_gradient<T>> taps{};   ///< gradients on hidden states
+  std::vector<tap_gradient<T>> taps{};   ///< gradients on hidden states and router logits
   std::vector<std::vector<T>> memory{};  ///< that the taps may lie in
 
   /// The part of @p x, one element a row of the whole batch, that belongs here.
@@ -42,6 +42,14 @@ struct microbatch {
     const matrix_view<T> copied(memory.back().data(), h.rows(), h.cols());
     taps.push_back({layer, copied});
     return copied;
+  }
+  /// Zeros, for balance losses to add the gradient of a layer's router logits to; `taps` are handed this layer with it.
+  [[nodiscard]] matrix_view<T> router_tap(index_t layer) {
+    const auto logits = activations.router_logits(layer);
+    memory.emplace_back(static_cast<std::size_t>(logits.rows() * logits.cols()));
+    const matrix_view<T> zeros(memory.back().data(), logits.rows(), logits.cols());
+    taps.push_back({layer, zeros, tapped::router_logits});
+    return zeros;
   }
 };
 
@@ -103,12 +111,12 @@ class gradient_lanes {
           const index_t row = b.begin(begin);
           offsets.clear();
           for (index_t s = begin; s <= end; ++s) offsets.push_back(b.offsets[static_cast<std::size_t>(s)] - row);
-          microbatch<T> part{
-              {b.tokens.subspan(static_cast<std::size_t>(row), static_cast<std::size_t>(offsets.back())), offsets},
-              begin,
-              row,
-              i,
-              activations};
+          microbatch<T> part{{b.tokens.subspan(static_cast<std::size_t>(row), static_cast<std::size_t>(offsets.back())),
+                              offsets, transformer::rows_of(b.capacities, begin, end - begin)},
+                             begin,
+                             row,
+                             i,
+                             activations};
           model.forward(parameters, part.tokens, activations);
           sums[static_cast<std::size_t>(i)] += f(part, std::span<T>(gradient));
         }

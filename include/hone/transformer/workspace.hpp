@@ -3,6 +3,7 @@
 #pragma once
 #include "hone/transformer/attention_block.hpp"
 #include "hone/transformer/batch.hpp"
+#include "hone/transformer/expert_block.hpp"
 #include "hone/transformer/mlp_block.hpp"
 
 #include <Eigen/Core>
@@ -13,7 +14,8 @@ namespace HONE_NAMESPACE::transformer {
 
 /// Every activation of one batch, in one allocation: what `forward` leaves for `backward` and for the caller to read.
 /// About n_layers (4 d + 2 kv + 2 d_ff) + outputs elements a row, d = d_model; the outputs are for the logits. Each
-/// block says what its layer's share is; what passes need while they run is shared by all layers.
+/// block says what its layer's share is; what passes need while they run is shared by all layers. A layer of experts
+/// has 2 d_ff elements (of an expert) a slot, at first for per_token slots a row; it grows to the largest plan.
 template <class T>
 class workspace {
  public:
@@ -25,6 +27,7 @@ class workspace {
     invalid_argument_unless(rows > 0, "hone::transformer::workspace", "rows", "must be positive, is %td", rows);
     storage_.resize(carve(nullptr));
     carve(storage_.data());
+    for (layer_activations& layer : layers_) layer.experts.reserve(c.experts, rows);
   }
   workspace(workspace&&) noexcept = default;
   workspace& operator=(workspace&&) noexcept = default;
@@ -46,6 +49,14 @@ class workspace {
   }
   /// The final norm's output (rows x d_model), which the logits are made from.
   [[nodiscard]] matrix_view<T> features() { return view(features_, config_.d_model); }
+  /// What the router of layer @p layer said of each row (rows x experts), and who goes to which expert with which gate.
+  /// @throws std::invalid_argument unless the layer has experts.
+  [[nodiscard]] matrix_view<T> router_logits(index_t layer) {
+    return view(sparse("hone::transformer::workspace::router_logits", layer).logits, config_.experts.count);
+  }
+  [[nodiscard]] const moe::routing_plan<T>& plan(index_t layer) {
+    return sparse("hone::transformer::workspace::plan", layer).plan;
+  }
 
  private:
   template <class>
@@ -57,7 +68,8 @@ class workspace {
     T* input;  ///< the residual stream before each block
     typename attention_block<T>::activations attention;
     T* middle;
-    typename mlp_block<T>::activations mlp;
+    typename mlp_block<T>::activations mlp;  ///< of a dense layer
+    typename expert_block<T>::activations experts;
   };
   /// Of the decoder around the layers; the gradient of the residual stream goes through all blocks.
   struct own_scratch {
@@ -79,11 +91,16 @@ class workspace {
       return slice;
     };
     layers_.clear();
-    for (index_t layer = 0; layer < c.n_layers; ++layer)
-      layers_.push_back({.input = take(c.d_model),
-                         .attention = attention_block<T>::share_activations(c, take),
-                         .middle = take(c.d_model),
-                         .mlp = mlp_block<T>::share_activations(c, take)});
+    for (index_t layer = 0; layer < c.n_layers; ++layer) {
+      layer_activations& own = layers_.emplace_back();
+      own.input = take(c.d_model);
+      own.attention = attention_block<T>::share_activations(c, take);
+      own.middle = take(c.d_model);
+      if (c.sparse(layer))
+        own.experts = expert_block<T>::share_activations(c, take);
+      else
+        own.mlp = mlp_block<T>::share_activations(c, take);
+    }
     output_ = take(c.d_model);
     final_rms_ = take(1);
     features_ = take(c.d_model);
@@ -92,9 +109,19 @@ class workspace {
     adapter_ = {.projected = take(c.d_model), .slope = take(c.d_model)};
     const index_t before_blocks = used;  // one block runs at a time
     attention_ = attention_block<T>::share_scratch(c, capacity_, take);
-    const index_t after_attention = std::exchange(used, before_blocks);
+    index_t most = std::exchange(used, before_blocks);
     mlp_ = mlp_block<T>::share_scratch(c, take);
-    return (max)(used, after_attention);
+    if (c.experts.count > 0) {
+      most = (max)(most, std::exchange(used, before_blocks));
+      experts_ = expert_block<T>::share_scratch(c, take);
+    }
+    return (max)(used, most);
+  }
+
+  typename expert_block<T>::activations& sparse(const char* function, index_t layer) {
+    invalid_argument_unless(layer >= 0 && layer < config_.n_layers && config_.sparse(layer), function, "layer",
+                            "%td has no experts", layer);
+    return layers_[static_cast<std::size_t>(layer)].experts;
   }
 
   [[nodiscard]] matrix_view<T> view(T* data, index_t columns) const { return {data, rows_, columns}; }
@@ -110,6 +137,7 @@ class workspace {
   adapter_scratch adapter_;
   typename attention_block<T>::scratch attention_;
   typename mlp_block<T>::scratch mlp_;
+  typename expert_block<T>::scratch experts_;
   std::vector<T> converted_;  ///< blocks of weights that are not stored as T
 };
 
