@@ -8,6 +8,7 @@
 
 #include "distributed/support.hpp"
 #include "support/catch.hpp"
+#include "transformer/over_ranks.hpp"
 
 using namespace hone;
 
@@ -73,4 +74,11 @@ TEST_CASE("MPI ranks: another parameter on the last rank is refused on all") {
                                           std::array{std::span(f), std::span(r)}, out, distributed::reduction::sum, {},
                                           serial{}, comm);
         }) == expected);
+}
+
+TEST_CASE("MPI ranks: experts have the bits of one process, also where ranks have no rows") {
+  distributed::mpi comm, in_pieces(MPI_COMM_WORLD, 100);
+  CHECK_NOTHROW(over_ranks::check_experts<float>(comm));
+  CHECK_NOTHROW(over_ranks::check_experts<float>(in_pieces));
+  CHECK_NOTHROW(over_ranks::check_refusals(comm));
 }
