@@ -11,6 +11,7 @@
 #include "hone/transformer/critic.hpp"
 #include "hone/transformer/decoder.hpp"
 #include "hone/transformer/expert_block.hpp"
+#include "hone/transformer/expert_parallel.hpp"
 #include "hone/transformer/experts.hpp"
 #include "hone/transformer/few_rows.hpp"
 #include "hone/transformer/generate.hpp"

@@ -12,10 +12,31 @@ TEST_CASE("one process is a communicator, and all collectives leave it what it h
   STATIC_REQUIRE(all_reducer<single>);
   STATIC_REQUIRE(reduce_scatterer<single, float>);
   STATIC_REQUIRE(all_gatherer<single, bfloat16>);
+  STATIC_REQUIRE(exchanger<single, bfloat16>);
+  STATIC_REQUIRE(exchanger<single, std::int32_t>);
+  STATIC_REQUIRE(!exchanger<single, std::vector<float>>);
   STATIC_REQUIRE(!communicator<serial>);
   single alone;
   ranks::check_collectives<float>(alone);
+  ranks::check_exchanges<float>(alone);
+  ranks::check_exchanges<index_t>(alone);
+  ranks::check_refused_borders(alone);
   ranks::check_combination<float>(gradient::pcgrad{}, alone);
+}
+
+namespace {
+/// Offers no more than communicators had to before there was `all_to_all`.
+struct reducing_only {
+  [[nodiscard]] static index_t rank() { return 0; }
+  [[nodiscard]] static index_t size() { return 1; }
+  static void all_reduce(std::span<double>) {}
+};
+}  // namespace
+
+TEST_CASE("a communicator that offers no exchange is one") {
+  STATIC_REQUIRE(communicator<reducing_only>);
+  STATIC_REQUIRE(all_reducer<reducing_only>);
+  STATIC_REQUIRE(!exchanger<reducing_only, float>);
 }
 
 TEST_CASE("ranks are added in a tree, in the accumulator type, and rounded once") {
@@ -37,6 +58,13 @@ TEST_CASE("borders that do not fit are refused") {
   single alone;
   for (const std::vector<index_t>& bad : std::vector<std::vector<index_t>>{{0}, {0, 9}, {1, 10}, {0, 5, 10}})
     CHECK_THROWS_AS(alone.reduce_scatter(std::span(x), std::span<const index_t>(bad)), std::invalid_argument);
+  std::vector<float> y(9);
+  const std::vector<index_t> tens = {0, 10}, nines = {0, 9};
+  const std::span<const index_t> ten(tens), nine(nines);
+  CHECK_THROWS_AS(alone.all_to_all(x, std::span(y)), std::invalid_argument);
+  CHECK_THROWS_AS(alone.all_to_all(x, ten, std::span(y), ten), std::invalid_argument);
+  CHECK_THROWS_AS(alone.all_to_all(x, nine, std::span(y), nine), std::invalid_argument);
+  CHECK_THROWS_AS(alone.all_to_all(x, ten, std::span(y), nine), std::invalid_argument);
   const std::vector<index_t> back = {0, 7, 5, 10};
   CHECK_THROWS_WITH(parts_of::check_borders(back, 10, 3, "f"), "f: borders: border 2 (5) lies before border 1");
 }

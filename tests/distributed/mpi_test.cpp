@@ -8,6 +8,7 @@
 
 #include "distributed/support.hpp"
 #include "support/catch.hpp"
+#include "transformer/over_ranks.hpp"
 
 using namespace hone;
 
@@ -26,6 +27,15 @@ TEMPLATE_TEST_CASE("MPI ranks: collectives give the tree's bits for even, uneven
   CHECK_NOTHROW(ranks::check_collectives<TestType>(in_pieces));
 }
 
+TEMPLATE_TEST_CASE("MPI ranks: each gets the parts that the others have for it", "", float, double, bfloat16, float16,
+                   std::int32_t, index_t) {
+  STATIC_REQUIRE(distributed::exchanger<distributed::mpi, TestType>);
+  distributed::mpi comm, in_pieces(MPI_COMM_WORLD, 100);
+  CHECK_NOTHROW(ranks::check_exchanges<TestType>(comm));
+  CHECK_NOTHROW(ranks::check_exchanges<TestType>(in_pieces));
+  CHECK_NOTHROW(ranks::check_refused_borders(comm));
+}
+
 TEMPLATE_TEST_CASE("MPI ranks: sharded and replicated combination give the bits of one process", "", float, bfloat16) {
   distributed::mpi comm;
   CHECK_NOTHROW(ranks::check_combination<TestType>(gradient::sago{}, comm));
@@ -40,6 +50,12 @@ TEST_CASE("MPI ranks: what does not fit on the last rank is refused on all") {
   CHECK_THROWS_AS(distributed::combine_replicated(gradient::pcgrad{}, std::array{std::span(x), std::span(x)}, out,
                                                   distributed::reduction::sum, {}, serial{}, comm),
                   std::invalid_argument);
+  const std::vector<index_t> good(static_cast<std::size_t>(comm.size()) + 1, 0), bad = {0, 10, 9};
+  const std::span<const index_t> fit(good), none(bad);
+  std::vector<float> y;
+  CHECK_THROWS_AS(comm.all_to_all(x, std::span(y)), std::invalid_argument);
+  CHECK_THROWS_AS(comm.all_to_all(y, fit, std::span(y), none), std::invalid_argument);
+  CHECK_THROWS_AS(comm.all_to_all(y, none, std::span(y), fit), std::invalid_argument);
   CHECK_THROWS_AS(distributed::mpi(MPI_COMM_WORLD, -1), std::invalid_argument);
 }
 
@@ -58,4 +74,11 @@ TEST_CASE("MPI ranks: another parameter on the last rank is refused on all") {
                                           std::array{std::span(f), std::span(r)}, out, distributed::reduction::sum, {},
                                           serial{}, comm);
         }) == expected);
+}
+
+TEST_CASE("MPI ranks: experts have the bits of one process, also where ranks have no rows") {
+  distributed::mpi comm, in_pieces(MPI_COMM_WORLD, 100);
+  CHECK_NOTHROW(over_ranks::check_experts<float>(comm));
+  CHECK_NOTHROW(over_ranks::check_experts<float>(in_pieces));
+  CHECK_NOTHROW(over_ranks::check_refusals(comm));
 }

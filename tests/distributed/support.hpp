@@ -91,6 +91,73 @@ void check_collectives(C& comm) {
     }
 }
 
+/// How many elements rank @p s has for rank @p r: none to some thousands; some ranks have nothing at all, or get nothing.
+inline index_t parcel(std::uint32_t round, index_t s, index_t r) {
+  const philox draw{.seed = 5, .stream = round};
+  const auto chance = [&](index_t i) { return draw.uniform(static_cast<std::uint64_t>(i)); };
+  if (chance(100 + s) < 0.2 || chance(200 + r) < 0.2 || chance(300 + 17 * s + r) < 0.2) return 0;
+  return static_cast<index_t>(std::pow(10, 4 * chance(1000 + 17 * s + r)));
+}
+
+/// Element @p i of what rank @p s has for rank @p r.
+template <class T>
+T content(index_t s, index_t r, index_t i) {
+  return static_cast<T>(static_cast<float>((i * 31 + s * 7 + r) % 251));
+}
+
+/// Each rank sends every other @p count(s, r) elements, and looks whether they are there.
+template <class T, class C, class Count>
+void check_exchange(C& comm, Count&& count) {
+  std::vector<index_t> from{0}, to{0};
+  std::vector<T> x, wanted;
+  for (index_t r = 0; r < comm.size(); ++r) {
+    const index_t sent = count(comm.rank(), r), received = count(r, comm.rank());
+    from.push_back(from.back() + sent);
+    to.push_back(to.back() + received);
+    for (index_t i = 0; i < sent; ++i) x.push_back(content<T>(comm.rank(), r, i));
+    for (index_t i = 0; i < received; ++i) wanted.push_back(content<T>(r, comm.rank(), i));
+  }
+  require(distributed::receive_borders(std::span<const index_t>(from), comm) == to, "receive_borders");
+  std::vector<T> y(wanted.size());
+  comm.all_to_all(x, std::span<const index_t>(from), std::span(y), std::span<const index_t>(to));
+  require(same_bits<T>(y, wanted), "all_to_all");
+}
+
+template <class T, class C>
+void check_exchanges(C& comm) {
+  for (std::uint32_t round = 0; round < 30; ++round)
+    check_exchange<T>(comm, [&](index_t s, index_t r) { return parcel(round, s, r); });
+  const index_t last = comm.size() - 1;
+  for (const index_t n : {0, 1, 300001}) {
+    check_exchange<T>(comm, [&](index_t, index_t) { return n; });
+    check_exchange<T>(comm, [&](index_t s, index_t) { return s == last ? n : 0; });
+    check_exchange<T>(comm, [&](index_t s, index_t r) { return s == 0 && r == last ? n : 0; });
+    const auto size = static_cast<std::size_t>(comm.size() * n);
+    std::vector<T> x(size), y(size), wanted(size);
+    for (index_t r = 0; r < comm.size(); ++r)
+      for (index_t i = 0; i < n; ++i) {
+        x[static_cast<std::size_t>(r * n + i)] = content<T>(comm.rank(), r, i);
+        wanted[static_cast<std::size_t>(r * n + i)] = content<T>(r, comm.rank(), i);
+      }
+    comm.all_to_all(x, std::span(y));
+    require(same_bits<T>(y, wanted), "all_to_all of equal parts");
+  }
+}
+
+/// Borders of one rank that are none are refused on all.
+template <class C>
+void check_refused_borders(C& comm) {
+  const auto ranks = static_cast<std::size_t>(comm.size());
+  const std::vector<index_t> good(ranks + 1, 0);
+  std::vector<index_t> falling(good), late(good), few(ranks, 0);
+  falling[ranks] = -1;
+  late[0] = 1;
+  for (const auto& bad : {falling, late, few, std::vector<index_t>{}}) {
+    const auto& own = comm.rank() == comm.size() - 1 ? bad : good;
+    require(refused([&] { distributed::receive_borders(std::span<const index_t>(own), comm); }) == 1, "bad borders");
+  }
+}
+
 /// A sink that keeps what it is handed.
 template <class T>
 struct collector {

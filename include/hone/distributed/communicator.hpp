@@ -6,12 +6,19 @@
 ///   reduce_scatter(x, borders)        rank r: elements [borders[r], borders[r + 1]) of the sum over the ranks; what
 ///                                     the others hold in x is then unspecified
 ///   all_gather(x, borders)            every rank: all of x, of which rank r brought [borders[r], borders[r + 1])
-/// Both work in place on contiguous host memory. Sums over ranks are made in the accumulator type, in a tree over ranks
-/// (`add_ranks`), and rounded once: the same bits from every communicator but `nccl`.
+///   all_to_all(x, from, y, to)        rank r: the parts that the others have for it, by rank. Part s of x,
+///                                     [from[s], from[s + 1]), goes to rank s; part s of y is what rank s has sent
+///   all_to_all(x, y)                  the same where all parts of all ranks are as large
+/// All work on contiguous host memory, the first three in place; x and y do not overlap. Sums over ranks are made in the
+/// accumulator type, in a tree over ranks (`add_ranks`), and rounded once: the same bits from every communicator but
+/// `nccl`. Parts may be empty, but every rank takes part in every call.
 #pragma once
 #include "hone/core/blas.hpp"
 
+#include <algorithm>
 #include <span>
+#include <type_traits>
+#include <vector>
 
 namespace HONE_NAMESPACE::distributed {
 
@@ -33,7 +40,24 @@ template <class C, class T>
 concept all_gatherer =
     communicator<C> && requires(C& c, std::span<T> x, std::span<const index_t> borders) { c.all_gather(x, borders); };
 
+/// What is sent without being computed with: whatever is copied byte by byte.
+template <class T>
+concept plain = std::is_trivially_copyable_v<T> && !std::is_const_v<T>;
+
+template <class C, class T>
+concept exchanger = communicator<C> && plain<T> &&
+                    requires(C& c, std::span<const T> x, std::span<T> y, std::span<const index_t> borders) {
+                      c.all_to_all(x, borders, y, borders);
+                      c.all_to_all(x, y);
+                    };
+
 namespace detail {
+
+/// Whether @p borders are those of @p ranks parts of @p n elements.
+constexpr bool borders_fit(std::span<const index_t> borders, std::size_t n, index_t ranks) {
+  return static_cast<index_t>(borders.size()) == ranks + 1 && borders.front() == 0 &&
+         borders.back() == static_cast<index_t>(n) && std::is_sorted(borders.begin(), borders.end());
+}
 
 /// Throws unless @p borders are those of @p ranks parts of @p n elements.
 inline void check_borders(std::span<const index_t> borders, index_t n, index_t ranks, const char* function) {
@@ -50,6 +74,13 @@ template <class X>
 constexpr std::span<X> part(std::span<X> x, std::span<const index_t> borders, index_t rank) {
   const auto r = static_cast<std::size_t>(rank);
   return x.subspan(static_cast<std::size_t>(borders[r]), static_cast<std::size_t>(borders[r + 1] - borders[r]));
+}
+
+/// Throws unless @p x and @p y are as many equal parts as there are ranks.
+inline void check_equal_parts(std::size_t x, std::size_t y, index_t ranks, const char* function) {
+  invalid_argument_unless(x == y, function, "y", "has %zu elements, x %zu", y, x);
+  invalid_argument_unless(x % static_cast<std::size_t>(ranks) == 0, function, "x",
+                          "%zu elements cannot be cut into %td equal parts", x, ranks);
 }
 
 inline constexpr index_t fold_size = 1024;
@@ -98,6 +129,38 @@ struct single {
   static void all_gather(std::span<T> x, std::span<const index_t> borders) {
     detail::check_borders(borders, static_cast<index_t>(x.size()), 1, "hone::distributed::single::all_gather");
   }
+  template <plain T>
+  static void all_to_all(std::type_identity_t<std::span<const T>> x, std::span<T> y) {
+    detail::check_equal_parts(x.size(), y.size(), 1, "hone::distributed::single::all_to_all");
+    std::copy_n(x.begin(), y.size(), y.begin());
+  }
+  template <plain T>
+  static void all_to_all(std::type_identity_t<std::span<const T>> x, std::span<const index_t> from, std::span<T> y,
+                         std::span<const index_t> to) {
+    const char* function = "hone::distributed::single::all_to_all";
+    detail::check_borders(from, static_cast<index_t>(x.size()), 1, function);
+    detail::check_borders(to, static_cast<index_t>(y.size()), 1, function);
+    all_to_all(x, y);
+  }
 };
+
+/// The borders of what this rank will receive from ranks that send parts of x, cut at their @p from, to each other: what
+/// `all_to_all` takes as @c to. What y has to hold is their last.
+/// @throws std::invalid_argument on every rank unless those of each rank begin with 0, do not fall and make as many parts
+///         as there are ranks.
+/// @note One `all_to_all` of an index a rank.
+template <exchanger<index_t> C>
+std::vector<index_t> receive_borders(std::span<const index_t> from, C&& comm) {
+  const auto ranks = static_cast<std::size_t>(comm.size());
+  const bool fit = !from.empty() && detail::borders_fit(from, static_cast<std::size_t>(from.back()), comm.size());
+  std::vector<index_t> sent(ranks, -1), to(ranks + 1);
+  for (std::size_t r = 0; fit && r < ranks; ++r) sent[r] = from[r + 1] - from[r];
+  comm.all_to_all(std::span<const index_t>(sent), std::span(to).subspan(1));
+  for (std::size_t r = 0; r < ranks; ++r)
+    invalid_argument_unless(to[r + 1] >= 0, "hone::distributed::receive_borders", "from",
+                            "those of rank %zu are not the borders of %zu parts", r, ranks);
+  for (std::size_t r = 0; r < ranks; ++r) to[r + 1] += to[r];
+  return to;
+}
 
 }  // namespace HONE_NAMESPACE::distributed

@@ -88,6 +88,43 @@ class mpi {
     }
   }
 
+  /// @note `MPI_Alltoall`, unless a part has 2 GiB or more.
+  template <plain T>
+  void all_to_all(std::type_identity_t<std::span<const T>> x, std::span<T> y) {
+    detail::check_equal_parts(x.size(), y.size(), size_, "hone::distributed::mpi::all_to_all");
+    const auto size = static_cast<std::size_t>(size_);
+    if (const std::size_t bytes = x.size_bytes() / size; bytes < std::size_t{1} << 31) {
+      const auto count = static_cast<int>(bytes);
+      succeed(MPI_Alltoall(x.data(), count, MPI_BYTE, y.data(), count, MPI_BYTE, comm_));
+      return;
+    }
+    std::vector<index_t> borders(size + 1);
+    for (std::size_t r = 0; r <= size; ++r) borders[r] = static_cast<index_t>(x.size() / size * r);
+    all_to_all<T>(x, borders, y, borders);
+  }
+
+  /// @pre Part s of this rank's y has as many elements as part rank() of x on rank s (`receive_borders`).
+  /// @note Messages between pairs, none for an empty part.
+  template <plain T>
+  void all_to_all(std::type_identity_t<std::span<const T>> x, std::span<const index_t> from, std::span<T> y,
+                  std::span<const index_t> to) {
+    const char* function = "hone::distributed::mpi::all_to_all";
+    detail::check_borders(from, static_cast<index_t>(x.size()), size_, function);
+    detail::check_borders(to, static_cast<index_t>(y.size()), size_, function);
+    // Ranks whose parts are short are done sooner: nobody waits for a message that has no elements.
+    const index_t longest = (max)(longest_part(from), longest_part(to));
+    for (index_t at = 0; at < longest; at += most_) {
+      for (index_t r = 0; r < size_; ++r) {
+        if (r == rank_) continue;
+        receive(message(detail::part(y, to, r), at), r);
+        send(message(detail::part(x, from, r), at), r);
+      }
+      wait();
+    }
+    const auto own = detail::part(x, from, rank_);
+    std::copy(own.begin(), own.end(), detail::part(y, to, rank_).begin());
+  }
+
  private:
   static void succeed(int code) {
     if (code == MPI_SUCCESS) return;

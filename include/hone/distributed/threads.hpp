@@ -2,6 +2,7 @@
 /// Ranks that are threads of one process, for one process with many devices and for tests.
 #pragma once
 #include "hone/distributed/communicator.hpp"
+#include "hone/distributed/digest.hpp"
 
 #include <atomic>
 #include <exception>
@@ -36,9 +37,14 @@ class thread_ranks {
 
   /// What a rank brings to a collective.
   struct slot {
+    std::string_view function{}, element{};
     const void* data = nullptr;
     std::size_t size = 0;
     std::span<const index_t> borders{};
+    // What it takes of an exchange.
+    bool room = true;
+    std::size_t received = 0;
+    std::span<const index_t> to{};
   };
 
   /// Returns when all ranks have come.
@@ -79,7 +85,8 @@ class threads {
   [[nodiscard]] index_t rank() const { return rank_; }
   [[nodiscard]] index_t size() const { return all_->size_; }
 
-  /// @throws std::invalid_argument on all ranks if the sizes differ between them; so do the other two.
+  /// @throws std::invalid_argument on all ranks if they are in different functions, bring elements of different types or
+  ///         sizes that do not fit; so do the others.
   void all_reduce(std::span<double> x) {
     const auto source = bring<double>(x, {}, "hone::distributed::threads::all_reduce");
     std::vector<double> sum(x.size());
@@ -110,23 +117,73 @@ class threads {
     all_->meet();
   }
 
+  template <plain T>
+  void all_to_all(std::type_identity_t<std::span<const T>> x, std::span<T> y) {
+    std::vector<index_t> from{0}, to{0};
+    // Parts that are not equal fit nobody's.
+    const auto ranks = static_cast<std::size_t>(size());
+    for (std::size_t r = 1; r <= ranks; ++r) {
+      from.push_back(static_cast<index_t>(x.size() * r / ranks));
+      to.push_back(static_cast<index_t>(y.size() / ranks * r));
+    }
+    all_to_all<T>(x, from, y, to);
+  }
+
+  template <plain T>
+  void all_to_all(std::type_identity_t<std::span<const T>> x, std::span<const index_t> from, std::span<T> y,
+                  std::span<const index_t> to) {
+    const char* function = "hone::distributed::threads::all_to_all";
+    const bool room = y.data() != nullptr || y.empty();
+    show({function, detail::name_of<T>(), x.data(), x.size(), from, room, y.size(), to});
+    const auto& slots = all_->slots_;
+    const std::size_t ranks = slots.size();
+    bool fits = true;
+    for (const auto& s : slots)
+      fits = fits && alike(s) && s.room && detail::borders_fit(s.borders, s.size, size()) &&
+             detail::borders_fit(s.to, s.received, size());
+    for (std::size_t s = 0; fits && s < ranks; ++s)
+      for (std::size_t r = 0; fits && r < ranks; ++r)
+        fits = slots[s].borders[r + 1] - slots[s].borders[r] == slots[r].to[s + 1] - slots[r].to[s];
+    agree(fits, function, "x", "a rank's parts are not what another is to receive, or one has no memory");
+    for (std::size_t s = 0; s < ranks; ++s) {
+      const std::span all(static_cast<const T*>(slots[s].data), slots[s].size);
+      const auto part = detail::part(all, slots[s].borders, rank_);
+      std::copy(part.begin(), part.end(), detail::part(y, to, static_cast<index_t>(s)).begin());
+    }
+    all_->meet();
+  }
+
  private:
+  /// Returns when all have shown what they bring.
+  void show(const thread_ranks::slot& own) {
+    all_->slots_[static_cast<std::size_t>(rank_)] = own;
+    all_->meet();
+  }
+
+  /// Whether a rank that brings @p slot is called as rank 0 is.
+  [[nodiscard]] bool alike(const thread_ranks::slot& slot) const {
+    const auto& zero = all_->slots_[0];
+    return slot.function == zero.function && slot.element == zero.element && (slot.data != nullptr || slot.size == 0);
+  }
+
+  /// Throws on all ranks unless it @p fits, which each has found out by itself.
+  void agree(bool fits, const char* function, const char* argument, const char* reason) {
+    if (!fits) all_->meet();  // the others read the slots too
+    invalid_argument_unless(fits, function, argument, "%s", reason);
+  }
+
   /// Shows @p x to the others and returns theirs, once all are there.
   template <class T>
   std::vector<const T*> bring(std::span<T> x, std::span<const index_t> borders, const char* function) {
-    all_->slots_[static_cast<std::size_t>(rank_)] = {x.data(), x.size(), borders};
-    all_->meet();
+    show({function, detail::name_of<T>(), x.data(), x.size(), borders});
     std::vector<const T*> source;
     const auto& zero = all_->slots_[0];
     bool fits = true;
     for (const auto& slot : all_->slots_) {
       source.push_back(static_cast<const T*>(slot.data));
-      fits = fits && slot.size == zero.size && slot.borders.size() == zero.borders.size() &&
-             (slot.data != nullptr || slot.size == 0);
-      for (std::size_t i = 0; fits && i < zero.borders.size(); ++i) fits = slot.borders[i] == zero.borders[i];
+      fits = fits && alike(slot) && slot.size == zero.size && std::ranges::equal(slot.borders, zero.borders);
     }
-    if (!fits) all_->meet();  // the others read the slots too
-    invalid_argument_unless(fits, function, "x", "sizes or borders differ between ranks, or one has no memory");
+    agree(fits, function, "x", "functions, types, sizes or borders differ between ranks, or one has no memory");
     return source;
   }
 
