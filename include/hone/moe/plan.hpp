@@ -40,6 +40,17 @@ struct routing_plan {
   }
 };
 
+/// What `route` works in; grows as it must, and never shrinks.
+template <class T>
+struct route_memory {
+  std::vector<T> scores;                    ///< experts x competing tokens
+  std::vector<std::int32_t> tokens;         ///< that compete, ascending
+  std::vector<index_t> pools;               ///< pool p is tokens [pools[p], pools[p + 1])
+  std::vector<std::int32_t> chosen;         ///< experts of each competing token, best first
+  std::vector<std::int32_t> expert, place;  ///< of each slot: its expert, and which choice of its token's it was
+  std::vector<char> dropped;                ///< of each slot
+};
+
 /// Makes `token_offsets` and `slot` from `offsets` and `token`.
 /// @note One pass over slots and tokens; allocates only to grow.
 template <class T>

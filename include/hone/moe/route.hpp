@@ -8,7 +8,7 @@
 /// A logit that is not finite has gate 0 and is left out of its token's sums; it ranks as moe/select.hpp says.
 #pragma once
 #include "hone/core/output.hpp"
-#include "hone/moe/gates.hpp"
+#include "hone/moe/detail/gates.hpp"
 
 namespace HONE_NAMESPACE::moe {
 

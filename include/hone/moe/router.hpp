@@ -19,6 +19,9 @@
 #pragma once
 #include "hone/core/contract.hpp"
 
+#include <cstdint>
+#include <span>
+
 namespace HONE_NAMESPACE::moe {
 
 /// Among which tokens a capacity counts and columns are ranked: each sequence's own, or all of the batch.
@@ -155,5 +158,22 @@ constexpr router expert_threshold(index_t per_token) {
 constexpr router expert_race(index_t per_token, pool over = pool::sequence) {
   return {.over = over, .chosen = selection::global_top, .per_token = per_token};
 }
+
+/// What comes with the logits of one batch.
+template <class T>
+struct route_options {
+  std::span<const index_t> offsets = {};        ///< of the sequences, as a batch's; empty: one of all tokens
+  std::span<const std::uint8_t> competes = {};  ///< a token each, 0 is padding; empty: all compete
+  std::span<const T> bias = {};                 ///< an expert each, added to what ranks
+  std::span<const T> thresholds = {};           ///< an expert each, for `selection::threshold`; empty: 0
+  /// Of `column_top`: tokens that an expert takes, one number a sequence, or one where the batch is the pool; what is
+  /// more than its tokens is cut. Empty: from the router's per_token.
+  std::span<const index_t> capacities = {};
+  std::span<const double> scale = {};  ///< a[n], n = 0 ... experts; one element: of all; empty: 1
+  bool causal = true;                  ///< refuses routers that see the future
+  std::uint64_t seed = 0;              ///< of random second experts, drawn by (seed, step, first_token + token)
+  std::uint32_t step = 0;
+  std::uint64_t first_token = 0;
+};
 
 }  // namespace HONE_NAMESPACE::moe

@@ -2,7 +2,7 @@
 /// The weights that chosen experts get, and what of the chosen stays within a capacity.
 #pragma once
 #include "hone/core/random.hpp"
-#include "hone/moe/choose.hpp"
+#include "hone/moe/detail/choose.hpp"
 
 namespace HONE_NAMESPACE::moe::detail {
 /// exp(x - most) of what is finite, else 0.

@@ -9,20 +9,7 @@
 #include <span>
 #include <vector>
 
-namespace HONE_NAMESPACE::moe {
-
-/// What `route` works in; grows as it must, and never shrinks.
-template <class T>
-struct route_memory {
-  std::vector<T> scores;                    ///< experts x competing tokens
-  std::vector<std::int32_t> tokens;         ///< that compete, ascending
-  std::vector<index_t> pools;               ///< pool p is tokens [pools[p], pools[p + 1])
-  std::vector<std::int32_t> chosen;         ///< experts of each competing token, best first
-  std::vector<std::int32_t> expert, place;  ///< of each slot: its expert, and which choice of its token's it was
-  std::vector<char> dropped;                ///< of each slot
-};
-
-namespace detail {
+namespace HONE_NAMESPACE::moe::detail {
 
 /// f(load, store) for columns [begin, end) of @p scores (rows x columns), a pack of
 /// them at a time, where load(e) and store(e, pack) are row e.
@@ -120,6 +107,4 @@ void sinkhorn(A* scores, index_t rows, index_t columns, index_t begin, index_t e
         score(e, i) = static_cast<A>(d1[static_cast<std::size_t>(e)] * at(e, i) * d0[static_cast<std::size_t>(i)]);
 }
 
-}  // namespace detail
-
-}  // namespace HONE_NAMESPACE::moe
+}  // namespace HONE_NAMESPACE::moe::detail

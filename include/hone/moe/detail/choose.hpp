@@ -3,29 +3,11 @@
 #pragma once
 #include "hone/core/executor.hpp"
 #include "hone/core/view.hpp"
+#include "hone/moe/detail/scores.hpp"
 #include "hone/moe/plan.hpp"
 #include "hone/moe/schedule.hpp"
-#include "hone/moe/scores.hpp"
 
-namespace HONE_NAMESPACE::moe {
-
-template <class T>
-struct route_options {
-  std::span<const index_t> offsets = {};        ///< of the sequences, as a batch's; empty: one of all tokens
-  std::span<const std::uint8_t> competes = {};  ///< a token each, 0 is padding; empty: all compete
-  std::span<const T> bias = {};                 ///< an expert each, added to what ranks
-  std::span<const T> thresholds = {};           ///< an expert each, for `selection::threshold`; empty: 0
-  /// Of `column_top`: tokens that an expert takes, one number a sequence, or one where the batch is the pool; what is
-  /// more than its tokens is cut. Empty: from the router's per_token.
-  std::span<const index_t> capacities = {};
-  std::span<const double> scale = {};  ///< a[n], n = 0 ... experts; one element: of all; empty: 1
-  bool causal = true;                  ///< refuses routers that see the future
-  std::uint64_t seed = 0;              ///< of random second experts, drawn by (seed, step, first_token + token)
-  std::uint32_t step = 0;
-  std::uint64_t first_token = 0;
-};
-
-namespace detail {
+namespace HONE_NAMESPACE::moe::detail {
 
 template <class T>
 void check_route(const char* function, const router& r, index_t experts, index_t tokens,
@@ -201,6 +183,4 @@ void choose_above(const route_options<T>& options, routing_plan<T>& plan, const 
   });
 }
 
-}  // namespace detail
-
-}  // namespace HONE_NAMESPACE::moe
+}  // namespace HONE_NAMESPACE::moe::detail
