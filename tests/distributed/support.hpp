@@ -91,7 +91,8 @@ void check_collectives(C& comm) {
     }
 }
 
-/// How many elements rank @p s has for rank @p r: none to some thousands; some ranks have nothing at all, or get nothing.
+/// How many elements rank @p s has for rank @p r: none to some thousands; some ranks have nothing at all, or get
+/// nothing.
 inline index_t parcel(std::uint32_t round, index_t s, index_t r) {
   const philox draw{.seed = 5, .stream = round};
   const auto chance = [&](index_t i) { return draw.uniform(static_cast<std::uint64_t>(i)); };

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-/// A bound on the likelihood of a sequence under a masked-diffusion model, the only number of such models that compares:
-///   -log p(x) / l  <=  (1/l) sum_{n=1..l} E_{|m|=n}[ mean over m of CE ]  =  integral_0^1 E_{m~t}[ sum_i m_i CE_i ] / (t l) dt
+/// A bound on the likelihood of a sequence under a masked-diffusion model, the only number of such models that
+/// compares:
+///   -log p(x) / l  <=  (1/l) sum_{n=1..l} E_{|m|=n}[ mean over m of CE ]
+///                   =  integral_0^1 E_{m~t}[ sum_i m_i CE_i ] / (t l) dt
 /// since a mask of n places has weight integral t^(n-1) (1-t)^(l-n) dt = 1 / (n binom(l, n)); also the mean over all
 /// orders in which places may be revealed. Estimated by draws of (n, m), n even from 1 to l: each says the mean CE over
 /// its masked places. LLaDA's get_log_likelihood is the sum l times this, with counts stratified.

@@ -2,7 +2,7 @@
 /// Times of sequences and masks at them. Every draw is addressed by (seed, step, sequence, position), so that neither
 /// batching nor threads change what is masked. A sequence's number is that in the whole batch of the step.
 ///   independent    t_j = u_j
-///   stratified     t_j = (u_j / n + j / n) mod 1, one in each n-th part         [Sahoo et al. 2024, MDLM, arXiv 2406.07524]
+///   stratified     t_j = (u_j / n + j / n) mod 1, one in each n-th part    [Sahoo et al. 2024, MDLM, 2406.07524]
 ///   shared_offset  t_j = (u + j / n) mod 1, one draw for all
 #pragma once
 #include "hone/core/output.hpp"

@@ -7,10 +7,10 @@
 ///   unweighted     sum m CE / L              EC-DLM's "stable training"; n / l weighs a sequence
 ///   masked_mean    sum m CE / sum n
 ///   answer         sum_s (sum m CE / v / l) / S    LLaDA's fine-tuning: l is the answer's length
-/// L = sum l and S sequences of the batch. Of these only `inverse` of t (with no least time) and counts drawn evenly from
-/// 1 to l bound the likelihood; `exact_ratio` with times drawn evenly counts n = 1 twice. A loss of another weight is
-/// not comparable: diffusion/bound.hpp is.
-/// [2604.01622; Sahoo et al. 2024, MDLM, arXiv 2406.07524; Nie et al. 2025, LLaDA, arXiv 2502.09992, and their code]
+/// L = sum l and S sequences of the batch. Of these only `inverse` of t (with no least time) and counts drawn evenly
+/// from 1 to l bound the likelihood; `exact_ratio` with times drawn evenly counts n = 1 twice. A loss of another weight
+/// is not comparable: diffusion/bound.hpp is. [2604.01622; Sahoo et al. 2024, MDLM, arXiv 2406.07524; Nie et al. 2025,
+/// LLaDA, arXiv 2502.09992, and their code]
 #pragma once
 #include "hone/core/output.hpp"
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 /// From rows of logits at masked places to tokens revealed: one step of decoding, which knows no model. A masked place
 /// gets a candidate, its likeliest token or one drawn, and an order says which candidates stay:
-///   ancestral      each with chance (t - s) / t, from time t to s                    [Sahoo et al. 2024, MDLM, 2406.07524]
+///   ancestral      each with chance (t - s) / t, from time t to s             [Sahoo et al. 2024, 2406.07524]
 ///   random         n places at random
-///   confidence     the n whose candidate is likeliest                               [Nie et al. 2025, LLaDA, 2502.09992]
+///   confidence     the n whose candidate is likeliest                        [Nie et al. 2025, 2502.09992]
 ///   margin         the n where p of the likeliest is furthest above the next
 ///   entropy        the n of least entropy
 ///   threshold      every one at least that likely, and the likeliest always         [Fast-dLLM, 2505.22618]

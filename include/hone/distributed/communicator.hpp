@@ -9,9 +9,9 @@
 ///   all_to_all(x, from, y, to)        rank r: the parts that the others have for it, by rank. Part s of x,
 ///                                     [from[s], from[s + 1]), goes to rank s; part s of y is what rank s has sent
 ///   all_to_all(x, y)                  the same where all parts of all ranks are as large
-/// All work on contiguous host memory, the first three in place; x and y do not overlap. Sums over ranks are made in the
-/// accumulator type, in a tree over ranks (`add_ranks`), and rounded once: the same bits from every communicator but
-/// `nccl`. Parts may be empty, but every rank takes part in every call.
+/// All work on contiguous host memory, the first three in place; x and y do not overlap. Sums over ranks are made in
+/// the accumulator type, in a tree over ranks (`add_ranks`), and rounded once: the same bits from every communicator
+/// but `nccl`. Parts may be empty, but every rank takes part in every call.
 #pragma once
 #include "hone/core/blas.hpp"
 
@@ -144,10 +144,10 @@ struct single {
   }
 };
 
-/// The borders of what this rank will receive from ranks that send parts of x, cut at their @p from, to each other: what
-/// `all_to_all` takes as @c to. What y has to hold is their last.
-/// @throws std::invalid_argument on every rank unless those of each rank begin with 0, do not fall and make as many parts
-///         as there are ranks.
+/// The borders of what this rank will receive from ranks that send parts of x, cut at their @p from, to each other:
+/// what `all_to_all` takes as @c to. What y has to hold is their last.
+/// @throws std::invalid_argument on every rank unless those of each rank begin with 0, do not fall and make as many
+///         parts as there are ranks.
 /// @note One `all_to_all` of an index a rank.
 template <exchanger<index_t> C>
 std::vector<index_t> receive_borders(std::span<const index_t> from, C&& comm) {

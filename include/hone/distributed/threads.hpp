@@ -85,8 +85,8 @@ class threads {
   [[nodiscard]] index_t rank() const { return rank_; }
   [[nodiscard]] index_t size() const { return all_->size_; }
 
-  /// @throws std::invalid_argument on all ranks if they are in different functions, bring elements of different types or
-  ///         sizes that do not fit; so do the others.
+  /// @throws std::invalid_argument on all ranks if they are in different functions, bring elements of different types
+  ///         or sizes that do not fit; so do the others.
   void all_reduce(std::span<double> x) {
     const auto source = bring<double>(x, {}, "hone::distributed::threads::all_reduce");
     std::vector<double> sum(x.size());

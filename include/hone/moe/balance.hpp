@@ -2,10 +2,10 @@
 /// What a router is punished for, each with its gradient by the logits L (E experts x T tokens that compete); p is the
 /// softmax of a token over experts, n_e the tokens that chose expert e, before any is dropped, N = sum_e n_e (T k where
 /// each token chooses k):
-///   switch_loss     E sum_e (n_e / N) mean_t p_te                    [Fedus et al. 2021, Switch, arXiv 2101.03961, Eq. 4]
-///   sequence_loss   the same within each sequence, its mean over sequences         [DeepSeek-AI 2024, arXiv 2405.04434]
-///   z_loss          mean_t (log sum_e exp L_te)^2                    [Zoph et al. 2022, ST-MoE, arXiv 2202.08906, Eq. 5]
-///   relu_loss       mean_te f_e max(L_te, 0), f_e = E n_e / (k T)    [Wang et al. 2024, ReMoE, arXiv 2412.14711]
+///   switch_loss     E sum_e (n_e / N) mean_t p_te                    [Fedus et al. 2021, Switch, 2101.03961, Eq. 4]
+///   sequence_loss   the same within each sequence, its mean over sequences         [DeepSeek-AI 2024, 2405.04434]
+///   z_loss          mean_t (log sum_e exp L_te)^2                    [Zoph et al. 2022, ST-MoE, 2202.08906, Eq. 5]
+///   relu_loss       mean_te f_e max(L_te, 0), f_e = E n_e / (k T)    [Wang et al. 2024, ReMoE, 2412.14711]
 /// Token coverage is in moe/coverage.hpp. Counts are held constant in gradients.
 ///
 /// One call is one layer and one microbatch: layers never share counts (experts of different layers that are full and

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 /// From router logits to a plan, and from gradients of its gates back to the logits. Logits are experts x tokens, as
 /// W X^T gives them. Order of work: logits, ranking, bias, selection, gates, drops, scale.
-///   softmax   g_e = exp(L_e - m) / sum_e' exp(L_e' - m), e' over the chosen experts, or over all where not renormalised
+///   softmax   g_e = exp(L_e - m) / sum_e' exp(L_e' - m), e' over the chosen experts, or all where not renormalised
 ///   sigmoid   g_e = s(L_e), or s(L_e) / (sum_e' s(L_e') + 1e-20) over the chosen ones
 ///   relu      g_e = max(L_e, 0)
 /// times a[n] of the n experts that the token has in the end. What is dropped stays in the sums of the others.
@@ -16,8 +16,8 @@ namespace HONE_NAMESPACE::moe {
 /// @param logits experts x tokens, any strides; at least one expert. Logits that are not finite are counted.
 /// @param memory grows as it must, and never shrinks.
 /// @throws std::invalid_argument, before anything is written, as `validate`; if an option has another size than it
-///         says, offsets do not rise from 0 to the number of tokens, a capacity is negative, a bias or a scale is out of
-///         range, the router sees the future of a causal model, or tokens are to choose more experts than there are.
+///         says, offsets do not rise from 0 to the number of tokens, a capacity is negative, a bias or a scale is out
+///         of range, the router sees the future of a causal model, or tokens are to choose more experts than there are.
 /// @note Bitwise for any executor. Of expert choice 4 to 8 passes over the scores, of token choice k.
 template <class T, executor E = const serial>
 void route(const router& r, matrix_view<const std::type_identity_t<T>> logits,

@@ -129,8 +129,8 @@ constexpr router gshard(capacity_factor factor = {1, 1}) {
   r.second_at_random = true;
   return r;
 }
-/// With the bias that `update_bias` moves; DeepSeek-V3 without its groups. EC-DLM's code has `top_k_then_softmax` with a
-/// bias instead.
+/// With the bias that `update_bias` moves; DeepSeek-V3 without its groups. EC-DLM's code has `top_k_then_softmax` with
+/// a bias instead.
 constexpr router loss_free(index_t k) {
   router r = top_k_then_softmax(k);
   r.ranked_by = ranking::sigmoid;

@@ -101,8 +101,8 @@ cutoff<A> find_cutoff(const A* x, index_t n, index_t count, const score_range<A>
   A low = range.least, high = score_of<A>(key_of(range.most) + 1);  // more than count reach low, fewer high
   index_t reaching_low = range.usable, reaching_high = 0;
   for (int guess = 0;; ++guess) {
-    // Where the share of those between says; then in the middle; then in the middle of the numbers that there are, which
-    // ends.
+    // Where the share of those between says; then in the middle; then in the middle of the numbers that there are,
+    // which ends.
     A middle = low + (high - low) / 2;
     if (guess < 8)
       middle =

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 /// What balances without a gradient, once a step of the optimiser:
-///   update_bias        b_e += u sign(mean n - n_e)                        [Wang et al. 2024, loss-free, arXiv 2408.15664]
+///   update_bias        b_e += u sign(mean n - n_e)                        [Wang et al. 2024, loss-free, 2408.15664]
 ///   update_thresholds  tau_e <- d tau_e + (1 - d) q_e, q_e what the best k / E of tokens are above
 ///                                                                         [2026, Expert threshold, arXiv 2603.11535]
 ///   update_lambda      lambda <- lambda a^sign(S* - S), S the share of pairs without a gate, S* = 1 - k / E
 ///                                                                         [Wang et al. 2024, ReMoE, arXiv 2412.14711]
 /// lambda is the coefficient of `relu_loss`. Counts are integers summed over the microbatches of the step by
-/// `count_chosen`, and over ranks by `communicator::all_reduce` of them as doubles (exact below 2^53), so that all ranks
-/// hold the same bits; with counts of their own they would drift apart.
+/// `count_chosen`, and over ranks by `communicator::all_reduce` of them as doubles (exact below 2^53), so that all
+/// ranks hold the same bits; with counts of their own they would drift apart.
 #pragma once
 #include "hone/moe/balance.hpp"
 
@@ -50,8 +50,8 @@ void update_bias(B&& bias, std::span<const index_t> counts, double rate = 1e-3, 
 }
 
 /// q_e of each expert into @p out (E): midway between the c-th largest of its logits and the next, c = k T / E rounded
-/// down, at least 1, so that c of these tokens are above it (fewer where equal ones are at it); the smallest where there
-/// is no next. NaN of nothing. Ranks take the mean of theirs: all_reduce, divided by their number.
+/// down, at least 1, so that c of these tokens are above it (fewer where equal ones are at it); the smallest where
+/// there is no next. NaN of nothing. Ranks take the mean of theirs: all_reduce, divided by their number.
 /// @param logits (E x T), or scores by which tokens are ranked; those that are not finite have no part.
 /// @throws std::invalid_argument if the sizes differ or k < 1. @note About 2 T a column; allocates T doubles.
 template <matrix_like Z>
@@ -102,7 +102,8 @@ void update_thresholds(X&& thresholds, std::span<const double> observed, double 
   }
 }
 
-/// lambda after a step in which @p active pairs of token and expert had a gate above 0, of @p tokens that compete: times
+/// lambda after a step in which @p active pairs of token and expert had a gate above 0, of @p tokens that compete:
+/// times
 /// @p multiplier if that is more than @p per_token each, by it if less. Sums over layers (a token counts once in each),
 /// microbatches and ranks. The paper starts at 1e-8.
 /// @throws std::invalid_argument unless lambda is finite and not negative, the counts are not negative and the

@@ -11,8 +11,8 @@
 
 namespace HONE_NAMESPACE::transformer {
 
-/// Sites on the matrices @p targets (wq, wk, wv, wo, w1, w2, w3, router, shared_w1, …, and wcls where it is not tied) of
-/// every layer, and of every expert in it, laid out.
+/// Sites on the matrices @p targets (wq, wk, wv, wo, w1, w2, w3, router, shared_w1, …, and wcls where it is not tied)
+/// of every layer, and of every expert in it, laid out.
 /// @throws std::invalid_argument if a target is no matrix of the model, or as `lora::lay_out`.
 inline std::vector<lora::site> adapter_sites(const config& c, std::initializer_list<role> targets, index_t rank,
                                              double scale) {

@@ -64,8 +64,8 @@ class decoder {
   /// @param dlogits (rows x output_width()), usually w.logits() after a loss; may be empty (0 rows) where only taps
   ///        have one.
   /// @param taps gradients on hidden states, added to the residual stream where that state entered its layer, on
-  ///        features (layer n_layers + 1), where a `linear_loss` has done the classifier, and on router logits, added to
-  ///        those of the gates.
+  ///        features (layer n_layers + 1), where a `linear_loss` has done the classifier, and on router logits,
+  ///        added to those of the gates.
   /// @throws std::invalid_argument, before anything is written, if something does not fit.
   /// @note About 4 flops a parameter and row. Leaves hidden states and logits as they are: a second backward of the
   ///       same forward is allowed. Deterministic. Single-threaded.

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 /// The feed-forward half of a layer whose rows go through a few experts each, which a router chooses between:
 ///   y = x + shared(n) + sum_e g_e expert_e(n),  n = rmsnorm(x),  gates g from the logits Wr n  (moe/route.hpp)
-/// experts and the shared one each W2 (silu(W1 n) W3 n). It owns what `mlp_block` does; its plan and its logits are kept
-/// for the backward pass and for balance losses, whose gradients come in with those of the logits.
+/// experts and the shared one each W2 (silu(W1 n) W3 n). It owns what `mlp_block` does; its plan and its logits are
+/// kept for the backward pass and for balance losses, whose gradients come in with those of the logits.
 #pragma once
 #include "hone/moe/route.hpp"
 #include "hone/transformer/experts.hpp"

@@ -59,8 +59,8 @@ void exchange_rows(const matrix_view<const T>& x, std::span<const index_t> from,
 
 /// Finds out what comes to this rank's experts: @p e, whose incoming plan has gates of 1.
 /// @param plan of this rank's tokens among all experts of the layer. @param width elements of a row.
-/// @throws std::invalid_argument on every rank unless all have plans of as many experts, rows of as many elements of one
-///         type, and offsets that are those of the slots; on this rank, if 2^31 rows or more come to it.
+/// @throws std::invalid_argument on every rank unless all have plans of as many experts, rows of as many elements of
+///         one type, and offsets that are those of the slots; on this rank, if 2^31 rows or more come to it.
 /// @note Two exchanges of a few indices and of a load an expert.
 template <class T, distributed::exchanger<index_t> C>
 void plan_exchange(const moe::routing_plan<T>& plan, index_t width, expert_exchange<T>& e, C&& comm) {

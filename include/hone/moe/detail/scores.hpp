@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-/// By what a router ranks: logits of the tokens that compete, made into scores. A logit that is not finite stays what it
-/// is, so that it ranks above or below all scores.
+/// By what a router ranks: logits of the tokens that compete, made into scores. A logit that is not finite stays what
+/// it is, so that it ranks above or below all scores.
 #pragma once
 #include "hone/core/simd_math.hpp"
 #include "hone/moe/router.hpp"
