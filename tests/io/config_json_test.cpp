@@ -44,6 +44,31 @@ const json llama_2_7b = json::parse(R"({
   "hidden_act": "silu", "hidden_size": 4096, "intermediate_size": 11008, "max_position_embeddings": 4096,
   "model_type": "llama", "num_attention_heads": 32, "num_hidden_layers": 32, "num_key_value_heads": 32,
   "rms_norm_eps": 1e-05, "rope_scaling": null, "tie_word_embeddings": false, "vocab_size": 32000})");
+const json mixtral_8x7b = json::parse(R"({
+  "architectures": ["MixtralForCausalLM"], "attention_dropout": 0.0, "bos_token_id": 1, "eos_token_id": 2,
+  "hidden_act": "silu", "hidden_size": 4096, "initializer_range": 0.02, "intermediate_size": 14336,
+  "max_position_embeddings": 32768, "model_type": "mixtral", "num_attention_heads": 32, "num_experts_per_tok": 2,
+  "num_hidden_layers": 32, "num_key_value_heads": 8, "num_local_experts": 8, "output_router_logits": false,
+  "rms_norm_eps": 1e-05, "rope_theta": 1000000.0, "router_aux_loss_coef": 0.02, "sliding_window": null,
+  "tie_word_embeddings": false, "torch_dtype": "bfloat16", "use_cache": true, "vocab_size": 32000})");
+const json olmoe_1b_7b = json::parse(R"({
+  "architectures": ["OlmoeForCausalLM"], "attention_bias": false, "attention_dropout": 0.0, "clip_qkv": null,
+  "eos_token_id": 50279, "hidden_act": "silu", "hidden_size": 2048, "initializer_range": 0.02,
+  "intermediate_size": 1024, "max_position_embeddings": 4096, "model_type": "olmoe", "norm_topk_prob": false,
+  "num_attention_heads": 16, "num_experts": 64, "num_experts_per_tok": 8, "num_hidden_layers": 16,
+  "num_key_value_heads": 16, "output_router_logits": false, "pad_token_id": 1, "rms_norm_eps": 1e-05,
+  "rope_scaling": null, "rope_theta": 10000.0, "router_aux_loss_coef": 0.01, "tie_word_embeddings": false,
+  "vocab_size": 50304})");
+const json qwen3_30b_a3b = json::parse(R"({
+  "architectures": ["Qwen3MoeForCausalLM"], "attention_bias": false, "attention_dropout": 0.0,
+  "decoder_sparse_step": 1, "head_dim": 128, "hidden_act": "silu", "hidden_size": 2048, "intermediate_size": 6144,
+  "max_position_embeddings": 40960, "max_window_layers": 48, "mlp_only_layers": [], "model_type": "qwen3_moe",
+  "moe_intermediate_size": 768, "norm_topk_prob": true, "num_attention_heads": 32, "num_experts": 128,
+  "num_experts_per_tok": 8, "num_hidden_layers": 48, "num_key_value_heads": 4, "output_router_logits": false,
+  "rms_norm_eps": 1e-06, "rope_scaling": null, "rope_theta": 1000000.0, "router_aux_loss_coef": 0.001,
+  "sliding_window": null, "tie_word_embeddings": false, "use_sliding_window": false, "vocab_size": 151936})");
+/// Of LLaDA-MoE's authors; small.
+const json llada_moe = json::parse(to_text(read_file(golden_file("families/llada_moe/config.json"))));
 
 transformer::config parse(const json& j) { return parse_config_json(j.dump(), "config.json"); }
 
@@ -65,6 +90,9 @@ TEST_CASE("published models have their published numbers of parameters") {
   CHECK(transformer::parameter_count(parse(qwen_2_5_half_b)) == 494'032'768);
   CHECK(transformer::parameter_count(parse(qwen_3_06b)) == 596'049'920);
   CHECK(transformer::parameter_count(parse(mistral_7b)) == 7'241'732'096);
+  CHECK(transformer::parameter_count(parse(mixtral_8x7b)) == 46'702'792'704);
+  CHECK(transformer::parameter_count(parse(olmoe_1b_7b)) == 6'919'161'856);
+  CHECK(transformer::parameter_count(parse(qwen3_30b_a3b)) == 30'532'122'624);
 }
 
 TEST_CASE("every field of a configuration comes from the file") {
@@ -139,8 +167,8 @@ TEST_CASE("what the decoder does not have is refused by its path") {
     return error ? error->reason() : "";
   };
   CHECK(reason(with(llama_2_7b, "model_type", "gemma3")) ==
-        "\"model_type\": \"gemma3\" is not one of llama, mistral, qwen2, qwen3");
-  CHECK(reason(without(llama_2_7b, "model_type")) == "\"model_type\": \"\" is not one of llama, mistral, qwen2, qwen3");
+        "\"model_type\": \"gemma3\" is not one of llama, mistral, qwen2, qwen3, mixtral, olmoe, qwen3_moe, llada");
+  CHECK_THAT(reason(without(llama_2_7b, "model_type")), Catch::Contains("\"\" is not one of llama, mistral"));
   CHECK(reason(with(llama_2_7b, "hidden_act", "gelu")) == "\"hidden_act\": \"gelu\" is not supported, only silu is");
   CHECK(reason(with(llama_2_7b, "mlp_bias", true)) == "\"mlp_bias\": is not supported");
   CHECK(reason(with(qwen_2_5_half_b, "use_mrope", true)) == "\"use_mrope\": is not supported");
@@ -214,6 +242,113 @@ TEST_CASE("fields that are missing or of another type are named, with their byte
   CHECK_THROWS_WITH(parse_config_json("{\"hidden_size\": 1e999}", "c"), Catch::Contains("overflows"));
 }
 
+TEST_CASE("experts of every family come from its own fields") {
+  const transformer::config mixtral = parse(mixtral_8x7b);
+  CHECK(mixtral.experts == transformer::expert_layers{.count = 8, .d_ff = 14336, .router = moe::top_k_then_softmax(2)});
+  CHECK((mixtral.d_ff == 14336 && mixtral.causal && mixtral.rope_base == 1e6 && mixtral.window == 0));
+  CHECK(parse(with(mixtral_8x7b, "sliding_window", 4096)).window == 4096);
+  const transformer::config olmoe = parse(olmoe_1b_7b);
+  CHECK(olmoe.experts == transformer::expert_layers{.count = 64, .d_ff = 1024, .router = moe::softmax_then_top_k(8)});
+  CHECK((olmoe.qk_norm == transformer::query_key_norm::whole && olmoe.clip_qkv == 0));
+  CHECK(parse(with(olmoe_1b_7b, "clip_qkv", 8)).clip_qkv == 8);
+  CHECK(parse(with(olmoe_1b_7b, "norm_topk_prob", true)).experts.router == moe::top_k_then_softmax(8));
+  const transformer::config qwen = parse(qwen3_30b_a3b);
+  CHECK(qwen.experts == transformer::expert_layers{.count = 128, .d_ff = 768, .router = moe::top_k_then_softmax(8)});
+  CHECK((qwen.d_ff == 6144 && qwen.qk_norm == transformer::query_key_norm::heads && qwen.head_width == 128));
+  CHECK(parse(with(qwen3_30b_a3b, "norm_topk_prob", false)).experts.router == moe::softmax_then_top_k(8));
+  const transformer::config mixed =
+      parse(with(with(qwen3_30b_a3b, "decoder_sparse_step", 2), "mlp_only_layers", {3, 1}));
+  CHECK((mixed.experts.every == 2 && mixed.experts.dense == std::vector<index_t>{3, 1}));
+  CHECK((!mixed.sparse(0) && !mixed.sparse(1) && !mixed.sparse(3) && mixed.sparse(5) && !mixed.sparse(6)));
+  const transformer::config llada = parse(llada_moe);
+  CHECK(llada.experts ==
+        transformer::expert_layers{.count = 4, .d_ff = 12, .router = moe::softmax_then_top_k(2), .dense = {0}});
+  CHECK((!llada.causal && llada.d_ff == 8 && llada.qk_norm == transformer::query_key_norm::heads));
+  CHECK(parse(with(llada_moe, "model_type", "lladamoe")) == llada);
+  CHECK(parse(with(llada_moe, "shared_expert_intermediate_size", 24)).experts.shared_d_ff == 24);
+  CHECK(parse(with(llada_moe, "qk_layernorm", false)).qk_norm == transformer::query_key_norm::none);
+  CHECK(parse(with(with(llada_moe, "attention_bias", true), "clip_qkv", 2)).clip_qkv == 2);
+}
+
+TEST_CASE("fields of experts that are missing have the defaults of their type, by either of their names") {
+  CHECK(parse(without(mixtral_8x7b, "num_experts_per_tok")).experts.router.per_token == 2);
+  CHECK(parse(without(olmoe_1b_7b, "num_experts_per_tok")).experts.router.per_token == 8);
+  CHECK(parse(without(qwen3_30b_a3b, "norm_topk_prob")).experts.router == moe::softmax_then_top_k(8));
+  CHECK(parse(without(without(qwen3_30b_a3b, "decoder_sparse_step"), "mlp_only_layers")) == parse(qwen3_30b_a3b));
+  CHECK(parse(without(qwen3_30b_a3b, "head_dim")).head_width == 0);
+  CHECK(parse(without(mixtral_8x7b, "rope_theta")).rope_base == 1e6);
+  CHECK(parse(without(olmoe_1b_7b, "rms_norm_eps")).norm_eps == 1e-5);
+  CHECK(parse(without(qwen3_30b_a3b, "rms_norm_eps")).norm_eps == 1e-6);
+  CHECK(parse(without(olmoe_1b_7b, "num_key_value_heads")).n_kv_heads == 16);
+  CHECK(parse(with(without(qwen3_30b_a3b, "num_experts"), "num_local_experts", 128)) == parse(qwen3_30b_a3b));
+  CHECK(parse(with(without(mixtral_8x7b, "num_local_experts"), "num_experts", 8)) == parse(mixtral_8x7b));
+  CHECK(parse(with(llada_moe, "dense_intermediate_size", nullptr)).d_ff == 12);
+}
+
+TEST_CASE("what experts are asked for that the decoder does not have is refused by its field") {
+  const auto reason = [](const json& j) {
+    const auto error = format_error_of([&] { parse(j); });
+    return error ? error->reason() : "";
+  };
+  CHECK(reason(with(mixtral_8x7b, "router_jitter_noise", 0.1)) ==
+        "\"router_jitter_noise\": noise on what the router reads is not supported");
+  CHECK(reason(with(mixtral_8x7b, "router_jitter_noise", 0.0)).empty());
+  CHECK(reason(without(mixtral_8x7b, "num_local_experts")) == "\"num_local_experts\": is missing");
+  CHECK(reason(with(olmoe_1b_7b, "num_experts", 0)) == "\"num_experts\": must be positive, is 0");
+  CHECK(reason(with(qwen3_30b_a3b, "num_local_experts", 64)) == "\"num_local_experts\": is not num_experts");
+  CHECK(reason(with(olmoe_1b_7b, "num_experts_per_tok", 65)) ==
+        "num_experts_per_tok: 65 experts a token, there are 64");
+  CHECK_THAT(reason(with(olmoe_1b_7b, "num_experts_per_tok", 0)),
+             Catch::Equals("num_experts_per_tok: must be in [1, 2^20), is 0"));
+  CHECK(reason(with(olmoe_1b_7b, "intermediate_size", 0)) == "\"intermediate_size\": must be positive, is 0");
+  CHECK(reason(without(qwen3_30b_a3b, "moe_intermediate_size")) == "\"moe_intermediate_size\": is missing");
+  CHECK(reason(with(olmoe_1b_7b, "clip_qkv", 0)) == "\"clip_qkv\": must be positive");
+  CHECK(reason(with(olmoe_1b_7b, "sliding_window", 9)) == "\"sliding_window\": this type of model has no window");
+  CHECK(reason(with(olmoe_1b_7b, "head_dim", 64)) ==
+        "\"head_dim\": only hidden_size / num_attention_heads is supported");
+  CHECK(reason(with(with(qwen3_30b_a3b, "use_sliding_window", true), "sliding_window", 99)) ==
+        "\"max_window_layers\": versions of Transformers differ in what it does");
+  CHECK(reason(with(qwen3_30b_a3b, "decoder_sparse_step", 0)) == "decoder_sparse_step: must be in [1, 2^31 - 1], is 0");
+  CHECK(reason(with(qwen3_30b_a3b, "mlp_only_layers", {48})) == "mlp_only_layers: layer 48, the model has 48");
+  CHECK_THAT(reason(with(qwen3_30b_a3b, "mlp_only_layers", {1, -1})), Catch::Contains("other than whole numbers"));
+  CHECK(reason(with(qwen3_30b_a3b, "mlp_only_layers", 1)) == "\"mlp_only_layers\": is not a list");
+  CHECK(reason(with(llama_2_7b, "num_local_experts", 8)) == "\"num_local_experts\": this type of model has no experts");
+  for (const char* path : {"moe_router_enable_expert_bias", "norm_topk_prob"})
+    CHECK(reason(with(llada_moe, path, true)) == "\"" + std::string(path) + "\": is not supported");
+  CHECK(reason(with(llada_moe, "moe_router_score_function", "sigmoid")) ==
+        "\"moe_router_score_function\": \"sigmoid\" is not supported, only softmax is");
+  CHECK(reason(with(llada_moe, "routed_scaling_factor", 2.5)) ==
+        "\"routed_scaling_factor\": other than 1 is not supported");
+  for (const char* path : {"router_num_group", "router_topk_group"})
+    CHECK(reason(with(llada_moe, path, 4)) == "\"" + std::string(path) + "\": groups of experts are not supported");
+  CHECK(reason(with(llada_moe, "moe_layer_freq", {1})) == "\"moe_layer_freq\": is not a list of 2 layers");
+  CHECK(reason(with(llada_moe, "partial_rotary_factor", 0.5)) ==
+        "\"partial_rotary_factor\": RoPE on a part of the head is not supported");
+  for (const char* key : {"num_experts", "num_experts_per_tok", "expert_intermediate_size", "rope_theta"})
+    CHECK(reason(without(llada_moe, key)) == "\"" + std::string(key) + "\": is missing");
+}
+
+TEST_CASE("a configuration of experts that is written is read as it was") {
+  for (const json& published : {mixtral_8x7b, olmoe_1b_7b, qwen3_30b_a3b, llada_moe}) {
+    const transformer::config c = parse(published);
+    const json written = json::parse(format_config_json(c));
+    CHECK(written["model_type"] == published["model_type"]);
+    CHECK(written["architectures"] == published["architectures"]);
+    CHECK(parse(written) == c);
+    for (const auto& [key, value] : published.items())
+      if (!value.is_null() && written.contains(key) && key != "max_window_layers") CHECK(written[key] == value);
+  }
+  std::vector<transformer::config> all(7, parse(qwen3_30b_a3b));
+  all[0].experts.every = 2, all[0].experts.dense = {5, 1};
+  all[1].experts.router = moe::softmax_then_top_k(1), all[1].qkv_bias = all[1].output_bias = true, all[1].window = 9;
+  all[2] = parse(olmoe_1b_7b), all[2].clip_qkv = 0.75, all[2].qkv_bias = all[2].output_bias = true;
+  all[3] = parse(mixtral_8x7b), all[3].window = 3, all[3].head_width = 64;
+  all[4] = parse(llada_moe), all[4].clip_qkv = 3, all[4].experts.shared_d_ff = 5;
+  all[5] = parse(llada_moe), all[5].qk_norm = transformer::query_key_norm::none, all[5].experts.dense = {};
+  all[6] = parse(olmoe_1b_7b), all[6].experts.router = moe::top_k_then_softmax(3), all[6].tie_embeddings = true;
+  for (const transformer::config& c : all) CHECK(parse_config_json(format_config_json(c), "c") == c);
+}
+
 TEST_CASE("a configuration that is written is read as it was") {
   const transformer::config plain{.rope = transformer::rope_layout::half};
   std::vector<transformer::config> all(13, plain);
@@ -250,4 +385,27 @@ TEST_CASE("what no family has is not written") {
   refused({.qkv_bias = true, .qk_norm = transformer::query_key_norm::heads}, "norms of heads");
   refused({.window = 5, .full_layers = 1}, "Mistral's window");
   refused({.qkv_bias = true, .output_bias = true, .window = 5}, "and a window");
+  refused({.qk_norm = transformer::query_key_norm::whole}, "no family without experts has norms of the whole width");
+  refused({.clip_qkv = 1}, "no family without experts has norms of the whole width or cut projections");
+  const transformer::expert_layers two = {.count = 4, .d_ff = 8, .router = moe::top_k_then_softmax(2)};
+  const auto with_experts = [&](auto change) {
+    transformer::config c{.experts = two};
+    change(c);
+    return c;
+  };
+  using transformer::config;
+  refused(with_experts([](config& c) { c.experts.router = moe::switch_transformer(); }), "this router");
+  refused(with_experts([](config& c) { c.experts.router = moe::loss_free(2); }), "this router");
+  refused(with_experts([](config& c) { c.experts.selection_bias = true; }), "bias on the selection");
+  refused(with_experts([](config& c) { c.experts.shared_d_ff = 8; }), "shared expert without a gate");
+  refused(with_experts([](config& c) { c.experts.every = 2; }), "experts in all layers");
+  refused(with_experts([](config& c) { c.experts.router = moe::softmax_then_top_k(2); }), "Mixtral's gates sum to 1");
+  refused(with_experts([](config& c) { c.clip_qkv = 1; }), "Mixtral's gates sum to 1");
+  refused(with_experts([](config& c) { c.qkv_bias = true; }), "biases on one side");
+  refused(with_experts([](config& c) { c.window = 5, c.full_layers = 1; }), "that of every layer");
+  refused(with_experts([](config& c) { c.causal = false; }), "LLaDA-MoE's gates do not sum to 1");
+  refused(with_experts([](config& c) { c.qk_norm = transformer::query_key_norm::whole, c.window = 4; }),
+          "OLMoE has no");
+  refused(with_experts([](config& c) { c.qk_norm = transformer::query_key_norm::heads, c.clip_qkv = 4; }),
+          "Qwen3-MoE cuts no projections");
 }

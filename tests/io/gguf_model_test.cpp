@@ -115,7 +115,7 @@ TEST_CASE("metadata that are missing, of another type or ask for more are refuse
   };
   CHECK(reason("general.architecture", {}) == "general.architecture: is missing or not a text");
   CHECK(reason("general.architecture", std::string("gemma")) ==
-        "general.architecture: \"gemma\" is not one of llama, qwen2, qwen3");
+        "general.architecture: \"gemma\" is not one of llama, qwen2, qwen3, olmoe, qwen3moe");
   CHECK(reason("general.type", std::string("adapter")) == "general.type: \"adapter\" is not \"model\"");
   for (const char* key : {"llama.embedding_length", "llama.feed_forward_length", "llama.block_count",
                           "llama.attention.head_count", "llama.context_length"}) {
@@ -129,7 +129,11 @@ TEST_CASE("metadata that are missing, of another type or ask for more are refuse
   CHECK(reason("llama.attention.layer_norm_rms_epsilon", true) ==
         "llama.attention.layer_norm_rms_epsilon: is not a number");
   CHECK_THAT(reason("llama.rope.freq_base", -1.0f), Catch::Equals("rope.freq_base: must be positive, is -1"));
-  CHECK(reason("llama.expert_count", std::uint32_t{8}) == "llama.expert_count: is not supported");
+  CHECK(reason("llama.expert_count", std::uint32_t{8}) == "llama.expert_used_count: is missing");
+  for (const char* key : {"llama.attention.clamp_kqv", "llama.expert_shared_count",
+                          "llama.expert_shared_feed_forward_length", "llama.leading_dense_block_count"})
+    CHECK(reason(key, std::uint32_t{8}) == key + std::string(": is not supported"));
+  CHECK(reason("llama.attention.causal", 1.0f) == "llama.attention.causal: is not true or false");
   CHECK(reason("llama.attention.sliding_window", std::uint32_t{8}) ==
         "llama.attention.sliding_window: is not supported");
   CHECK(reason("llama.rope.scaling.type", std::string("yarn")) ==
@@ -165,4 +169,96 @@ TEST_CASE("factors of RoPE are Llama 3's, or refused") {
   both.set("llama.rope.scaling.type", std::string("linear"));
   both.set("llama.rope.scaling.factor", 2.0f);
   CHECK(both.reason() == "rope_freqs.weight: beside a scaling of the metadata is not supported");
+}
+
+TEST_CASE("a GGUF model of experts is that of the folder, whose experts are in one tensor a matrix") {
+  for (const char* name : {"mixtral", "olmoe", "qwen3_moe"}) {
+    const checkpoint folder = read_hugging_face(golden_file("families") / name);
+    const checkpoint m = read_gguf_model(golden_file("families") / (name + std::string(".gguf")));
+    const bool llama = std::string(name) == "mixtral";
+    transformer::config c = folder.config;
+    if (llama) c.rope = transformer::rope_layout::interleaved;
+    c.window = 0;
+    c.norm_eps = m.config.norm_eps;
+    CHECK(m.config.norm_eps == Approx(folder.config.norm_eps));
+    CHECK(m.config == c);
+    CHECK((m.parameters == folder.parameters) == !llama);
+    const std::vector<transformer::tensor> table = transformer::tensor_table(c);
+    for (const transformer::tensor& t : table)
+      if (t.id.role >= transformer::role::router)
+        CHECK(std::equal(m.parameters.begin() + t.offset, m.parameters.begin() + t.offset + t.size(),
+                         folder.parameters.begin() + t.offset));
+  }
+}
+
+TEST_CASE("older files have a tensor for each expert") {
+  parts p("mixtral");
+  const checkpoint expected = p.read();
+  std::vector<tensor_source> each;
+  for (const tensor_source& t : p.tensors) {
+    if (t.shape.size() != 3) {
+      each.push_back(t);
+      continue;
+    }
+    const std::size_t size = t.elements.size() / 4;
+    for (std::size_t e = 0; e < 4; ++e)
+      each.push_back({t.name.substr(0, t.name.find("_exps")) + "." + std::to_string(e) + ".weight",
+                      {t.shape[1], t.shape[2]},
+                      t.elements.subspan(e * size, size)});
+  }
+  REQUIRE(each.size() == p.tensors.size() + 2 * 3 * 3);
+  p.tensors = each;
+  const checkpoint m = p.read();
+  CHECK(m.config == expected.config);
+  CHECK(m.parameters == expected.parameters);
+  std::erase_if(p.tensors, [](const auto& t) { return t.name == "blk.1.ffn_up.3.weight"; });
+  CHECK(p.reason() == "there is no tensor \"blk.1.ffn_up.3.weight\"");
+}
+
+TEST_CASE("experts that are missing, of another shape or number, or asked for in vain are refused by name") {
+  parts p("qwen3_moe");
+  p.erase("blk.1.ffn_down_exps.weight");
+  CHECK(p.reason() == "there is no tensor \"blk.1.ffn_down_exps.weight\"");
+  const auto shaped = [](const char* file, const char* name, std::vector<index_t> shape) {
+    parts q(file);
+    for (auto& t : q.tensors)
+      if (t.name == name) t.shape = std::move(shape);
+    return q.reason();
+  };
+  CHECK(shaped("olmoe", "blk.0.ffn_gate_exps.weight", {8, 4, 16}) ==
+        "tensor \"blk.0.ffn_gate_exps.weight\": has the shape [8, 4, 16], must have [4, 8, 16]");
+  CHECK(shaped("olmoe", "blk.1.ffn_down_exps.weight", {4, 8, 16}) ==
+        "tensor \"blk.1.ffn_down_exps.weight\": has the shape [4, 8, 16], must have [4, 16, 8]");
+  CHECK(shaped("olmoe", "blk.1.ffn_up_exps.weight", {32, 16}) ==
+        "tensor \"blk.1.ffn_up_exps.weight\": has the shape [32, 16], must have [4, 8, 16]");
+  const auto reason = [](const char* file, const std::string& key, std::optional<gguf_value> value) {
+    parts q(file);
+    if (value)
+      q.set(key, *value);
+    else
+      q.erase(key);
+    return q.reason();
+  };
+  const auto of = [](std::uint32_t value) { return std::optional<gguf_value>(value); };
+  CHECK(reason("olmoe", "olmoe.expert_count", {}) == "olmoe.expert_count: is missing");
+  CHECK(reason("qwen3_moe", "qwen3moe.expert_count", of(0)) == "qwen3moe.expert_count: must be positive, is 0");
+  CHECK(reason("qwen3_moe", "qwen3moe.expert_used_count", of(9)) ==
+        "expert_used_count: 9 experts a token, there are 5");
+  CHECK(reason("mixtral", "llama.expert_used_count", of(0)) == "expert_used_count: must be in [1, 2^20), is 0");
+  CHECK_THAT(reason("mixtral", "llama.expert_count", of(3)), Catch::Contains("must have [3, 8, 16]"));
+  CHECK(reason("mixtral", "llama.expert_count", {}) == "there is no tensor \"blk.0.ffn_gate.weight\"");
+  CHECK(reason("qwen3", "qwen3.expert_count", of(4)) == "qwen3.expert_count: this architecture has no experts");
+  CHECK(reason("mixtral", "llama.expert_group_count", of(4)) ==
+        "llama.expert_group_count: groups of experts are not supported");
+  CHECK(reason("mixtral", "llama.expert_gating_func", of(2)) ==
+        "llama.expert_gating_func: only 1, a softmax, is supported");
+  CHECK(reason("mixtral", "llama.expert_weights_scale", 2.5f) == "llama.expert_weights_scale: only 1 is supported");
+  CHECK(reason("olmoe", "olmoe.expert_weights_norm", true) ==
+        "olmoe.expert_weights_norm: is not that of this architecture");
+  CHECK(reason("olmoe", "olmoe.expert_weights_norm", false).empty());
+  parts fallback("qwen3_moe");  // feed_forward_length / expert_used_count
+  fallback.erase("qwen3moe.expert_feed_forward_length");
+  CHECK_THAT(fallback.reason(), Catch::Contains("must have [5, 4, 16]"));
+  fallback.set("qwen3moe.feed_forward_length", std::uint32_t{24});
+  CHECK(fallback.read().config.experts.d_ff == 12);
 }

@@ -30,7 +30,8 @@ void write_text(const std::filesystem::path& path, const std::string& text) { wr
 }  // namespace
 
 TEST_CASE("a folder that is written is read as it was, in one file or several, in every format that holds it") {
-  for (const char* name : {"llama", "llama3", "qwen2", "qwen3", "mistral"}) {
+  for (const char* name : {"llama", "llama3", "qwen2", "qwen3", "mistral", "mixtral", "olmoe", "olmoe_cut", "qwen3_moe",
+                           "qwen3_moe_mixed", "llada_moe"}) {
     const checkpoint m = read_hugging_face(golden_file("families") / name);  // whose elements are bfloat16
     for (const std::uint64_t most : {std::uint64_t{1} << 40, std::uint64_t{20000}}) {
       const scratch_folder folder;
@@ -100,4 +101,80 @@ TEST_CASE("a folder that lacks something, or whose parts do not fit, is refused 
   other.causal = false;
   CHECK_THROWS_WITH(write_hugging_face(folder.path / "never", other, elements_for(c)), Catch::Contains("causal"));
   CHECK_FALSE(std::filesystem::exists(folder.path / "never"));
+}
+
+TEST_CASE("experts are read where their names say, each tensor its own") {
+  for (const char* name : {"mixtral", "olmoe", "olmoe_cut", "qwen3_moe", "qwen3_moe_mixed", "llada_moe"}) {
+    const std::filesystem::path folder = golden_file("families") / name;
+    const checkpoint m = read_hugging_face(folder);
+    const safetensors file = read_safetensors_folder(folder);
+    CHECK(m.nonfinite == 0);
+    const std::vector<transformer::tensor> table = transformer::tensor_table(m.config);
+    CHECK(table.size() == file.tensors.size());
+    const bool mixtral = std::string(name) == "mixtral";
+    index_t experts = 0;
+    for (const transformer::tensor& t : table) {
+      if (t.id.expert < 0 && t.id.role != transformer::role::router) continue;
+      const char* const parts[] = {"gate_proj", "down_proj", "up_proj"};  // w1, w2, w3
+      const auto matrix = static_cast<std::size_t>(t.id.role) - static_cast<std::size_t>(transformer::role::w1);
+      const std::string layer =
+          "model.layers." + std::to_string(t.id.layer) + (mixtral ? ".block_sparse_moe." : ".mlp.");
+      const std::string own = t.id.expert < 0
+                                  ? layer + "gate.weight"
+                                  : layer + "experts." + std::to_string(t.id.expert) + "." +
+                                        (mixtral ? "w" + std::to_string(matrix + 1) : parts[matrix]) + ".weight";
+      CAPTURE(name, t.name, own);
+      const stored_tensor* stored = find_tensor(file.tensors, own);
+      REQUIRE(stored != nullptr);
+      const std::vector<float> elements = elements_of(*stored);
+      CHECK(std::equal(elements.begin(), elements.end(), m.parameters.begin() + t.offset));
+      ++experts;
+    }
+    CHECK(experts > 0);
+  }
+}
+
+TEST_CASE("a dense file where experts are asked for, the reverse, and a missing expert are one line") {
+  const auto family = [](const char* name) { return golden_file("families") / name; };
+  const auto reason = [](const std::filesystem::path& folder) {
+    const auto error = format_error_of([&] { (void)read_hugging_face(folder); });
+    return error ? error->reason() : "";
+  };
+  const scratch_folder scratch, dense;
+  const auto both = [&](const std::filesystem::path& config, const std::filesystem::path& weights) {
+    write_bytes(scratch.path / "config.json", read_file(config / "config.json"));
+    write_bytes(scratch.path / "model.safetensors", read_file(weights / "model.safetensors"));
+    return reason(scratch.path);
+  };
+  transformer::config c = read_hugging_face(family("mixtral")).config;
+  c.experts = {};
+  write_hugging_face(dense.path, c, elements_for(c));
+  CHECK(both(family("mixtral"), dense.path) == "there is no tensor \"model.layers.0.block_sparse_moe.gate.weight\"");
+  CHECK(both(dense.path, family("mixtral")) == "there is no tensor \"model.layers.0.mlp.gate_proj.weight\"");
+  CHECK(both(family("olmoe"), family("mixtral")) == "there is no tensor \"model.layers.0.self_attn.q_norm.weight\"");
+  std::string config = to_text(read_file(family("mixtral") / "config.json"));
+  const auto change = [&](const std::string& from, const std::string& to) {
+    std::string changed = config;
+    const auto at = changed.find(from);
+    REQUIRE(at != std::string::npos);
+    write_text(scratch.path / "config.json", changed.replace(at, from.size(), to));
+    write_bytes(scratch.path / "model.safetensors", read_file(family("mixtral") / "model.safetensors"));
+    return reason(scratch.path);
+  };
+  CHECK(change("\"num_local_experts\": 4", "\"num_local_experts\": 5")
+            .ends_with("gate.weight\": has the shape [4, 16], must have [5, 16]"));
+  CHECK(change("\"num_local_experts\": 4", "\"num_local_experts\": 2147483647") ==
+        "2147483647 experts in each of 2 layers, in 41 tensors");
+  CHECK(change("\"model_type\": \"mixtral\"", "\"model_type\": \"mistral\"") ==
+        "\"num_local_experts\": this type of model has no experts");
+  const safetensors file = read_safetensors(family("mixtral") / "model.safetensors");
+  std::vector<std::vector<float>> kept;
+  std::vector<tensor_source> sources;
+  for (const stored_tensor& t : file.tensors) kept.push_back(elements_of(t));
+  for (std::size_t i = 0; i < kept.size(); ++i)
+    if (!file.tensors[i].name.ends_with("layers.1.block_sparse_moe.experts.2.w3.weight"))
+      sources.push_back({file.tensors[i].name, file.tensors[i].shape, kept[i]});
+  write_text(scratch.path / "config.json", config);
+  write_safetensors(scratch.path / "model.safetensors", sources);
+  CHECK(reason(scratch.path) == "there is no tensor \"model.layers.1.block_sparse_moe.experts.2.w3.weight\"");
 }

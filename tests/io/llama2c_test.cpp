@@ -254,6 +254,8 @@ TEST_CASE("what a checkpoint cannot say is not written") {
   refused([](auto& c) { c.output_bias = true; }, "no biases");
   refused([](auto& c) { c.qk_norm = transformer::query_key_norm::heads; }, "no norms of heads");
   refused([](auto& c) { c.window = 4; }, "looks at all positions");
+  refused([](auto& c) { c.clip_qkv = 4; }, "cuts no projections");
+  refused([](auto& c) { c.experts = {.count = 2, .d_ff = 4}; }, "c.experts: llama2.c has none");
   refused([](auto& c) { c.tie_embeddings = false, c.outputs = 1; }, "c.outputs");
   refused([](auto& c) { c.n_heads = 0; }, "n_heads");
   refused([](auto& c) { c.tie_embeddings = false; }, "parameters");

@@ -32,7 +32,8 @@ void require_same(const mapped_model& mapped, const checkpoint& read, format sto
 }  // namespace
 
 TEST_CASE("a mapped folder shows, in the file's type, what reading it gives") {
-  for (const char* name : {"llama", "llama3", "qwen2", "qwen3", "mistral"}) {
+  for (const char* name :
+       {"llama", "llama3", "qwen2", "qwen3", "mistral", "mixtral", "olmoe_cut", "qwen3_moe_mixed", "llada_moe"}) {
     const checkpoint read = read_hugging_face(golden_file("families") / name);
     for (const format stored : {format::bfloat16, format::float16, format::float32}) {
       const scratch_folder scratch;
@@ -43,14 +44,15 @@ TEST_CASE("a mapped folder shows, in the file's type, what reading it gives") {
 }
 
 TEST_CASE("GGUF files too, of mixed types; what is quantized cannot be used where it lies") {
-  for (const char* name : {"llama3.gguf", "qwen2.gguf", "qwen3.gguf"}) {
+  for (const char* name : {"llama3.gguf", "qwen2.gguf", "qwen3.gguf", "mixtral.gguf", "olmoe.gguf", "qwen3_moe.gguf"}) {
     const auto path = golden_file("families") / name;
     const checkpoint read = read_gguf_model(path);
     const mapped_model mapped = map_model(path);
     CHECK(mapped.shape() == read.config);
     for (const transformer::tensor& t : transformer::tensor_table(read.config)) {
       const transformer::stored_matrix m = mapped(t.id);
-      CHECK(m.stored() == (t.rows == 1 ? format::float32 : format::bfloat16));
+      const bool small = t.rows == 1 || t.id.role == transformer::role::router;
+      CHECK(m.stored() == (small ? format::float32 : format::bfloat16));
       std::vector<float> values(static_cast<std::size_t>(t.size()));
       m.read(0, 0, matrix_view<float>(values.data(), t.rows, t.cols));
       CHECK(std::equal(values.begin(), values.end(), read.parameters.begin() + t.offset));
@@ -99,7 +101,7 @@ TEST_CASE("a model in double is shown in double") {
     tensors[i].type = &f64;
     tensors[i].bytes = std::as_bytes(std::span(values[i]));
   }
-  const mapped_model mapped(read.config, tensors, {}, "f", hugging_face_tensor,
+  const mapped_model mapped(read.config, tensors, {}, "f", hugging_face_tensor(read.config),
                             io::detail::hugging_face_extra(read.config));
   const transformer::stored_matrix m = mapped({transformer::role::wq, 0});
   CHECK(m.stored() == format::float64);

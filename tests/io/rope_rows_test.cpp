@@ -76,6 +76,8 @@ TEST_CASE("llama.cpp's architectures have a layout each, others are refused") {
   CHECK(gguf_rope_layout("llama") == interleaved);
   CHECK(gguf_rope_layout("qwen2") == half);
   CHECK(gguf_rope_layout("qwen3") == half);
+  CHECK(gguf_rope_layout("olmoe") == half);
+  CHECK(gguf_rope_layout("qwen3moe") == half);
   for (const std::string name : {"", "Llama", "qwen", "gemma"})
     CHECK_THROWS_WITH(gguf_rope_layout(name), Catch::Contains("\"" + name + "\" is not one of llama, qwen2, qwen3"));
 }

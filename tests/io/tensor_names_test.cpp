@@ -70,6 +70,34 @@ TEST_CASE("an expert has a number of its own, after the layer's; a bias is calle
     CHECK(!gguf_tensor_id(name));
 }
 
+TEST_CASE("routers, shared experts and Mixtral's experts have the names of their families") {
+  using hone::transformer::role;
+  using hone::transformer::tensor_id;
+  CHECK(hugging_face_name("router.3") == "model.layers.3.mlp.gate");
+  CHECK(gguf_name("router.3") == "blk.3.ffn_gate_inp");
+  CHECK(hugging_face_name("shared_w2.1") == "model.layers.1.shared_expert.down_proj");
+  CHECK(gguf_name("shared_w1.1") == "blk.1.ffn_gate_shexp");
+  CHECK(hugging_face_name("selection_bias.1").empty());
+  CHECK(gguf_name("selection_bias.1").empty());
+  constexpr auto mixtral = expert_names::block_sparse_moe;
+  CHECK(hugging_face_name(tensor_id{role::router, 3}, mixtral) == "model.layers.3.block_sparse_moe.gate");
+  CHECK(hugging_face_name(tensor_id{role::w3, 3, 5}, mixtral) == "model.layers.3.block_sparse_moe.experts.5.w3");
+  CHECK(hugging_face_name(tensor_id{role::wq, 3}, mixtral) == "model.layers.3.self_attn.q_proj");
+  for (const auto names : {expert_names::mlp, mixtral})
+    for (const tensor_id id : {tensor_id{role::router, 3}, tensor_id{role::w1, 3, 5}, tensor_id{role::w2, 0, 12}})
+      CHECK(hugging_face_tensor_id(hugging_face_name(id, names)) == id);
+  for (const char* name : {"model.layers.3.block_sparse_moe.experts.5.gate_proj", "model.layers.3.block_sparse_moe.w1",
+                           "model.layers.3.block_sparse_moe.experts.w1", "model.layers.3.mlp.experts.5.w1",
+                           "model.layers.3.mlp.experts.5.gate", "model.layers.3.mlp.shared_expert.gate_proj"})
+    CHECK(!hugging_face_tensor_id(name));
+  hone::transformer::config c;
+  CHECK(expert_names_of(c) == expert_names::mlp);
+  c.experts = {.count = 4, .d_ff = 8};
+  CHECK(expert_names_of(c) == mixtral);
+  c.causal = false;
+  CHECK(expert_names_of(c) == expert_names::mlp);
+}
+
 TEST_CASE("a name that is in no table has no other") {
   for (const char* name : {"", "wq", "w4.0", "x", ".0"}) {
     CHECK(hugging_face_name(name).empty());

@@ -28,6 +28,16 @@ inline std::vector<index_t> stored_shape(const transformer::tensor& t) {
   return vector ? std::vector{t.cols} : std::vector{t.rows, t.cols};
 }
 
+/// @throws format_error that names @p t unless it has @p shape.
+inline void check_shape(const stored_tensor& t, const std::vector<index_t>& shape) {
+  const auto text = [](const std::vector<index_t>& sizes) {
+    std::string list = "[";
+    for (const index_t n : sizes) list += (list.size() > 1 ? ", " : "") + std::to_string(n);
+    return list + "]";
+  };
+  if (t.shape != shape) fail(t, "has the shape " + text(t.shape) + ", must have " + text(shape));
+}
+
 /// A model's table, and where a file has each of its tensors.
 struct matched_tensors {
   std::vector<transformer::tensor> table;
@@ -41,6 +51,11 @@ matched_tensors match_tensors(const transformer::config& c, std::span<const stor
   const auto fail_whole = [&](const std::string& reason) { throw format_error(file, {}, reason); };
   if (std::cmp_greater(c.n_layers, tensors.size()))
     fail_whole(std::to_string(c.n_layers) + " layers in " + std::to_string(tensors.size()) + " tensors");
+  index_t sparse = 0;
+  for (index_t layer = 0; layer < c.n_layers; ++layer) sparse += c.sparse(layer);
+  if (sparse > 0 && std::cmp_greater(c.experts.count, tensors.size() / static_cast<std::size_t>(sparse)))
+    fail_whole(std::to_string(c.experts.count) + " experts in each of " + std::to_string(sparse) + " layers, in " +
+               std::to_string(tensors.size()) + " tensors");
   matched_tensors result;
   try {
     result.table = transformer::tensor_table(c);
@@ -52,15 +67,7 @@ matched_tensors match_tensors(const transformer::config& c, std::span<const stor
     const std::string name = name_of(t);
     const stored_tensor* source = find_tensor(tensors, name);
     if (source == nullptr) fail_whole("there is no tensor \"" + name + "\"");
-    const std::vector<index_t> shape = stored_shape(t);
-    if (source->shape != shape) {
-      const auto text = [](const std::vector<index_t>& sizes) {
-        std::string list = "[";
-        for (const index_t n : sizes) list += (list.size() > 1 ? ", " : "") + std::to_string(n);
-        return list + "]";
-      };
-      fail(*source, "has the shape " + text(source->shape) + ", must have " + text(shape));
-    }
+    check_shape(*source, stored_shape(t));
     wanted[static_cast<std::size_t>(source - tensors.data())] = true;
     result.sources.push_back(source);
   }

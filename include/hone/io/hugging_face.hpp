@@ -12,9 +12,12 @@ namespace HONE_NAMESPACE::io {
 
 inline constexpr const char* config_json_name = "config.json";
 
-/// "model.layers.3.self_attn.q_proj.weight" of wq.3, "….bias" of bq.3.
-inline std::string hugging_face_tensor(const transformer::tensor& t) {
-  return hugging_face_name(t.id) + (t.kind == transformer::tensor_kind::bias ? ".bias" : ".weight");
+/// What folders of models of @p c's family call a tensor: f(t) is "model.layers.3.self_attn.q_proj.weight" for wq.3,
+/// "….bias" for bq.3.
+inline auto hugging_face_tensor(const transformer::config& c) {
+  return [names = expert_names_of(c)](const transformer::tensor& t) {
+    return hugging_face_name(t.id, names) + (t.kind == transformer::tensor_kind::bias ? ".bias" : ".weight");
+  };
 }
 
 namespace detail {
@@ -40,7 +43,7 @@ inline auto hugging_face_extra(const transformer::config& c) {
 /// @note One pass over the mapped weights; memory for the parameters as float32.
 inline checkpoint read_hugging_face(const std::filesystem::path& folder) {
   const transformer::config c = detail::hugging_face_config(folder);
-  return gather_checkpoint(c, read_safetensors_folder(folder).tensors, folder.string(), hugging_face_tensor,
+  return gather_checkpoint(c, read_safetensors_folder(folder).tensors, folder.string(), hugging_face_tensor(c),
                            detail::hugging_face_extra(c));
 }
 
@@ -59,19 +62,10 @@ inline void write_hugging_face(const std::filesystem::path& folder, const transf
                           "parameters", "has %zu parameters, the model has %td", parameters.size(), count);
   std::vector<tensor_source> sources;
   std::vector<std::vector<float>> moved;
-  for (const transformer::tensor& t : table) {
-    const std::vector<index_t> shape = detail::stored_shape(t);
-    std::span<const float> elements =
-        parameters.subspan(static_cast<std::size_t>(t.offset), static_cast<std::size_t>(t.size()));
-    if (has_rope_rows(t.id.role) && c.rope != transformer::rope_layout::half) {
-      std::vector<float>& copied = moved.emplace_back(elements.size());
-      const index_t rows = shape.front();
-      copy_rope_rows<float>({elements.data(), rows, t.size() / rows}, {copied.data(), rows, t.size() / rows},
-                            c.head_size(), c.rope, transformer::rope_layout::half);
-      elements = copied;
-    }
-    sources.push_back({hugging_face_tensor(t), shape, elements, stored});
-  }
+  const auto name_of = hugging_face_tensor(c);
+  for (const transformer::tensor& t : table)
+    sources.push_back({name_of(t), detail::stored_shape(t),
+                       laid_out(parameters, c, t, transformer::rope_layout::half, moved), stored});
   std::filesystem::create_directories(folder);
   write_safetensors_folder(folder, sources, {{"format", "pt"}}, most);
   atomic_file file(folder / config_json_name);

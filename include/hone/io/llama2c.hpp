@@ -136,7 +136,10 @@ inline std::vector<std::byte> format_llama2c(const transformer::config& c, std::
                           "llama2.c knows only d_model / n_heads");
   invalid_argument_unless(!c.qkv_bias && !c.output_bias, function, "c.qkv_bias, c.output_bias",
                           "llama2.c has no biases");
-  invalid_argument_unless(c.qk_norm == transformer::query_key_norm::none, function, "c.qk_norm", "llama2.c has no norms of heads");
+  invalid_argument_unless(c.qk_norm == transformer::query_key_norm::none, function, "c.qk_norm",
+                          "llama2.c has no norms of heads");
+  invalid_argument_unless(c.clip_qkv == 0, function, "c.clip_qkv", "llama2.c cuts no projections");
+  invalid_argument_unless(c.experts.count == 0, function, "c.experts", "llama2.c has none");
   invalid_argument_unless(c.window == 0, function, "c.window", "llama2.c looks at all positions");
   invalid_argument_unless(c.output_width() == c.vocab, function, "c.outputs", "llama2.c's are the vocabulary");
   invalid_argument_unless(static_cast<double>(parameters.size()) == detail::llama2c_elements(c, false), function,

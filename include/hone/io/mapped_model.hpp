@@ -67,11 +67,12 @@ inline mapped_model map_model(const std::filesystem::path& path) {
   if (std::filesystem::is_directory(path)) {
     const transformer::config c = detail::hugging_face_config(path);
     safetensors file = read_safetensors_folder(path);
-    return {c, file.tensors, std::move(file.files), name, hugging_face_tensor, detail::hugging_face_extra(c)};
+    return {c, file.tensors, std::move(file.files), name, hugging_face_tensor(c), detail::hugging_face_extra(c)};
   }
   gguf file = read_gguf(path);
   const transformer::config c = detail::gguf_config(file, name);
-  return {c, file.tensors, std::move(file.files), name, gguf_tensor, detail::gguf_extra};
+  const std::vector<stored_tensor> tensors = detail::gguf_parts(c, file.tensors, name);
+  return {c, tensors, std::move(file.files), name, gguf_tensor, detail::gguf_extra};
 }
 
 }  // namespace HONE_NAMESPACE::io

@@ -6,8 +6,10 @@
 #include "hone/core/output.hpp"
 #include "hone/transformer/config.hpp"
 
+#include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace HONE_NAMESPACE::io {
 
@@ -18,7 +20,7 @@ constexpr bool has_rope_rows(transformer::role r) {
 }
 
 /// Copies @p in (heads * head_size x cols), laid out as @p from, to @p out, laid out as @p to; queries and keys alike,
-/// which differ in the number of heads only. A bias or a norm of a head is a matrix of one column.
+/// which differ in the number of heads only. A bias or a norm is a matrix of one column.
 /// @throws std::invalid_argument unless the shapes are equal, head_size is even and divides the rows.
 /// @pre in and out do not overlap.
 template <class T>
@@ -39,13 +41,31 @@ void copy_rope_rows(matrix_view<const T> in, matrix_view<T> out, index_t head_si
   }
 }
 
-/// How llama.cpp lays out rows of q and k of an architecture: "llama" (which is Mistral's too), "qwen2" or "qwen3".
+/// The architectures of llama.cpp that are read; "llama" is Mistral's and Mixtral's too.
+inline constexpr std::string_view gguf_architectures[] = {"llama", "qwen2", "qwen3", "olmoe", "qwen3moe"};
+
+/// How llama.cpp lays out rows of q and k of one of `gguf_architectures`.
 /// @throws std::invalid_argument for another one.
 inline transformer::rope_layout gguf_rope_layout(std::string_view architecture) {
-  const bool half = architecture == "qwen2" || architecture == "qwen3";
-  invalid_argument_unless(half || architecture == "llama", "hone::io::gguf_rope_layout", "architecture",
-                          "\"%.40s\" is not one of llama, qwen2, qwen3", std::string(architecture).c_str());
-  return half ? transformer::rope_layout::half : transformer::rope_layout::interleaved;
+  bool known = false;
+  for (const std::string_view one : gguf_architectures) known = known || architecture == one;
+  invalid_argument_unless(known, "hone::io::gguf_rope_layout", "architecture",
+                          "\"%.40s\" is not one of llama, qwen2, qwen3, olmoe, qwen3moe",
+                          std::string(architecture).c_str());
+  return architecture == "llama" ? transformer::rope_layout::interleaved : transformer::rope_layout::half;
+}
+
+/// A tensor of @p parameters as a file wants it: its rows moved, into @p moved, where they are laid out for RoPE and
+/// @p c has the other layout than @p stored.
+inline std::span<const float> laid_out(std::span<const float> parameters, const transformer::config& c,
+                                       const transformer::tensor& t, transformer::rope_layout stored,
+                                       std::vector<std::vector<float>>& moved) {
+  const auto elements = parameters.subspan(static_cast<std::size_t>(t.offset), static_cast<std::size_t>(t.size()));
+  if (!has_rope_rows(t.id.role) || c.rope == stored) return elements;
+  const index_t cols = t.kind == transformer::tensor_kind::linear ? t.cols : 1, rows = t.size() / cols;
+  std::vector<float>& copied = moved.emplace_back(elements.size());
+  copy_rope_rows<float>({elements.data(), rows, cols}, {copied.data(), rows, cols}, c.head_size(), c.rope, stored);
+  return copied;
 }
 
 }  // namespace HONE_NAMESPACE::io

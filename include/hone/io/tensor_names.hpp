@@ -2,8 +2,8 @@
 /// What the tensors of transformer/config.hpp are called elsewhere, without the ".weight" after it:
 ///   wq.3     model.layers.3.self_attn.q_proj (Hugging Face)         blk.3.attn_q (GGUF)
 ///   w1.3.5   model.layers.3.mlp.experts.5.gate_proj, of expert 5    blk.3.ffn_gate.5
-/// A bias is called as its matrix. (In GGUF the experts of a layer also come in one tensor of three axes,
-/// blk.3.ffn_gate_exps, which is no tensor of a single id.)
+/// and of Mixtral model.layers.3.block_sparse_moe.experts.5.w1. A bias is called as its matrix. (In GGUF the experts of
+/// a layer also come in one tensor of three axes, blk.3.ffn_gate_exps: gguf_experts.hpp cuts it up.)
 #pragma once
 #include "hone/transformer/config.hpp"
 
@@ -16,20 +16,28 @@ struct tensor_name {
   const char *hugging_face, *gguf;
 };
 /// Those of a layer.
-inline constexpr tensor_name layer_names[] = {{transformer::role::att_norm, "input_layernorm", "attn_norm"},
-                                              {transformer::role::wq, "self_attn.q_proj", "attn_q"},
-                                              {transformer::role::q_norm, "self_attn.q_norm", "attn_q_norm"},
-                                              {transformer::role::wk, "self_attn.k_proj", "attn_k"},
-                                              {transformer::role::k_norm, "self_attn.k_norm", "attn_k_norm"},
-                                              {transformer::role::wv, "self_attn.v_proj", "attn_v"},
-                                              {transformer::role::wo, "self_attn.o_proj", "attn_output"},
-                                              {transformer::role::ffn_norm, "post_attention_layernorm", "ffn_norm"},
-                                              {transformer::role::w1, "mlp.gate_proj", "ffn_gate"},
-                                              {transformer::role::w2, "mlp.down_proj", "ffn_down"},
-                                              {transformer::role::w3, "mlp.up_proj", "ffn_up"}};
+inline constexpr tensor_name layer_names[] = {
+    {transformer::role::att_norm, "input_layernorm", "attn_norm"},
+    {transformer::role::wq, "self_attn.q_proj", "attn_q"},
+    {transformer::role::q_norm, "self_attn.q_norm", "attn_q_norm"},
+    {transformer::role::wk, "self_attn.k_proj", "attn_k"},
+    {transformer::role::k_norm, "self_attn.k_norm", "attn_k_norm"},
+    {transformer::role::wv, "self_attn.v_proj", "attn_v"},
+    {transformer::role::wo, "self_attn.o_proj", "attn_output"},
+    {transformer::role::ffn_norm, "post_attention_layernorm", "ffn_norm"},
+    {transformer::role::router, "mlp.gate", "ffn_gate_inp"},
+    {transformer::role::w1, "mlp.gate_proj", "ffn_gate"},
+    {transformer::role::w2, "mlp.down_proj", "ffn_down"},
+    {transformer::role::w3, "mlp.up_proj", "ffn_up"},
+    {transformer::role::shared_w1, "shared_expert.gate_proj", "ffn_gate_shexp"},
+    {transformer::role::shared_w2, "shared_expert.down_proj", "ffn_down_shexp"},
+    {transformer::role::shared_w3, "shared_expert.up_proj", "ffn_up_shexp"}};
 inline constexpr tensor_name model_names[] = {{transformer::role::tok_emb, "model.embed_tokens", "token_embd"},
                                               {transformer::role::final_norm, "model.norm", "output_norm"},
                                               {transformer::role::wcls, "lm_head", "output"}};
+
+inline constexpr const char *mlp_experts = "mlp.experts.", *mixtral_experts = "block_sparse_moe.experts.",
+                            *mixtral_router = "block_sparse_moe.gate";
 
 /// The matrix that a bias belongs to; any other role is its own.
 constexpr transformer::role matrix_of(transformer::role bias) {
@@ -60,31 +68,45 @@ inline bool take(std::string_view& text, std::string_view start) {
 
 }  // namespace detail
 
-/// "model.layers.3.self_attn.q_proj"; empty for an expert of what has none.
-inline std::string hugging_face_name(const transformer::tensor_id& id) {
+/// What folders call a layer's router and its experts: mlp.gate and mlp.experts.5.gate_proj, or, Mixtral's,
+/// block_sparse_moe.gate and block_sparse_moe.experts.5.w1.
+enum class expert_names { mlp, block_sparse_moe };
+
+/// Those of the family that a configuration is of: Mixtral's experts are the causal ones without norms of queries.
+inline expert_names expert_names_of(const transformer::config& c) {
+  const bool mixtral = c.experts.count > 0 && c.causal && c.qk_norm == transformer::query_key_norm::none;
+  return mixtral ? expert_names::block_sparse_moe : expert_names::mlp;
+}
+
+/// "model.layers.3.self_attn.q_proj"; empty for an expert of what has none, and for the bias of a router's selection.
+inline std::string hugging_face_name(const transformer::tensor_id& id, expert_names names = expert_names::mlp) {
   const transformer::role role = detail::matrix_of(id.role);
   for (const detail::tensor_name& n : detail::model_names)
     if (n.role == role) return n.hugging_face;
   std::string name;
   for (const detail::tensor_name& n : detail::layer_names)
     if (n.role == role) name = n.hugging_face;
-  if (id.expert >= 0) {
-    if (!detail::has_experts(role)) return {};
-    name.insert(name.find('.') + 1, std::string("experts.") + std::to_string(id.expert) + ".");
-  }
+  if (name.empty() || (id.expert >= 0 && !detail::has_experts(role))) return {};
+  const bool mixtral = names == expert_names::block_sparse_moe;
+  if (id.expert >= 0)
+    name = (mixtral ? detail::mixtral_experts : detail::mlp_experts) + std::to_string(id.expert) + "." +
+           (mixtral ? transformer::role_names[static_cast<std::size_t>(role)] : name.substr(name.find('.') + 1));
+  else if (mixtral && role == transformer::role::router)
+    name = detail::mixtral_router;
   return std::string("model.layers.") + std::to_string(id.layer) + "." + name;
 }
 
-/// "blk.3.attn_q"; empty for an expert of what has none.
+/// "blk.3.attn_q"; empty for an expert of what has none, and for the bias of a router's selection.
 inline std::string gguf_name(const transformer::tensor_id& id) {
   const transformer::role role = detail::matrix_of(id.role);
   for (const detail::tensor_name& n : detail::model_names)
     if (n.role == role) return n.gguf;
-  std::string name = std::string("blk.") + std::to_string(id.layer) + ".";
+  std::string name;
   for (const detail::tensor_name& n : detail::layer_names)
-    if (n.role == role) name += n.gguf;
-  if (id.expert >= 0 && !detail::has_experts(role)) return {};
-  return id.expert < 0 ? name : name + "." + std::to_string(id.expert);
+    if (n.role == role) name = n.gguf;
+  if (name.empty() || (id.expert >= 0 && !detail::has_experts(role))) return {};
+  if (id.expert >= 0) name += "." + std::to_string(id.expert);
+  return std::string("blk.") + std::to_string(id.layer) + "." + name;
 }
 
 /// The matrix or norm that Hugging Face calls @p name; none if no table has it.
@@ -94,13 +116,16 @@ inline std::optional<transformer::tensor_id> hugging_face_tensor_id(std::string_
   if (!detail::take(name, "model.layers.")) return {};
   const index_t layer = detail::take_number(name);
   if (layer < 0 || !detail::take(name, ".")) return {};
+  if (name == detail::mixtral_router) return transformer::tensor_id{transformer::role::router, layer};
   for (const detail::tensor_name& n : detail::layer_names) {
     if (name == n.hugging_face) return transformer::tensor_id{n.role, layer};
     std::string_view rest = name, own = n.hugging_face;
-    if (!detail::has_experts(n.role) || !detail::take(rest, "mlp.experts.")) continue;
+    if (!detail::has_experts(n.role)) continue;
+    const bool mixtral = detail::take(rest, detail::mixtral_experts);
+    if (!mixtral && !detail::take(rest, detail::mlp_experts)) continue;
     const index_t expert = detail::take_number(rest);
-    if (expert >= 0 && detail::take(rest, ".") && rest == own.substr(own.find('.') + 1))
-      return transformer::tensor_id{n.role, layer, expert};
+    own = mixtral ? transformer::role_names[static_cast<std::size_t>(n.role)] : own.substr(own.find('.') + 1);
+    if (expert >= 0 && detail::take(rest, ".") && rest == own) return transformer::tensor_id{n.role, layer, expert};
   }
   return {};
 }

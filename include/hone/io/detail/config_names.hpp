@@ -31,6 +31,11 @@ inline constexpr config_name config_names[] = {
     {"scaling.original_max_seq", "rope_scaling.original_max_position_embeddings", {}, {}},
     {"window", "sliding_window", {}, {}},
     {"full_layers", "max_window_layers", {}, {}},
+    {"experts.router", "num_experts_per_tok", "expert_used_count", {}},
+    {"per_token", "num_experts_per_tok", "expert_used_count", {}},
+    {"experts.every", "decoder_sparse_step", {}, {}},
+    {"experts.dense", "mlp_only_layers", {}, {}},
+    {"experts.d_ff", {}, "expert_feed_forward_length", {}},
 };
 
 /// What @p error, of transformer::validate or tensor_table, says of a configuration: without the function, in the words
