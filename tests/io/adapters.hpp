@@ -40,3 +40,21 @@ inline std::vector<double> delta_of(const hone::lora::site& s, const std::vector
     }
   return delta;
 }
+
+/// A model of experts, and an adapter of its attention, its routers and all experts of a matrix, and one of another.
+inline hone::transformer::config small_experts(hone::transformer::query_key_norm norm) {
+  hone::transformer::config c = small_model;
+  c.n_kv_heads = 2;
+  c.qk_norm = norm;
+  c.experts = {.count = 3, .d_ff = 6, .router = hone::moe::top_k_then_softmax(2)};
+  return c;
+}
+inline hone::lora::adapter<float> made_expert_adapter(bool one_alone) {
+  hone::lora::adapter<float> adapter;
+  adapter.sites = {{"wq.1", 8, 8, 2, 2.0}, {"router.0", 3, 8, 1, 3.0}, {"router.1", 3, 8, 1, 3.0}};
+  if (one_alone) adapter.sites.push_back({"w1.0.2", 6, 8, 1, 0.5});
+  for (const char* name : {"w2.1.0", "w2.1.1", "w2.1.2"}) adapter.sites.push_back({name, 8, 6, 2, 1.5});
+  adapter.parameters.resize(static_cast<std::size_t>(hone::lora::lay_out(adapter.sites)));
+  for (std::size_t i = 0; i < adapter.parameters.size(); ++i) adapter.parameters[i] = static_cast<float>(i) - 40;
+  return adapter;
+}

@@ -200,3 +200,47 @@ TEST_CASE("lora gguf: an adapter that is not of the model is refused before ther
   CHECK_THROWS_AS(write_lora_gguf(folder.path / "a", small_model, adapter), std::invalid_argument);
   CHECK(folder.entries() == 0);
 }
+
+TEST_CASE("lora gguf: experts of a matrix are one tensor, cut up when it is read") {
+  const hone::transformer::config c = small_experts(hone::transformer::query_key_norm::heads);
+  hone::lora::adapter<float> adapter = made_expert_adapter(false);
+  for (hone::lora::site& s : adapter.sites) s.scale = 4.0 / static_cast<double>(s.rank);
+  const scratch_folder folder;
+  const auto path = folder.path / "file.gguf";
+  write_lora_gguf(path, c, adapter, "qwen3moe");
+  const gguf file = read_gguf(path);
+  CHECK(file.tensors.size() == 8);
+  CHECK(find_tensor(file.tensors, "blk.1.ffn_gate_inp.weight.lora_b")->shape == std::vector<index_t>{3, 1});
+  const stored_tensor* a = find_tensor(file.tensors, "blk.1.ffn_down_exps.weight.lora_a");
+  REQUIRE((a != nullptr && a->shape == std::vector<index_t>{3, 2, 6}));
+  CHECK(find_tensor(file.tensors, "blk.1.ffn_down_exps.weight.lora_b")->shape == std::vector<index_t>{3, 8, 2});
+  const hone::matrix_view<const float> second = adapter.sites[4].a(adapter.parameters.data());
+  CHECK(adapter.sites[4].name == "w2.1.1");
+  const std::vector<float> stacked = elements_of(*a);
+  CHECK(std::equal(second.data(), second.data() + 12, stacked.begin() + 12));
+  const stored_adapter read = read_lora_gguf(path, c, "qwen3moe");
+  REQUIRE(read.adapter.sites.size() == adapter.sites.size());
+  for (std::size_t i = 0; i < adapter.sites.size(); ++i) {
+    const auto same = std::find_if(read.adapter.sites.begin(), read.adapter.sites.end(),
+                                   [&](const auto& s) { return s.name == adapter.sites[i].name; });
+    REQUIRE(same != read.adapter.sites.end());
+    CHECK(same->scale == adapter.sites[i].scale);
+    CHECK(delta_of(*same, read.adapter.parameters) == delta_of(adapter.sites[i], adapter.parameters));
+  }
+}
+
+TEST_CASE("lora gguf: some experts alone, of other ranks or in a tensor of other than so many, are refused by name") {
+  const hone::transformer::config c = small_experts(hone::transformer::query_key_norm::none);
+  const scratch_folder folder;
+  const auto path = folder.path / "file.gguf";
+  CHECK_THROWS_WITH(write_lora_gguf(path, c, made_expert_adapter(true)),
+                    Catch::Contains("w1.0.2: is of 1 of the 3 experts"));
+  hone::lora::adapter<float> adapter = made_expert_adapter(false);
+  adapter.sites[5].rank = 1;
+  CHECK_THROWS_WITH(write_lora_gguf(path, c, adapter), Catch::Contains("w2.1.2: has rank 1, \"w2.1.0\" has 2"));
+  CHECK(folder.entries() == 0);
+  CHECK(error_of({{"blk.1.ffn_up_exps.weight.lora_a", {2, 2, 8}}}, sound, "llama", c)->reason() ==
+        "tensor \"blk.1.ffn_up_exps.weight.lora_a\": does not have three axes, the first of them of 3 experts");
+  CHECK(error_of({{"blk.1.ffn_up_exps.weight.lora_a", {3, 2, 8}}}, sound, "llama")->reason() ==
+        "tensor \"blk.1.ffn_up_exps.weight.lora_a\": the model has no tensor \"blk.1.ffn_up_exps.weight\"");
+}

@@ -322,3 +322,43 @@ TEST_CASE("peft: a folder without its files, or with a large configuration, is a
   CHECK(error->where().in == position::unit::none);
   CHECK(error->reason() == "the file has 1048577 bytes, at most 1048576 are read");
 }
+
+TEST_CASE("peft: routers and experts have their family's names, and come back from them") {
+  using hone::transformer::query_key_norm;
+  const hone::lora::adapter<float> adapter = made_expert_adapter(true);
+  for (const auto norm : {query_key_norm::none, query_key_norm::heads}) {
+    const hone::transformer::config c = small_experts(norm);
+    const bool mixtral = norm == query_key_norm::none;
+    const std::string layer =
+        std::string("base_model.model.model.layers.1.") + (mixtral ? "block_sparse_moe." : "mlp.");
+    const scratch_folder folder;
+    write_peft(folder.path, c, adapter);
+    const stored_adapter read = read_peft(folder.path, c);
+    CHECK(read.adapter.parameters == adapter.parameters);
+    REQUIRE(read.adapter.sites.size() == adapter.sites.size());
+    for (std::size_t i = 0; i < adapter.sites.size(); ++i) {
+      CHECK(read.adapter.sites[i].name == adapter.sites[i].name);
+      CHECK(read.adapter.sites[i].scale == adapter.sites[i].scale);
+    }
+    const safetensors file = read_safetensors(folder.path / "adapter_model.safetensors");
+    CHECK(find_tensor(file.tensors, layer + "gate.lora_A.weight") != nullptr);
+    CHECK(find_tensor(file.tensors, layer + (mixtral ? "experts.2.w2.lora_B.weight"
+                                                     : "experts.2.down_proj.lora_B.weight")) != nullptr);
+    const peft_config config = parse_peft_config(to_text(read_file(folder.path / "adapter_config.json")), "f");
+    const auto targeted = [&](const std::string& name) {
+      return std::count(config.target_modules.begin(), config.target_modules.end(), name) == 1;
+    };
+    CHECK(targeted("gate"));  // all routers, but three of the six experts' matrices
+    CHECK(targeted("model.layers.1." +
+                   std::string(mixtral ? "block_sparse_moe.experts.0.w2" : "mlp.experts.0.down_proj")));
+    CHECK(!targeted(mixtral ? "w2" : "down_proj"));
+    CHECK_THROWS_WITH(read_peft(folder.path, small_experts(mixtral ? query_key_norm::heads : query_key_norm::none)),
+                      Catch::Contains(std::string("the model has no module \"model.layers.0.") +
+                                      (mixtral ? "block_sparse_moe." : "mlp.")));
+  }
+  peft_folder f;
+  f.tensor("model.layers.0.mlp.experts.3.up_proj.lora_A", {2, 8});
+  f.refused("model.layers.0.mlp.experts.3.up_proj.lora_A",
+            "the model has no module \"model.layers.0.mlp.experts.3.up_proj\" of its own",
+            small_experts(query_key_norm::heads));
+}

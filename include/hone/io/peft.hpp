@@ -163,7 +163,8 @@ inline stored_adapter read_peft(const std::filesystem::path& folder, const trans
     module.remove_suffix((std::min)(is_base ? base.size() : a.size(), module.size()));
     const auto id = hugging_face_tensor_id(module);
     const auto matrix = std::find_if(table.begin(), table.end(), [&](const auto& m) { return m.id == id; });
-    if (matrix == table.end()) detail::fail(t, "the model has no module \"" + std::string(module) + "\" of its own");
+    if (matrix == table.end() || hugging_face_name(*id, expert_names_of(c)) != module)
+      detail::fail(t, "the model has no module \"" + std::string(module) + "\" of its own");
     if (is_base) {  // PEFT puts a copy of the classifier beside its adapter
       if (t.shape != std::vector<index_t>{matrix->rows, matrix->cols})
         detail::fail(t, "is " + detail::shape_of(t) + ", not of the model's shape");
@@ -206,15 +207,19 @@ inline void write_peft(const std::filesystem::path& folder, const transformer::c
     if (std::round(x) == x && x < 1e9) return static_cast<std::int64_t>(x);
     return x;
   };
+  const auto module_of = [names = expert_names_of(c)](const transformer::tensor_id& id) {
+    return hugging_face_name(id, names);
+  };
+  const auto end_of = [](const std::string& module) { return module.substr(module.rfind('.') + 1); };
   const lora::site& first = adapter.sites.front();
   nlohmann::json ranks = nlohmann::json::object(), alphas = ranks;
   std::map<std::string, std::vector<std::string>> modules;  // by the end of their names
   std::vector<tensor_source> tensors;
   for (std::size_t i = 0; i < adapter.sites.size(); ++i) {
     const lora::site& s = adapter.sites[i];
-    const std::string module = hugging_face_name(s.name);
+    const std::string module = module_of(*transformer::tensor_of(s.name));
     const std::string pattern = module.starts_with("model.") ? module.substr(6) : module;  // as all versions match it
-    modules[module.substr(module.rfind('.') + 1)].push_back(module);
+    modules[end_of(module)].push_back(module);
     if (s.rank != first.rank) ranks[pattern] = s.rank;
     if (alpha_of(s) != alpha_of(first)) alphas[pattern] = number(alpha_of(s));
     tensors.push_back(
@@ -222,9 +227,12 @@ inline void write_peft(const std::filesystem::path& folder, const transformer::c
     tensors.push_back(
         {"base_model.model." + module + ".lora_B.weight", {s.outputs, s.rank}, elements.b(i), options.stored});
   }
+  std::map<std::string, std::size_t> all;
+  for (const transformer::tensor& t : transformer::tensor_table(c))
+    if (t.kind == transformer::tensor_kind::linear) ++all[end_of(module_of(t.id))];
   std::vector<std::string> targets;
   for (const auto& [end, names] : modules)  // PEFT adapts every module of such an end: so only where that is meant
-    if (names.size() == static_cast<std::size_t>(c.n_layers))
+    if (names.size() == all[end])
       targets.push_back(end);
     else
       targets.insert(targets.end(), names.begin(), names.end());

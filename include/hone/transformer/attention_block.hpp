@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 /// The attention half of a layer: y = x + Wo attention(q, k, v) + bo, where with n = rmsnorm(x)
 ///   q = rotate(Wq n + bq),  k = rotate(Wk n + bk),  v = Wv n + bv
-/// and with qk_norm q and k are normalized before they are rotated, each head or all heads together; with clip_qkv q and
-/// k, after their norms, and v are cut to [-clip_qkv, clip_qkv]. It owns its forward and backward passes over whole
+/// and with qk_norm q and k are normalized before they are rotated, each head or all heads together; with clip_qkv q
+/// and k, after their norms, and v are cut to [-clip_qkv, clip_qkv]. It owns its forward and backward passes over whole
 /// sequences, the forward pass of rows with a cache, and its share of a workspace; it names parameters to an object of
 /// transformer/product.hpp.
 #pragma once
