@@ -75,6 +75,30 @@ TEST_CASE("GGUF files of every architecture have the logits and the greedy text 
   CHECK(family("qwen2").error(m, 6) <= 1e-4);
 }
 
+TEST_CASE("folders of families with experts have the logits and the greedy text of Transformers") {
+  for (const char* name : {"mixtral", "olmoe", "olmoe_cut", "qwen3_moe", "qwen3_moe_mixed", "llada_moe"}) {
+    const family expected(name);
+    const checkpoint m = read_hugging_face(golden_file("families") / name);
+    INFO(name);
+    CHECK(m.nonfinite == 0);
+    CHECK(expected.error(m) <= 1e-4);
+    if (m.config.causal) CHECK(expected.continuation(m) == expected.greedy);
+  }
+}
+
+TEST_CASE("GGUF files of experts have the logits and the greedy text of Transformers") {
+  for (const char* name : {"olmoe", "qwen3_moe"}) {
+    const family expected(name);
+    const checkpoint m = read_gguf_model(golden_file("families") / (name + std::string(".gguf")));
+    INFO(name);
+    CHECK(m.nonfinite == 0);
+    CHECK(expected.error(m) <= 1e-4);
+    CHECK(expected.continuation(m) == expected.greedy);
+  }
+  // No window in the file: the positions that it does not reach.
+  CHECK(family("mixtral").error(read_gguf_model(golden_file("families/mixtral.gguf")), 9) <= 1e-4);
+}
+
 TEST_CASE("rows of a model with interleaved RoPE are moved: it says the same in halves") {
   transformer::config c{.d_model = 24,
                         .d_ff = 10,
@@ -84,11 +108,15 @@ TEST_CASE("rows of a model with interleaved RoPE are moved: it says the same in 
                         .vocab = 16,
                         .max_seq = 32,
                         .norm_eps = 1e-6};
-  for (int variant = 0; variant < 3; ++variant) {
+  for (int variant = 0; variant < 4; ++variant) {
     c.qkv_bias = variant > 0;
     c.output_bias = variant > 1;
     c.qk_norm = variant > 1 ? transformer::query_key_norm::heads : transformer::query_key_norm::none;
-    c.head_width = variant > 1 ? 8 : 0;
+    c.head_width = variant == 2 ? 8 : 0;
+    if (variant > 2) {
+      c.qk_norm = transformer::query_key_norm::whole;
+      c.experts = {.count = 3, .d_ff = 10, .router = moe::softmax_then_top_k(2)};
+    }
     std::vector<float> elements(static_cast<std::size_t>(transformer::parameter_count(c)));
     for (std::size_t i = 0; i < elements.size(); ++i)  // that float16 holds
       elements[i] = static_cast<float>(static_cast<int>((i * 2654435761u >> 16) % 65) - 32) / 128;
