@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "hone/core/simd_math.hpp"
+#include "hone/core/simd_memory.hpp"
 
 #include "support/catch.hpp"
 
@@ -131,4 +132,26 @@ TEMPLATE_TEST_CASE("sqrt is correctly rounded, subnormal numbers too", "", float
   CHECK(root(inf) == inf);
   CHECK(std::isnan(root(-1)));
   CHECK(std::isnan(root(std::numeric_limits<A>::quiet_NaN())));
+}
+
+TEMPLATE_TEST_CASE("what is finite is seen lane by lane, and which lanes are true in bits", "", float, double) {
+  constexpr int lanes = simd::pack<TestType>::lanes;
+  constexpr TestType infinity = std::numeric_limits<TestType>::infinity(), most = std::numeric_limits<TestType>::max();
+  const TestType kinds[] = {0,
+                            -most,
+                            most,
+                            infinity,
+                            -infinity,
+                            std::numeric_limits<TestType>::quiet_NaN(),
+                            -std::numeric_limits<TestType>::quiet_NaN(),
+                            std::numeric_limits<TestType>::denorm_min()};
+  for (int shift = 0; shift < 8; ++shift) {
+    TestType values[std::size_t{lanes}];
+    std::uint32_t expected = 0;
+    for (int i = 0; i < lanes; ++i) {
+      values[i] = kinds[(i + shift) % 8];
+      expected |= static_cast<std::uint32_t>(std::isfinite(values[i])) << i;
+    }
+    CHECK(simd::bits(simd::finite(simd::load<TestType>(values))) == expected);
+  }
 }

@@ -78,6 +78,13 @@ TEMPLATE_TEST_CASE("infinite results of finite inputs are counted, in the type o
     const auto strided =
         combine(gradient::sum{.retain = 1, .forget = 2}, tasks(f, r), vector_view<T>(spread.data(), n, 2));
     CHECK(strided.nonfinite_combined == 2);
+    for (const bool geometry : {false, true}) {  // over an input
+      std::vector<T> over = f;
+      const auto report =
+          combine(gradient::sum{.retain = 1, .forget = 2}, tasks(over, r), over, {.geometry = geometry});
+      CHECK(report.nonfinite == std::array<index_t, 2>{1, 2});
+      CHECK(report.nonfinite_combined == 2);
+    }
     const auto sunk = combine(gradient::sum{.retain = 1, .forget = 2}, tasks(f, r), [](index_t, auto) {});
     CHECK(sunk.nonfinite_combined == (sizeof(T) == 2 && !std::is_same_v<T, bfloat16> ? 0 : 2));
   }

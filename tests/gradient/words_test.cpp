@@ -88,8 +88,9 @@ TEMPLATE_TEST_CASE("16-bit SAGO has the bits of its formula in memory of any str
       CHECK(retain.is(r));
     }
     std::vector<T> in_place = r;  // over the retain gradient, and into float
-    combine(method, tasks(f, in_place), in_place);
+    const auto over = combine(method, tasks(f, in_place), in_place);
     CHECK(spread<T>(in_place, 1).is(expected));
+    CHECK(over.nonfinite == std::array{nonfinite_in(f), nonfinite_in(r)});
     std::vector<float> wide(f.size());
     const auto report = combine(method, tasks(f, r), wide);
     std::vector<T> narrow;

@@ -143,28 +143,6 @@ HONE_INLINE mask<A> operator!(const mask<A>& x) {
   return result;
 }
 
-/// Bit i is lane i's truth.
-template <class A>
-HONE_INLINE std::uint32_t bits(const mask<A>& x) {
-  std::uint32_t result = 0;
-#if defined(__GNUC__) && defined(__SSE2__)
-  constexpr int lanes = 16 / int{sizeof(A)};
-  typename detail::native<A, 16>::type part[4];
-  std::memcpy(part, x.part, sizeof part);
-  for (int i = 0; i < 4; ++i) {
-    if constexpr (sizeof(A) == 4)
-      result |= static_cast<std::uint32_t>(__builtin_ia32_movmskps(part[i])) << (i * lanes);
-    else
-      result |= static_cast<std::uint32_t>(__builtin_ia32_movmskpd(part[i])) << (i * lanes);
-  }
-#else
-  detail::integer_of<A> values[mask<A>::lanes];
-  std::memcpy(values, x.part, sizeof values);
-  for (int i = 0; i < mask<A>::lanes; ++i) result |= static_cast<std::uint32_t>(values[i] & 1) << i;
-#endif
-  return result;
-}
-
 /// chosen ? yes : no, lane by lane, on the bits: NaNs and signed zeros pass through.
 template <class A>
 HONE_INLINE pack<A> select(const mask<A>& chosen, const pack<A>& yes, const pack<A>& no) {
@@ -204,26 +182,44 @@ HONE_INLINE pack<A> abs(const pack<A>& x) {
   return result;
 }
 
-/// Whether a lane is NaN.
-template <class A>
-HONE_INLINE bool any_nan(const pack<A>& x) {
-#if defined(__AVX512F__)  // g++ would make vectors of the masks first
-  constexpr int unordered = 3, current_direction = 4;
-  if constexpr (sizeof(A) == 4)
-    return __builtin_ia32_cmpps512_mask(x.part[0], x.part[0], unordered, static_cast<unsigned short>(0xffff),
-                                        current_direction) != 0;
-  else
-    return __builtin_ia32_cmppd512_mask(x.part[0], x.part[0], unordered, static_cast<unsigned char>(0xff),
-                                        current_direction) != 0;
+namespace detail {
+
+/// Whether a register has any of the bits of @p mask, one register too.
+template <class V>
+HONE_INLINE bool any_bit(const V& x, const V& mask) {
+#if defined(__AVX512F__)
+  constexpr int unequal = 4;
+  native<std::int32_t, 64>::type bits[2];
+  std::memcpy(&bits[0], &x, sizeof x);
+  std::memcpy(&bits[1], &mask, sizeof x);
+  return __builtin_ia32_cmpd512_mask(bits[0] & bits[1], bits[0] ^ bits[0], unequal,
+                                     static_cast<unsigned short>(0xffff)) != 0;
+#elif defined(__AVX__)
+  native<long long, 32>::type bits[2];
+  std::memcpy(&bits[0], &x, sizeof x);
+  std::memcpy(&bits[1], &mask, sizeof x);
+  return __builtin_ia32_ptestz256(bits[0], bits[1]) == 0;
 #else
-  const mask<A> found = x != x;
-  auto any = found.part[0];
-  for (std::size_t i = 1; i < mask<A>::parts; ++i) any |= found.part[i];
-  detail::integer_of<A> lanes[sizeof any / sizeof(A)], all = 0;
-  std::memcpy(lanes, &any, sizeof any);
-  for (const auto lane : lanes) all |= lane;
+  const V found = x & mask;
+  std::uint64_t words[(sizeof found + 7) / 8] = {}, all = 0;
+  std::memcpy(words, &found, sizeof found);
+  for (const std::uint64_t word : words) all |= word;
   return all != 0;
 #endif
+}
+
+}  // namespace detail
+
+/// Whether every lane is finite. False, too, where some are so large that their sum is not: for a quick look.
+template <class A>
+HONE_INLINE bool surely_finite(const pack<A>& x) {
+  using integer = detail::integer_of<A>;
+  auto sum = x.part[0];
+  for (std::size_t i = 1; i < pack<A>::parts; ++i) sum += x.part[i];
+  const auto zero = sum - sum;  // or NaN
+  typename detail::block<integer>::part_type bits;
+  std::memcpy(&bits, &zero, sizeof bits);
+  return !detail::any_bit(bits, (bits ^ bits) + (std::numeric_limits<integer>::max)());
 }
 
 /// Keeps a loaded pack in registers, where g++ would load it again for every use.
@@ -270,23 +266,15 @@ struct counter : detail::block<std::make_unsigned_t<detail::integer_of<A>>> {
       this->part[i] -= truth;
     }
   }
-  /// 1 in the lanes of @p x that are NaN or of at least the magnitude whose bits are @p limit, 0 in others.
-  static HONE_INLINE base reaching(const pack<A>& x, integer limit) {
-    constexpr int sign = 8 * int{sizeof(A)} - 1;
-    base result;
+  HONE_INLINE void add_nonfinite(const pack<A>& x) {
+    constexpr int sign = 8 * int{sizeof(A)} - 1, mantissa = std::numeric_limits<A>::digits - 1;
+    constexpr integer magnitude = (std::numeric_limits<integer>::max)() >> 1,
+                      infinity = magnitude >> mantissa << mantissa;
     for (std::size_t i = 0; i < base::parts; ++i) {
       typename base::part_type bits;
       std::memcpy(&bits, &x.part[i], sizeof bits);
-      result.part[i] = ((bits & ~(integer{1} << sign)) + ((integer{1} << sign) - limit)) >> sign;
+      this->part[i] += ((bits & magnitude) + (magnitude + 1 - infinity)) >> sign;
     }
-    return result;
-  }
-  HONE_INLINE void add(const base& flags) {
-    for (std::size_t i = 0; i < base::parts; ++i) this->part[i] += flags.part[i];
-  }
-  HONE_INLINE void add_nonfinite(const pack<A>& x) {
-    constexpr int mantissa = std::numeric_limits<A>::digits - 1;
-    add(reaching(x, (std::numeric_limits<integer>::max)() >> 1 >> mantissa << mantissa));
   }
   [[nodiscard]] HONE_INLINE index_t total() const {
     integer counts[base::lanes];

@@ -87,6 +87,12 @@ HONE_INLINE auto exponent_of(const typename block<A>::part_type& shifted) {
 
 }  // namespace detail
 
+/// Where x is a number that is not infinite.
+template <class A>
+HONE_INLINE mask<A> finite(const pack<A>& x) {
+  return abs(x) <= pack<A>((std::numeric_limits<A>::max)());
+}
+
 /// e^x. At most 2 units in the last place (subnormal results: 1 subnormal step
 /// more); 0 below the range, infinite above it, NaN for NaN.
 template <class A>

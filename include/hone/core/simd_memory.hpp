@@ -231,40 +231,55 @@ struct words : detail::block<std::uint32_t> {
   }
 };
 
-/// Counts infinite and NaN elements, at most 65535 a lane, without converting them.
+/// Looks at words, without converting them, for elements that are not finite.
 template <scalar T>
-struct word_counter : detail::block<std::uint16_t> {
-  using base = detail::block<std::uint16_t>;
-
-  HONE_INLINE word_counter() {
-    for (auto& lane : part) lane = part_type{};
-  }
-  /// All bits set where an element of @p x is infinite or NaN.
-  static HONE_INLINE base nonfinite(const words<T>& x) {
-    constexpr std::uint16_t exponent = scalar_format<T> == format::bfloat16 ? 0x7f80 : 0x7c00;
-    base result;
-    for (std::size_t i = 0; i < parts; ++i) {
-      part_type halves;
-      std::memcpy(&halves, &x.part[i], sizeof halves);
-      result.part[i] = (part_type)((halves & exponent) == exponent);
+class word_watch {
+ public:
+  HONE_INLINE void see(const words<T>& x) {
+    for (const auto& part : x.part) {
+      magnitudes seen;
+      std::memcpy(&seen, &part, sizeof seen);
+      seen &= 0x7fff;
+      largest_ = seen > largest_ ? seen : largest_;
     }
-    return result;
   }
-  HONE_INLINE void add(const base& truth) {
-    for (std::size_t i = 0; i < parts; ++i) part[i] -= truth.part[i];
+  /// Whether all were.
+  [[nodiscard]] HONE_INLINE bool finite() const {
+    constexpr std::uint16_t sign = 0x8000, infinity = scalar_format<T> == format::bfloat16 ? 0x7f80 : 0x7c00;
+    detail::float_halves bits;
+    std::memcpy(&bits, &largest_, sizeof bits);
+    return !detail::any_bit(bits + std::uint16_t{sign - infinity}, detail::float_halves{} + sign);
   }
-  HONE_INLINE void add_nonfinite(const words<T>& x) { add(nonfinite(x)); }
-  [[nodiscard]] HONE_INLINE index_t total() const {
-    std::uint16_t counts[lanes];
-    std::memcpy(counts, part, sizeof counts);
-    index_t sum = 0;
-    for (const std::uint16_t count : counts) sum += count;
-    return sum;
-  }
+
+ private:
+  using magnitudes = typename detail::native<std::int16_t, detail::register_bytes>::type;
+  magnitudes largest_{};
 };
 #else
 template <class>
 inline constexpr bool has_words = false;
 #endif
+
+/// Bit i is lane i's truth.
+template <class A>
+HONE_INLINE std::uint32_t bits(const mask<A>& x) {
+  std::uint32_t result = 0;
+#if defined(__GNUC__) && defined(__SSE2__)
+  constexpr int lanes = 16 / int{sizeof(A)};
+  typename detail::native<A, 16>::type part[4];
+  std::memcpy(part, x.part, sizeof part);
+  for (int i = 0; i < 4; ++i) {
+    if constexpr (sizeof(A) == 4)
+      result |= static_cast<std::uint32_t>(__builtin_ia32_movmskps(part[i])) << (i * lanes);
+    else
+      result |= static_cast<std::uint32_t>(__builtin_ia32_movmskpd(part[i])) << (i * lanes);
+  }
+#else
+  detail::integer_of<A> values[mask<A>::lanes];
+  std::memcpy(values, x.part, sizeof values);
+  for (int i = 0; i < mask<A>::lanes; ++i) result |= static_cast<std::uint32_t>(values[i] & 1) << i;
+#endif
+  return result;
+}
 
 }  // namespace HONE_NAMESPACE::simd

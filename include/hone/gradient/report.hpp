@@ -69,42 +69,19 @@ HONE_INLINE simd::mask<A> signs_differ(const simd::pack<A>& x, const simd::pack<
   return (simd::multiply_sign(x, y) < zero) & (simd::abs(y) > zero);
 }
 
-/// The bits of the least magnitude, in T's accumulator, that is stored as an infinite T.
-template <scalar T>
-constexpr auto overflow_bits() {
-  if constexpr (scalar_format<T> == format::bfloat16)
-    return std::uint32_t{0x7f7f8000};
-  else if constexpr (scalar_format<T> == format::float16)
-    return std::uint32_t{0x477ff000};
-  else if constexpr (std::is_same_v<T, float>)
-    return std::uint32_t{0x7f800000};
-  else
-    return std::uint64_t{0x7ff0000000000000};
-}
-
-/// Sums over the elements of a block, kept in lanes: the counts alone, or all of the geometry. The combination is
-/// stored as a @p Stored.
-template <class A, scalar Stored, std::size_t K, bool Geometry>
+/// Sums over the elements of a block, kept in lanes: all of the geometry, or nothing.
+template <class A, std::size_t K, bool Geometry>
 class observer {
  public:
-  static constexpr bool counts_alone = !Geometry;
-  static constexpr std::size_t pairs = K * (K + 1) / 2;
-  static constexpr std::size_t counts = K + 1, terms = Geometry ? 3 * K + pairs + 4 : counts;
+  static constexpr std::size_t counts = Geometry ? K + 1 : 0, pairs = K * (K + 1) / 2;
+  static constexpr std::size_t products = Geometry ? pairs + K + 2 : 0, terms = counts + products;
   static constexpr std::size_t second = K > 1 ? 1 : 0;
 
-  HONE_INLINE void see(const simd::pack<A> (&x)[K], const simd::pack<A>& combined) {
-    using counter = simd::counter<A>;
-    typename counter::base overflown = counter::reaching(combined, overflow_bits<Stored>());
-    for (std::size_t a = 0; a < K; ++a) {
-      const auto flags = counter::reaching(x[a], overflow_bits<A>());
-      count_[a].add(flags);
-      for (std::size_t i = 0; i < counter::parts; ++i) overflown.part[i] &= ~flags.part[i];
-    }
-    count_[K].add(overflown);
+  HONE_INLINE void see([[maybe_unused]] const simd::pack<A> (&x)[K], [[maybe_unused]] const simd::pack<A>& combined) {
     if constexpr (Geometry) {
       std::size_t s = 0;
       for (std::size_t a = 0; a < K; ++a) {
-        count_[counts + a].add(signs_differ(combined, x[a]));
+        count_[a].add(signs_differ(combined, x[a]));
         for (std::size_t b = a; b < K; ++b) {
           const auto xx = exact_product(x[a], x[b]);
           sum_[s++].add(xx);
@@ -116,7 +93,7 @@ class observer {
       simd::mask<A> conflict = signs_differ(x[0], x[second]);
       for (std::size_t a = 0; a < K; ++a)
         for (std::size_t b = (max)(a + 1, std::size_t{2}); b < K; ++b) conflict = conflict | signs_differ(x[a], x[b]);
-      count_[counts + K].add(conflict);
+      count_.back().add(conflict);
     }
   }
 
@@ -125,15 +102,11 @@ class observer {
     for (const auto& s : sum_) *sums++ += s.total();
   }
 
-  static combine_report<K> report(index_t elements, const double* sums) {
+  static combine_report<K> report([[maybe_unused]] const double* sums) {
     combine_report<K> r;
-    r.elements = elements;
-    const auto next_count = [&] { return static_cast<index_t>(*sums++); };
-    for (auto& n : r.nonfinite) n = next_count();
-    r.nonfinite_combined = next_count();
     if constexpr (Geometry) {
-      for (auto& n : r.opposed) n = next_count();
-      r.conflicts = next_count();
+      for (auto& n : r.opposed) n = static_cast<index_t>(*sums++);
+      r.conflicts = static_cast<index_t>(*sums++);
       for (std::size_t a = 0; a < K; ++a) {
         for (std::size_t b = a; b < K; ++b) r.gram.value[a][b] = r.gram.value[b][a] = *sums++;
         r.combined_dot[a] = *sums++;
@@ -146,8 +119,8 @@ class observer {
   }
 
  private:
-  simd::counter<A> count_[Geometry ? counts + K + 1 : counts];
-  std::array<lane_sum, Geometry ? pairs + K + 2 : 0> sum_;
+  std::array<simd::counter<A>, counts> count_;
+  std::array<lane_sum, products> sum_;
 };
 
 }  // namespace detail

@@ -24,13 +24,7 @@ struct route_memory {
 
 namespace detail {
 
-/// Where x is a number and not infinite.
-template <class A>
-HONE_INLINE simd::mask<A> finite(const simd::pack<A>& x) {
-  return simd::abs(x) < simd::pack<A>(std::numeric_limits<A>::infinity());
-}
-
-/// f(pack of tokens' rows) in place: f(load, store) for columns [begin, end) of @p scores (rows x columns), a pack of
+/// f(load, store) for columns [begin, end) of @p scores (rows x columns), a pack of
 /// them at a time, where load(e) and store(e, pack) are row e.
 template <class A, class F>
 void for_each_column_pack(A* scores, index_t columns, index_t begin, index_t end, F&& f) {
@@ -61,15 +55,15 @@ void softmax_columns(A* scores, index_t rows, index_t columns, index_t begin, in
     packs most = lowest, sum = zero;
     for (index_t e = 0; e < rows; ++e) {
       const packs x = load(e);
-      most = simd::max(simd::select(finite(x), x, lowest), most);
+      most = simd::max(simd::select(simd::finite(x), x, lowest), most);
     }
     const auto exponential = [&](const packs& x) HONE_INLINE_LAMBDA {
-      return simd::select(finite(x), simd::exp_nonpositive(x - most), zero);
+      return simd::select(simd::finite(x), simd::exp_nonpositive(x - most), zero);
     };
     for (index_t e = 0; e < rows; ++e) sum += exponential(load(e));
     for (index_t e = 0; e < rows; ++e) {
       const packs x = load(e);
-      store(e, simd::select(finite(x), exponential(x) / sum, x));
+      store(e, simd::select(simd::finite(x), exponential(x) / sum, x));
     }
   });
 }
@@ -80,7 +74,7 @@ void sigmoid_columns(A* scores, index_t rows, index_t columns, index_t begin, in
   for_each_column_pack(scores, columns, begin, end, [&](const auto& load, const auto& store) {
     for (index_t e = 0; e < rows; ++e) {
       const packs x = load(e);
-      store(e, simd::select(finite(x), packs(1) / (packs(1) + simd::exp(-x)), x));
+      store(e, simd::select(simd::finite(x), packs(1) / (packs(1) + simd::exp(-x)), x));
     }
   });
 }

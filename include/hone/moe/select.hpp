@@ -12,16 +12,19 @@ namespace HONE_NAMESPACE::moe {
 
 namespace detail {
 
+template <class A>
+using score_key = std::conditional_t<sizeof(A) == 4, std::int32_t, std::int64_t>;
+
 /// Numbers in the order of the scores that have these bits.
 template <class A>
-auto key_of(A x) {
-  simd::detail::integer_of<A> bits;
+score_key<A> key_of(A x) {
+  score_key<A> bits;
   std::memcpy(&bits, &x, sizeof bits);
-  return bits ^ ((bits >> (8 * sizeof(A) - 1)) & (std::numeric_limits<decltype(bits)>::max)());
+  return bits ^ ((bits >> (8 * sizeof(A) - 1)) & (std::numeric_limits<score_key<A>>::max)());
 }
 template <class A>
-A score_of(simd::detail::integer_of<A> key) {
-  key ^= (key >> (8 * sizeof(A) - 1)) & (std::numeric_limits<decltype(key)>::max)();
+A score_of(score_key<A> key) {
+  key ^= (key >> (8 * sizeof(A) - 1)) & (std::numeric_limits<score_key<A>>::max)();
   A x;
   std::memcpy(&x, &key, sizeof x);
   return x;
@@ -106,7 +109,7 @@ cutoff<A> find_cutoff(const A* x, index_t n, index_t count, const score_range<A>
           low + (high - low) * (static_cast<A>(reaching_low - count) / static_cast<A>(reaching_low - reaching_high));
     if (guess >= 16 || !(middle > low && middle < high)) {
       const auto a = key_of(low), b = key_of(high);
-      const auto between = static_cast<decltype(key_of(low))>((a & b) + ((a ^ b) >> 1));
+      const auto between = static_cast<score_key<A>>((a & b) + ((a ^ b) >> 1));
       if (between == a) return {low, count - reaching_high};
       middle = score_of<A>(between);
     }
