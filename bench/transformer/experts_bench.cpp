@@ -23,8 +23,8 @@ moe::routing_plan<float> plan_of(index_t rows, bool skewed) {
   for (index_t t = 0; t < tokens; ++t)
     for (index_t e = 0; e < experts; ++e) {
       const auto i = static_cast<std::size_t>(t * experts + e);
-      const bool in_turn = (t * per_token + experts - e) % experts + per_token > experts;
-      logits[i] = static_cast<float>(philox{5}.normal(i)) + (skewed    ? 1.3f / static_cast<float>(1 + e)
+      const bool in_turn = (e + experts - t * per_token % experts) % experts < per_token;
+      logits[i] = static_cast<float>(philox{5}.normal(i)) + (skewed    ? 0.95f / static_cast<float>(1 + e)
                                                              : in_turn ? 100.0f
                                                                        : 0.0f);
     }

@@ -147,10 +147,10 @@ struct expert_memory {
 
 namespace detail {
 
-/// f(i) for parts of the work, one a worker.
+/// f(i, parts) for parts of the work, a few a worker: one that the system does not let run leaves some to the others.
 template <class F>
 void for_each_part(executor_reference pool, F&& f) {
-  const index_t parts = pool.concurrency();
+  const index_t parts = 4 * pool.concurrency();
   pool.parallel_for(parts, 1, [&](index_t begin, index_t end) {
     for (index_t i = begin; i < end; ++i) f(i, parts);
   });

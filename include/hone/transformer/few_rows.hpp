@@ -53,8 +53,14 @@ template <class T>
 void few_rows_backward_input(const matrix_view<const T>& dy, const matrix_view<const T>& w, const matrix_view<T>& dx,
                              into how) {
   constexpr index_t width = panels<T>::width, depth = 64;
+  // Rows of dy, a power of two of bytes apart, would push each other out of the first-level cache.
+  static thread_local std::vector<T> memory;
+  T* const slopes = sized(memory, dy.rows(), depth).data();
   for (index_t v = 0; v < w.rows(); v += depth) {
     const index_t n = (min)(depth, w.rows() - v);
+    for (index_t t = 0; t < dy.rows(); ++t)
+      for (index_t p = 0; p < n; p += width)
+        store_pack(vector_view<T>(slopes + t * depth, n), p, n, load_pack(vector_view<const T>(&dy(t, v), n), p, n));
     const panels<T> packed = packed_rows<T>({&w(v, 0), n, w.cols(), w.row_stride(), 1});
     for (index_t j = 0; j < w.cols(); j += width)
       for_each_tile_of_rows(0, dx.rows(),
@@ -63,7 +69,7 @@ void few_rows_backward_input(const matrix_view<const T>& dy, const matrix_view<c
                               const bool first = how == into::overwrite && v == 0;
                               for (int i = 0; i < Rows; ++i)
                                 sums[i] = first ? simd::pack<T>(0) : load_pack(dx.row(t + i), j, dx.cols());
-                              multiply_tile(&dy(t, v), dy.row_stride(), 1, packed.at(0, j), n, sums);
+                              multiply_tile(slopes + t * depth, depth, 1, packed.at(0, j), n, sums);
                               for (int i = 0; i < Rows; ++i) store_pack(dx.row(t + i), j, dx.cols(), sums[i]);
                             });
   }
