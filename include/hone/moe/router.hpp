@@ -129,7 +129,7 @@ constexpr router gshard(capacity_factor factor = {1, 1}) {
   r.second_at_random = true;
   return r;
 }
-/// With the bias that `update_bias` moves; DeepSeek-V3 without its groups. EC-DLM's code has `top_k_then_softmax` with
+/// With the bias that `update_bias` moves; DeepSeek-V3 without its groups. EC-DLM's code has `softmax_then_top_k` with
 /// a bias instead.
 constexpr router loss_free(index_t k) {
   router r = top_k_then_softmax(k);
@@ -137,7 +137,7 @@ constexpr router loss_free(index_t k) {
   r.gate = activation::sigmoid;
   return r;
 }
-/// As Megatron's: balanced while training; `softmax_then_top_k` at inference.
+/// As Megatron's: balanced while training; at inference the same ranked by logit.
 constexpr router sinkhorn_balanced(index_t k) {
   router r = softmax_then_top_k(k);
   r.ranked_by = ranking::sinkhorn;
