@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """AUC, average precision and the bootstrap of AUC as scikit-learn computes them, on outcomes and scores like those of
-bench/statistics. Prints both times, their ratio, and the memory that scikit-learn takes beside its input, in inputs of 16
-bytes a score; hone takes one at most (tests/statistics/roc_test.cpp).
+bench/statistics. Prints both times, their ratio, and the memory that scikit-learn takes beside its input, in inputs of
+16 bytes a score; hone takes one at most (tests/statistics/roc_test.cpp).
 
   pip install scikit-learn==1.9.1 numpy==2.4.6
   bash bench/run.sh --benchmark_filter=NONE; python3 bench/peers/ranking_sklearn.py [build-bench/bench/hone_bench]

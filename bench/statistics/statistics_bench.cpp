@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-/// What costs something: the exact Kolmogorov-Smirnov test, AUC with its error, average precision, the bootstrap of a mean
-/// and of AUC, the special functions, draws of gamma variates. Each row says how many a second.
+/// What costs something: the exact Kolmogorov-Smirnov test, AUC with its error, average precision, the bootstrap of a
+/// mean and of AUC, the special functions, draws of gamma variates. Each row says how many a second.
 #include "hone/core/random.hpp"
 #include "hone/core/special.hpp"
 #include "hone/statistics/bootstrap.hpp"

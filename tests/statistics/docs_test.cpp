@@ -50,13 +50,14 @@ TEST_CASE("docs: how well scores rank") {
   const std::vector<double> right = {1, 0, 1, 1, 0, 0, 1, 0, 0, 0};
   const auto ranked = statistics::rank_by_outcome(scores, right);  // one sort for all that follows
   const statistics::auc_estimate area = statistics::auc(ranked);   // 0.958, error 0.059
-  const statistics::interval of_area = statistics::delong_interval(area);
+  const statistics::interval of_area = statistics::auc_interval(area);
   const auto precision = statistics::average_precision(ranked);  // 0.95; by chance its prevalence, 0.4
   const auto of_precision = statistics::bootstrap_average_precision(ranked, {.replicates = 2000, .seed = 1});
   const auto better = statistics::delong_test(scores, lengths, right);  // difference, standard_error, z, p_value
   CHECK(area.auc == Approx(0.958).margin(5e-4));
   CHECK(area.standard_error == Approx(0.059).margin(5e-4));
-  CHECK(of_area.high == 1);
+  CHECK(of_area.low > 0.5);
+  CHECK(of_area.high < 1);
   CHECK(precision.average_precision == Approx(0.95));
   CHECK(precision.prevalence == 0.4);
   CHECK(of_precision.nonfinite == 11);  // some replicates have no positive

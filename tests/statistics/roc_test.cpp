@@ -252,22 +252,50 @@ TEST_CASE("DeLong's interval stays in [0, 1]") {
   CHECK_THROWS_AS(delong_interval(auc_estimate{}, 0), std::invalid_argument);
 }
 
-TEST_CASE("coverage: how often DeLong's interval at 0.95 contains the AUC") {
+TEST_CASE("the interval of an AUC: on the scale of logits, exact where the sets are separated") {
+  const interval some = auc_interval({.auc = 0.8, .standard_error = 0.05, .positives = 9, .negatives = 9}, 0.9);
+  const double half = 1.6448536269514722 * 0.05 / 0.16;
+  CHECK(some.low == Approx(1 / (1 + std::exp(half) / 4)).epsilon(1e-12));
+  CHECK(some.high == Approx(1 / (1 + std::exp(-half) / 4)).epsilon(1e-12));
+  const interval one = auc_interval(auc(vector{2, 3, 4}, vector{0, 1}));
+  CHECK(one.low == Approx(std::pow(0.025, 0.5)).epsilon(1e-12));
+  CHECK(one.high == 1);
+  const interval zero = auc_interval(auc(vector{0, 1}, vector{2, 3, 4}));
+  CHECK(zero.low == 0);
+  CHECK(zero.high == Approx(1 - one.low).epsilon(1e-12));
+  CHECK(auc_interval(auc(vector{1, 1}, vector{1, 1})).low == 0.5);
+  for (const auto& none : {auc(vector{2}, vector{0, 1}), auc(vector{2, not_a_number}, vector{0, 1}), auc_estimate{}}) {
+    CHECK(std::isnan(auc_interval(none).low));
+    CHECK(std::isnan(auc_interval(none).high));
+  }
+  CHECK_THROWS_AS(auc_interval({}, 1), std::invalid_argument);
+}
+
+TEST_CASE("coverage: how often intervals at 0.95 contain the AUC") {
   struct row {
     std::size_t positives, negatives;
-    double shift, stated;  // the table of docs/statistics.md
+    double shift, of_delong, of_logit;  // the table of docs/statistics.md
   };
-  for (const row& r : {row{60, 80, 1, .95}, {20, 20, 1, .94}, {200, 200, 2.5, .95}, {20, 20, 2.5, .86}}) {
+  for (const row& r : {row{60, 80, 1, .94, .95},
+                       {20, 20, 1, .93, .95},
+                       {200, 200, 2.5, .93, .95},
+                       {20, 20, 2.5, .81, .97},
+                       {10, 200, 1.5, .86, .90},
+                       {20, 20, 4, .34, .97}}) {
     const double expected = normal_cdf(r.shift / std::sqrt(2.0));
     constexpr std::uint32_t runs = 4000;
-    double covered = 0;
+    double of_delong = 0, of_logit = 0;
     for (std::uint32_t run = 0; run < runs; ++run) {
-      const interval i =
-          delong_interval(auc(scores(2 * run, r.positives, r.shift, 1e-9), scores(2 * run + 1, r.negatives, 0, 1e-9)));
-      covered += (i.low <= expected && expected <= i.high ? 1.0 : 0.0) / runs;
+      const auto a = auc(scores(2 * run, r.positives, r.shift, 1e-9), scores(2 * run + 1, r.negatives, 0, 1e-9));
+      const auto contains = [&](const interval& i) {
+        return (i.low <= expected && expected <= i.high ? 1.0 : 0.0) / runs;
+      };
+      of_delong += contains(delong_interval(a));
+      of_logit += contains(auc_interval(a));
     }
     INFO(r.positives << ", " << r.negatives << ", AUC " << expected);
-    CHECK(covered == Approx(r.stated).margin(0.0051));
+    CHECK(of_delong == Approx(r.of_delong).margin(0.0051));
+    CHECK(of_logit == Approx(r.of_logit).margin(0.0051));
   }
 }
 

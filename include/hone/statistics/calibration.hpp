@@ -50,8 +50,8 @@ struct calibration {
   index_t invalid = 0;  ///< pairs of which p or y is not in [0, 1], or NaN
 };
 
-/// With m_b = n_b / n, bars means over a bin or over all. The terms sum to the Brier score, up to rounding, for any bins;
-/// the last two are 0 where each bin has one probability. NaN of nothing, and where any pair is invalid.
+/// With m_b = n_b / n, bars means over a bin or over all. The terms sum to the Brier score, up to rounding, for any
+/// bins; the last two are 0 where each bin has one probability. NaN of nothing, and where any pair is invalid.
 struct brier_split {
   double brier = std::numeric_limits<double>::quiet_NaN();
   double reliability = std::numeric_limits<double>::quiet_NaN();  ///< sum m_b (p_b - y_b)^2; 0 is best

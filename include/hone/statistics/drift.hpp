@@ -53,8 +53,8 @@ inline std::vector<double> equal_mass_edges(std::span<const double> reference, i
   return edges;
 }
 
-/// How many @p scores are in each of edges.size() + 1 bins: below @p edges[0], from there to below edges[1], …, from the
-/// last on. NaN is in none.
+/// How many @p scores are in each of edges.size() + 1 bins: below @p edges[0], from there to below edges[1], …, from
+/// the last on. NaN is in none.
 /// @pre edges ascend. @note O(n log bins).
 inline std::vector<index_t> count_in_bins(std::span<const double> scores, std::span<const double> edges) {
   std::vector<index_t> counts(edges.size() + 1);

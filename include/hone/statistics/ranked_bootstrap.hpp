@@ -52,8 +52,8 @@ bootstrap_estimate bootstrap_ranked(const ranked_scores& scores, Value&& value, 
 
 }  // namespace detail
 
-/// The bootstrap of `auc`: items are drawn, not positives and negatives apart, so that their shares vary too. Replicates
-/// without either kind are NaN and counted; any NaN score makes all of them so.
+/// The bootstrap of `auc`: items are drawn, not positives and negatives apart, so that their shares vary too.
+/// Replicates without either kind are NaN and counted; any NaN score makes all of them so.
 /// @throws std::invalid_argument unless there are 1 to 2^32 - 1 scores, replicates > 1 and level is in (0, 1).
 /// @note One pass over the scores; replicates * (as many draws and a pass over their counts); an item 1 byte, and 4 a
 /// worker. Bitwise for any executor. The items, numbered from the highest score down, positives first among equals, are

@@ -92,8 +92,8 @@ inline double logistic_loss(double x, double y) {
   return (y > 0 ? -y * log_sigmoid(x) : 0) + (y < 1 ? -(1 - y) * log_sigmoid(-x) : 0);
 }
 
-/// The x > 0 with f(x) = 0 of an increasing f, f(0) < 0 and f > 0 far out; f returns {value, slope}. To the last bits, by
-/// Newton's method, and by halves where that leaves what is known.
+/// The x > 0 with f(x) = 0 of an increasing f, f(0) < 0 and f > 0 far out; f returns {value, slope}. To the last bits,
+/// by Newton's method, and by halves where that leaves what is known.
 template <class F>
 double increasing_root(F&& f) {
   double low = 0, high = 1;
@@ -202,10 +202,10 @@ inline temperature_scaling fit_temperature(std::span<const double> logits, std::
   return result;
 }
 
-/// Platt's line of least log loss of finite @p scores against @p outcomes: 0 or 1 for his targets, else in [0, 1]. Equal
-/// scores and one kind of outcome alone have slope 0 and the mean target as their probability. NaN of nothing, where any
-/// pair is invalid, and, without his targets, where there is no finite minimum: scores that separate the outcomes, one
-/// outcome alone.
+/// Platt's line of least log loss of finite @p scores against @p outcomes: 0 or 1 for his targets, else in [0, 1].
+/// Equal scores and one kind of outcome alone have slope 0 and the mean target as their probability. NaN of nothing,
+/// where any pair is invalid, and, without his targets, where there is no finite minimum: scores that separate the
+/// outcomes, one outcome alone.
 /// @throws std::invalid_argument if the sizes differ, or with smooth_targets an outcome is neither 0 nor 1.
 /// @note Some 20 passes, two for each of Newton's steps; allocates nothing; in order.
 inline platt_scaling fit_platt(std::span<const double> scores, std::span<const double> outcomes,

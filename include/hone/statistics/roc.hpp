@@ -4,6 +4,7 @@
 /// precision over recall; and points of the first curve. All are functions of one order, `ranked_scores`.
 /// [DeLong, DeLong, Clarke-Pearson 1988; midranks as Sun, Xu 2014]
 #pragma once
+#include "hone/core/sigmoid.hpp"
 #include "hone/statistics/detail/sort.hpp"
 #include "hone/statistics/intervals.hpp"
 
@@ -186,8 +187,8 @@ inline precision_estimate average_precision(const ranked_scores& scores) {
   return result;
 }
 
-/// auc +- z standard_error, cut to [0, 1]. Where the two sets are separated the error is 0: then only more items help.
-/// NaN where the error is.
+/// auc +- z standard_error, cut to [0, 1]: too short of few items and of areas near 1, of no length where the two sets
+/// are separated. NaN where the error is.
 /// @throws std::invalid_argument unless level is in (0, 1).
 inline interval delong_interval(const auc_estimate& a, double level = 0.95) {
   invalid_argument_unless(level > 0 && level < 1, "hone::statistics::delong_interval", "level",
@@ -195,6 +196,20 @@ inline interval delong_interval(const auc_estimate& a, double level = 0.95) {
   const double half = -normal_quantile((1 - level) / 2) * a.standard_error;
   const auto cut = [](double x) { return x < 0 ? 0.0 : x > 1 ? 1.0 : x; };
   return {cut(a.auc - half), cut(a.auc + half)};
+}
+
+/// The interval on the scale of logit(auc), where DeLong's error covers better. Separated sets have no error: of as many
+/// disjoint pairs as the smaller has, each independent of the others, all were won (or lost), and the interval is theirs
+/// by Clopper and Pearson, a guarantee. NaN where the error is.
+/// @throws std::invalid_argument unless level is in (0, 1).
+inline interval auc_interval(const auc_estimate& a, double level = 0.95) {
+  invalid_argument_unless(level > 0 && level < 1, "hone::statistics::auc_interval", "level", "must be in (0, 1), is %g",
+                          level);
+  const index_t pairs = (min)(a.positives, a.negatives);
+  if (a.standard_error == 0 && (a.auc == 0 || a.auc == 1) && pairs > 0)
+    return clopper_pearson_interval(a.auc == 1 ? pairs : 0, pairs, level);
+  const double half = -normal_quantile((1 - level) / 2) * a.standard_error / (a.auc * (1 - a.auc));
+  return {sigmoid(logit(a.auc) - half), sigmoid(logit(a.auc) + half)};
 }
 
 /// The largest share of positives at or above a threshold at which at most the share @p fpr of the negatives is: the
