@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-/// What costs something: the exact Kolmogorov-Smirnov test, AUC with its error, the bootstrap of a mean, the special
-/// functions, draws of gamma variates. Each row says how many a second.
+/// What costs something: the exact Kolmogorov-Smirnov test, AUC with its error, average precision, the bootstrap of a
+/// mean and of AUC, the special functions, draws of gamma variates. Each row says how many a second.
 #include "hone/core/random.hpp"
 #include "hone/core/special.hpp"
 #include "hone/statistics/bootstrap.hpp"
 #include "hone/statistics/ks.hpp"
-#include "hone/statistics/roc.hpp"
+#include "hone/statistics/ranked_bootstrap.hpp"
 
 #include "support/rate.hpp"
 
@@ -35,6 +35,36 @@ std::vector<double> normals(std::uint32_t stream, index_t count) {
 void auc_with_error(benchmark::State& state) {
   const auto x = normals(1, state.range(0)), y = normals(2, state.range(0));
   rate(state, 2 * static_cast<double>(state.range(0)), "scores", [&] { benchmark::DoNotOptimize(auc(x, y)); });
+}
+
+/// Scores that tell outcomes, of which 0.3 are 1, with an AUC of 0.76.
+struct scored_outcomes {
+  std::vector<double> scores, outcomes;
+
+  explicit scored_outcomes(index_t count) {
+    for (index_t i = 0; i < count; ++i) {
+      outcomes.push_back(i % 10 < 3 ? 1 : 0);
+      scores.push_back(philox{1}.normal(static_cast<std::uint64_t>(i)) + outcomes.back());
+    }
+  }
+};
+
+void auc_by_outcome(benchmark::State& state) {
+  const scored_outcomes x(state.range(0));
+  rate(state, static_cast<double>(state.range(0)), "scores",
+       [&] { benchmark::DoNotOptimize(auc(rank_by_outcome(x.scores, x.outcomes))); });
+}
+
+void average_precision_by_outcome(benchmark::State& state) {
+  const scored_outcomes x(state.range(0));
+  rate(state, static_cast<double>(state.range(0)), "scores",
+       [&] { benchmark::DoNotOptimize(average_precision(rank_by_outcome(x.scores, x.outcomes))); });
+}
+
+void bootstrap_of_auc(benchmark::State& state) {
+  const scored_outcomes x(state.range(0));
+  rate(state, 1000, "replicates",
+       [&] { benchmark::DoNotOptimize(bootstrap_auc(rank_by_outcome(x.scores, x.outcomes), {.replicates = 1000})); });
 }
 
 void bootstrap_of_mean(benchmark::State& state) {
@@ -86,6 +116,9 @@ BENCHMARK(ks_test)
     ->Args({10000, 9999, 10})
     ->UseManualTime();
 BENCHMARK(auc_with_error)->ArgName("each")->Arg(400)->Arg(100000)->UseManualTime();
+BENCHMARK(auc_by_outcome)->ArgName("scores")->Arg(100000)->Arg(10000000)->UseManualTime();
+BENCHMARK(average_precision_by_outcome)->ArgName("scores")->Arg(100000)->Arg(10000000)->UseManualTime();
+BENCHMARK(bootstrap_of_auc)->ArgName("items")->Arg(100000)->UseManualTime();
 BENCHMARK(bootstrap_of_mean)->ArgName("items")->Arg(10000)->UseManualTime();
 BENCHMARK(digammas)->UseManualTime();
 BENCHMARK(incomplete_gammas)->ArgName("shape")->Arg(1)->Arg(100)->Arg(1000)->Arg(10000)->UseManualTime();

@@ -17,6 +17,7 @@
 #include "hone/core/reduce.hpp"
 #include "hone/core/scalar.hpp"
 #include "hone/core/shuffler.hpp"
+#include "hone/core/sigmoid.hpp"
 #include "hone/core/simd.hpp"
 #include "hone/core/simd_math.hpp"
 #include "hone/core/simd_memory.hpp"

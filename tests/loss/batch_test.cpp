@@ -16,16 +16,6 @@ TEST_CASE("loss sums add up, and their mean is that of the whole") {
   CHECK(total.mean() == 2);
 }
 
-TEST_CASE("the sigmoid and its logarithm are exact at both ends") {
-  CHECK(sigmoid(-INFINITY) == 0);
-  CHECK(sigmoid(INFINITY) == 1);
-  CHECK(sigmoid(-800) == Approx(std::exp(-800.0)).margin(0));
-  CHECK(sigmoid(0) == 0.5);
-  CHECK(log_sigmoid(-1000) == -1000);
-  CHECK(log_sigmoid(40) == Approx(-std::exp(-40.0)).epsilon(1e-14).margin(0));
-  CHECK(log_sigmoid(0) == Approx(-std::log(2.0)).epsilon(1e-15));
-}
-
 TEST_CASE("labels of rows: 0 and the last id are ids, int64 ones too; what is out of range is refused, not wrapped") {
   const auto check = [](label_view labels) { check_rows(static_cast<index_t>(labels.size()), 5, labels, {}, "f"); };
   check(std::vector<std::int32_t>{0, 4, -1});

@@ -11,7 +11,7 @@ using namespace hone::policy;
 
 namespace {
 
-double sigmoid(double x) { return 1 / (1 + std::exp(-x)); }
+double logistic(double x) { return 1 / (1 + std::exp(-x)); }
 
 /// Every algorithm from its formula, of the sample; the lengths of its responses are 3, 1, 2 and 0.
 struct naive {
@@ -33,7 +33,7 @@ struct naive {
   [[nodiscard]] std::vector<double> advantages() const {
     std::vector<double> a(7);
     for (std::size_t b = 0; b < 4; ++b) {
-      const double r = s.rewards[b], other = s.rewards[b ^ 1], mean = (r + other) / 2, v = sigmoid(s.of_prompts[b]);
+      const double r = s.rewards[b], other = s.rewards[b ^ 1], mean = (r + other) / 2, v = logistic(s.of_prompts[b]);
       const auto all = tokens(b);
       const double lengths[] = {3, 1, 2, 0};
       for (std::size_t i = 0; i < all.size(); ++i) {
@@ -78,7 +78,7 @@ struct naive {
     if (is({"reinforce", "gpg"})) return -a * log_p;
     if (is({"gmpo", "kl_cov"})) return -a * rho;
     if (is({"cispo"})) return -std::fmin(held_rho, 5) * a * log_p;
-    if (is({"sapo"})) return -a * 4 * sigmoid((a > 0 ? 1 : 1.05) * (rho - 1)) / (a > 0 ? 1 : 1.05);
+    if (is({"sapo"})) return -a * 4 * logistic((a > 0 ? 1 : 1.05) * (rho - 1)) / (a > 0 ? 1 : 1.05);
     if (is({"vespo"})) {
       const double k = a > 0 ? 2 : 3, l = a > 0 ? 3 : 2;
       return -std::exp(l) * std::pow(held_rho, k) * std::exp(-l * held_rho) * a * log_p;

@@ -64,6 +64,50 @@ TEST_CASE("every item is drawn alike") {
   for (const index_t count : counts) CHECK(std::abs(static_cast<double>(count) - 10000) < 500);
 }
 
+TEST_CASE("draws are those of the addresses, one by one; counts are how often each item is among them") {
+  for (const std::size_t n : {1u, 3u, 31u, 32u, 33u, 1000u}) {
+    std::vector<index_t> drawn(n);
+    std::vector<std::uint32_t> counts(n, 99), expected(n, 0);
+    for (const index_t replicate : {0, 5}) {
+      draw_items(drawn, 9, replicate);
+      count_items(counts, 9, replicate);
+      std::fill(expected.begin(), expected.end(), 0u);
+      for (std::size_t i = 0; i < n; ++i) {
+        const double place = philox{9}.uniform(static_cast<std::uint64_t>(replicate) * n + i) * static_cast<double>(n);
+        CHECK(drawn[i] == static_cast<index_t>(place));
+        ++expected[static_cast<std::size_t>(drawn[i])];
+      }
+      CHECK(counts == expected);
+    }
+  }
+  count_items({}, 1, 0);
+  CHECK_THROWS_AS(count_items(std::span<std::uint32_t>(static_cast<std::uint32_t*>(nullptr), 3), 0, 0),
+                  std::invalid_argument);
+}
+
+TEST_CASE("a statistic of counts has the replicates of the statistic of items") {
+  thread_pool pool(3);
+  const auto by_counts = [](std::span<const std::uint32_t> counts) {
+    double sum = 0, all = 0;
+    for (std::size_t i = 0; i < counts.size(); ++i) {
+      sum += counts[i] * sample[i];
+      all += counts[i];
+    }
+    return sum / all;
+  };
+  const bootstrap_options options{.replicates = 300, .level = 0.9, .seed = 4};
+  const auto items = bootstrap(3, mean_of, options), counts = bootstrap_counts(3, by_counts, options),
+             many = bootstrap_counts(3, by_counts, options, pool);
+  CHECK(counts.standard_error == Approx(items.standard_error).epsilon(1e-14));
+  CHECK(counts.percentile.low == Approx(items.percentile.low).epsilon(1e-14));
+  CHECK(counts.percentile.high == Approx(items.percentile.high).epsilon(1e-14));
+  CHECK(many.standard_error == counts.standard_error);
+  CHECK(bootstrap_counts(3, [](auto) { return std::nan(""); }, {.replicates = 9}).nonfinite == 9);
+  CHECK_THROWS_WITH(bootstrap_counts(0, by_counts),
+                    "hone::statistics::bootstrap_counts: items: must be positive, is 0");
+  CHECK_THROWS_AS(bootstrap_counts(3, by_counts, {.replicates = 1}), std::invalid_argument);
+}
+
 TEST_CASE("replicates that are not finite are counted; misuse") {
   const auto b = bootstrap(3, [](auto) { return std::nan(""); }, {.replicates = 9});
   CHECK(b.nonfinite == 9);

@@ -2,6 +2,8 @@
 #include "hone/statistics/calibration.hpp"
 
 #include "hone/core/philox.hpp"
+#include "hone/core/sigmoid.hpp"
+#include "statistics/golden/scores.hpp"
 #include "support/catch.hpp"
 
 using namespace hone;
@@ -149,4 +151,92 @@ TEST_CASE("calibration: nothing, one pair, pairs that are none; misuse") {
   CHECK_THROWS_WITH(calibrate(vector{1}, vector{1}, {.bins = 0}),
                     "hone::statistics::calibrate: bins: must be positive, is 0");
   CHECK_THROWS_AS(reliability_table(vector{1}, vector{1, 1}), std::invalid_argument);
+}
+
+TEST_CASE("calibration: the reference vectors (routing, R.8)") {
+  const vector p = {.95, .15, .70, .55, .45, .30, .85, .60, .20, .40}, y = {1, 0, 1, 1, 0, 0, 1, 0, 0, 0};
+  for (const index_t bins : {10, 5}) {
+    const calibration c = calibrate(p, y, {.bins = bins, .edges = binning::right_closed});
+    CHECK(c.expected_error == Approx(0.215).epsilon(1e-13));
+    CHECK(c.brier == Approx(0.11925).epsilon(1e-13));
+    CHECK(c.log_loss == Approx(0.3935614950).epsilon(1e-9));
+  }
+}
+
+TEST_CASE("calibration: scikit-learn's Brier score, and its error over quantiles where those are no ties") {
+  int without_ties = 0;
+  for (const golden_scores_row& g : golden_scores) {
+    vector p;
+    for (const double score : g.first) p.push_back(sigmoid(score));
+    const calibration c = calibrate(p, g.outcomes, {.bins = 5, .edges = binning::equal_mass});
+    CHECK(c.brier == Approx(g.brier).epsilon(1e-13));
+    if (std::isnan(g.quantile_error)) continue;
+    CHECK(c.expected_error == Approx(g.quantile_error).epsilon(1e-12));
+    ++without_ties;
+  }
+  CHECK(without_ties == 2);
+}
+
+TEST_CASE("Brier split: the terms are their formulas and sum to the score, for bins of any kind, graded outcomes too") {
+  for (const bool graded : {false, true}) {
+    vector p, y;
+    for (std::uint64_t i = 0; i < 400; ++i) {
+      p.push_back(std::floor(philox{5, 1}.uniform(i) * 30) / 30);
+      y.push_back(philox{5, 2}.uniform(i) < p.back() ? 1 : graded && i % 3 == 0 ? 0.25 : 0);
+    }
+    double mean = 0;
+    for (const double outcome : y) mean += outcome / 400;
+    for (const binning edges : all_edges)
+      for (const index_t bins : {1, 4, 10, 400}) {
+        const calibration_options options{.bins = bins, .edges = edges};
+        const brier_split s = split_brier(p, y, options);
+        double reliability = 0, resolution = 0;
+        for (const reliability_bin& b : reliability_table(p, y, options)) {
+          if (b.count == 0) continue;
+          reliability += static_cast<double>(b.count) / 400 * std::pow(b.probability - b.outcome, 2);
+          resolution += static_cast<double>(b.count) / 400 * std::pow(b.outcome - mean, 2);
+        }
+        CHECK(s.brier == Approx(calibrate(p, y, options).brier).epsilon(1e-14));
+        CHECK(s.reliability == Approx(reliability).epsilon(1e-12));
+        CHECK(s.resolution == Approx(resolution).epsilon(1e-12).margin(1e-16));
+        CHECK(s.reliability - s.resolution + s.uncertainty + s.within_variance - s.within_covariance ==
+              Approx(s.brier).epsilon(1e-13));
+        CHECK(s.resolution <= s.uncertainty + 1e-15);
+        if (!graded) CHECK(s.uncertainty == Approx(mean * (1 - mean)).epsilon(1e-12));
+        if (bins == 1) CHECK(s.resolution == Approx(0).margin(1e-16));
+        if (bins == 400 && edges == binning::equal_mass) {  // a bin for each value: Murphy's own three terms
+          CHECK(s.within_variance == Approx(0).margin(1e-28));
+          CHECK(s.within_covariance == Approx(0).margin(1e-17));
+        }
+        CHECK(s.count == 400);
+      }
+  }
+}
+
+TEST_CASE("Brier split: certain, constant, one outcome, one pair, nothing, invalid") {
+  const vector y = {0, 1, 0, 1};
+  const brier_split certain = split_brier(y, y);
+  CHECK(certain.brier == 0);
+  CHECK(certain.reliability == 0);
+  CHECK(certain.resolution == 0.25);
+  CHECK(certain.uncertainty == 0.25);
+  const brier_split constant = split_brier(vector(4, 0.5), y);
+  CHECK(constant.resolution == 0);
+  CHECK(constant.reliability == 0);
+  CHECK(constant.uncertainty == 0.25);
+  const brier_split one = split_brier(vector{0.3, 0.6}, vector{1, 1});
+  CHECK(one.uncertainty == 0);
+  CHECK(one.resolution == 0);
+  CHECK(one.brier == Approx(one.reliability).epsilon(1e-14));
+  CHECK(split_brier(vector{0.3}, vector{1}).reliability == Approx(0.49));
+  for (const brier_split& none :
+       {split_brier({}, {}), split_brier(vector{0.5, not_a_number}, vector{1, 0}),
+        split_brier(vector{0.5, infinity}, vector{1, 0}), split_brier(vector{1, 1}, vector{2, 0})}) {
+    CHECK(std::isnan(none.brier));
+    CHECK(std::isnan(none.reliability));
+    CHECK(std::isnan(none.uncertainty));
+    CHECK(none.invalid == (none.count > 0 ? 1 : 0));
+  }
+  CHECK_THROWS_WITH(split_brier(vector{1}, {}), "hone::statistics::split_brier: outcomes: has 0, probabilities 1");
+  CHECK_THROWS_AS(split_brier(vector{1}, vector{1}, {.bins = 0}), std::invalid_argument);
 }

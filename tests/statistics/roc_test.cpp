@@ -2,10 +2,31 @@
 #include "hone/statistics/roc.hpp"
 
 #include "hone/core/random.hpp"
+#include "statistics/golden/scores.hpp"
 #include "support/catch.hpp"
+
+#include <malloc.h>
 
 using namespace hone;
 using namespace hone::statistics;
+
+namespace {
+std::size_t in_use = 0, most_in_use = 0;
+}  // namespace
+
+// Not inlined, where g++ takes new and free for a mismatch.
+[[gnu::noinline]] void* operator new(std::size_t size) {
+  void* memory = std::malloc(size);
+  if (!memory) throw std::bad_alloc();
+  in_use += malloc_usable_size(memory);
+  most_in_use = (std::max)(most_in_use, in_use);
+  return memory;
+}
+[[gnu::noinline]] void operator delete(void* memory) noexcept {
+  in_use -= malloc_usable_size(memory);
+  std::free(memory);
+}
+[[gnu::noinline]] void operator delete(void* memory, std::size_t) noexcept { operator delete(memory); }
 
 namespace {
 
@@ -43,6 +64,25 @@ vector scores(std::uint32_t stream, std::size_t count, double shift, double grai
   return x;
 }
 
+/// By thresholds: precision and recall of every score, from the highest down.
+double average_precision_by_thresholds(const vector& x, const vector& y) {
+  vector thresholds = x;
+  thresholds.insert(thresholds.end(), y.begin(), y.end());
+  std::sort(thresholds.begin(), thresholds.end(), std::greater<>());
+  const auto passing = [](const vector& s, double t) {
+    return static_cast<double>(std::count_if(s.begin(), s.end(), [t](double v) { return v >= t; }));
+  };
+  double sum = 0, recall = 0;
+  for (const double t : thresholds) {
+    const double hits = passing(x, t), reached = hits / static_cast<double>(x.size());
+    sum += (reached - recall) * hits / (hits + passing(y, t));
+    recall = reached;
+  }
+  return sum;
+}
+
+const double not_a_number = std::nan("");
+
 }  // namespace
 
 TEST_CASE("AUC and DeLong's error are those of all pairs, with and without ties") {
@@ -53,10 +93,39 @@ TEST_CASE("AUC and DeLong's error are those of all pairs, with and without ties"
         const vector x = scores(++stream, n, 0.7, grain), y = scores(++stream, m, 0, grain);
         const auto fast = auc(x, y), slow = by_pairs(x, y);
         CHECK(fast.auc == Approx(slow.auc).epsilon(1e-14));
+        CHECK(average_precision(rank_scores(x, y)).average_precision ==
+              Approx(average_precision_by_thresholds(x, y)).epsilon(1e-13));
         CHECK(fast.standard_error == Approx(slow.standard_error).epsilon(1e-12).margin(1e-15));
         CHECK(fast.positives == static_cast<index_t>(n));
         CHECK(fast.negatives == static_cast<index_t>(m));
       }
+}
+
+TEST_CASE("AUC and average precision: scikit-learn's") {
+  for (const golden_scores_row& g : golden_scores) {
+    const ranked_scores first = rank_by_outcome(g.first, g.outcomes);
+    CHECK(auc(first).auc == Approx(g.auc).epsilon(1e-14));
+    CHECK(average_precision(first).average_precision == Approx(g.average_precision).epsilon(1e-13));
+    CHECK(auc(rank_by_outcome(g.second, g.outcomes)).auc == Approx(g.second_auc).epsilon(1e-14));
+  }
+  CHECK(golden_scores.size() == 6);
+}
+
+TEST_CASE("AUC: the reference vectors (routing, R.5)") {
+  const vector small = {1, 0, 1, 1, 0, 0, 1, 0, 0, 0}, large = {1, 1, 1, 0, 1, 1, 1, 1, 1, 0};
+  const vector score = {.95, .15, .70, .55, .45, .30, .85, .60, .20, .40};
+  const auto a = auc(rank_by_outcome(score, small));
+  CHECK(a.auc == Approx(0.9583333333).epsilon(1e-9));
+  CHECK(a.standard_error * a.standard_error == Approx(0.0034722222).epsilon(1e-8));
+  vector needed, against;
+  for (std::size_t i = 0; i < 10; ++i) {
+    needed.push_back((1 - small[i]) * large[i]);
+    against.push_back(1 - score[i]);
+  }
+  CHECK(auc(rank_by_outcome(against, needed)).auc == Approx(0.88).epsilon(1e-13));
+  CHECK(
+      auc(rank_by_outcome(vector{.9, .8, .8, .6, .6, .6, .4, .4, .3, .1}, vector{1, 0, 1, 1, 0, 0, 1, 0, 1, 0})).auc ==
+      Approx(0.6).epsilon(1e-14));
 }
 
 TEST_CASE("the calibration vector's AUC") {
@@ -89,20 +158,145 @@ TEST_CASE("separated, infinite, single and unordered scores") {
   CHECK_THROWS_AS(auc(vector{1}, vector{}), std::invalid_argument);
 }
 
-TEST_CASE("DeLong's interval stays in [0, 1] and covers as it should") {
-  const interval whole = delong_interval({.auc = 0.98, .standard_error = 0.1});
+TEST_CASE("one kind alone, equal scores, infinite ones, NaN: what is undefined is NaN (routing, case 2)") {
+  const vector outcomes = {0, 0, 1, 1}, all = {1, 1, 1, 1}, none = {0, 0, 0, 0}, s = {.1, .4, .35, .8};
+  const auto of_all = auc(rank_by_outcome(s, all)), of_none = auc(rank_by_outcome(s, none));
+  CHECK(std::isnan(of_all.auc));
+  CHECK(std::isnan(of_none.auc));
+  CHECK(std::isnan(of_none.standard_error));
+  CHECK(of_all.positives == 4);
+  CHECK(of_none.negatives == 4);
+  CHECK(of_all.nans == 0);
+  CHECK(average_precision(rank_by_outcome(s, all)).average_precision == 1);
+  CHECK(average_precision(rank_by_outcome(s, all)).prevalence == 1);
+  CHECK(std::isnan(average_precision(rank_by_outcome(s, none)).average_precision));
+  CHECK(average_precision(rank_by_outcome(s, none)).prevalence == 0);
+  for (const double constant : {0.0, 0.3, infinity, -infinity}) {
+    const ranked_scores equal = rank_by_outcome(vector(4, constant), outcomes);
+    CHECK(auc(equal).auc == 0.5);
+    CHECK(auc(equal).standard_error == 0);
+    CHECK(average_precision(equal).average_precision == 0.5);
+  }
+  const ranked_scores broken = rank_by_outcome(vector{not_a_number, 1, not_a_number, 2}, outcomes);
+  CHECK(std::isnan(auc(broken).auc));
+  CHECK(auc(broken).nans == 2);
+  CHECK(auc(broken).positives == 2);
+  CHECK(std::isnan(average_precision(broken).average_precision));
+  CHECK(average_precision(broken).nans == 2);
+  CHECK(average_precision(broken).prevalence == 0.5);
+  const ranked_scores nothing = rank_by_outcome({}, {});
+  CHECK(std::isnan(auc(nothing).auc));
+  CHECK(std::isnan(average_precision(nothing).average_precision));
+  CHECK(std::isnan(average_precision(nothing).prevalence));
+  CHECK(average_precision(rank_by_outcome(vector{3}, vector{1})).average_precision == 1);
+  CHECK(std::isnan(delong_interval(of_all).low));
+  CHECK_THROWS_WITH(rank_by_outcome(vector{1, 2}, vector{1, 0.5}),
+                    "hone::statistics::rank_by_outcome: outcomes: element 1 is neither 0 nor 1: 0.5");
+  CHECK_THROWS_AS(rank_by_outcome(vector{1}, vector{not_a_number}), std::invalid_argument);
+  CHECK_THROWS_WITH(rank_by_outcome(vector{1}, {}), "hone::statistics::rank_by_outcome: outcomes: has 0, scores 1");
+}
+
+TEST_CASE("average precision: the best order has 1, the worst and the random what is known of them") {
+  CHECK(average_precision(rank_scores(vector{2, 3}, vector{0, 1})).average_precision == 1);
+  CHECK(average_precision(rank_scores(vector{0, 1}, vector{2, 3})).average_precision == Approx((1 / 3. + 2 / 4.) / 2));
+  const vector x = scores(1, 30, 1, 0.5), y = scores(2, 50, 0, 0.5);
+  vector u = x, v = y;
+  for (vector* s : {&u, &v})
+    for (double& value : *s) value = std::exp(3 * value);
+  CHECK(average_precision(rank_scores(u, v)).average_precision ==
+        average_precision(rank_scores(x, y)).average_precision);
+  const double random =
+      average_precision(rank_scores(scores(3, 3000, 0, 1e-9), scores(4, 9000, 0, 1e-9))).average_precision;
+  CHECK(random == Approx(0.25).margin(0.02));
+}
+
+TEST_CASE("order: as by comparing, of any values and sizes around the change of method") {
+  for (const std::size_t n : {0u, 1u, 2u, 4999u, 5000u, 5001u, 20000u})
+    for (const double grain : {0.0, 1e-3, 1.0}) {
+      vector x;
+      for (std::size_t i = 0; i < n; ++i) {
+        const double value = philox{7}.normal(i) * std::pow(10.0, static_cast<double>(i % 600) - 300);
+        x.push_back(i % 17 == 0   ? (i % 2 ? infinity : -infinity)
+                    : i % 19 == 0 ? (i % 2 ? 0.0 : -0.0)
+                    : grain > 0   ? std::round(philox{7}.normal(i) / grain) * grain
+                                  : value);
+      }
+      vector sorted = x;
+      std::sort(sorted.begin(), sorted.end());
+      statistics::detail::sort_ascending(x);
+      CHECK(x == sorted);
+    }
+  vector equal(6000, -3.5);
+  statistics::detail::sort_ascending(equal);
+  CHECK(equal == vector(6000, -3.5));
+}
+
+TEST_CASE("AUC and average precision take at most twice the memory of their scores") {
+  for (const std::size_t positives : {1000u, 100000u, 190000u}) {
+    const vector x = scores(1, positives, 1, 1e-9), y = scores(2, 200000 - positives, 0, 1e-9);
+    const std::size_t before = in_use;
+    most_in_use = in_use;
+    const ranked_scores ranked = rank_scores(x, y);
+    CHECK(auc(ranked).auc > 0.7);
+    CHECK(average_precision(ranked).average_precision > 0.005);
+    CHECK(most_in_use - before <= 2 * 200000 * sizeof(double) + 65536);
+    CHECK(most_in_use - before >= 200000 * sizeof(double));
+  }
+}
+
+TEST_CASE("DeLong's interval stays in [0, 1]") {
+  const interval whole = delong_interval(auc_estimate{.auc = 0.98, .standard_error = 0.1});
   CHECK(whole.high == 1);
   CHECK(whole.low == Approx(0.98 - 0.1 * 1.959963984540054).epsilon(1e-12));
-  CHECK(delong_interval({.auc = 0.01, .standard_error = 0.1}).low == 0);
-  CHECK_THROWS_AS(delong_interval({}, 0), std::invalid_argument);
-  const double expected = 0.7602499389065234;  // Phi(1 / sqrt(2))
-  int covered = 0;
-  for (std::uint32_t run = 0; run < 400; ++run) {
-    const interval i = delong_interval(auc(scores(2 * run, 60, 1, 1e-9), scores(2 * run + 1, 80, 0, 1e-9)));
-    covered += i.low <= expected && expected <= i.high;
+  CHECK(delong_interval(auc_estimate{.auc = 0.01, .standard_error = 0.1}).low == 0);
+  CHECK_THROWS_AS(delong_interval(auc_estimate{}, 0), std::invalid_argument);
+}
+
+TEST_CASE("the interval of an AUC: on the scale of logits, exact where the sets are separated") {
+  const interval some = auc_interval({.auc = 0.8, .standard_error = 0.05, .positives = 9, .negatives = 9}, 0.9);
+  const double half = 1.6448536269514722 * 0.05 / 0.16;
+  CHECK(some.low == Approx(1 / (1 + std::exp(half) / 4)).epsilon(1e-12));
+  CHECK(some.high == Approx(1 / (1 + std::exp(-half) / 4)).epsilon(1e-12));
+  const interval one = auc_interval(auc(vector{2, 3, 4}, vector{0, 1}));
+  CHECK(one.low == Approx(std::pow(0.025, 0.5)).epsilon(1e-12));
+  CHECK(one.high == 1);
+  const interval zero = auc_interval(auc(vector{0, 1}, vector{2, 3, 4}));
+  CHECK(zero.low == 0);
+  CHECK(zero.high == Approx(1 - one.low).epsilon(1e-12));
+  CHECK(auc_interval(auc(vector{1, 1}, vector{1, 1})).low == 0.5);
+  for (const auto& none : {auc(vector{2}, vector{0, 1}), auc(vector{2, not_a_number}, vector{0, 1}), auc_estimate{}}) {
+    CHECK(std::isnan(auc_interval(none).low));
+    CHECK(std::isnan(auc_interval(none).high));
   }
-  CHECK(covered > 360);
-  CHECK(covered < 395);
+  CHECK_THROWS_AS(auc_interval({}, 1), std::invalid_argument);
+}
+
+TEST_CASE("coverage: how often intervals at 0.95 contain the AUC") {
+  struct row {
+    std::size_t positives, negatives;
+    double shift, of_delong, of_logit;  // the table of docs/statistics.md
+  };
+  for (const row& r : {row{60, 80, 1, .94, .95},
+                       {20, 20, 1, .93, .95},
+                       {200, 200, 2.5, .93, .95},
+                       {20, 20, 2.5, .81, .97},
+                       {10, 200, 1.5, .86, .90},
+                       {20, 20, 4, .34, .97}}) {
+    const double expected = normal_cdf(r.shift / std::sqrt(2.0));
+    constexpr std::uint32_t runs = 4000;
+    double of_delong = 0, of_logit = 0;
+    for (std::uint32_t run = 0; run < runs; ++run) {
+      const auto a = auc(scores(2 * run, r.positives, r.shift, 1e-9), scores(2 * run + 1, r.negatives, 0, 1e-9));
+      const auto contains = [&](const interval& i) {
+        return (i.low <= expected && expected <= i.high ? 1.0 : 0.0) / runs;
+      };
+      of_delong += contains(delong_interval(a));
+      of_logit += contains(auc_interval(a));
+    }
+    INFO(r.positives << ", " << r.negatives << ", AUC " << expected);
+    CHECK(of_delong == Approx(r.of_delong).margin(0.0051));
+    CHECK(of_logit == Approx(r.of_logit).margin(0.0051));
+  }
 }
 
 TEST_CASE("the true positive rate at a false positive rate is a point of the curve") {

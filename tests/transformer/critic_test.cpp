@@ -31,7 +31,7 @@ responses guesses(index_t count) {
   return r;
 }
 
-double logit(double value) {
+double clipped_logit(double value) {
   const double v = std::clamp(value, 1e-6, 1 - 1e-6);
   return std::log(v / (1 - v));
 }
@@ -123,7 +123,7 @@ TEST_CASE("critics of prompts and of tokens learn who succeeds, the same for any
           c.learn_returns(r, c.values(r, pool), returns, 0.5, 2, {.rate = 1e-2, .clip = 1}, pool);
       std::vector<double> logits = c.prompt_values(r.prompts(), pool);
       if (!of_prompts)
-        for (double& v : logits) v = logit(v);
+        for (double& v : logits) v = clipped_logit(v);
       CHECK(brier(logits, r) < 0.02);
       if (first.empty()) first = logits;
       CHECK(logits == first);

@@ -30,18 +30,6 @@ struct row_options {
   double temperature = 1;
 };
 
-/// 1 / (1 + e^-x), exact at both ends.
-inline double sigmoid(double x) {
-  const double tail = std::exp(-std::abs(x));
-  return x < 0 ? tail / (1 + tail) : 1 / (1 + tail);
-}
-
-/// log sigmoid(x), without overflow or cancellation.
-inline double log_sigmoid(double x) {
-  const double tail = std::log1p(std::exp(-std::abs(x)));
-  return x < 0 ? x - tail : -tail;
-}
-
 /// @throws std::invalid_argument, in the name of @p function, unless labels, weights, scale and temperature fit @p rows
 ///         rows over @p vocab.
 inline void check_rows(index_t rows, index_t vocab, label_view targets, const row_options& options,

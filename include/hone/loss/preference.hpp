@@ -24,6 +24,7 @@
 ///   sequence_nll(logits, targets, offsets, nll);  preference(dpo_loss{}, pairs, chosen_slope, rejected_slope);
 ///   spread(slope, offsets, weights);  likelihood(logits, targets, {.scale = 1.0 / pairs, .weights = weights});
 #pragma once
+#include "hone/core/sigmoid.hpp"
 #include "hone/loss/batch.hpp"
 
 namespace HONE_NAMESPACE::loss {

@@ -9,6 +9,7 @@
 ///   sequence_nll(logits, targets, offsets, nll);  npo(nll, reference, slope);  spread(slope, offsets, weights);
 ///   likelihood(logits, targets, {.scale = 1.0 / batch, .weights = weights});
 #pragma once
+#include "hone/core/sigmoid.hpp"
 #include "hone/loss/batch.hpp"
 
 namespace HONE_NAMESPACE::loss {

@@ -18,6 +18,7 @@
 /// Equal rewards give exactly 0. A group of one has nothing to compare with: its baseline is 0 and its deviation 1, as
 /// in verl. A NaN makes its own group NaN.
 #pragma once
+#include "hone/core/sigmoid.hpp"
 #include "hone/policy/batch.hpp"
 
 #include <cmath>
@@ -223,9 +224,7 @@ void group_advantages(const Method& method, std::span<const double> rewards, std
 namespace detail {
 
 /// R - sigmoid(v), for R near 1 as (1 - V) - (1 - R): the digits of 1 - V stay.
-inline double success_residual(double r, double v) {
-  return r > 0.5 ? loss::sigmoid(-v) - (1 - r) : r - loss::sigmoid(v);
-}
+inline double success_residual(double r, double v) { return r > 0.5 ? sigmoid(-v) - (1 - r) : r - sigmoid(v); }
 
 template <class F>
 void from_value(std::span<const double> rewards, std::span<const double> value, std::span<double> out,

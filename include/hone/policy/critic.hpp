@@ -137,7 +137,7 @@ loss::loss_sum probability_critic_loss(std::span<const double> value, std::span<
     invalid_argument_unless((!targets.empty() && targets[t] < 0) || !(returns[t] < 0 || returns[t] > 1), function,
                             "returns", "return %zu must be in [0, 1], is %g", t, returns[t]);
   const auto token = [&](std::size_t t) {
-    const double v = loss::sigmoid(value[t]), before = loss::sigmoid(old[t]), r = returns[t];
+    const double v = sigmoid(value[t]), before = sigmoid(old[t]), r = returns[t];
     const double free = detail::cross_entropy_of_logit(r, value[t]);
     slope[t] = -detail::success_residual(r, value[t]);
     const double edge = detail::clamp(v, before - range, before + range);

@@ -14,6 +14,7 @@
 ///   log_ratio_distance  c |log rho|, no matter A; with the weights of `kl_cov` (covariance.hpp)
 /// LUSPO is `ppo_clip` on `geometric_ratio` under `sequence_token_sum`.
 #pragma once
+#include "hone/core/sigmoid.hpp"
 #include "hone/policy/batch.hpp"
 
 #include <cmath>
@@ -97,7 +98,7 @@ struct sapo {
   }
   [[nodiscard]] surrogate_value operator()(const token_state& token, double ratio) const {
     const double a = token.advantage, tau = a > 0 ? positive : negative, x = tau * (ratio - 1);
-    return {.loss = -a * 4 * loss::sigmoid(x) / tau, .by_ratio = -a * 4 * loss::sigmoid(x) * loss::sigmoid(-x)};
+    return {.loss = -a * 4 * sigmoid(x) / tau, .by_ratio = -a * 4 * sigmoid(x) * sigmoid(-x)};
   }
 };
 

@@ -8,7 +8,7 @@
 #pragma once
 #include "hone/core/executor.hpp"
 #include "hone/core/normal.hpp"
-#include "hone/core/philox.hpp"
+#include "hone/core/simd_random.hpp"
 #include "hone/statistics/intervals.hpp"
 #include "hone/statistics/quantile.hpp"
 
@@ -38,24 +38,58 @@ struct bca_estimate {
   index_t nonfinite = 0;    ///< statistics that are infinite or NaN; with any of them the above are NaN
 };
 
+namespace detail {
+
+/// f(i, drawn) for draw i of replicate @p replicate of @p items, in order.
+template <class F>
+void for_each_draw(index_t items, std::uint64_t seed, index_t replicate, F&& f) {
+  const philox random{seed};
+  const simd::philox_words source(random);
+  constexpr index_t together = simd::philox_words::indices;
+  const auto first = static_cast<std::uint64_t>(replicate) * static_cast<std::uint64_t>(items);
+  const auto place = [&](double uniform) {
+    return (min)(static_cast<index_t>(uniform * static_cast<double>(items)), items - 1);
+  };
+  index_t i = 0;
+  for (; i + together <= items; i += together) {
+    std::uint32_t words[simd::philox_words::count];
+    source.write(first + static_cast<std::uint64_t>(i), words);
+    for (index_t k = 0; k < together; ++k) f(i + k, place(philox::unit(words[4 * k], words[4 * k + 1])));
+  }
+  for (; i < items; ++i) f(i, place(random.uniform(first + static_cast<std::uint64_t>(i))));
+}
+
+}  // namespace detail
+
 /// The indices in [0, drawn.size()) of replicate @p replicate: draw i has the address replicate * size + i, so that any
 /// replicate may be drawn by itself. Allocates nothing.
 /// @throws std::invalid_argument if @p drawn has a size and no memory.
 inline void draw_items(std::span<index_t> drawn, std::uint64_t seed, index_t replicate) {
   invalid_argument_unless(drawn.data() != nullptr || drawn.empty(), "hone::statistics::draw_items", "drawn",
                           "has %zu elements and no memory", drawn.size());
-  const auto items = static_cast<double>(drawn.size());
-  const philox random{seed};
-  const auto first = static_cast<std::uint64_t>(replicate) * drawn.size();
-  for (std::size_t i = 0; i < drawn.size(); ++i)
-    drawn[i] = (min)(static_cast<index_t>(random.uniform(first + i) * items), std::ssize(drawn) - 1);
+  detail::for_each_draw(std::ssize(drawn), seed, replicate,
+                        [&](index_t i, index_t item) { drawn[static_cast<std::size_t>(i)] = item; });
+}
+
+/// How often each of counts.size() items is among `draw_items` of that size. Allocates nothing.
+/// @throws std::invalid_argument if @p counts has a size and no memory, or more than 2^32 - 1 items.
+inline void count_items(std::span<std::uint32_t> counts, std::uint64_t seed, index_t replicate) {
+  const char* function = "hone::statistics::count_items";
+  invalid_argument_unless(counts.data() != nullptr || counts.empty(), function, "counts",
+                          "has %zu elements and no memory", counts.size());
+  invalid_argument_unless(counts.size() < std::size_t{1} << 32, function, "counts", "has %zu items, at most 2^32 - 1",
+                          counts.size());
+  for (std::uint32_t& count : counts) count = 0;
+  detail::for_each_draw(std::ssize(counts), seed, replicate,
+                        [&](index_t, index_t item) { ++counts[static_cast<std::size_t>(item)]; });
 }
 
 namespace detail {
 
-template <class Statistic, class E>
-std::vector<double> replicate(index_t items, Statistic& statistic, const bootstrap_options& options, E& pool,
-                              const char* function) {
+/// statistic(drawn) of each replicate, drawn by draw(std::span<Value> of items, replicate).
+template <class Value, class Draw, class Statistic, class E>
+std::vector<double> replicate(index_t items, Draw&& draw, Statistic& statistic, const bootstrap_options& options,
+                              E& pool, const char* function) {
   invalid_argument_unless(items > 0, function, "items", "must be positive, is %td", items);
   invalid_argument_unless(options.replicates > 1, function, "replicates", "must be at least 2, is %td",
                           options.replicates);
@@ -63,13 +97,28 @@ std::vector<double> replicate(index_t items, Statistic& statistic, const bootstr
                           options.level);
   std::vector<double> values(static_cast<std::size_t>(options.replicates));
   pool.parallel_for(options.replicates, index_t{1}, [&](index_t begin, index_t end) {
-    std::vector<index_t> drawn(static_cast<std::size_t>(items));
+    std::vector<Value> drawn(static_cast<std::size_t>(items));
     for (index_t r = begin; r < end; ++r) {
-      draw_items(drawn, options.seed, r);
-      values[static_cast<std::size_t>(r)] = statistic(std::span<const index_t>(drawn));
+      draw(std::span<Value>(drawn), options.seed, r);
+      values[static_cast<std::size_t>(r)] = statistic(std::span<const Value>(drawn));
     }
   });
   return values;
+}
+
+inline bootstrap_estimate estimate_of_replicates(std::vector<double> values, double level) {
+  const mean_estimate mean = estimate_mean(values);
+  bootstrap_estimate result{.nonfinite = mean.nonfinite};
+  if (mean.nonfinite > 0) {
+    constexpr double nan = std::numeric_limits<double>::quiet_NaN();
+    result.standard_error = result.percentile.low = result.percentile.high = nan;
+    return result;
+  }
+  result.standard_error = std::sqrt(variance(mean));
+  std::sort(values.begin(), values.end());
+  const double tail = (1 - level) / 2;
+  result.percentile = {sorted_quantile(values, tail), sorted_quantile(values, 1 - tail)};
+  return result;
 }
 
 }  // namespace detail
@@ -82,19 +131,21 @@ std::vector<double> replicate(index_t items, Statistic& statistic, const bootstr
 template <class Statistic, executor E = const serial>
 bootstrap_estimate bootstrap(index_t items, Statistic&& statistic, const bootstrap_options& options = {},
                              E&& pool = serial{}) {
-  std::vector<double> values = detail::replicate(items, statistic, options, pool, "hone::statistics::bootstrap");
-  const mean_estimate mean = estimate_mean(values);
-  bootstrap_estimate result{.nonfinite = mean.nonfinite};
-  if (mean.nonfinite > 0) {
-    constexpr double nan = std::numeric_limits<double>::quiet_NaN();
-    result.standard_error = result.percentile.low = result.percentile.high = nan;
-    return result;
-  }
-  result.standard_error = std::sqrt(variance(mean));
-  std::sort(values.begin(), values.end());
-  const double tail = (1 - options.level) / 2;
-  result.percentile = {sorted_quantile(values, tail), sorted_quantile(values, 1 - tail)};
-  return result;
+  return detail::estimate_of_replicates(
+      detail::replicate<index_t>(items, draw_items, statistic, options, pool, "hone::statistics::bootstrap"),
+      options.level);
+}
+
+/// The same replicates by how often each item was drawn: statistic(std::span<const std::uint32_t> counts) -> double.
+/// For what is read off an order: items are sorted once, and their counts are in that order.
+/// @throws std::invalid_argument unless items is in [1, 2^32 - 1], replicates > 1 and level is in (0, 1).
+/// @note As bootstrap, with 4 bytes an item.
+template <class Statistic, executor E = const serial>
+bootstrap_estimate bootstrap_counts(index_t items, Statistic&& statistic, const bootstrap_options& options = {},
+                                    E&& pool = serial{}) {
+  return detail::estimate_of_replicates(detail::replicate<std::uint32_t>(items, count_items, statistic, options, pool,
+                                                                         "hone::statistics::bootstrap_counts"),
+                                        options.level);
 }
 
 /// The BCa interval from @p sorted replicates (ascending), the statistic of the @p whole, and the statistics without
@@ -146,7 +197,7 @@ bca_estimate bootstrap_bca(index_t items, Statistic&& statistic, const bootstrap
                            E&& pool = serial{}) {
   const char* function = "hone::statistics::bootstrap_bca";
   invalid_argument_unless(items > 1, function, "items", "must be at least 2, is %td", items);
-  std::vector<double> values = detail::replicate(items, statistic, options, pool, function);
+  std::vector<double> values = detail::replicate<index_t>(items, draw_items, statistic, options, pool, function);
   const auto n = static_cast<std::size_t>(items);
   std::vector<index_t> all(n);
   for (std::size_t i = 0; i < n; ++i) all[i] = static_cast<index_t>(i);

@@ -10,6 +10,7 @@
 /// that stay and subtracts; here those that leave are summed: nothing cancels, and p keeps its digits as it falls.
 #pragma once
 #include "hone/statistics/binomial.hpp"
+#include "hone/statistics/detail/sort.hpp"
 
 #include <algorithm>
 #include <numeric>
@@ -126,8 +127,8 @@ inline ks_gap largest_gap(std::span<const double> x, std::span<const double> y) 
     result.nans += std::count_if(sample->begin(), sample->end(), [](double v) { return std::isnan(v); });
     if (result.nans > 0) return result;
   }
-  std::sort(a.begin(), a.end());
-  std::sort(b.begin(), b.end());
+  sort_ascending(a);
+  sort_ascending(b);
   const auto n = std::ssize(a), m = std::ssize(b), divisor = std::gcd(n, m);
   std::size_t i = 0, j = 0;
   while (i < a.size() && j < b.size()) {  // after the end of one sample the gap only closes
