@@ -164,8 +164,8 @@ void find_candidates(const sampler& s, const matrix_view<T>& logits, std::span<c
 /// @throws std::invalid_argument as `validate`, before anything is written; if a size does not fit, the mask is not in
 ///         the vocabulary, count is negative, or times do not fall from (0, 1] to [0, from); later, as
 ///         `loss::sample_token`, if a row has no distribution, with the canvas as it was.
-/// @note A few reads of each masked row; allocates up to V pairs where rows are drawn from or cut. Serial; every draw is
-///       addressed by (seed, step, sequence, position).
+/// @note A few reads of each masked row; allocates up to V pairs where rows are drawn from or cut. Serial; every draw
+///       is addressed by (seed, step, sequence, position).
 template <mutable_matrix Z>
 index_t reveal(const sampler& s, Z&& logits, std::span<std::int32_t> canvas, std::int32_t mask_token,
                const reveal_step& at, std::vector<candidate>& memory) {

@@ -71,8 +71,8 @@ constexpr bool sees_the_future(const router& r) {
 }
 
 /// Throws std::invalid_argument, naming the member, unless k >= 1, the capacity's fraction is not negative and its
-/// denominator positive (all three below 2^20), a capacity is asked for only where tokens choose, the random second only
-/// of k = 2 of each token with gates that sum to 1, and relu only without a sum to be made 1.
+/// denominator positive (all three below 2^20), a capacity is asked for only where tokens choose, the random second
+/// only of k = 2 of each token with gates that sum to 1, and relu only without a sum to be made 1.
 inline void validate(const router& r) {
   const char* function = "hone::moe::validate";
   constexpr index_t most = index_t{1} << 20;
