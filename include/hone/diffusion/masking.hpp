@@ -74,14 +74,18 @@ struct mask_options {
 
 namespace detail {
 
+inline void check_offsets(const char* function, std::span<const index_t> offsets, std::size_t tokens) {
+  invalid_argument_unless(!offsets.empty() && offsets.front() == 0 && offsets.back() == static_cast<index_t>(tokens),
+                          function, "offsets", "must begin with 0 and end with the number of tokens, %zu", tokens);
+  for (std::size_t s = 0; s + 1 < offsets.size(); ++s)
+    invalid_argument_unless(offsets[s] <= offsets[s + 1], function, "offsets", "sequence %zu ends before it begins", s);
+}
+
 inline void check_masking(const char* function, std::span<const std::int32_t> tokens, std::span<const index_t> offsets,
                           const mask_options& options, std::span<const std::int32_t> noised,
                           std::span<const index_t> counts) {
   const std::size_t n = tokens.size();
-  invalid_argument_unless(!offsets.empty() && offsets.front() == 0 && offsets.back() == static_cast<index_t>(n),
-                          function, "offsets", "must begin with 0 and end with the number of tokens, %zu", n);
-  for (std::size_t s = 0; s + 1 < offsets.size(); ++s)
-    invalid_argument_unless(offsets[s] <= offsets[s + 1], function, "offsets", "sequence %zu ends before it begins", s);
+  check_offsets(function, offsets, n);
   invalid_argument_unless(options.may.empty() || options.may.size() == n, function, "may",
                           "has %zu elements for %zu tokens", options.may.size(), n);
   invalid_argument_unless(options.mask_token >= 0, function, "mask_token", "must not be negative, is %d",
