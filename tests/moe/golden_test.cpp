@@ -421,7 +421,7 @@ TEST_CASE("golden: updates of biases and of ReMoE's coefficient") {
 }
 
 TEST_CASE("golden: scales of EC-DLM's draws and of own ones") {
-  // Five standard errors of a difference: those of 10 000 draws are 0.0041 at most, and 0.0011 of two that tokens choose.
+  // Five standard errors of a difference: those of 10 000 draws are 0.0041 at most, 0.0011 of two that tokens choose.
   const std::vector<double> own = expert_choice_scales(8, {.shared = 2});
   REQUIRE(own.size() == golden::scales.size());
   for (std::size_t n = 0; n < own.size(); ++n) CHECK(own[n] == Approx(golden::scales[n]).margin(0.03));

@@ -68,6 +68,13 @@ TEST_CASE("a shape that cannot be is refused by the name of its field") {
       tensor_table(
           {.d_model = 2147483644, .d_ff = most, .n_layers = most, .n_heads = 1, .n_kv_heads = 1, .vocab = most}),
       Catch::Contains("c: has about"));
+  CHECK_THROWS_WITH(tensor_table({.d_model = 2147483644,
+                                  .n_layers = 4,
+                                  .n_heads = 1,
+                                  .n_kv_heads = 1,
+                                  .head_width = 2,
+                                  .experts = {.count = 2, .d_ff = 1, .shared_d_ff = most}}),
+                    Catch::Contains("c: has about"));
 }
 
 TEST_CASE("a head size of its own, biases and norms of heads are tensors after their matrices") {

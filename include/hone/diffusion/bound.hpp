@@ -30,6 +30,7 @@ struct bound {
 ///                 multiple of l, halves that round to even make some counts likelier: not quite the bound
 enum class counts { independent, stratified, llada };
 
+/// The count of draw @p j of `counts::llada`, @p first that of draw 0, in [1, length].
 inline index_t llada_count(index_t first, index_t j, index_t draws, index_t length) {
   const double step = static_cast<double>(length) / static_cast<double>(draws);
   const double at = std::nearbyint(static_cast<double>(first) + static_cast<double>(j) * step);
@@ -41,9 +42,9 @@ struct bound_options {
   index_t repeats = 1;  ///< of draws that belong together: at least two, for an error
   counts how = counts::independent;
   std::int32_t mask_token = 0;
-  std::span<const std::uint8_t> may = {};  ///< the answer; empty: all
+  std::span<const std::uint8_t> may = {};  ///< as of mask_options: the answer's tokens, say
   std::uint64_t seed = 0;
-  std::uint32_t sequence = 0;
+  std::uint32_t sequence = 0;  ///< its number, which addresses the draws
 };
 
 /// The bound of one sequence.
@@ -51,7 +52,8 @@ struct bound_options {
 ///        clean tokens over the masked places. Called repeats times draws times, in order.
 /// @throws std::invalid_argument unless there is a token that may be masked, draws and repeats are at least 1, and as
 ///         `mask_exactly`.
-/// @note The error is sd / sqrt(K) of K independent draws; of others that of the repeats' means.
+/// @note The error is sd / sqrt(K) of K independent draws; of others that of the repeats' means. Serial; beside the
+///       calls, a pass over the tokens a draw, which allocates as many pairs.
 template <class F>
 bound likelihood_bound(std::span<const std::int32_t> tokens, const bound_options& options, F&& mean_loss) {
   const char* function = "hone::diffusion::likelihood_bound";

@@ -45,6 +45,7 @@ inline double time_of(times how, double u, index_t j, index_t n) {
 /// A time t in [least, 1) for each of @p out.size() sequences, a part of @p batch sequences (0: all): the drawn one
 /// times 1 - least, plus least.
 /// @throws std::invalid_argument unless 0 <= least < 1 and the part lies in the batch.
+/// @note A draw a sequence; allocates nothing.
 inline void draw_times(times how, std::span<double> out, const draw_address& address, double least = 0,
                        index_t batch = 0) {
   const char* function = "hone::diffusion::draw_times";
@@ -73,14 +74,18 @@ struct mask_options {
 
 namespace detail {
 
+inline void check_offsets(const char* function, std::span<const index_t> offsets, std::size_t tokens) {
+  invalid_argument_unless(!offsets.empty() && offsets.front() == 0 && offsets.back() == static_cast<index_t>(tokens),
+                          function, "offsets", "must begin with 0 and end with the number of tokens, %zu", tokens);
+  for (std::size_t s = 0; s + 1 < offsets.size(); ++s)
+    invalid_argument_unless(offsets[s] <= offsets[s + 1], function, "offsets", "sequence %zu ends before it begins", s);
+}
+
 inline void check_masking(const char* function, std::span<const std::int32_t> tokens, std::span<const index_t> offsets,
                           const mask_options& options, std::span<const std::int32_t> noised,
                           std::span<const index_t> counts) {
   const std::size_t n = tokens.size();
-  invalid_argument_unless(!offsets.empty() && offsets.front() == 0 && offsets.back() == static_cast<index_t>(n),
-                          function, "offsets", "must begin with 0 and end with the number of tokens, %zu", n);
-  for (std::size_t s = 0; s + 1 < offsets.size(); ++s)
-    invalid_argument_unless(offsets[s] <= offsets[s + 1], function, "offsets", "sequence %zu ends before it begins", s);
+  check_offsets(function, offsets, n);
   invalid_argument_unless(options.may.empty() || options.may.size() == n, function, "may",
                           "has %zu elements for %zu tokens", options.may.size(), n);
   invalid_argument_unless(options.mask_token >= 0, function, "mask_token", "must not be negative, is %d",
@@ -105,6 +110,7 @@ inline std::vector<index_t> maskable(std::span<const index_t> offsets, std::size
 ///        place; it may be the memory of @p tokens. @param counts one a sequence, receives how many are masked.
 /// @throws std::invalid_argument, before anything is written, if a size does not fit, a probability is not in [0, 1] or
 ///         the mask is negative.
+/// @note A draw a token; allocates a list of a sequence's tokens.
 inline void mask_at(std::span<const std::int32_t> tokens, std::span<const index_t> offsets,
                     std::span<const double> probabilities, const mask_options& options, std::span<std::int32_t> noised,
                     std::span<index_t> counts) {
@@ -135,6 +141,7 @@ inline void mask_at(std::span<const std::int32_t> tokens, std::span<const index_
 
 /// Masks exactly @p counts[s] tokens of each sequence, every set of as many as likely; cut to how many may be.
 /// @throws std::invalid_argument as `mask_at`, or if a count is negative.
+/// @note A draw a token; allocates a list of a sequence's tokens.
 inline void mask_exactly(std::span<const std::int32_t> tokens, std::span<const index_t> offsets,
                          std::span<index_t> counts, const mask_options& options, std::span<std::int32_t> noised) {
   const char* function = "hone::diffusion::mask_exactly";

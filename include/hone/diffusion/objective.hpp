@@ -12,12 +12,9 @@
 /// is not comparable: diffusion/bound.hpp is. [2604.01622; Sahoo et al. 2024, MDLM, arXiv 2406.07524; Nie et al. 2025,
 /// LLaDA, arXiv 2502.09992, and their code]
 #pragma once
-#include "hone/core/output.hpp"
+#include "hone/diffusion/masking.hpp"
 
-#include <cmath>
-#include <cstdint>
 #include <limits>
-#include <span>
 
 namespace HONE_NAMESPACE::diffusion {
 
@@ -37,7 +34,8 @@ struct masked_batch {
 /// @param labels, weights a row each.
 /// @throws std::invalid_argument, before anything is written, if a size does not fit, a v is not in (0, 1], or a token
 ///         that may not be masked is.
-/// @note A token that is the mask itself, unmasked, is taken for masked: it has no loss worth having.
+/// @note Three passes over the tokens; allocates nothing. A token that is the mask itself, unmasked, is taken for
+///       masked: it has no loss worth having.
 inline double row_weights(weighting how, const masked_batch& b, std::span<std::int32_t> labels,
                           std::span<double> weights) {
   const char* function = "hone::diffusion::row_weights";
@@ -49,12 +47,7 @@ inline double row_weights(weighting how, const masked_batch& b, std::span<std::i
   sized(labels.size(), rows, "labels");
   sized(weights.size(), rows, "weights");
   if (!b.may.empty()) sized(b.may.size(), rows, "may");
-  invalid_argument_unless(
-      !b.offsets.empty() && b.offsets.front() == 0 && b.offsets.back() == static_cast<index_t>(rows), function,
-      "offsets", "must begin with 0 and end with the number of tokens, %zu", rows);
-  for (std::size_t s = 0; s < sequences; ++s)
-    invalid_argument_unless(b.offsets[s] <= b.offsets[s + 1], function, "offsets", "sequence %zu ends before it begins",
-                            s);
+  detail::check_offsets(function, b.offsets, rows);
   const bool has_values = how == weighting::inverse || how == weighting::answer;
   sized(b.values.size(), has_values ? sequences : b.values.size(), "values");
   for (const double v : b.values)

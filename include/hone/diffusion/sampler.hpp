@@ -39,13 +39,15 @@ inline void validate(const sampler& s) {
                           s.gamma);
 }
 
-/// How many of @p masked places each of @p steps steps reveals: as many each, the first ones one more.
+/// How many of @p masked places step @p step of @p steps reveals: as many each, the first ones one more.
+/// @pre 0 <= step < steps.
 inline index_t revealed_in_step(index_t masked, index_t steps, index_t step) {
   return masked / steps + (step < masked % steps ? 1 : 0);
 }
 
 /// Classifier-free guidance: @p conditional becomes unconditional + (weight + 1) (conditional - unconditional).
 /// @throws std::invalid_argument, before anything is written, if the shapes differ or the weight is not finite.
+/// @note One pass over both; allocates nothing.
 template <mutable_matrix Z, matrix_like U>
 void guide(Z&& conditional, const U& unconditional, double weight) {
   const char* function = "hone::diffusion::guide";
@@ -155,13 +157,15 @@ void find_candidates(const sampler& s, const matrix_view<T>& logits, std::span<c
 }  // namespace detail
 
 /// Reveals tokens of @p canvas in place and returns how many; 0 where none is masked.
-/// @param logits (places x V) of the canvas's places, any strides; the rows of masked places are worked in.
+/// @param logits (places x V) of the canvas's places, any strides; the mask's column becomes -inf, and with
+///        after_temperature the rows of masked places what their candidates are drawn from.
 /// @param canvas (places) tokens, or the mask.
 /// @param memory grows as it must; holds the candidates, best first.
 /// @throws std::invalid_argument as `validate`, before anything is written; if a size does not fit, the mask is not in
 ///         the vocabulary, count is negative, or times do not fall from (0, 1] to [0, from); later, as
 ///         `loss::sample_token`, if a row has no distribution, with the canvas as it was.
-/// @note A few reads of each masked row. Every draw is addressed by (seed, step, sequence, position).
+/// @note A few reads of each masked row; allocates up to V pairs where rows are drawn from or cut. Serial; every draw
+///       is addressed by (seed, step, sequence, position).
 template <mutable_matrix Z>
 index_t reveal(const sampler& s, Z&& logits, std::span<std::int32_t> canvas, std::int32_t mask_token,
                const reveal_step& at, std::vector<candidate>& memory) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-/// What a router is punished for, each with its gradient by the logits L (E experts x T tokens that compete); p is the
+/// What a router is penalised for, each with its gradient by the logits L (E experts x T tokens that compete); p is the
 /// softmax of a token over experts, n_e the tokens that chose expert e, before any is dropped, N = sum_e n_e (T k where
 /// each token chooses k):
 ///   switch_loss     E sum_e (n_e / N) mean_t p_te                    [Fedus et al. 2021, Switch, 2101.03961, Eq. 4]

@@ -13,12 +13,14 @@
 namespace HONE_NAMESPACE::moe {
 
 /// Fills @p plan. Tokens that do not compete take no slot and no capacity.
-/// @param logits experts x tokens, any strides; at least one expert. Logits that are not finite are counted.
+/// @param logits experts x tokens, any strides; 1 to 2^20 experts, fewer than 2^31 elements. Those that are not finite
+///        are counted.
 /// @param memory grows as it must, and never shrinks.
 /// @throws std::invalid_argument, before anything is written, as `validate`; if an option has another size than it
 ///         says, offsets do not rise from 0 to the number of tokens, a capacity is negative, a bias or a scale is out
 ///         of range, the router sees the future of a causal model, or tokens are to choose more experts than there are.
-/// @note Bitwise for any executor. Of expert choice 4 to 8 passes over the scores, of token choice k.
+/// @note Bitwise for any executor. Of expert choice 4 to 8 passes over the scores, of token choice k. Beside plan and
+///       memory, sinkhorn, the best pairs of all and what is dropped allocate while they run.
 template <class T, executor E = const serial>
 void route(const router& r, matrix_view<const std::type_identity_t<T>> logits,
            const route_options<std::type_identity_t<T>>& options, routing_plan<T>& plan, route_memory<T>& memory,

@@ -4,6 +4,7 @@
 ///
 ///   recipe                      pool      ranked by  chosen                       gate
 ///   expert_choice [EC-DLM]      sequence  logit      each expert's best tokens    softmax over the token's choosers
+///   expert_choice_sigmoid       sequence  logit      each expert's best tokens    sigmoid over the choosers' sum
 ///   zhou_expert_choice          sequence  softmax    each expert's best tokens    that softmax, over all experts
 ///   switch_transformer          batch     logit      each token's best expert     softmax over all experts
 ///   gshard                      batch     logit      two, the second at random    softmax over the two
@@ -44,7 +45,7 @@ enum class activation { softmax, sigmoid, relu };
 /// of those whose first choice it was, then of those whose second choice it was, and so on.
 enum class drop_policy { gate, position, choice };
 
-/// A router, as data. The members beside the first ones change what `published` says of them.
+/// A router, as data.
 struct router {
   pool over = pool::sequence;
   ranking ranked_by = ranking::logit;
@@ -70,8 +71,8 @@ constexpr bool sees_the_future(const router& r) {
 }
 
 /// Throws std::invalid_argument, naming the member, unless k >= 1, the capacity's fraction is not negative and its
-/// denominator positive (both below 2^20), a capacity is asked for only where tokens choose, the random second only of
-/// k = 2 of each token with gates that sum to 1, and relu only without a sum to be made 1.
+/// denominator positive (all three below 2^20), a capacity is asked for only where tokens choose, the random second
+/// only of k = 2 of each token with gates that sum to 1, and relu only without a sum to be made 1.
 inline void validate(const router& r) {
   const char* function = "hone::moe::validate";
   constexpr index_t most = index_t{1} << 20;
@@ -165,7 +166,7 @@ struct route_options {
   std::span<const index_t> offsets = {};        ///< of the sequences, as a batch's; empty: one of all tokens
   std::span<const std::uint8_t> competes = {};  ///< a token each, 0 is padding; empty: all compete
   std::span<const T> bias = {};                 ///< an expert each, added to what ranks
-  std::span<const T> thresholds = {};           ///< an expert each, for `selection::threshold`; empty: 0
+  std::span<const T> thresholds = {};           ///< an expert each, for `selection::threshold`; empty: 0; NaN: nobody
   /// Of `column_top`: tokens that an expert takes, one number a sequence, or one where the batch is the pool; what is
   /// more than its tokens is cut. Empty: from the router's per_token.
   std::span<const index_t> capacities = {};

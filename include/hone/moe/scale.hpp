@@ -6,7 +6,7 @@
 /// [`--enable-scaling-factor` in the authors' code of arXiv 2604.01622; not in the paper]
 ///
 /// The code draws from numpy's legacy generator, 10 000 times for each n; these are own draws, the same ones for all n.
-/// A table is nothing but numbers: to reproduce a run of the code use those of its cache.
+/// To reproduce a run of the code, use the table in its cache.
 #pragma once
 #include "hone/core/random.hpp"
 
@@ -24,9 +24,9 @@ struct scale_options {
 
 namespace detail {
 
-/// Adds up sqrt(shared) / ||q|| over draws: prefix(number, values) is handed exp(z) of one.
+/// f(exp(z)) for each draw of z, one element an expert.
 template <class F>
-void for_each_draw(index_t experts, const scale_options& options, const char* function, F&& prefix) {
+void for_each_draw(index_t experts, const scale_options& options, const char* function, F&& f) {
   invalid_argument_unless(experts >= 1, function, "experts", "must be at least 1, is %td", experts);
   invalid_argument_unless(options.shared >= 1, function, "shared",
                           "must be at least 1, is %td: there is no norm to be scaled to", options.shared);
@@ -36,7 +36,7 @@ void for_each_draw(index_t experts, const scale_options& options, const char* fu
   for (index_t draw = 0; draw < options.draws; ++draw) {
     for (index_t e = 0; e < experts; ++e)
       power[static_cast<std::size_t>(e)] = std::exp(random.normal(static_cast<std::uint64_t>(draw * experts + e)));
-    prefix(power);
+    f(power);
   }
 }
 

@@ -148,7 +148,7 @@ inline std::vector<index_t> budget(schedule s, index_t length, const budget_opti
       (sum_at(d) < options.mean * total ? low : high) = d;
     }
   }
-  // To a multiple of 2^-30, so that ties do not hang on a last bit.
+  // To a multiple of 2^-30, so that ties do not depend on a last bit.
   std::vector<index_t> capacities(l);
   std::vector<double> remainder(l);
   double reached = 0;

@@ -103,9 +103,8 @@ void update_thresholds(X&& thresholds, std::span<const double> observed, double 
 }
 
 /// lambda after a step in which @p active pairs of token and expert had a gate above 0, of @p tokens that compete:
-/// times
-/// @p multiplier if that is more than @p per_token each, by it if less. Sums over layers (a token counts once in each),
-/// microbatches and ranks. The paper starts at 1e-8.
+/// multiplied by @p multiplier if that is more than @p per_token each, divided by it if less. Both are sums over layers
+/// (a token counts once in each), microbatches and ranks. The paper starts at 1e-8.
 /// @throws std::invalid_argument unless lambda is finite and not negative, the counts are not negative and the
 ///         multiplier is at least 1 and finite.
 inline double update_lambda(double lambda, index_t active, index_t tokens, index_t per_token, double multiplier = 1.2) {

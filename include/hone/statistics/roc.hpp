@@ -198,9 +198,9 @@ inline interval delong_interval(const auc_estimate& a, double level = 0.95) {
   return {cut(a.auc - half), cut(a.auc + half)};
 }
 
-/// The interval on the scale of logit(auc), where DeLong's error covers better. Separated sets have no error: of as many
-/// disjoint pairs as the smaller has, each independent of the others, all were won (or lost), and the interval is theirs
-/// by Clopper and Pearson, a guarantee. NaN where the error is.
+/// The interval on the scale of logit(auc), where DeLong's error covers better. Separated sets have no error: of as
+/// many disjoint pairs as the smaller has, each independent of the others, all were won (or lost), and the interval is
+/// theirs by Clopper and Pearson, a guarantee. NaN where the error is.
 /// @throws std::invalid_argument unless level is in (0, 1).
 inline interval auc_interval(const auc_estimate& a, double level = 0.95) {
   invalid_argument_unless(level > 0 && level < 1, "hone::statistics::auc_interval", "level", "must be in (0, 1), is %g",

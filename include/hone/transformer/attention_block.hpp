@@ -16,11 +16,11 @@ namespace HONE_NAMESPACE::transformer {
 template <class T>
 class attention_block {
  public:
-  /// What the forward pass leaves for the backward pass: an array of rows each. The last four only with qk_norm: what
-  /// the norms of queries and keys read and made of it; what a cut read without norms is there, too.
+  /// What the forward pass leaves for the backward pass: an array of rows each.
   struct activations {
     T *rms, *q, *k, *v, *log_normalizers, *attended;
-    T *q_raw, *k_raw, *q_rms, *k_rms;
+    T *q_raw, *k_raw;  ///< what norms of queries and keys, or else the cut, read; null without both
+    T *q_rms, *k_rms;  ///< of these norms; null without
   };
   /// What a pass needs while it runs; any layer, and any other block, may use it next.
   struct scratch {

@@ -265,7 +265,8 @@ struct tensor {
 inline std::vector<tensor> tensor_table(const config& c) {
   validate(c);
   const auto f = [](index_t x) { return static_cast<double>(x); };  // products of sizes overflow an index
-  const double a_layer = 2 * f(c.q_width() + c.kv_width()) + 3 * (f(c.d_ff) + f(c.experts.count) * f(c.experts.d_ff));
+  const double feed_forward = f(c.d_ff) + f(c.experts.shared_d_ff) + f(c.experts.count) * f(c.experts.d_ff);
+  const double a_layer = 2 * f(c.q_width() + c.kv_width()) + 3 * feed_forward;
   const double parameters = f(c.d_model) * (f(c.vocab) + f(c.output_width()) + f(c.n_layers) * a_layer);
   invalid_argument_unless(parameters < 1e18, "hone::transformer::tensor_table", "c", "has about %g parameters",
                           parameters);

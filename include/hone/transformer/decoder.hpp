@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-/// The bundled decoder: for each layer  x += Wo attention(rmsnorm(x)),  x += W2 swiglu(rmsnorm(x)) or, instead of that,
-/// what a few of many experts make of rmsnorm(x),  two blocks;  then
-/// logits = E rmsnorm(x) with E the embedding or a classifier of its own. Llama, and what its relatives add: biases
-/// (Qwen2), norms of each head of queries and keys (Qwen3), attention in a window (Mistral). The backward pass starts
-/// from whatever gradients the caller has, on logits and on hidden states of any layer: it knows no loss.
+/// The bundled decoder. For each layer, two blocks:
+///   x += Wo attention(rmsnorm(x))
+///   x += W2 swiglu(rmsnorm(x)),  or what a few of many experts make of rmsnorm(x)
+/// then logits = E rmsnorm(x) with E the embedding or a classifier of its own. Llama, and what its relatives add:
+/// biases (Qwen2), norms of queries and keys (Qwen3, OLMoE), attention in a window (Mistral), experts (Mixtral). The
+/// backward pass starts from whatever gradients the caller has, on logits, on hidden states of any layer and on logits
+/// of its router: it knows no loss.
 #pragma once
 #include "hone/transformer/workspace.hpp"
 
@@ -49,9 +51,10 @@ class decoder {
   /// @param observe observe(tensor_id, inputs (rows x in), outputs (rows x out)) after every product W x + bias, in the
   ///        order of the pass: the statistics that initialisers of adapters collect.
   /// @throws std::invalid_argument, before anything is written, if the parameters or the workspace do not fit, a
-  ///         sequence is longer than max_seq, or a token is not in the vocabulary.
-  /// @note About 2 flops a parameter and row. Deterministic; the bits of a row may depend on the other rows of its
-  ///       batch through the blocking of the matrix products. Single-threaded.
+  ///         sequence is longer than max_seq, a token is not in the vocabulary, or capacities are negative or not one a
+  ///         sequence; later, as `moe::route`, if the bias of a selection is NaN or infinity.
+  /// @note About 2 flops a row and parameter, of experts those that the row goes to. Deterministic; the bits of a row
+  ///       may depend on the other rows of its batch through the blocking of the matrix products. Single-threaded.
   template <class Observe = no_observer>
   void forward(std::span<const T> parameters, const batch& b, workspace<T>& w, Observe&& observe = {}) const {
     check("hone::transformer::decoder::forward", parameters.size(), b, w);
@@ -67,7 +70,7 @@ class decoder {
   ///        features (layer n_layers + 1), where a `linear_loss` has done the classifier, and on router logits,
   ///        added to those of the gates.
   /// @throws std::invalid_argument, before anything is written, if something does not fit.
-  /// @note About 4 flops a parameter and row. Leaves hidden states and logits as they are: a second backward of the
+  /// @note About twice the flops of `forward`. Leaves hidden states and logits as they are: a second backward of the
   ///       same forward is allowed. Deterministic. Single-threaded.
   void backward(std::span<const T> parameters, const batch& b, workspace<T>& w, matrix_view<const T> dlogits,
                 std::span<const tap_gradient<T>> taps, std::span<T> gradient) const {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 /// The three products of a linear layer for a few rows, such as an expert has, of which a general product would spend
 /// its time packing W. Here W is read once, in its order, and what is laid out anew are the rows:
-///   forward   y = x W^T    rows of W over packs of x's rows, turned: a lane a row, the last pack padded
+///   forward   y = x W^T    rows of W over packs of x's rows, transposed: a lane a row, the last pack padded
 ///   input     dx = dy W    panels of a few rows of W
 ///   weight    dW += dy^T x rows of dW over panels of x
 /// Each sum goes in order: the bits of a row depend on that row and W alone, those of dW on the rows and their order,
@@ -32,7 +32,7 @@ panels<T> packed_rows(const matrix_view<const T>& m) {
   return packed;
 }
 
-/// y = w x for @p x in panels; y is written turned.
+/// y = (w x)^T for @p x in panels.
 template <class T>
 void few_rows_forward(const panels<T>& x, const matrix_view<const T>& w, const matrix_view<T>& y) {
   constexpr index_t width = panels<T>::width;
@@ -82,11 +82,11 @@ void few_rows_backward_input(const matrix_view<const T>& dy, const matrix_view<c
 template <class T>
 void few_rows_forward(matrix_view<const std::type_identity_t<T>> x, const stored_matrix& w, matrix_view<T> y,
                       std::vector<T>& memory) {
-  const panels<T> turned = detail::thread_panels<T>(x.cols(), x.rows());
-  turned.pack(matrix_view<const T>(x.data(), x.cols(), x.rows(), index_t{1}, x.row_stride()));
-  if (w.stored() == scalar_format<T>) return detail::few_rows_forward<T>(turned, w.as<T>(), y);
+  const panels<T> transposed = detail::thread_panels<T>(x.cols(), x.rows());
+  transposed.pack(matrix_view<const T>(x.data(), x.cols(), x.rows(), index_t{1}, x.row_stride()));
+  if (w.stored() == scalar_format<T>) return detail::few_rows_forward<T>(transposed, w.as<T>(), y);
   detail::for_each_conversion(w.rows(), w.cols(), [&](index_t first, index_t count) {
-    detail::few_rows_forward<T>(turned, detail::converted<T>(w, first, count, 0, w.cols(), memory),
+    detail::few_rows_forward<T>(transposed, detail::converted<T>(w, first, count, 0, w.cols(), memory),
                                 detail::columns_of(y, first, count));
   });
 }

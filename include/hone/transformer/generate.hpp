@@ -48,8 +48,8 @@ class generator {
   /// @throws std::invalid_argument, before anything runs, if a prompt is empty, longer than max_seq or has a token that
   ///         is not in the vocabulary, or an option is out of range; if the model is bidirectional, a critic, or its
   ///         experts choose their tokens. Later, as `sample_token`, if logits have no distribution.
-  /// @note Bitwise for any executor and any grouping of the prompts. 2 flops a parameter and token; one sequence alone
-  ///       reads all weights for each token.
+  /// @note Bitwise for any executor and any grouping of the prompts. 2 flops a token and parameter, of experts those
+  ///       that the token goes to; one sequence alone reads all of these for each token.
   template <executor E = const serial, class F = no_listener>
   [[nodiscard]] std::vector<generated> operator()(const batch& prompts, const generation_options& options = {},
                                                   E&& pool = serial{}, F&& on_token = {}) const {

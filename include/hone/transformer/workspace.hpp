@@ -49,11 +49,13 @@ class workspace {
   }
   /// The final norm's output (rows x d_model), which the logits are made from.
   [[nodiscard]] matrix_view<T> features() { return view(features_, config_.d_model); }
-  /// What the router of layer @p layer said of each row (rows x experts), and who goes to which expert with which gate.
+  /// What the router of layer @p layer said of each row (rows x experts).
   /// @throws std::invalid_argument unless the layer has experts.
   [[nodiscard]] matrix_view<T> router_logits(index_t layer) {
     return view(sparse("hone::transformer::workspace::router_logits", layer).logits, config_.experts.count);
   }
+  /// Which row went to which expert of layer @p layer, with which gate.
+  /// @throws std::invalid_argument unless the layer has experts.
   [[nodiscard]] const moe::routing_plan<T>& plan(index_t layer) {
     return sparse("hone::transformer::workspace::plan", layer).plan;
   }

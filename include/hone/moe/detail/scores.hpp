@@ -11,8 +11,8 @@
 
 namespace HONE_NAMESPACE::moe::detail {
 
-/// f(load, store) for columns [begin, end) of @p scores (rows x columns), a pack of
-/// them at a time, where load(e) and store(e, pack) are row e.
+/// f(load, store) for columns [begin, end) of @p scores (rows x columns), a pack of them at a time, where load(e) and
+/// store(e, pack) are row e.
 template <class A, class F>
 void for_each_column_pack(A* scores, index_t columns, index_t begin, index_t end, F&& f) {
   constexpr index_t width = simd::pack<A>::lanes;

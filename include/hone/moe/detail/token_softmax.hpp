@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 /// Softmaxes over experts where tokens lie side by side (experts x tokens), a lane a token: a tile's exponentials are
-/// kept while its gradient is made. What a token gets hangs on its own logits alone.
+/// kept while its gradient is made. What a token gets depends on its own logits alone.
 #pragma once
 #include "hone/core/packs.hpp"
 #include "hone/core/reduce.hpp"
