@@ -26,7 +26,8 @@ TEMPLATE_TEST_CASE("products of few rows are the products, to the bit the same h
   using T = TestType;
   constexpr index_t n = 61;
   std::vector<T> memory;
-  for (const auto [in, out] : shapes) {
+  for (const shape& size : shapes) {
+    const index_t in = size.in, out = size.out;
     const auto w = normals<T>(in * out, 1), x = normals<T>(n * in, 2), dy = normals<T>(n * out, 3);
     const auto start = normals<T>(n * in, 4), dw_start = normals<T>(in * out, 5);
     const auto run = [&](index_t step) {  // y, dx, dx added, dW
