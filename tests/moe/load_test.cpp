@@ -145,6 +145,19 @@ TEMPLATE_TEST_CASE("column correlations are those of the formula", "", double, f
   }
 }
 
+TEST_CASE("column correlations do not depend on the unit, whose squares may be 0 or infinite") {
+  const auto logits = router_logits<double>(40, 4, 6);
+  const auto expected = column_correlation(by_expert(logits, 4));
+  for (const int exponent : {-1000, -600, 600, 1020}) {
+    CAPTURE(exponent);
+    std::vector<double> moved;
+    for (const double z : logits) moved.push_back(std::ldexp(z, exponent));
+    const auto found = column_correlation(by_expert(moved, 4));
+    CHECK(found.pairs == 6);
+    CHECK(found.sum == Approx(expected.sum).epsilon(1e-12));
+  }
+}
+
 TEST_CASE("column correlations: collinear columns, constants, nothing") {
   std::vector<float> logits;
   for (int t = 0; t < 50; ++t)

@@ -346,6 +346,13 @@ TEST_CASE("a plan of what does not fit is refused before anything is written") {
   CHECK_NOTHROW(own(moe::switch_transformer(), {}));
   CHECK_THROWS_WITH(moe::route(k2, matrix_view<const double>(nullptr, 0, 3), {}, own.plan, own.memory),
                     Catch::Contains("of at least 1"));
+  CHECK_THROWS_WITH(moe::route(k2, matrix_view<const double>(nullptr, 3, -1), {}, own.plan, own.memory),
+                    Catch::Contains("3 experts x -1 tokens"));
+  CHECK(own.plan.tokens == 6);
+  const std::vector<double> wide = {1e200};  // infinite where gates are floats, and NaN times a gate of 0
+  routed<float> narrow({{1, NAN}});
+  CHECK_THROWS_WITH(narrow(k2, {.scale = wide}), Catch::Contains("scale: must be finite"));
+  CHECK_NOTHROW(own(k2, {.scale = wide}));
 }
 
 TEST_CASE("gradients of every router's gates are those of differences at a held selection") {

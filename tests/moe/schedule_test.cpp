@@ -145,6 +145,14 @@ TEST_CASE("budgets give the reference vectors (R.6)") {
   CHECK(mean_of(weighted, weights) == Approx(3.9985584915).epsilon(1e-10));
 }
 
+TEST_CASE("a budget of a million lengths is exact to the token") {
+  const index_t length = 1 << 20;
+  const auto c = budget(schedule::linear, length, {.mean = 2000000.25, .swing = 1e6, .tokens = 1 << 22});
+  index_t sum = 0;
+  for (const index_t taken : c) sum += taken;
+  CHECK(sum == 2000000 * length + length / 4);
+}
+
 TEST_CASE("a budget's mean is exact for every schedule, length and swing") {
   for (const schedule s : schedules)
     for (const index_t length : {1, 2, 3, 64, 100, 127, 512, 777, 1000, 2048})
@@ -203,6 +211,8 @@ TEST_CASE("what is no schedule is refused") {
     CHECK_THROWS_WITH(budget(schedule::linear, 4, {.mean = bad}), Catch::Contains("mean"));
   CHECK_THROWS_WITH(budget(schedule::linear, 4, {.swing = nan}), Catch::Contains("swing"));
   CHECK_THROWS_WITH(budget(schedule::linear, 4, {.swing = 1e308 * 10}), Catch::Contains("swing"));
+  CHECK_THROWS_WITH(budget(schedule::linear, 4, {.swing = -1e16}),
+                    Catch::Contains("swing"));  // rounding is whole tokens
   const std::vector<double> three(3, 1.0), none(4, 0.0), negative = {1, -1, 1, 1}, undefined = {1, 1, nan, 1};
   CHECK_THROWS_WITH(budget(schedule::linear, 4, {.weights = three}), Catch::Contains("weights"));
   CHECK_THROWS_WITH(budget(schedule::linear, 4, {.weights = none}), Catch::Contains("positive"));

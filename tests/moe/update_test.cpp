@@ -47,6 +47,11 @@ TEST_CASE("the sign of a bias step is that of integers") {
   const std::vector<index_t> none(2, 0);
   update_bias(bias, none, 0.25);
   CHECK(bias == std::vector<double>{-0.25, 0.25});
+  const index_t half = index_t{1} << 61;  // times four experts there is no such integer
+  std::vector<double> four(4, 0.0);
+  const std::vector<index_t> counts_of_four = {half + 1, half - 1, half / 2, 0};
+  update_bias(four, counts_of_four, 0.25);
+  CHECK(four == std::vector<double>{-0.25, -0.25, 0.25, 0.25});
 }
 
 TEST_CASE("a bias in any memory and type, and an expert that is excluded") {
@@ -101,6 +106,17 @@ TEST_CASE("column thresholds let c tokens through") {
   CHECK(std::isnan(both[1]));
 }
 
+TEST_CASE("column thresholds between neighbours, and of the smallest and largest numbers") {
+  const double least = std::numeric_limits<double>::denorm_min(), most = std::numeric_limits<double>::max();
+  const std::vector<double> z = {1, std::nextafter(1.0, 0.0), 3 * least, 3 * least, most, -most, least, 0};
+  std::vector<double> q(4);
+  column_thresholds(matrix_view<const double>(z.data(), 4, 2), 2, q);  // c = 1
+  CHECK(q[0] == z[1]);
+  CHECK(q[1] == 3 * least);
+  CHECK(q[2] == 0);
+  CHECK(q[3] == 0);
+}
+
 TEST_CASE("thresholds are moving averages of what was observed") {
   std::vector<float> tau = {std::nanf(""), 1, 2, INFINITY};
   const std::vector<double> seen = {4, 3, std::nan(""), std::nan("")};
@@ -143,6 +159,7 @@ TEST_CASE("updates refuse what does not fit, before anything is written") {
   std::vector<double> small(2, 5.0);
   CHECK_THROWS_WITH(column_thresholds(by_expert(logits, 3), 1, small), Catch::Contains("column_thresholds: out"));
   CHECK_THROWS_WITH(column_thresholds(by_expert(logits, 3), 0, x), Catch::Contains("per_token"));
+  CHECK_THROWS_WITH(column_thresholds(by_expert(logits, 3), index_t{1} << 62, x), Catch::Contains("per_token"));
   const std::vector<std::uint8_t> mask(3, 1);
   CHECK_THROWS_WITH(column_thresholds(by_expert(logits, 3), 1, x, mask), Catch::Contains("competes"));
   CHECK_THROWS_WITH(update_thresholds(x, small, 0.5), Catch::Contains("update_thresholds: observed"));

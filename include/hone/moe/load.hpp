@@ -144,9 +144,16 @@ correlation_sum column_correlation(const Z& logits, std::span<const std::uint8_t
   std::vector<double> rows;
   rows.reserve(static_cast<std::size_t>(zs.rows() * n));
   for (index_t e = 0; e < zs.rows(); ++e) {
+    double largest = 0;
+    for (const index_t t : counted) largest = (max)(largest, std::abs(static_cast<double>(to_accumulator(zs(e, t)))));
+    int exponent = 0;
+    std::frexp(largest, &exponent);
+    const auto scaled = [&](index_t t) {  // whose squares are neither 0 nor infinite
+      return std::ldexp(static_cast<double>(to_accumulator(zs(e, t))), -exponent);
+    };
     // Less the first one: equal logits are 0 then, and their mean too.
-    const auto first = static_cast<double>(to_accumulator(zs(e, counted[0])));
-    for (const index_t t : counted) rows.push_back(static_cast<double>(to_accumulator(zs(e, t))) - first);
+    const double first = scaled(counted[0]);
+    for (const index_t t : counted) rows.push_back(scaled(t) - first);
     const vector_view<double> row(rows.data() + (std::ssize(rows) - n), n);
     const double mean = sum(row) / static_cast<double>(n);
     for (index_t i = 0; i < n; ++i) row[i] -= mean;

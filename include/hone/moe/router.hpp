@@ -52,7 +52,8 @@ struct router {
   selection chosen = selection::column_top;
   activation gate = activation::softmax;
   /// Whether the gates of a token's chosen experts are made to sum to 1: a softmax over their logits alone, a sigmoid
-  /// over the sum of theirs. (Does nothing to relu.)
+  /// over the sum of theirs. (Does nothing to relu.) The gate of a single expert is 1 then, whatever its logit: the
+  /// router learns nothing from it.
   bool renormalised = true;
   index_t per_token = 1;  ///< k: experts of a token, on average where the experts choose
   /// C = ceil(T k numerator / (E denominator)) tokens that an expert takes at most, of T that compete; 0: no limit.

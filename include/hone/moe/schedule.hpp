@@ -101,7 +101,7 @@ struct budget_options {
 /// moved and cut so that its mean is C, then rounded by largest remainders (equal ones: the smaller n first) up to
 /// where the next would bring the mean above C. With equal weights sum c_n = floor(C length), exactly; else the mean is
 /// below C by less than the largest weight. Rounding and cutting each c_n alone misses C by several percent.
-/// @throws std::invalid_argument unless @p length >= 1, C is in [1, tokens], A finite, the weights are @p length finite
+/// @throws std::invalid_argument unless @p length >= 1, C is in [1, tokens], |A| at most 1e9, the weights are @p length finite
 ///         numbers >= 0 with a positive sum, and as `share`.
 /// @note length log length; allocates.
 inline std::vector<index_t> budget(schedule s, index_t length, const budget_options& options) {
@@ -112,18 +112,20 @@ inline std::vector<index_t> budget(schedule s, index_t length, const budget_opti
   const double most = static_cast<double>(options.tokens == 0 ? length : options.tokens);
   invalid_argument_unless(options.mean >= 1 && options.mean <= most, function, "mean", "must be in [1, %g], is %g",
                           most, options.mean);
-  invalid_argument_unless(std::abs(options.swing) < 1e300, function, "swing", "must be finite, is %g", options.swing);
+  invalid_argument_unless(std::abs(options.swing) <= 1e9, function, "swing", "must be within 1e9, is %g",
+                          options.swing);
   invalid_argument_unless(options.weights.empty() || options.weights.size() == l, function, "weights",
                           "has %zu elements for %td numbers of masked tokens", options.weights.size(), length);
   std::vector<double> p(l, 1.0), x(l);
-  double total = static_cast<double>(length), middle = 0;
+  double total = static_cast<double>(length), middle = 0, largest = 1;
   if (!options.weights.empty()) {
-    total = 0;
+    total = largest = 0;
     for (std::size_t i = 0; i < l; ++i) {
       p[i] = options.weights[i];
       invalid_argument_unless(p[i] >= 0 && p[i] < 1e300, function, "weights",
                               "must be finite and not negative, that of %zu is %g", i + 1, p[i]);
       total += p[i];
+      largest = (max)(largest, p[i]);
     }
     invalid_argument_unless(total > 0 && total < 1e300, function, "weights", "must have a positive, finite sum, is %g",
                             total);
@@ -162,7 +164,8 @@ inline std::vector<index_t> budget(schedule s, index_t length, const budget_opti
   for (std::size_t i = 0; i < l; ++i) order[i] = i;
   std::stable_sort(order.begin(), order.end(),
                    [&](std::size_t i, std::size_t j) { return remainder[i] > remainder[j]; });
-  const double allowed = options.mean * total * (1 + 1e-12);
+  // Rounding of the sum must not stop the last one, nor let one more through.
+  const double target = options.mean * total, allowed = target + (min)(1e-12 * target, 0.5 * largest);
   for (const std::size_t i : order) {
     if (reached + p[i] > allowed || capacities[i] >= static_cast<index_t>(most)) break;
     reached += p[i];

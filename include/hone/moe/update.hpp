@@ -10,8 +10,10 @@
 /// ranks hold the same bits; with counts of their own they would drift apart.
 #pragma once
 #include "hone/moe/balance.hpp"
+#include "hone/moe/schedule.hpp"  // capacity
 
 #include <algorithm>
+#include <numeric>
 
 namespace HONE_NAMESPACE::moe {
 
@@ -19,6 +21,7 @@ namespace HONE_NAMESPACE::moe {
 /// @param bias (E); one that is not finite (-inf: the expert is excluded) stays, and has no part in the means.
 /// @param counts (E)
 /// @param centred takes the mean of the steps off each, as torchtitan does: biases then do not drift together.
+/// @pre The counts' sum is below 2^63.
 /// @throws std::invalid_argument if the sizes differ, a count is negative, or @p rate is negative or not finite.
 /// @note The sign is that of integers. Allocates nothing.
 template <mutable_vector B>
@@ -35,9 +38,9 @@ void update_bias(B&& bias, std::span<const index_t> counts, double rate = 1e-3, 
       ++experts;
       total += counts[static_cast<std::size_t>(e)];
     }
-  const auto sign = [&](index_t e) {
-    const index_t n = experts * counts[static_cast<std::size_t>(e)];
-    return n < total ? 1 : n > total ? -1 : 0;
+  const auto sign = [&](index_t e) {  // of total / experts - n, whose product with experts may be too large
+    const index_t n = counts[static_cast<std::size_t>(e)], mean = total / experts;
+    return n < mean || (n == mean && total % experts != 0) ? 1 : n > mean ? -1 : 0;
   };
   for (index_t e = 0; e < bs.size(); ++e)
     if (part(e)) signs += sign(e);
@@ -53,7 +56,7 @@ void update_bias(B&& bias, std::span<const index_t> counts, double rate = 1e-3, 
 /// down, at least 1, so that c of these tokens are above it (fewer where equal ones are at it); the smallest where
 /// there is no next. NaN of nothing. Ranks take the mean of theirs: all_reduce, divided by their number.
 /// @param logits (E x T), or scores by which tokens are ranked; those that are not finite have no part.
-/// @throws std::invalid_argument if the sizes differ or k < 1. @note About 2 T a column; allocates T doubles.
+/// @throws std::invalid_argument if the sizes differ, k < 1, or k T is too large. @note About 2 T a column; allocates T doubles.
 template <matrix_like Z>
 void column_thresholds(const Z& logits, index_t per_token, std::span<double> out,
                        std::span<const std::uint8_t> competes = {}) {
@@ -64,7 +67,9 @@ void column_thresholds(const Z& logits, index_t per_token, std::span<double> out
                           zs.rows());
   invalid_argument_unless(per_token >= 1, function, "per_token", "must be at least 1, is %td", per_token);
   detail::check_competes(competes, zs.cols(), function);
+  if (zs.rows() == 0) return;
   const index_t tokens = detail::count_competing(competes, 0, zs.cols());
+  const index_t taken = capacity(tokens, per_token, zs.rows());
   std::vector<double> column;
   column.reserve(static_cast<std::size_t>(tokens));
   for (index_t e = 0; e < zs.rows(); ++e) {
@@ -76,10 +81,12 @@ void column_thresholds(const Z& logits, index_t per_token, std::span<double> out
     double& q = out[static_cast<std::size_t>(e)];
     q = std::numeric_limits<double>::quiet_NaN();
     if (column.empty()) continue;
-    const index_t c = (std::min)((std::max)(tokens * per_token / zs.rows(), index_t{1}), std::ssize(column));
+    const index_t c = (min)(taken, std::ssize(column));
     std::nth_element(column.begin(), column.begin() + (c - 1), column.end(), [](double x, double y) { return x > y; });
     q = column[static_cast<std::size_t>(c - 1)];
-    if (c < std::ssize(column)) q = q / 2 + *std::max_element(column.begin() + c, column.end()) / 2;
+    if (c == std::ssize(column)) continue;
+    const double next = *std::max_element(column.begin() + c, column.end()), middle = std::midpoint(q, next);
+    q = middle < q ? middle : next;  // between neighbours there is no number
   }
 }
 

@@ -18,9 +18,10 @@ void check_route(const char* function, const router& r, index_t experts, index_t
                             "has %zu elements, must have %td", size, wanted);
   };
   constexpr index_t most = 2147483647;
-  invalid_argument_unless(experts >= 1 && tokens <= most && experts <= (index_t{1} << 20) && tokens * experts <= most,
-                          function, "logits", "are of %td experts x %td tokens: of at least 1, and at most 2^31 - 1",
-                          experts, tokens);
+  invalid_argument_unless(
+      experts >= 1 && experts <= (index_t{1} << 20) && tokens >= 0 && tokens <= most && tokens * experts <= most,
+      function, "logits", "are of %td experts x %td tokens: of at least 1 expert, and at most 2^31 - 1", experts,
+      tokens);
   sized(options.competes.size(), tokens, "competes");
   sized(options.bias.size(), experts, "bias");
   sized(options.thresholds.size(), experts, "thresholds");
@@ -29,7 +30,8 @@ void check_route(const char* function, const router& r, index_t experts, index_t
     invalid_argument_unless(b < std::numeric_limits<T>::infinity(), function, "bias", "must be below infinity, is %g",
                             static_cast<double>(b));
   for (const double a : options.scale)
-    invalid_argument_unless(std::abs(a) < 1e300, function, "scale", "must be finite, is %g", a);
+    invalid_argument_unless(std::abs(a) <= static_cast<double>((std::numeric_limits<T>::max)()), function, "scale",
+                            "must be finite in the gates' type, is %g", a);
   const auto& offsets = options.offsets;
   for (std::size_t s = 0; s + 1 < offsets.size(); ++s)
     invalid_argument_unless(offsets[s] <= offsets[s + 1], function, "offsets", "fall after sequence %zu", s);
