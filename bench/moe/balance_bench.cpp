@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 /// Balance losses on router logits (experts x tokens, float) with their gradient added, against y <- a x + y (12 bytes
 /// a logit), and alone, against a sum (4 bytes). The peer takes tokens one by one, with std::exp.
+#include "hone/core/blas.hpp"
 #include "hone/core/thread_pool.hpp"
 #include "hone/moe/coverage.hpp"
 #include "support/roof.hpp"

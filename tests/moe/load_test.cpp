@@ -12,7 +12,7 @@ TEST_CASE("loads of the reference plans (R.2)") {
   const auto chosen = plan_of<float>(3, {{0, 2}, {1, 0}, {0, 2}, {0, 1}, {0, 2}, {1, 0}});
   expert_load load;
   load.add(chosen);
-  CHECK(load.slots == std::vector<index_t>{6, 3, 3});
+  CHECK(load.taken == std::vector<index_t>{6, 3, 3});
   CHECK(load.max_over_mean() == 1.5);
   CHECK(load.variation() == Approx(std::sqrt(2.0) / 4));
   CHECK(load.dropped_share() == 0);
@@ -22,7 +22,7 @@ TEST_CASE("loads of the reference plans (R.2)") {
   cut.dropped = {{0, 1, 0.4f}, {0, 5, 0.35f}};
   expert_load of_cut;
   of_cut.add(cut);
-  CHECK(of_cut.slots == std::vector<index_t>{4, 3, 3});
+  CHECK(of_cut.taken == std::vector<index_t>{4, 3, 3});
   CHECK(of_cut.dropped_share() == Approx(2.0 / 12));
   // Experts choose: k = 1, c = 2.
   const auto choosing = plan_of<float>(3, {{}, {}, {0, 2}, {0, 1}, {2}, {1}});
@@ -54,7 +54,7 @@ TEST_CASE("uncovered tokens by class, padding left out") {
   both += count_experts(plan, rest);
   CHECK(both.tokens == all.tokens);
   CHECK(both.uncovered == all.uncovered);
-  CHECK(both.slots == all.slots);
+  CHECK(both.executed == all.executed);
   CHECK(both.squares == all.squares);
   CHECK(both.least == all.least);
   CHECK(both.most == all.most);
@@ -79,7 +79,7 @@ TEST_CASE("layers that are full and empty in turn are not even: their loads are 
   whole.add(plan_of<float>(2, {{0}, {0}, {1}, {1}}));
   halves.add(plan_of<float>(2, {{0}, {0}}));
   halves.add(plan_of<float>(2, {{1}, {1}}));
-  CHECK(halves.slots == whole.slots);
+  CHECK(halves.taken == whole.taken);
   CHECK(halves.max_over_mean() == whole.max_over_mean());
   CHECK(whole.padded_rows == 4);
   CHECK(halves.padded_rows == 8);
@@ -104,7 +104,7 @@ TEST_CASE("loads of nothing are 0") {
   one.add(plan_of<float>(1, {{0}, {0}}));
   CHECK(one.max_over_mean() == 1);
   CHECK_THROWS_WITH(one.add(plan_of<float>(2, {{0}})), Catch::Contains("expert_load::add: plan"));
-  CHECK(one.slots == std::vector<index_t>{2});
+  CHECK(one.taken == std::vector<index_t>{2});
   const std::vector<std::uint8_t> mask(3, 1);
   CHECK_THROWS_WITH(count_experts(plan_of<float>(2, {{0}}), mask), Catch::Contains("count_experts: counted"));
   CHECK(expert_flops(16384, 512, 384) == 6.0 * 16384 * 512 * 384);  // a layer of 512 experts, 32 a token: 19.3 GFLOP

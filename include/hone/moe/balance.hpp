@@ -111,13 +111,20 @@ inline double share_of(index_t experts, index_t count, index_t total) {
   return total == 0 ? 0 : static_cast<double>(experts) * static_cast<double>(count) / static_cast<double>(total);
 }
 
-/// sum_e w_e p_te over the tokens.
+/// sum_e w_e p_te over the tokens, of weights less their mean: what is even leaves no rounding in the gradient.
 template <scalar T, scalar G, executor E>
 loss_sum weighted_softmax(const matrix_view<T>& logits, const matrix_view<G>& dlogits,
                           std::span<const std::uint8_t> competes, std::span<const double> weights, double scale,
                           E& pool) {
-  const auto term = [](double, double sum, double weighted) { return token_term{weighted / sum, weighted / sum}; };
-  const token_sums s = sum_tokens(logits, dlogits, competes, weights, scale, term, pool);
+  double mean = 0;
+  for (const double w : weights) mean += w;
+  mean /= static_cast<double>(weights.size());
+  std::vector<accumulator_t<T>> own;
+  for (const double w : weights) own.push_back(static_cast<accumulator_t<T>>(w - mean));
+  const auto term = [mean](double, double sum, double weighted) {
+    return token_term{mean + weighted / sum, 1, weighted / sum};
+  };
+  const token_sums s = sum_tokens<T>(logits, dlogits, competes, own, scale, term, pool);
   return {s.loss, s.tokens, s.nonfinite};
 }
 
@@ -141,9 +148,9 @@ void count_chosen(const routing_plan<T>& plan, std::span<index_t> counts) {
 /// @param dlogits (E x T), to which the gradient of scale * sum is added, or 0 x 0
 /// @throws std::invalid_argument if sizes do not fit, a count or @p total is negative, or scale is not finite; nothing
 ///         is written then.
-/// @note One read of the logits, one read and write of the gradient; allocates E doubles, and 64 E values for each 256
-///       tokens. Bitwise for any executor; a token's gradient also for any cut and any strides. Exponentials in the
-///       logits' accumulator type, sums in double.
+/// @note One read of the logits, one read and write of the gradient; allocates 128 E values a worker's range, 24 bytes for
+///       each 128 tokens. Bitwise for any executor; a token's gradient also for any cut and any strides. Exponentials, and
+///       sums of 16 of them, in the logits' accumulator type, the rest in double.
 template <matrix_like Z, mutable_matrix G, executor E = const serial>
 loss_sum global_switch_loss(const Z& logits, std::span<const index_t> counts, index_t total, G&& dlogits,
                             const balance_options& options = {}, E&& pool = serial{}) {
@@ -166,7 +173,7 @@ loss_sum switch_loss(const Z& logits, const routing_plan<T>& plan, G&& dlogits, 
   detail::check_plan_of(plan, zs.rows(), zs.cols(), "hone::moe::switch_loss");
   std::vector<index_t> counts(static_cast<std::size_t>(plan.experts));
   count_chosen(plan, counts);
-  return global_switch_loss(zs, counts, plan.slots() + std::ssize(plan.dropped), dlogits, options, pool);
+  return global_switch_loss(zs, counts, std::ssize(plan.token) + std::ssize(plan.dropped), dlogits, options, pool);
 }
 
 /// Sum over sequences of sum_e n_e^b / (N^b / E) mean_t p_te, by each one's own counts and tokens; counts the sequences
@@ -229,7 +236,7 @@ loss_sum z_loss(const Z& logits, G&& dlogits, const balance_options& options = {
   const auto out = detail::check_balance(zs, dlogits, options, "hone::moe::z_loss");
   const auto term = [](double largest, double sum, double) {
     const double l = largest + std::log(sum);
-    return detail::token_term{l * l, -2 * l};
+    return detail::token_term{l * l, 2, -l};
   };
   const detail::token_sums s = detail::sum_tokens(zs, out, options.competes, {}, options.scale, term, pool);
   return {s.loss, s.tokens, s.nonfinite};

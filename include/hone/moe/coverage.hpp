@@ -5,7 +5,6 @@
 /// 1 where all n_i = k, c E / (T k) where each of T tokens has the same number of c E slots.
 /// [`ec_load_balancing_loss_func` in the authors' code of arXiv 2604.01622; not in the paper]
 #pragma once
-#include "hone/core/blas.hpp"
 #include "hone/moe/balance.hpp"
 
 namespace HONE_NAMESPACE::moe {
@@ -17,8 +16,8 @@ namespace HONE_NAMESPACE::moe {
 ///        the microbatch as one even where experts choose within sequences, and padding as tokens; a microbatch is then
 ///        what the loss depends on. Within each sequence it does not.
 /// @param dlogits (E x T), to which the gradient of scale * sum is added, or 0 x 0
-/// @throws std::invalid_argument if sizes do not fit, the borders do not ascend from 0 to T, k is not positive, or
-///         scale is not finite; nothing is written then.
+/// @throws std::invalid_argument if sizes do not fit, the borders do not ascend from 0 to T, k is not positive, or scale
+///         is not finite; nothing is written then.
 /// @note Two reads of the logits, one more with the read and write of the gradient; allocates T values. Bitwise for any
 ///       executor, and a pool's loss and gradient do not depend on those beside it. Logits that are not finite are
 ///       counted and have no part; an expert without a finite one in a pool adds 0 there.
@@ -42,60 +41,76 @@ loss_sum coverage_loss(const Z& logits, const routing_plan<T>& plan, double per_
   const double expected = static_cast<double>(experts) * per_token;
   constexpr A none = -std::numeric_limits<A>::infinity();
   double sums[2];
-  blocked_sum<2, 1>((std::ssize(pools) - 1) * experts, sums,
-                    [&](index_t item, index_t, double* partial) {
-                      const index_t i = item / experts, e = item % experts;
-                      const index_t begin = pools[static_cast<std::size_t>(i)];
-                      const index_t n = pools[static_cast<std::size_t>(i) + 1] - begin;
-                      const auto row = zs.row(e).subvector(begin, n);
-                      const vector_view<const A> own(taken.data() + begin, n);
-                      simd::counter<A> bad;
-                      packs largest(none);
-                      for_each_pack<packs::lanes>(
-                          0, n,
-                          [&](index_t t, auto bound) HONE_INLINE_LAMBDA {
-                            const packs x = load_pack(row, t, bound);
-                            const simd::mask<A> kept = load_pack(own, t, bound, A{-1}) >= packs(0),
-                                                finite = simd::finite(x);
-                            bad.add(kept & !finite);
-                            largest = (simd::max)(simd::select(kept & finite, x, packs(none)), largest);
-                          },
-                          row, own);
-                      partial[1] = static_cast<double>(bad.total());
-                      const A top = simd::horizontal_max(largest);
-                      if (top == none) return;
-                      const auto exponential = [&](index_t t, auto bound, const packs& number) HONE_INLINE_LAMBDA {
-                        const packs x = load_pack(row, t, bound);
-                        const simd::mask<A> has_part = (number >= packs(0)) & simd::finite(x);
-                        return simd::exp_softmax(simd::select(has_part, x - packs(top), packs(none)));
-                      };
-                      lane_sum sum, weighted;
-                      for_each_pack<packs::lanes>(
-                          0, n,
-                          [&](index_t t, auto bound) HONE_INLINE_LAMBDA {
-                            const packs number = load_pack(own, t, bound, A{-1}), power = exponential(t, bound, number);
-                            sum.add(power);
-                            weighted.add_product(power, number);
-                          },
-                          row, own);
-                      const double total = sum.total(), mean = weighted.total() / total;
-                      partial[0] = mean / expected;
-                      if (out.rows() == 0) return;
-                      const simd::pack<double> factor(options.scale / expected / total), centre(mean);
-                      const auto gradient = out.row(e).subvector(begin, n);
-                      for_each_pack<packs::lanes>(
-                          0, n,
-                          [&](index_t t, auto bound) HONE_INLINE_LAMBDA {
-                            const packs number = load_pack(own, t, bound, A{-1});
-                            const packs part = detail::in_double(
-                                [&](index_t, const simd::pack<double>& p, const simd::pack<double>& covered)
-                                    HONE_INLINE_LAMBDA { return p * factor * (covered - centre); },
-                                exponential(t, bound, number), number);
-                            store_pack(gradient, t, bound, load_pack(gradient, t, bound) + part);
-                          },
-                          row, own, gradient);
-                    },
-                    pool);
+  blocked_sum<2, 1>(
+      (std::ssize(pools) - 1) * experts, sums,
+      [&](index_t item, index_t, double* partial) {
+        const index_t i = item / experts, e = item % experts;
+        const index_t begin = pools[static_cast<std::size_t>(i)];
+        const index_t n = pools[static_cast<std::size_t>(i) + 1] - begin;
+        const auto row = zs.row(e).subvector(begin, n);
+        const vector_view<const A> own(taken.data() + begin, n);
+        simd::counter<A> bad;
+        packs largest(none);
+        for_each_pack<packs::lanes>(
+            0, n,
+            [&](index_t t, auto bound) HONE_INLINE_LAMBDA {
+              const packs x = load_pack(row, t, bound);
+              const simd::mask<A> kept = load_pack(own, t, bound, A{-1}) >= packs(0), finite = simd::finite(x);
+              bad.add(kept & !finite);
+              largest = (simd::max)(simd::select(kept & finite, x, packs(none)), largest);
+            },
+            row, own);
+        partial[1] = static_cast<double>(bad.total());
+        const A top = simd::horizontal_max(largest);
+        if (top == none) return;
+        // Runs are copied first, whatever their strides and ends: bits then do not depend on these.
+        constexpr int run = 1024;
+        alignas(64) A x[run], number[run];
+        const auto read = [&](index_t first, index_t last) {
+          for_each_pack<packs::lanes>(
+              first, last,
+              [&](index_t t, auto bound) HONE_INLINE_LAMBDA {
+                const packs z = load_pack(row, t, bound), taken_by = load_pack(own, t, bound, A{-1});
+                const simd::mask<A> has_part = (taken_by >= packs(0)) & simd::finite(z);
+                simd::store(x + t - first, simd::select(has_part, z, packs(none)));
+                simd::store(number + t - first, taken_by);
+              },
+              row, own);
+        };
+        double total = 0, weighted = 0;
+        for (index_t first = 0; first < n; first += run) {
+          const index_t last = (min)(first + run, n);
+          read(first, last);
+          packs powers(0), moments(0);
+          for (index_t k = 0; k < last - first; k += packs::lanes) {
+            const packs power = simd::exp_softmax(simd::load<A>(x + k) - packs(top));
+            powers += power;
+            moments += power * simd::load<A>(number + k);
+          }
+          total += static_cast<double>(simd::horizontal_sum(powers));
+          weighted += static_cast<double>(simd::horizontal_sum(moments));
+        }
+        const double mean = weighted / total;
+        partial[0] = mean / expected;
+        if (out.rows() == 0) return;
+        const packs factor(detail::narrowed<A>(options.scale / expected / total)), centre(static_cast<A>(mean));
+        const auto gradient = out.row(e).subvector(begin, n);
+        for (index_t first = 0; first < n; first += run) {
+          const index_t last = (min)(first + run, n);
+          read(first, last);
+          for (index_t k = 0; k < last - first; k += packs::lanes) {
+            const packs power = simd::exp_softmax(simd::load<A>(x + k) - packs(top));
+            simd::store(x + k, power * factor * (simd::load<A>(number + k) - centre));
+          }
+          for_each_pack<packs::lanes>(
+              first, last,
+              [&](index_t t, auto bound) HONE_INLINE_LAMBDA {
+                store_pack(gradient, t, bound, load_pack(gradient, t, bound) + simd::load<A>(x + t - first));
+              },
+              gradient);
+        }
+      },
+      pool);
   index_t count = 0;
   for (std::size_t i = 0; i + 1 < pools.size(); ++i)
     count += detail::count_competing(options.competes, pools[i], pools[i + 1]) > 0 ? 1 : 0;

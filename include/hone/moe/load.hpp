@@ -11,7 +11,7 @@ namespace HONE_NAMESPACE::moe {
 
 /// Slots of each expert of one layer, over plans that were added.
 struct expert_load {
-  std::vector<index_t> slots;  ///< executed
+  std::vector<index_t> taken;  ///< executed
   index_t dropped = 0;
   index_t padded_rows = 0;  ///< of products as long for each expert as for the fullest, plan by plan
 
@@ -20,12 +20,12 @@ struct expert_load {
   void add(const routing_plan<T>& plan) {
     const char* function = "hone::moe::expert_load::add";
     detail::check_plan(plan, function);
-    if (slots.empty()) slots.resize(static_cast<std::size_t>(plan.experts));
-    invalid_argument_unless(std::ssize(slots) == plan.experts, function, "plan", "is of %td experts, not %zu",
-                            plan.experts, slots.size());
+    if (taken.empty()) taken.resize(static_cast<std::size_t>(plan.experts));
+    invalid_argument_unless(std::ssize(taken) == plan.experts, function, "plan", "is of %td experts, not %zu",
+                            plan.experts, taken.size());
     index_t most = 0;
     for (index_t e = 0; e < plan.experts; ++e) {
-      slots[static_cast<std::size_t>(e)] += plan.load(e);
+      taken[static_cast<std::size_t>(e)] += plan.load(e);
       most = (max)(most, plan.load(e));
     }
     dropped += std::ssize(plan.dropped);
@@ -34,20 +34,20 @@ struct expert_load {
 
   [[nodiscard]] index_t total() const {
     index_t sum = 0;
-    for (const index_t n : slots) sum += n;
+    for (const index_t n : taken) sum += n;
     return sum;
   }
   /// Largest over mean: 1 is even, E is all on one; 0 of nothing.
   [[nodiscard]] double max_over_mean() const {
     index_t most = 0;
-    for (const index_t n : slots) most = (max)(most, n);
+    for (const index_t n : taken) most = (max)(most, n);
     return most == 0 ? 0 : static_cast<double>(most) / mean();
   }
   /// Population standard deviation over mean; 0 of nothing.
   [[nodiscard]] double variation() const {
     double squares = 0;
-    for (const index_t n : slots) squares += (static_cast<double>(n) - mean()) * (static_cast<double>(n) - mean());
-    return squares == 0 ? 0 : std::sqrt(squares / static_cast<double>(slots.size())) / mean();
+    for (const index_t n : taken) squares += (static_cast<double>(n) - mean()) * (static_cast<double>(n) - mean());
+    return squares == 0 ? 0 : std::sqrt(squares / static_cast<double>(taken.size())) / mean();
   }
   /// Of what was chosen; 0 of nothing.
   [[nodiscard]] double dropped_share() const {
@@ -55,14 +55,14 @@ struct expert_load {
   }
 
  private:
-  [[nodiscard]] double mean() const { return static_cast<double>(total()) / static_cast<double>(slots.size()); }
+  [[nodiscard]] double mean() const { return static_cast<double>(total()) / static_cast<double>(taken.size()); }
 };
 
 /// Experts of each token, over tokens that were counted.
 struct token_load {
   index_t tokens = 0;
   index_t uncovered = 0;        ///< tokens without an expert
-  index_t slots = 0;            ///< executed
+  index_t executed = 0;         ///< slots
   index_t squares = 0;          ///< sum of squares of the tokens' numbers of experts
   index_t least = 0, most = 0;  ///< experts of a token
 
@@ -72,14 +72,14 @@ struct token_load {
     most = (max)(most, other.most);
     tokens += other.tokens;
     uncovered += other.uncovered;
-    slots += other.slots;
+    executed += other.executed;
     squares += other.squares;
     return *this;
   }
   /// 0 of nothing, as those below.
   [[nodiscard]] double uncovered_share() const { return mean_of(uncovered); }
   /// Executed slots a token.
-  [[nodiscard]] double mean() const { return mean_of(slots); }
+  [[nodiscard]] double mean() const { return mean_of(executed); }
   /// Population standard deviation. (The authors' code logs the one with n - 1.)
   [[nodiscard]] double deviation() const { return std::sqrt((max)(mean_of(squares) - mean() * mean(), 0.0)); }
 
@@ -107,10 +107,10 @@ token_load count_experts(const routing_plan<T>& plan, std::span<const std::uint8
   return result;
 }
 
-/// Floating-point operations of SwiGLU experts of inner width @p expert_width on @p slots rows of width @p width,
-/// forward; training has three times as many.
-constexpr double expert_flops(index_t slots, index_t width, index_t expert_width) {
-  return 6.0 * static_cast<double>(slots) * static_cast<double>(width) * static_cast<double>(expert_width);
+/// Floating-point operations, forward, of SwiGLU experts of inner width @p expert_width on @p rows rows of @p width: the
+/// slots executed, not k times the tokens. Training has three times as many.
+constexpr double expert_flops(index_t rows, index_t width, index_t expert_width) {
+  return 6.0 * static_cast<double>(rows) * static_cast<double>(width) * static_cast<double>(expert_width);
 }
 
 /// What `column_correlation` gives.

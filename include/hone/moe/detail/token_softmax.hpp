@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 /// Softmaxes over experts where tokens lie side by side (experts x tokens), a lane a token: a tile's exponentials are
-/// kept while its gradient is made. What a token gets depends on its own logits alone.
+/// kept while its gradient is made. What a token gets hangs on its own logits alone.
 #pragma once
 #include "hone/core/packs.hpp"
 #include "hone/core/reduce.hpp"
@@ -8,6 +8,7 @@
 
 #include <cmath>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <vector>
 
@@ -23,39 +24,31 @@ inline index_t count_competing(std::span<const std::uint8_t> competes, index_t b
   return count;
 }
 
-/// f(first lane, x, …) of the lanes of packs as doubles, rounded back.
-template <class F, class... P>
-HONE_INLINE simd::pack<float> in_double(F&& f, const simd::pack<float>& x, const P&... others) {
-  const auto high = [](const simd::pack<float>& y) { return simd::widen(y).high; };
-  const auto low = [](const simd::pack<float>& y) { return simd::widen(y).low; };
-  return simd::narrow(
-      {f(index_t{0}, low(x), low(others)...), f(index_t{simd::pack<double>::lanes}, high(x), high(others)...)});
-}
-template <class F, class... P>
-HONE_INLINE simd::pack<double> in_double(F&& f, const simd::pack<double>& x, const P&... others) {
-  return f(index_t{0}, x, others...);
-}
-
 /// Up to `size` tokens. Logits that are not finite, and those of tokens that do not compete, have exponential 0.
 template <class A>
 struct token_tile {
   using packs = simd::pack<A>;
-  static constexpr index_t size = 64, lanes = packs::lanes;
+  static constexpr int size = 128, lanes = packs::lanes;
 
-  index_t begin, end;  ///< tokens
-  A* exponential;      ///< experts x size
-  A keep[size] = {}, largest[size];
+  index_t begin, end;    ///< tokens
+  A* const exponential;  ///< experts x size
+  A keep[size], largest[size];
   double sum[size], weighted[size];  ///< of exponentials, and of weights times them
-  index_t nonfinite = 0;
+  index_t nonfinite;
+
+  explicit token_tile(A* memory) : exponential(memory) {}
 
   /// @param weights one an expert, or none: 0
   template <scalar T>
-  token_tile(const matrix_view<T>& logits, std::span<const std::uint8_t> competes, std::span<const double> weights,
-             index_t first, index_t last, A* memory)
-      : begin(first), end(last), exponential(memory) {
-    for (index_t t = begin; t < end; ++t) keep[t - begin] = competing(competes, t) ? A{1} : A{0};
+  void read(const matrix_view<T>& logits, std::span<const std::uint8_t> competes, std::span<const A> weights,
+            index_t first, index_t last) {
+    begin = first;
+    end = last;
     constexpr A none = -std::numeric_limits<A>::infinity();
-    for (A& x : largest) x = none;
+    for (index_t i = 0; i < size; ++i) {
+      keep[i] = begin + i < end && competing(competes, begin + i) ? A{1} : A{0};
+      largest[i] = none;
+    }
     simd::counter<A> bad;
     for (index_t e = 0; e < logits.rows(); ++e) {
       const auto row = logits.row(e);
@@ -76,58 +69,62 @@ struct token_tile {
     nonfinite = bad.total();
     for (index_t i = 0; i < end - begin; i += lanes) {
       const packs top = simd::load<A>(largest + i), below = simd::select(top == packs(none), packs(0), top);
-      // Of the halves of a float pack.
-      simd::pack<double> sums[2] = {0.0, 0.0}, moments[2] = {0.0, 0.0};
-      for (index_t e = 0; e < logits.rows(); ++e) {
-        A* const x = exponential + e * size + i;
-        const simd::pack<double> weight(weights.empty() ? 0 : weights[static_cast<std::size_t>(e)]);
-        const packs power = simd::exp_softmax(simd::load<A>(x) - below);
-        simd::store(x, power);
-        in_double(
-            [&](index_t lane, const simd::pack<double>& p) HONE_INLINE_LAMBDA {
-              sums[lane != 0] += p;
-              moments[lane != 0] += weight * p;
-              return p;
-            },
-            power);
-      }
-      for (index_t half = 0; half < lanes / simd::pack<double>::lanes; ++half) {
-        simd::store(sum + i + half * simd::pack<double>::lanes, sums[half]);
-        simd::store(weighted + i + half * simd::pack<double>::lanes, moments[half]);
+      for (index_t j = i; j < i + lanes; ++j) sum[j] = weighted[j] = 0;
+      // Runs of a few experts in the accumulator type: converting each would take as long as the exponentials.
+      constexpr index_t run = 16;
+      for (index_t e = 0; e < logits.rows(); e += run) {
+        packs sums(0), moments(0);
+        for (index_t k = e; k < (min)(e + run, logits.rows()); ++k) {
+          A* const x = exponential + k * size + i;
+          const packs power = simd::exp_softmax(simd::load<A>(x) - below);
+          simd::store(x, power);
+          sums += power;
+          if (!weights.empty()) moments += packs(weights[static_cast<std::size_t>(k)]) * power;
+        }
+        A of_run[packs::lanes], weighted_run[packs::lanes];
+        simd::store(of_run, sums);
+        simd::store(weighted_run, moments);
+        for (index_t j = 0; j < lanes; ++j) {
+          sum[i + j] += static_cast<double>(of_run[j]);
+          weighted[i + j] += static_cast<double>(weighted_run[j]);
+        }
       }
     }
   }
 
-  /// dlogits += factor p (weight - centre), p the softmax.
+  /// dlogits += factor e^(logit - largest) (weight - centre), in place of the exponentials.
   template <scalar T>
-  void add_gradient(const matrix_view<T>& dlogits, std::span<const double> weights, const double* factor,
-                    const double* centre) const {
+  void add_gradient(const matrix_view<T>& dlogits, std::span<const A> weights, const A* factor, const A* centre) const {
     for (index_t e = 0; e < dlogits.rows(); ++e) {
       const auto row = dlogits.row(e);
-      const A* const x = exponential + e * size;
-      const simd::pack<double> weight(weights.empty() ? 0 : weights[static_cast<std::size_t>(e)]);
+      A* const x = exponential + e * size;
+      const packs weight(weights.empty() ? A{0} : weights[static_cast<std::size_t>(e)]);
+      // Before it is added: a compiler that contracts products and sums would not for all strides and ends alike.
+      for (index_t i = 0; i < end - begin; i += lanes)
+        simd::store(x + i, simd::load<A>(x + i) * simd::load<A>(factor + i) * (weight - simd::load<A>(centre + i)));
       for_each_pack<lanes>(
           begin, end,
           [&](index_t t, auto bound) HONE_INLINE_LAMBDA {
-            const index_t i = t - begin;
-            const packs gradient = in_double(
-                [&](index_t lane, const simd::pack<double>& p) HONE_INLINE_LAMBDA {
-                  return p * simd::load<double>(factor + i + lane) * (weight - simd::load<double>(centre + i + lane));
-                },
-                simd::load<A>(x + i));
-            store_pack(row, t, bound, load_pack(row, t, bound) + gradient);
+            store_pack(row, t, bound, load_pack(row, t, bound) + simd::load<A>(x + t - begin));
           },
           row);
     }
   }
 };
 
-/// What a token brings: its loss, and c in its gradient p (weight - c).
+/// To the nearest number of the type: infinity would make NaN of a probability of 0.
+template <class A>
+A narrowed(double x) {
+  constexpr auto most = static_cast<double>((std::numeric_limits<A>::max)());
+  return static_cast<A>(x > most ? most : x < -most ? -most : x);
+}
+
+/// What a token brings: its loss, and s and c in its gradient s p (weight - c).
 struct token_term {
-  double loss, centre;
+  double loss, slope, centre;
 };
 
-/// The loss, the tokens that compete, logits that are not finite, losses that are not finite.
+/// The loss, the tokens that compete, logits and losses that are not finite.
 struct token_sums {
   double loss;
   index_t tokens, nonfinite;
@@ -137,35 +134,48 @@ struct token_sums {
 /// times its gradient to @p dlogits, which has no rows if there is none to be made.
 template <scalar T, scalar G, class F, executor E>
 token_sums sum_tokens(const matrix_view<T>& logits, const matrix_view<G>& dlogits,
-                      std::span<const std::uint8_t> competes, std::span<const double> weights, double scale, F&& f,
-                      E& pool) {
+                      std::span<const std::uint8_t> competes, std::span<const accumulator_t<T>> weights, double scale,
+                      F&& f, E& pool) {
   using A = accumulator_t<T>;
-  using tile = token_tile<A>;
-  double sums[3];
-  blocked_sum<3, 4 * tile::size>(
-      logits.cols(), sums,
-      [&](index_t begin, index_t end, double* partial) {
-        std::vector<A> exponentials(static_cast<std::size_t>(logits.rows() * tile::size));
-        for (; begin < end; begin += tile::size) {
-          const index_t last = (min)(begin + tile::size, end), tokens = count_competing(competes, begin, last);
-          if (tokens == 0) continue;
-          const tile x(logits, competes, weights, begin, last, exponentials.data());
-          double factor[tile::size] = {}, centre[tile::size] = {};
-          partial[1] += static_cast<double>(tokens);
-          partial[2] += static_cast<double>(x.nonfinite);
-          for (index_t i = 0; i < last - begin; ++i) {
-            if (!(x.sum[i] > 0)) continue;
-            const token_term term = f(static_cast<double>(x.largest[i]), x.sum[i], x.weighted[i]);
-            partial[0] += term.loss;
-            partial[2] += std::isfinite(term.loss) ? 0 : 1;
-            factor[i] = scale / x.sum[i];
-            centre[i] = term.centre;
-          }
-          x.add_gradient(dlogits, weights, factor, centre);
-        }
+  constexpr index_t size = token_tile<A>::size;
+  const index_t tiles = (logits.cols() + size - 1) / size;
+  std::vector<token_sums> of_tile(static_cast<std::size_t>(tiles));
+  pool.parallel_for(tiles, index_t{2}, [&](index_t first, index_t last) {
+    const auto memory = std::make_unique_for_overwrite<A[]>(static_cast<std::size_t>(logits.rows() * size));
+    token_tile<A> tile(memory.get());
+    for (; first < last; ++first) {
+      const index_t begin = first * size, end = (min)(begin + size, logits.cols());
+      token_sums& own = of_tile[static_cast<std::size_t>(first)];
+      own = {0, count_competing(competes, begin, end), 0};
+      if (own.tokens == 0) continue;
+      tile.read(logits, competes, weights, begin, end);
+      own.nonfinite = tile.nonfinite;
+      A factor[token_tile<A>::size] = {}, centre[token_tile<A>::size] = {};
+      for (index_t i = 0; i < end - begin; ++i) {
+        if (!(tile.sum[i] > 0)) continue;
+        const token_term term = f(static_cast<double>(tile.largest[i]), tile.sum[i], tile.weighted[i]);
+        own.loss += term.loss;
+        own.nonfinite += std::isfinite(term.loss) ? 0 : 1;
+        factor[i] = narrowed<A>(scale * term.slope / tile.sum[i]);
+        centre[i] = narrowed<A>(term.centre);
+      }
+      tile.add_gradient(dlogits, weights, factor, centre);
+    }
+  });
+  double loss = 0;
+  token_sums total = {};
+  const serial alone;
+  blocked_sum<1, 1>(
+      tiles, &loss,
+      [&](index_t i, index_t, double* partial) {
+        const token_sums& own = of_tile[static_cast<std::size_t>(i)];
+        *partial = own.loss;
+        total.tokens += own.tokens;
+        total.nonfinite += own.nonfinite;
       },
-      pool);
-  return {sums[0], static_cast<index_t>(sums[1]), static_cast<index_t>(sums[2])};
+      alone);
+  total.loss = loss;
+  return total;
 }
 
 }  // namespace HONE_NAMESPACE::moe::detail
