@@ -127,8 +127,8 @@ TEST_CASE("confidence, margin, and confidence after the temperature, rank differ
   CHECK(before[0].place == 1);
   CHECK(before[0].confidence == Approx(0.6445179026).epsilon(1e-9));
   CHECK(before[1].confidence == Approx(0.5034263561).epsilon(1e-9));
-  sampler after{.tokens = {.temperature = 0.25}, .after_temperature = true};
-  after.tokens.seed = 1;
+  sampler after{.sampling = {.temperature = 0.25}, .after_temperature = true};
+  after.sampling.seed = 1;
   const auto cold = first(after);
   for (const candidate& c : cold)
     if (c.token == 0) CHECK(c.confidence == Approx(c.place == 0 ? 0.9854241433 : 0.9168273035).epsilon(1e-9));
@@ -136,8 +136,8 @@ TEST_CASE("confidence, margin, and confidence after the temperature, rank differ
   const double p = 0.5034263561, q = p * std::exp(-1.4);
   CHECK(first({.by = order::margin})[0].confidence == Approx(p - q).epsilon(1e-8));
   // After top p alone the likeliest of the second row is certain.
-  CHECK(first({.tokens = {.top_p = 0.6}, .after_temperature = true})[0].confidence == Approx(1).epsilon(1e-12));
-  CHECK(first({.tokens = {.top_k = 1}, .after_temperature = true})[1].confidence == Approx(1).epsilon(1e-12));
+  CHECK(first({.sampling = {.top_p = 0.6}, .after_temperature = true})[0].confidence == Approx(1).epsilon(1e-12));
+  CHECK(first({.sampling = {.top_k = 1}, .after_temperature = true})[1].confidence == Approx(1).epsilon(1e-12));
 }
 
 TEST_CASE("the mask is never a candidate, ties go to the lower place") {
@@ -145,7 +145,7 @@ TEST_CASE("the mask is never a candidate, ties go to the lower place") {
   CHECK(step_from({}, z, masked(3), {.count = 2}) == std::vector<std::int32_t>{0, 0, mask});
   for (std::uint32_t step = 0; step < 50; ++step)
     for (const std::int32_t token :
-         step_from({.by = order::random, .tokens = {.temperature = 2}}, z, masked(3), {.step = step, .count = 3}))
+         step_from({.by = order::random, .sampling = {.temperature = 2}}, z, masked(3), {.step = step, .count = 3}))
       CHECK(token != mask);
   CHECK(step_from({}, z, {1, 1, 1}, {.count = 2}) == std::vector<std::int32_t>{1, 1, 1});
   CHECK(step_from({}, z, {1, mask, 1}, {.count = 0}) == std::vector<std::int32_t>{1, mask, 1});
@@ -154,7 +154,7 @@ TEST_CASE("the mask is never a candidate, ties go to the lower place") {
 TEST_CASE("draws are those of step, sequence and position, and have the model's frequencies") {
   const rows z = {{std::log(.5), std::log(.3), std::log(.2), -INFINITY, 0}, {0, 0, -INFINITY, -INFINITY, 0}};
   for (const order by : {order::ancestral, order::random}) {
-    sampler s{.by = by, .tokens = {.temperature = 1, .seed = 4}};
+    sampler s{.by = by, .sampling = {.temperature = 1, .seed = 4}};
     std::map<std::vector<std::int32_t>, double> seen;
     constexpr int trials = 20000;
     for (std::uint32_t step = 0; step < trials; ++step)
@@ -178,7 +178,7 @@ TEST_CASE("draws are those of step, sequence and position, and have the model's 
     CHECK(step_from(s, z, masked(2), at) == step_from(s, z, masked(2), at));
   }
   // One place at its position, whatever the block it is in.
-  sampler s{.tokens = {.temperature = 1, .seed = 4}};
+  sampler s{.sampling = {.temperature = 1, .seed = 4}};
   for (index_t position = 0; position < 20; ++position) {
     const auto both = step_from(s, {z[0], z[0]}, masked(2), {.first_position = position, .count = 2});
     CHECK(step_from(s, {z[0]}, masked(1), {.first_position = position + 1, .count = 1})[0] == both[1]);
@@ -223,7 +223,7 @@ TEST_CASE("a step of what does not fit is refused, with the canvas as it was") {
   refused({.threshold = 1.5}, {}, "threshold: must be in [0, 1]", z);
   refused({.threshold = NAN}, {}, "threshold", z);
   refused({.gamma = -1}, {}, "gamma: must be finite", z);
-  refused({.tokens = {.temperature = -1}}, {}, "temperature", z);
+  refused({.sampling = {.temperature = -1}}, {}, "temperature", z);
   refused({}, {.count = -1}, "count: must not be negative", z);
   refused({}, {.from = 0.5, .to = 0.5}, "times must fall", z);
   refused({}, {.from = 1.5, .to = 0.5}, "times must fall", z);

@@ -20,7 +20,7 @@ enum class order { ancestral, random, confidence, margin, entropy, threshold, en
 
 struct sampler {
   order by = order::confidence;
-  loss::sampling_options tokens = {};  ///< temperature 0: the likeliest; its seed is that of all draws
+  loss::sampling_options sampling = {};  ///< temperature 0: the likeliest; its seed is that of all draws
   /// Confidence, margin and entropy of the distribution that candidates are drawn from, after temperature, top k and
   /// top p, as Dream has them; else of the model's own.
   bool after_temperature = false;
@@ -32,7 +32,7 @@ struct sampler {
 /// @throws std::invalid_argument, naming the member, as `loss::validate`, or unless threshold and gamma are in range.
 inline void validate(const sampler& s) {
   const char* function = "hone::diffusion::sampler";
-  loss::validate(s.tokens);
+  loss::validate(s.sampling);
   invalid_argument_unless(s.threshold >= 0 && s.threshold <= 1, function, "threshold", "must be in [0, 1], is %g",
                           s.threshold);
   invalid_argument_unless(s.gamma >= 0 && s.gamma < 1e300, function, "gamma", "must be finite and at least 0, is %g",
@@ -130,19 +130,19 @@ void find_candidates(const sampler& s, const matrix_view<T>& logits, std::span<c
   found.clear();
   std::vector<std::pair<double, std::int32_t>> scratch;
   std::vector<std::pair<double, index_t>> cut;
-  const philox random{s.tokens.seed, at.step};
+  const philox random{s.sampling.seed, at.step};
   for (index_t i = 0; i < logits.rows(); ++i) {
     if (canvas[static_cast<std::size_t>(i)] != mask_token) continue;
     const index_t position = at.first_position + i;
     const auto z = logits.row(i);
     const std::int32_t token =
-        loss::sample_token(z, s.tokens, at.sequence, static_cast<std::uint32_t>(position), scratch, at.step).token;
+        loss::sample_token(z, s.sampling, at.sequence, static_cast<std::uint32_t>(position), scratch, at.step).token;
     double confidence = 0;
     const bool random_order = s.by == order::random || s.by == order::ancestral;
     if (random_order) {
       confidence = random.uniform(place(at.sequence, position), once);
     } else {
-      if (s.after_temperature) cut_row(z, s.tokens, cut);
+      if (s.after_temperature) cut_row(z, s.sampling, cut);
       if (s.by == order::entropy || s.by == order::entropy_bound)
         confidence = -loss::summarize_entropy(z).entropy;
       else if (s.by == order::margin)
