@@ -148,9 +148,9 @@ void count_chosen(const routing_plan<T>& plan, std::span<index_t> counts) {
 /// @param dlogits (E x T), to which the gradient of scale * sum is added, or 0 x 0
 /// @throws std::invalid_argument if sizes do not fit, a count or @p total is negative, or scale is not finite; nothing
 ///         is written then.
-/// @note One read of the logits, one read and write of the gradient; allocates 128 E values a worker's range, 24 bytes for
-///       each 128 tokens. Bitwise for any executor; a token's gradient also for any cut and any strides. Exponentials, and
-///       sums of 16 of them, in the logits' accumulator type, the rest in double.
+/// @note One read of the logits, one read and write of the gradient; allocates 128 E values a worker's range, 24 bytes
+///       for each 128 tokens. Bitwise for any executor; a token's gradient also for any cut and any strides.
+///       Exponentials, and sums of 16 of them, in the logits' accumulator type, the rest in double.
 template <matrix_like Z, mutable_matrix G, executor E = const serial>
 loss_sum global_switch_loss(const Z& logits, std::span<const index_t> counts, index_t total, G&& dlogits,
                             const balance_options& options = {}, E&& pool = serial{}) {

@@ -16,8 +16,8 @@ namespace HONE_NAMESPACE::moe {
 ///        the microbatch as one even where experts choose within sequences, and padding as tokens; a microbatch is then
 ///        what the loss depends on. Within each sequence it does not.
 /// @param dlogits (E x T), to which the gradient of scale * sum is added, or 0 x 0
-/// @throws std::invalid_argument if sizes do not fit, the borders do not ascend from 0 to T, k is not positive, or scale
-///         is not finite; nothing is written then.
+/// @throws std::invalid_argument if sizes do not fit, the borders do not ascend from 0 to T, k is not positive, or
+///         scale is not finite; nothing is written then.
 /// @note Two reads of the logits, one more with the read and write of the gradient; allocates T values. Bitwise for any
 ///       executor, and a pool's loss and gradient do not depend on those beside it. Logits that are not finite are
 ///       counted and have no part; an expert without a finite one in a pool adds 0 there.

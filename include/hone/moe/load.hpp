@@ -107,8 +107,8 @@ token_load count_experts(const routing_plan<T>& plan, std::span<const std::uint8
   return result;
 }
 
-/// Floating-point operations, forward, of SwiGLU experts of inner width @p expert_width on @p rows rows of @p width: the
-/// slots executed, not k times the tokens. Training has three times as many.
+/// Floating-point operations, forward, of SwiGLU experts of inner width @p expert_width on @p rows rows of @p width:
+/// the slots executed, not k times the tokens. Training has three times as many.
 constexpr double expert_flops(index_t rows, index_t width, index_t expert_width) {
   return 6.0 * static_cast<double>(rows) * static_cast<double>(width) * static_cast<double>(expert_width);
 }

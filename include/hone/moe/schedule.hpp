@@ -101,8 +101,8 @@ struct budget_options {
 /// moved and cut so that its mean is C, then rounded by largest remainders (equal ones: the smaller n first) up to
 /// where the next would bring the mean above C. With equal weights sum c_n = floor(C length), exactly; else the mean is
 /// below C by less than the largest weight. Rounding and cutting each c_n alone misses C by several percent.
-/// @throws std::invalid_argument unless @p length >= 1, C is in [1, tokens], |A| at most 1e9, the weights are @p length finite
-///         numbers >= 0 with a positive sum, and as `share`.
+/// @throws std::invalid_argument unless @p length >= 1, C is in [1, tokens], |A| at most 1e9, the weights are @p length
+///         finite numbers >= 0 with a positive sum, and as `share`.
 /// @note length log length; allocates.
 inline std::vector<index_t> budget(schedule s, index_t length, const budget_options& options) {
   const char* function = "hone::moe::budget";

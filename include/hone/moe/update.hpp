@@ -56,7 +56,8 @@ void update_bias(B&& bias, std::span<const index_t> counts, double rate = 1e-3, 
 /// down, at least 1, so that c of these tokens are above it (fewer where equal ones are at it); the smallest where
 /// there is no next. NaN of nothing. Ranks take the mean of theirs: all_reduce, divided by their number.
 /// @param logits (E x T), or scores by which tokens are ranked; those that are not finite have no part.
-/// @throws std::invalid_argument if the sizes differ, k < 1, or k T is too large. @note About 2 T a column; allocates T doubles.
+/// @throws std::invalid_argument if the sizes differ, k < 1, or k T is too large. @note About 2 T a column; allocates T
+///        doubles.
 template <matrix_like Z>
 void column_thresholds(const Z& logits, index_t per_token, std::span<double> out,
                        std::span<const std::uint8_t> competes = {}) {
