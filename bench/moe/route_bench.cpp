@@ -91,8 +91,8 @@ void route_tokens(benchmark::State& state, const moe::router& r, bool backward) 
   moe::route(r, by_expert, options, plan, memory);
   const std::vector<float> dgate(plan.token.size(), 1.0f);
   using matrix = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
-  const matrix x = matrix::Random(plan.slots(), d), w = matrix::Random(width, d);
-  matrix y(plan.slots(), width);
+  const matrix x = matrix::Random(plan.size(), d), w = matrix::Random(width, d);
+  matrix y(plan.size(), width);
   std::vector<double> shares;
   for (auto _ : state) {
     const double product = seconds([&] {

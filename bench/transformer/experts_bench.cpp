@@ -44,12 +44,12 @@ struct layer {
                                   .experts = {.count = experts, .d_ff = d_ff}},
         layout(shape), parameters(static_cast<std::size_t>(layout.size()), 0.02f), gradient(parameters.size()),
         x(static_cast<std::size_t>(plan.tokens * d_model), 0.5f), dy(x.size(), 0.25f), y(x.size()), dx(x.size()),
-        dgates(static_cast<std::size_t>(plan.slots())) {}
+        dgates(static_cast<std::size_t>(plan.size())) {}
 
   /// On the workers of @p pool, or, as in a model's layer, on the calling thread.
   void forward(thread_pool* pool) {
     const frozen_products<float, parameter_views<const float>> p{views, memory};
-    const auto rows = slots.rows(plan.slots(), d_model, d_ff);
+    const auto rows = slots.rows(plan.size(), d_model, d_ff);
     if (pool == nullptr)
       experts_forward(p, 0, plan, view(x), rows, mutable_view(y));
     else
@@ -57,7 +57,7 @@ struct layer {
   }
   void backward(thread_pool* pool) {
     const trained_products<float> p{{views, memory}, {layout, gradient.data()}};
-    const auto rows = slots.rows(plan.slots(), d_model, d_ff);
+    const auto rows = slots.rows(plan.size(), d_model, d_ff);
     if (pool == nullptr)
       experts_backward(p, 0, plan, view(x), view(dy), rows, dgates.data(), mutable_view(dx));
     else
@@ -65,14 +65,14 @@ struct layer {
   }
   /// The three products of rows [first, first + count) with the matrices of @p e, by Eigen, and the gate.
   void eigen_forward(index_t e, index_t first, index_t count) {
-    const auto r = slots.rows(plan.slots(), d_model, d_ff).part(first, first, count);
+    const auto r = slots.rows(plan.size(), d_model, d_ff).part(first, first, count);
     linear_forward<float>(r.x, views.matrix({role::w1, 0, e}), r.gate);
     linear_forward<float>(r.x, views.matrix({role::w3, 0, e}), r.up);
     swiglu_forward<float>(detail_flat(r.gate), detail_flat(r.up), detail_flat(r.gated));
     linear_forward<float>(r.gated, views.matrix({role::w2, 0, e}), r.y);
   }
   void eigen_backward(index_t e, index_t first, index_t count) {
-    const auto r = slots.rows(plan.slots(), d_model, d_ff).part(first, first, count);
+    const auto r = slots.rows(plan.size(), d_model, d_ff).part(first, first, count);
     const parameter_views<float> g{layout, gradient.data()};
     linear_backward_input<float>(r.dy, views.matrix({role::w2, 0, e}), r.dup, into::overwrite);
     linear_backward_weight<float>(r.dy, r.gated, g.matrix({role::w2, 0, e}));
@@ -111,14 +111,14 @@ void run(benchmark::State& state, index_t rows, bool skewed, bool back, rival ag
   thread_pool* const team = workers > 1 ? &pool : nullptr;
   layer l(plan_of(rows, skewed));
   l.forward(team);
-  const double flops = (back ? 12.0 : 6.0) * d_model * d_ff * static_cast<double>(l.plan.slots());
+  const double flops = (back ? 12.0 : 6.0) * d_model * d_ff * static_cast<double>(l.plan.size());
   record r;
   for (auto _ : state) {
     const double roof = seconds([&] {
       if (back)
-        l.eigen_backward(0, 0, l.plan.slots());
+        l.eigen_backward(0, 0, l.plan.size());
       else
-        l.eigen_forward(0, 0, l.plan.slots());
+        l.eigen_forward(0, 0, l.plan.size());
     });
     r.add(state, seconds([&] {
             if (against == rival::eigen_loop)
@@ -146,14 +146,14 @@ void deal(benchmark::State& state, index_t rows, bool skewed) {
           deal_slots(plan, i, parts, [&](index_t, index_t, index_t count) { own += count; });
           most = (std::max)(most, own);
         }
-        worst = (std::max)(worst, static_cast<double>(most * parts) / static_cast<double>(plan.slots()));
+        worst = (std::max)(worst, static_cast<double>(most * parts) / static_cast<double>(plan.size()));
       }
     }));
   index_t most = 0;
   for (index_t e = 0; e < experts; ++e) most = (std::max)(most, plan.load(e));
   char label[96];
   std::snprintf(label, sizeof label, "largest load %.2f of the mean; of 2 to 16 workers at most %.4f of the mean",
-                static_cast<double>(most * experts) / static_cast<double>(plan.slots()), worst);
+                static_cast<double>(most * experts) / static_cast<double>(plan.size()), worst);
   state.SetLabel(label);
 }
 

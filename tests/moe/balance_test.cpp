@@ -259,7 +259,7 @@ TEST_CASE("sums over a batch that was cut are those of the whole, and a token's 
   count_chosen<double>(b.plan, counts);
   index_t total = 0;
   for (const index_t n : counts) total += n;
-  CHECK(total == b.plan.slots() + std::ssize(b.plan.dropped));
+  CHECK(total == b.plan.size() + std::ssize(b.plan.dropped));
   CHECK(std::ssize(b.plan.dropped) > 0);
   std::vector<double> whole(b.logits.size(), 0.0), parts(b.logits.size(), 0.0);
   const auto z = by_expert(b.logits, 5);

@@ -65,5 +65,5 @@ TEST_CASE("docs: a router, and back") {
     for (index_t s = plan.offsets[static_cast<std::size_t>(e)]; s < plan.offsets[static_cast<std::size_t>(e) + 1]; ++s)
       slope.push_back(plan.gate[static_cast<std::size_t>(s)] - 1);  // of your loss, by the gate of token[s] at e
   moe::route_backward(r, by_expert, options, plan, slope, matrix_view<float>(dlogits.data(), 4, 6, 1, 4), memory);
-  CHECK(plan.slots() == 4 * (2 + 1));
+  CHECK(plan.size() == 4 * (2 + 1));
 }

@@ -18,7 +18,7 @@ TEST_CASE("a plan's way back from tokens has each slot once, by ascending expert
       for (index_t t = 0; t < tokens; ++t)
         if (e != 2 && t % 7 != 3 && random.uniform(static_cast<std::uint64_t>(e * 100 + t)) < 0.5)
           plan.token.push_back(static_cast<std::int32_t>(t));
-      plan.offsets.push_back(plan.slots());
+      plan.offsets.push_back(plan.size());
     }
     moe::transpose(plan);
     CHECK(plan.load(2) == 0);
@@ -26,7 +26,7 @@ TEST_CASE("a plan's way back from tokens has each slot once, by ascending expert
     REQUIRE(plan.slot.size() == plan.token.size());
     index_t loads = 0, seen = 0;
     for (index_t e = 0; e < 5; ++e) loads += plan.load(e);
-    CHECK(loads == plan.slots());
+    CHECK(loads == plan.size());
     for (index_t t = 0; t < tokens; ++t) {
       if (t % 7 == 3) CHECK(plan.experts_of(t) == 0);
       std::int32_t last = -1;
@@ -38,6 +38,6 @@ TEST_CASE("a plan's way back from tokens has each slot once, by ascending expert
         last = slot;
       }
     }
-    CHECK(seen == plan.slots());
+    CHECK(seen == plan.size());
   }
 }

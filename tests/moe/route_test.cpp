@@ -86,8 +86,8 @@ template <class T>
 void check_plan(const moe::routing_plan<T>& plan) {
   REQUIRE(static_cast<index_t>(plan.offsets.size()) == plan.experts + 1);
   REQUIRE(static_cast<index_t>(plan.token_offsets.size()) == plan.tokens + 1);
-  REQUIRE((plan.offsets.front() == 0 && plan.offsets.back() == plan.slots()));
-  REQUIRE((plan.token_offsets.front() == 0 && plan.token_offsets.back() == plan.slots()));
+  REQUIRE((plan.offsets.front() == 0 && plan.offsets.back() == plan.size()));
+  REQUIRE((plan.token_offsets.front() == 0 && plan.token_offsets.back() == plan.size()));
   REQUIRE((plan.gate.size() == plan.token.size() && plan.slot.size() == plan.token.size()));
   bool ascends = true, transposed = true;
   std::set<std::pair<index_t, index_t>> pairs;
@@ -109,7 +109,7 @@ void check_plan(const moe::routing_plan<T>& plan) {
     }
   CHECK(ascends);
   CHECK(transposed);
-  CHECK(static_cast<index_t>(pairs.size()) == plan.slots());
+  CHECK(static_cast<index_t>(pairs.size()) == plan.size());
 }
 
 template <class T>
@@ -273,7 +273,7 @@ TEST_CASE("expert choice is balanced to the slot; its capacity grows with k and 
   for (index_t e = 0; e < 8; ++e) CHECK(own.plan.load(e) == 7 + 30);
   const std::vector<index_t> none = {0, 0, 0};
   own(moe::expert_choice(1), {.offsets = offsets, .capacities = none, .causal = false});
-  CHECK(own.plan.slots() == 0);
+  CHECK(own.plan.size() == 0);
 }
 
 TEST_CASE("memory grows and never shrinks, and a plan keeps to 24 bytes a slot and 16 a token") {
@@ -299,14 +299,14 @@ TEST_CASE("no tokens, padding alone, one expert: plans that are empty or whole")
     routed<double> none(rows{}), padding(random_logits(4, 1, 1, false)), one(random_logits(4, 1, 1, false));
     none(r, {.causal = false});
     check_plan(none.plan);
-    CHECK(none.plan.slots() == 0);
+    CHECK(none.plan.size() == 0);
     const std::vector<std::uint8_t> nobody(4, 0);
     padding(r, {.competes = nobody, .causal = false});
     check_plan(padding.plan);
-    CHECK((padding.plan.slots() == 0 && padding.plan.nonfinite == 0));
+    CHECK((padding.plan.size() == 0 && padding.plan.nonfinite == 0));
     one(r, {.causal = false});
     check_plan(one.plan);
-    if (r.chosen != moe::selection::threshold && r.capacity_numerator == 0) CHECK(one.plan.slots() == 4);
+    if (r.chosen != moe::selection::threshold && r.capacity_numerator == 0) CHECK(one.plan.size() == 4);
     for (const double g : one.plan.gate)
       if (r.gate == moe::activation::softmax) CHECK(g == 1);
   }
@@ -366,7 +366,7 @@ TEST_CASE("gradients of every router's gates are those of differences at a held 
       moe::route_options<double> options{.offsets = offsets, .causal = false, .seed = 2};
       if (scaled) options.scale = scale;
       own(r, options);
-      REQUIRE(own.plan.slots() > 0);
+      REQUIRE(own.plan.size() > 0);
       std::vector<double> weight;
       const philox random{5, 5};
       for (std::size_t s = 0; s < own.plan.token.size(); ++s) weight.push_back(random.normal(s));

@@ -248,7 +248,7 @@ TEST_CASE("ReMoE, ties, one token") {
                     {.capacities = std::vector<index_t>{2}, .causal = false});
   CHECK(ties.chosen() == std::vector<std::vector<std::int32_t>>{{0, 1}});
   const routed one({{1, 2, 3}}, moe::expert_choice(1), diffusion);
-  CHECK(one.plan.slots() == 3);
+  CHECK(one.plan.size() == 3);
   const routed excluded({{-INFINITY, 0}, {1, 1}, {0, 1}}, moe::expert_choice(2), diffusion);
   CHECK(excluded.plan.load(0) == 3);
   const routed later({{-INFINITY}, {1}, {-5}}, {}, {.capacities = std::vector<index_t>{2}, .causal = false});

@@ -169,7 +169,7 @@ TEST_CASE("a plan with more slots than the workspace began with makes it grow, a
   workspace<double> w(c, 4);
   const batch b{tokens, offsets, capacities};
   model.forward(parameters, b, w);
-  CHECK(w.plan(0).slots() == 4 * c.experts.count);
+  CHECK(w.plan(0).size() == 4 * c.experts.count);
   for (index_t s = 0; s < 3; ++s) {
     const batch_slice own(b, s, s + 1);
     workspace<double> alone(c, 4);

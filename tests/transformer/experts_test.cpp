@@ -72,7 +72,7 @@ struct fixture {
     poison(kept), poison(work);
     const index_t n = plan.tokens;
     expert_rows<T> rows = work.rows(n, c.d_model, c.experts.d_ff);
-    const expert_rows<T> all = kept.rows(plan.slots(), c.d_model, c.experts.d_ff);
+    const expert_rows<T> all = kept.rows(plan.size(), c.d_model, c.experts.d_ff);
     rows.gate = all.gate;
     rows.up = all.up;
     const trained_products<T> p{products(), {layout, r.gradient.data()}};
@@ -85,7 +85,7 @@ struct fixture {
     result r = start();
     expert_memory<T> memory_of_slots;
     poison(memory_of_slots);
-    const expert_rows<T> rows = memory_of_slots.rows(plan.slots(), c.d_model, c.experts.d_ff);
+    const expert_rows<T> rows = memory_of_slots.rows(plan.size(), c.d_model, c.experts.d_ff);
     const trained_products<T> p{products(), {layout, r.gradient.data()}};
     experts_forward(p, 0, plan, view(std::as_const(x)), rows, view(r.y), pool);
     experts_backward(p, 0, plan, view(std::as_const(x)), view(std::as_const(dy)), rows, r.dgates.data(), view(r.dx),
@@ -97,7 +97,7 @@ struct fixture {
             std::vector<T>(plan.token.size(), std::numeric_limits<T>::quiet_NaN()), normals<T>(layout.size(), 6)};
   }
   void poison(expert_memory<T>& m) const {
-    m.memory.assign(static_cast<std::size_t>((plan.tokens + plan.slots()) * (3 * c.d_model + 6 * c.experts.d_ff)),
+    m.memory.assign(static_cast<std::size_t>((plan.tokens + plan.size()) * (3 * c.d_model + 6 * c.experts.d_ff)),
                     std::numeric_limits<T>::quiet_NaN());
   }
 };
@@ -201,7 +201,7 @@ TEST_CASE("each product of an expert is made once, with all its rows") {
   expert_memory<float> memory;
   auto y = f.start().y;
   experts_forward(observed<float>(p, observe), 0, f.plan, as_rows(std::as_const(f.x), 40),
-                  memory.rows(f.plan.slots(), f.c.d_model, f.c.experts.d_ff), as_rows(y, 40));
+                  memory.rows(f.plan.size(), f.c.d_model, f.c.experts.d_ff), as_rows(y, 40));
   CHECK(rows.size() == 12);
   for (index_t e = 0; e < 4; ++e)
     for (const role r : {role::w1, role::w2, role::w3}) CHECK(rows[{r, 0, e}] == f.plan.load(e));
@@ -223,8 +223,8 @@ TEST_CASE("slots are dealt evenly over all experts, each once") {
         });
         most = (std::max)(most, own);
       }
-      CHECK(next == plan.slots());
-      CHECK(static_cast<double>(most * parts) <= allowed * static_cast<double>(plan.slots()));
+      CHECK(next == plan.size());
+      CHECK(static_cast<double>(most * parts) <= allowed * static_cast<double>(plan.size()));
     }
   };
   // Equal loads of 16 rows at 64 experts; and token choice whose largest load is 4 times the mean.

@@ -34,7 +34,7 @@ moe::routing_plan<T> plan_of(const habits& h, index_t first, index_t last) {
       plan.token.push_back(static_cast<std::int32_t>(t - first));
       plan.gate.push_back(static_cast<T>(gate.uniform(at)));
     }
-    plan.offsets.push_back(plan.slots());
+    plan.offsets.push_back(plan.size());
   }
   moe::transpose(plan);
   return plan;
@@ -84,7 +84,7 @@ void check_exchange(const habits& h, C& comm) {
     for (const std::int32_t t : in.token)
       in_order.insert(in_order.end(), came.begin() + 3 * t, came.begin() + 3 * t + 3);
     require(in_order == expected, "what comes is not what one process has");
-    require(in.slots() == in.tokens && static_cast<index_t>(in.slot.size()) == in.tokens, "incoming plan");
+    require(in.size() == in.tokens && static_cast<index_t>(in.slot.size()) == in.tokens, "incoming plan");
     for (index_t t = 0; t < in.tokens; ++t)
       require(in.experts_of(t) == 1 && in.token[static_cast<std::size_t>(in.slot[static_cast<std::size_t>(t)])] == t &&
                   in.gate[static_cast<std::size_t>(t)] == 1,
@@ -121,7 +121,7 @@ struct one_layer {
   [[nodiscard]] trained_products<T> products(std::vector<T>& g) { return {{views, memory}, {layout, g.data()}}; }
   void run() {
     expert_memory<T> all;
-    const expert_rows<T> rows = all.rows((max)(plan.slots(), h.tokens), d, d_ff);
+    const expert_rows<T> rows = all.rows((max)(plan.size(), h.tokens), d, d_ff);
     const auto p = products(gradient);
     const auto view = [&](auto& m) { return matrix_view(m.data(), h.tokens, d); };
     experts_forward(p, 0, plan, view(x), rows, view(y));
@@ -145,7 +145,7 @@ void check_bits(const habits& h, C& comm, E&... pool) {
     std::vector<T> y = own.y, dx = own.dx, dgates(plan.token.size()), gradient = own.gradient;
     const auto p = own.products(gradient);
     // Memory is what an earlier step left.
-    for (auto* m : {&kept.x, &kept.gate, &kept.up, &memory.slots, &memory.answers, &memory.dy, &memory.gates,
+    for (auto* m : {&kept.x, &kept.gate, &kept.up, &memory.slot_rows, &memory.answers, &memory.dy, &memory.gates,
                     &memory.dgates, &memory.rows})
       std::fill(m->begin(), m->end(), std::numeric_limits<T>::quiet_NaN());
     experts_forward_over_ranks(p, 0, plan, part(own.x), own.d_ff, kept, memory, part(y), comm, pool...);

@@ -135,19 +135,19 @@ class threads {
     const char* function = "hone::distributed::threads::all_to_all";
     const bool room = y.data() != nullptr || y.empty();
     show({function, detail::name_of<T>(), x.data(), x.size(), from, room, y.size(), to});
-    const auto& slots = all_->slots_;
-    const std::size_t ranks = slots.size();
+    const auto& all_slots = all_->slots_;
+    const std::size_t ranks = all_slots.size();
     bool fits = true;
-    for (const auto& s : slots)
+    for (const auto& s : all_slots)
       fits = fits && alike(s) && s.room && detail::borders_fit(s.borders, s.size, size()) &&
              detail::borders_fit(s.to, s.received, size());
     for (std::size_t s = 0; fits && s < ranks; ++s)
       for (std::size_t r = 0; fits && r < ranks; ++r)
-        fits = slots[s].borders[r + 1] - slots[s].borders[r] == slots[r].to[s + 1] - slots[r].to[s];
+        fits = all_slots[s].borders[r + 1] - all_slots[s].borders[r] == all_slots[r].to[s + 1] - all_slots[r].to[s];
     agree(fits, function, "x", "a rank's parts are not what another is to receive, or one has no memory");
     for (std::size_t s = 0; s < ranks; ++s) {
-      const std::span all(static_cast<const T*>(slots[s].data), slots[s].size);
-      const auto part = detail::part(all, slots[s].borders, rank_);
+      const std::span all(static_cast<const T*>(all_slots[s].data), all_slots[s].size);
+      const auto part = detail::part(all, all_slots[s].borders, rank_);
       std::copy(part.begin(), part.end(), detail::part(y, to, static_cast<index_t>(s)).begin());
     }
     all_->meet();

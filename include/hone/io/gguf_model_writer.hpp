@@ -114,8 +114,8 @@ inline void write_gguf_model(const std::filesystem::path& path, const transforme
       elements = parameters.subspan(static_cast<std::size_t>(t.offset), static_cast<std::size_t>(e.count * t.size()));
       name = gguf_experts_name(t.id.role, t.id.layer) + ".weight";
     }
-    const bool small = shape.size() == 1 || t.id.role == transformer::role::router;
-    sources.push_back({std::move(name), std::move(shape), elements, small ? format::float32 : stored});
+    const bool kept_wide = shape.size() == 1 || t.id.role == transformer::role::router;
+    sources.push_back({std::move(name), std::move(shape), elements, kept_wide ? format::float32 : stored});
   }
   write_gguf(path, metadata, sources);
 }

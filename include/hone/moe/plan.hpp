@@ -29,7 +29,7 @@ struct routing_plan {
   std::vector<dropped_slot<T>> dropped;  ///< by ascending expert, then token
   index_t nonfinite = 0;                 ///< logits of tokens that compete, chosen or not
 
-  [[nodiscard]] index_t slots() const { return static_cast<index_t>(token.size()); }
+  [[nodiscard]] index_t size() const { return static_cast<index_t>(token.size()); }
   [[nodiscard]] index_t load(index_t expert) const {
     const auto e = static_cast<std::size_t>(expert);
     return offsets[e + 1] - offsets[e];

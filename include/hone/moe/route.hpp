@@ -84,12 +84,12 @@ void route_backward(const router& r, matrix_view<const std::type_identity_t<T>> 
     std::vector<std::int32_t> experts;
     std::vector<double> slope;  // of the gate before its scale
     for (index_t t = begin; t < end; ++t) {
-      const auto slots = detail::slots_of(plan, t);
-      if (slots.empty()) continue;
-      const double scale = detail::scale_of(options.scale, static_cast<index_t>(slots.size()));
+      const auto own_slots = detail::slots_of(plan, t);
+      if (own_slots.empty()) continue;
+      const double scale = detail::scale_of(options.scale, static_cast<index_t>(own_slots.size()));
       experts.clear();
       slope.clear();
-      for (const std::int32_t slot : slots) {
+      for (const std::int32_t slot : own_slots) {
         experts.push_back(memory.expert[at(slot)]);
         slope.push_back(scale * static_cast<double>(dgate[at(slot)]));
       }
@@ -116,7 +116,7 @@ void route_backward(const router& r, matrix_view<const std::type_identity_t<T>> 
       if (!all) continue;
       std::size_t passed = 0;  // the slots' experts ascend; the others' logits are in the sum alone
       for (index_t e = 0; e < plan.experts; ++e) {
-        if (passed < slots.size() && experts[passed] == e)
+        if (passed < own_slots.size() && experts[passed] == e)
           ++passed;
         else
           dlogits(e, t) -= static_cast<T>(detail::gate_of(r, of_expert(e), sum) * mean);

@@ -145,9 +145,9 @@ bool find_cutoff_near(const A* x, index_t n, index_t count, cutoff<A>& found) {
   });
   const index_t candidates = end - near_index, wanted = count - higher.total();
   if (wanted <= 0 || wanted >= candidates || candidates >= most) return false;
-  alignas(64) A near[most];
-  for (index_t i = 0; i < candidates; ++i) near[i] = x[near_index[i]];
-  found = find_cutoff(near, candidates, wanted, range_of(near, candidates));
+  alignas(64) A close[most];
+  for (index_t i = 0; i < candidates; ++i) close[i] = x[near_index[i]];
+  found = find_cutoff(close, candidates, wanted, range_of(close, candidates));
   return true;
 }
 

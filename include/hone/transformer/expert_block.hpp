@@ -40,7 +40,7 @@ class expert_block {
   /// Memory of `forward_rows`, which grows as it must.
   struct row_memory {
     std::vector<T> normed, sum, logits, rms, shared_gate, shared_up;
-    expert_memory<T> slots;
+    expert_memory<T> slot_rows;
     moe::routing_plan<T> plan;
     moe::route_memory<T> route;
   };
@@ -149,7 +149,7 @@ class expert_block {
       p.forward(id(role::shared_w2), gate, sum);
       axpy(T{1}, detail::flat(sum), detail::flat(x));
     }
-    experts_forward(p, layer_, m.plan, normed, m.slots.rows(m.plan.slots(), c_.d_model, c_.experts.d_ff), x);
+    experts_forward(p, layer_, m.plan, normed, m.slot_rows.rows(m.plan.size(), c_.d_model, c_.experts.d_ff), x);
   }
   /// How rows that come one after another are routed.
   static moe::router row_router(const config& c) {
@@ -181,9 +181,9 @@ class expert_block {
   }
   /// Arrays of the plan's slots and of one expert's rows.
   [[nodiscard]] expert_rows<T> rows(activations& a, scratch& s, index_t n) const {
-    const index_t slots = a.plan.slots(), d = c_.d_model, own = c_.experts.d_ff;
-    return {detail::sized(a.gate, slots, own),
-            detail::sized(a.up, slots, own),
+    const index_t slot_count = a.plan.size(), d = c_.d_model, own = c_.experts.d_ff;
+    return {detail::sized(a.gate, slot_count, own),
+            detail::sized(a.up, slot_count, own),
             {s.x, n, d},
             {s.y, n, d},
             {s.gated, n, own},

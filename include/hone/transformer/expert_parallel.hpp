@@ -29,7 +29,7 @@ void agree_on_experts(const moe::routing_plan<T>& plan, index_t width, const cha
   constexpr std::size_t fields = 4;
   const bool fits = plan.experts >= 0 && !plan.offsets.empty() && plan.offsets.front() == 0 &&
                     static_cast<index_t>(plan.offsets.size()) == plan.experts + 1 &&
-                    plan.offsets.back() == plan.slots() && std::is_sorted(plan.offsets.begin(), plan.offsets.end());
+                    plan.offsets.back() == plan.size() && std::is_sorted(plan.offsets.begin(), plan.offsets.end());
   const index_t own[fields] = {plan.experts, width, static_cast<index_t>(scalar_format<T>), fits ? 1 : 0};
   constexpr const char* names[fields] = {"plan: experts", "width", "rows: format", "plan: offsets of its slots"};
   const auto ranks = static_cast<std::size_t>(comm.size());
@@ -108,19 +108,19 @@ void plan_exchange(const moe::routing_plan<T>& plan, index_t width, expert_excha
   moe::transpose(in);
 }
 
-/// @p received (a row each that comes, by rank) <- what the ranks have in @p slots (a row a slot of their plans).
+/// @p received (a row each that comes, by rank) <- what the ranks have in @p slot_rows (a row a slot of their plans).
 /// @pre Both contiguous, as wide as each other.
 template <class T, distributed::exchanger<T> C>
-void send_to_owners(const expert_exchange<T>& e, matrix_view<const std::type_identity_t<T>> slots,
+void send_to_owners(const expert_exchange<T>& e, matrix_view<const std::type_identity_t<T>> slot_rows,
                     const matrix_view<T>& received, C&& comm) {
-  detail::exchange_rows<T>(slots, e.from, received, e.to, comm);
+  detail::exchange_rows<T>(slot_rows, e.from, received, e.to, comm);
 }
 
 /// The way back of `send_to_owners`.
 template <class T, distributed::exchanger<T> C>
 void send_back(const expert_exchange<T>& e, matrix_view<const std::type_identity_t<T>> received,
-               const matrix_view<T>& slots, C&& comm) {
-  detail::exchange_rows<T>(received, e.to, slots, e.from, comm);
+               const matrix_view<T>& slot_rows, C&& comm) {
+  detail::exchange_rows<T>(received, e.to, slot_rows, e.from, comm);
 }
 
 /// What the forward pass leaves for the backward pass, of one layer.
@@ -133,9 +133,9 @@ struct exchanged_experts {
 /// What a pass needs while it runs; any layer may use it next.
 template <class T>
 struct exchange_memory {
-  std::vector<T> slots, answers, dy;  ///< (d_model): rows of slots, of what came
-  std::vector<T> gates, dgates;       ///< of what came, by row and by slot
-  std::vector<T> rows;                ///< between: (3 d_model + 4 d_ff)
+  std::vector<T> slot_rows, answers, dy;  ///< (d_model): rows of slots, of what came
+  std::vector<T> gates, dgates;           ///< of what came, by row and by slot
+  std::vector<T> rows;                    ///< between: (3 d_model + 4 d_ff)
 
   /// @param kept whose gate and up @p count rows have.
   expert_rows<T> at_experts(exchanged_experts<T>& kept, index_t count, index_t d_model, index_t d_ff) {
@@ -188,13 +188,14 @@ void experts_forward_over_ranks(const Products& p, index_t layer, const moe::rou
   const index_t d = x.cols();
   plan_exchange(plan, d, kept.exchange, comm);
   const moe::routing_plan<T>& in = kept.exchange.incoming;
-  const matrix_view<T> slots = detail::sized(m.slots, plan.slots(), d), came = detail::sized(kept.x, in.tokens, d);
-  detail::gather<T>(plan, 0, x, slots);
-  send_to_owners(kept.exchange, slots, came, comm);
+  const matrix_view<T> slot_rows = detail::sized(m.slot_rows, plan.size(), d),
+                       came = detail::sized(kept.x, in.tokens, d);
+  detail::gather<T>(plan, 0, x, slot_rows);
+  send_to_owners(kept.exchange, slot_rows, came, comm);
   const matrix_view<T> answers = detail::nothing(m.answers, in.tokens, d);
   experts_forward(p, layer, in, came, m.at_experts(kept, in.tokens, d, d_ff), answers, pool...);
-  send_back(kept.exchange, answers, slots, comm);
-  detail::combine(plan, slots, plan.gate.data(), y, detail::pool_of(pool...));
+  send_back(kept.exchange, answers, slot_rows, comm);
+  detail::combine(plan, slot_rows, plan.gate.data(), y, detail::pool_of(pool...));
 }
 
 /// `experts_backward` where each rank brings tokens of its own: @p dgates and @p dx are of these, the gradients of
@@ -209,20 +210,20 @@ void experts_backward_over_ranks(const Products& p, index_t layer, const moe::ro
                                  C&& comm, E&&... pool) {
   const index_t d = dy.cols();
   moe::routing_plan<T>& in = kept.exchange.incoming;
-  const matrix_view<T> slots = detail::sized(m.slots, plan.slots(), d), came = detail::sized(m.dy, in.tokens, d);
+  const matrix_view<T> slot_rows = detail::sized(m.slot_rows, plan.size(), d), came = detail::sized(m.dy, in.tokens, d);
   const matrix_view<T> gates = detail::sized(m.gates, in.tokens, 1), slopes = detail::sized(m.dgates, in.tokens, 1);
-  detail::gather<T>(plan, 0, dy, slots);
-  send_to_owners(kept.exchange, slots, came, comm);
-  send_to_owners(kept.exchange, {plan.gate.data(), plan.slots(), 1}, gates, comm);
+  detail::gather<T>(plan, 0, dy, slot_rows);
+  send_to_owners(kept.exchange, slot_rows, came, comm);
+  send_to_owners(kept.exchange, {plan.gate.data(), plan.size(), 1}, gates, comm);
   for (index_t s = 0; s < in.tokens; ++s)
     in.gate[static_cast<std::size_t>(s)] = gates(in.token[static_cast<std::size_t>(s)], 0);
   const matrix_view<T> answers = detail::nothing(m.answers, in.tokens, d);
   experts_backward(p, layer, in, detail::sized(kept.x, in.tokens, d), came, m.at_experts(kept, in.tokens, d, d_ff),
                    slopes.data(), answers, pool...);
   for (index_t s = 0; s < in.tokens; ++s) gates(in.token[static_cast<std::size_t>(s)], 0) = slopes(s, 0);
-  send_back(kept.exchange, gates, matrix_view<T>(dgates, plan.slots(), 1), comm);
-  send_back(kept.exchange, answers, slots, comm);
-  detail::combine<T>(plan, slots, nullptr, dx, detail::pool_of(pool...));
+  send_back(kept.exchange, gates, matrix_view<T>(dgates, plan.size(), 1), comm);
+  send_back(kept.exchange, answers, slot_rows, comm);
+  detail::combine<T>(plan, slot_rows, nullptr, dx, detail::pool_of(pool...));
 }
 
 }  // namespace HONE_NAMESPACE::transformer

@@ -119,7 +119,7 @@ void experts_backward(const Products& p, index_t layer, const moe::routing_plan<
 /// all slots. A slot is the same work in any expert: no part has more than one slot more than another.
 template <class T, class F>
 void deal_slots(const moe::routing_plan<T>& plan, index_t i, index_t parts, F&& f) {
-  const auto [begin, end] = part_of(plan.slots(), i, parts);
+  const auto [begin, end] = part_of(plan.size(), i, parts);
   const auto& offsets = plan.offsets;
   auto e = std::upper_bound(offsets.begin(), offsets.end(), begin) - offsets.begin() - 1;
   for (index_t first = begin; first < end; ++e) {
@@ -134,11 +134,11 @@ template <class T>
 struct expert_memory {
   std::vector<T> memory;
 
-  /// @param slots, d_model, d_ff of the rows.
-  expert_rows<T> rows(index_t slots, index_t d_model, index_t d_ff) {
-    T* next = detail::sized(memory, slots, 3 * d_model + 6 * d_ff).data();
+  /// @param slot_count, d_model, d_ff of the rows.
+  expert_rows<T> rows(index_t slot_count, index_t d_model, index_t d_ff) {
+    T* next = detail::sized(memory, slot_count, 3 * d_model + 6 * d_ff).data();
     const auto take = [&](index_t width) {
-      return matrix_view<T>(std::exchange(next, next + slots * width), slots, width);
+      return matrix_view<T>(std::exchange(next, next + slot_count * width), slot_count, width);
     };
     return {take(d_ff),    take(d_ff), take(d_model), take(d_model), take(d_ff),
             take(d_model), take(d_ff), take(d_ff),    take(d_ff)};

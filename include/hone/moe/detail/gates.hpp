@@ -60,17 +60,18 @@ void set_gates(const router& r, const matrix_view<const T>& logits, routing_plan
   plan.gate.resize(plan.token.size());
   pool.parallel_for(plan.tokens, 256, [&](index_t begin, index_t end) {
     for (index_t t = begin; t < end; ++t) {
-      const auto slots = slots_of(plan, t);
-      if (slots.empty()) continue;
+      const auto own_slots = slots_of(plan, t);
+      if (own_slots.empty()) continue;
       const auto of_slot = [&](index_t i) {
-        return static_cast<double>(logits(m.expert[static_cast<std::size_t>(slots[static_cast<std::size_t>(i)])], t));
+        return static_cast<double>(
+            logits(m.expert[static_cast<std::size_t>(own_slots[static_cast<std::size_t>(i)])], t));
       };
       const auto of_expert = [&](index_t e) { return static_cast<double>(logits(e, t)); };
       const bool all = r.gate == activation::softmax && !r.renormalised;
       const gate_sum sum = all ? sum_of_gates<T>(r, plan.experts, of_expert)
-                               : sum_of_gates<T>(r, static_cast<index_t>(slots.size()), of_slot);
-      for (std::size_t i = 0; i < slots.size(); ++i)
-        plan.gate[static_cast<std::size_t>(slots[i])] =
+                               : sum_of_gates<T>(r, static_cast<index_t>(own_slots.size()), of_slot);
+      for (std::size_t i = 0; i < own_slots.size(); ++i)
+        plan.gate[static_cast<std::size_t>(own_slots[i])] =
             static_cast<T>(gate_of(r, of_slot(static_cast<index_t>(i)), sum));
     }
   });
