@@ -80,8 +80,16 @@ TEST_CASE("final answer: what a solution wants, and what answers it") {
     return score_answer(expected_in(solution), response);
   };
   CHECK(expected_in("so 3 * 6\n#### 1,018.50").text == "1018.5");
-  CHECK(expected_in("$-5").number);
-  CHECK(expected_in("25%").text == "25");
+  for (const char* five : {"5", "+5", "$5", "\\$5", "+$5", "$+5", "+\\$5", "5%", "5\\%", "5."}) {
+    INFO(five);
+    CHECK(expected_in(five).text == "5");
+    CHECK(expected_in(five).number);
+  }
+  for (const char* less : {"-5", "\u22125", "$-5", "-$5", "-\\$5"}) {
+    INFO(less);
+    CHECK(expected_in(less).text == "-5");
+    CHECK(expected_in(less).number);
+  }
   CHECK_FALSE(expected_in("5 apples").number);
   CHECK(expected_in(" \n").text.empty());
   CHECK(score("18", "that makes 18.0") == 1);
