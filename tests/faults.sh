@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 # Plants faults one at a time and says which of them tests catch: bash tests/faults.sh fault.patch …
 # A patch changes one header. The tests of the header's stem run with it, then those that include it, then those of
-# headers that do (FAULT_TESTS in all, 8), until one does not compile, fails, or takes two minutes. FAULT_JOBS (1)
-# faults at a time.
+# headers that do, and so on (FAULT_TESTS in all, 8), until one does not compile, fails, or takes two minutes.
+# FAULT_JOBS (1) faults at a time.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 if [ "${1:-}" != --one ]; then
@@ -34,12 +34,18 @@ if ! patch -s -p1 -d "$work" <"$fault" >/dev/null; then
   exit 0
 fi
 tests_of() {  # include/hone/<component>/<stem>.hpp
-  local component=$(basename "$(dirname "$1")") stem=$(basename "$1" .hpp) user
+  local component=$(basename "$(dirname "$1")") stem=$(basename "$1" .hpp) level=$1 seen=" $1 " next header user
   {
     ls tests/"$component"/"$stem"_test.cpp tests/"$component"/"$stem"_*_test.cpp 2>/dev/null || true
-    grep -rlF "${1#include/}\"" tests --include='*_test.cpp' || true
-    for user in $(grep -rlF "${1#include/}\"" include/hone/*/ || true); do
-      grep -rlF "${user#include/}\"" tests --include='*_test.cpp' || true
+    while [ -n "$level" ]; do
+      for header in $level; do grep -rlF "${header#include/}\"" tests --include='*_test.cpp' || true; done
+      next=
+      for header in $level; do
+        for user in $(grep -rlF "${header#include/}\"" include/hone/*/ || true); do
+          case $seen in *" $user "*) ;; *) seen+="$user " next+=" $user" ;; esac
+        done
+      done
+      level=$next
     done
   } | grep -v mpi_test | awk '!seen[$0]++'
 }
