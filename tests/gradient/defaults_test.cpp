@@ -1,10 +1,39 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-/// The values that options have where nobody sets them: those that sources publish.
+/// The values that options have where nobody sets them: those that sources publish; and those that are refused.
 #include "hone/gradient.hpp"
 
 #include "support/catch.hpp"
 
+#include <cmath>
+
 using namespace hone::gradient;
+
+namespace {
+
+/// Each of @p weights must be finite and at least 0.
+template <class Method, class... Weight>
+void check_weights(Weight Method::*... weights) {
+  Method{}.check();
+  const auto check = [](auto weight) {
+    for (const double bad : {-1.0, std::nan(""), double{INFINITY}}) {
+      Method method;
+      method.*weight = bad;
+      CHECK_THROWS_AS(method.check(), std::invalid_argument);
+    }
+  };
+  (check(weights), ...);
+}
+
+/// Preferences must be finite and at least 0, one of them more.
+template <class Method>
+void check_preferences() {
+  for (const double bad : {-1.0, std::nan(""), double{INFINITY}})
+    CHECK_THROWS_AS(Method{.preference = {bad, 1}}.check(), std::invalid_argument);
+  CHECK_THROWS_AS(Method{.preference = {}}.check(), std::invalid_argument);
+  CHECK_NOTHROW(Method{.preference = {0, 1}}.check());
+}
+
+}  // namespace
 
 TEST_CASE("defaults of optimisers, schedules and clipping") {
   CHECK(adamw_options{}.learning_rate == 1e-3);
@@ -55,4 +84,27 @@ TEST_CASE("defaults of gradient methods") {
   CHECK(cagrad{}.c == 0.5);
   CHECK(gradnorm_options{}.alpha == 1.5);
   CHECK(gradnorm_options{}.learning_rate == 0.025);
+}
+
+TEST_CASE("weights and preferences out of range are refused, each of them") {
+  check_weights(&sago::retain, &sago::forget);
+  check_weights(&sago_prefer_retain::retain, &sago_prefer_retain::forget);
+  check_weights(&sago_soft::retain, &sago_soft::forget, &sago_soft::sharpness);
+  check_weights(&sago_noise_aware::retain, &sago_noise_aware::forget, &sago_noise_aware::threshold);
+  check_weights(&sum::retain, &sum::forget);
+  check_weights(&pcgrad::retain, &pcgrad::forget, &pcgrad::epsilon);
+  check_weights(&pcgrad_symmetric::epsilon);
+  check_weights(&a_gem::epsilon);
+  check_weights(&blur::retain, &blur::forget, &blur::epsilon);
+  check_weights(&gradvac_one_sided::retain, &gradvac_one_sided::forget);
+  check_weights(&retain_orthogonal::retain, &retain_orthogonal::forget);
+  check_weights(&upgrad<2>::regularisation);
+  check_weights(&dual_projection<2>::regularisation);
+  check_weights(&gem::margin);
+  check_weights(&clipped<pcgrad>::max_norm);
+  check_weights(&scaled<pcgrad>::factor);
+  check_preferences<upgrad<2>>();
+  check_preferences<dual_projection<2>>();
+  check_preferences<aligned_mtl<2>>();
+  check_preferences<conflict_free<2>>();
 }

@@ -115,6 +115,19 @@ TEST_CASE("groups whose weights are a fallback are counted") {
   CHECK(combine(given<2>{{{1, 1}, true}}, tasks(f, f), out, {.groups = groups}).unconverged == 0);
 }
 
+TEST_CASE("an element is in conflict where any two tasks are; its mass is that of the first two") {
+  std::array<std::vector<double>, 4> g;
+  for (std::size_t a = 0; a < 4; ++a)
+    for (std::size_t b = a + 1; b < 4; ++b)
+      for (std::size_t task = 0; task < 4; ++task) g[task].push_back(task == a ? 1 : task == b ? -2 : 0);
+  std::vector<double> out(6);
+  const auto report = combine(given<4>{{{1, 1, 1, 1}}}, tasks(g[0], g[1], g[2], g[3]), out, {.geometry = true});
+  CHECK(report.conflicts == 6);
+  CHECK(report.opposed == std::array<index_t, 4>{3, 2, 1, 0});
+  CHECK(report.mass == 2);
+  CHECK(report.conflict_mass == 2);
+}
+
 TEST_CASE("shares and cosines of nothing are 0") {
   const combine_report<2> nothing;
   CHECK(nothing.cosine(0, 1) == 0);

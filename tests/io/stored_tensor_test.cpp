@@ -123,6 +123,11 @@ TEST_CASE("infinite and NaN elements are kept and counted") {
   std::vector<float> narrow(2);
   CHECK(copy_elements(wide.tensor, std::span<float>(narrow)) == 1);  // 1e300 is infinite as a float
   CHECK(narrow[0] == infinity);
+  byte_vector blocks(34, std::byte{1});
+  append_little_endian(blocks, hone::float16(infinity).bits);
+  blocks.resize(68, std::byte{1});
+  std::vector<float> quantised(64);
+  CHECK(copy_elements(made(blocks, element_kind::q8_0, 64).tensor, std::span<float>(quantised)) == 32);
 }
 
 TEST_CASE("elements go where as many have room, and types without a conversion are refused by name") {

@@ -55,6 +55,13 @@ TEST_CASE("low-rank eigenpairs: dependent columns, zeros, extremes and misuse") 
   CHECK(std::abs(low.values(4)) <= 1e-13 * low.values(0));
   for (const double s : {1e-150, 1e150})
     CHECK(low_rank_eigen(k * s).decompose(ones).values(0) / (s * s) == Approx(low.values(0)));
+  const matrix positive = k.cwiseAbs();
+  const low_rank_eigen plain(positive);
+  for (const double s : {1e-200, -1e-200, 1e200, -1e200}) {  // the values are out of range, the vectors are not
+    const low_rank_eigen extreme(positive * s);
+    CHECK(largest(projector(extreme.vectors(extreme.decompose(ones), 0, 4)) -
+                  projector(plain.vectors(plain.decompose(ones), 0, 4))) <= 1e-11);
+  }
   CHECK(low_rank_eigen(matrix::Zero(4, 2)).decompose(vector::Ones(2)).values.isZero());
   CHECK(low_rank_eigen(matrix(4, 0)).decompose(vector(0)).values.size() == 0);
   CHECK(factors.decompose(vector(0)).values.size() == 0);

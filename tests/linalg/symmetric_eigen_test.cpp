@@ -94,6 +94,16 @@ TEST_CASE("pseudo_solve satisfies Penrose's conditions on singular matrices") {
   });
 }
 
+TEST_CASE("what counts as zero is the caller's to say") {
+  const square<2> a{{{1, 0}, {0, 1e-3}}};
+  const std::array<double, 2> b{1, 1};
+  CHECK(decompose(a).rank() == 2);
+  CHECK(decompose(a).rank(1e-2) == 1);
+  CHECK(apply_function(decompose(a), b, [](double x) { return 2 * x; }, 1e-2) == std::array<double, 2>{2, 0});
+  CHECK(pseudo_solve(a, b)[1] == Approx(1000));
+  CHECK(pseudo_solve(a, b, 1e-2) == std::array<double, 2>{1, 0});
+}
+
 TEST_CASE("lengths and cosines, where rows may be in units of their own") {
   const unit_rows<3> rows(square<3>{{{4, -3e-100, 0}, {-3e-100, 9e-200, 0}, {0, 0, 1e-320}}});
   CHECK(rows.length == std::array<double, 3>{2, 3e-100, 0});

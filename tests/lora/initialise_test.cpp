@@ -19,6 +19,7 @@ TEMPLATE_TEST_CASE("an initialisation leaves the function unchanged up to one ro
   CHECK(l.changed() <= half_ulp<TestType> * largest(l.now()) + 1e-14);
   if (!std::is_same_v<TestType, double>) CHECK(std::abs(done.deviation - l.changed()) <= 1e-13);
   CHECK(done.deviation > 0);
+  CHECK(done.train_b);
   CHECK(l.others_untouched());
   thread_pool pool(3);
   initialise(method, parallel.w(), parallel.site, parallel.parameters, pool);

@@ -190,14 +190,28 @@ TEST_CASE("pairs that do not fit are refused, and nothing is written") {
   CHECK_THROWS_WITH(run(dpo_loss{}, {two, two, {}, {}, lengths, good}), Catch::Contains("answer 1 has 0 labels"));
   CHECK_THROWS_WITH(run(dpo_loss{}, {two, two, {}, {}, good, {}}), Catch::Contains("rejected_length"));
   CHECK_THROWS_WITH(run(simpo_loss{}, {two, two}), Catch::Contains("chosen_length"));
+  CHECK_THROWS_WITH(run(orpo_loss{}, {two, two}), Catch::Contains("chosen_length"));
+  CHECK_THROWS_WITH(run(simpo_loss{}, {two, two, two, two, good, good}), Catch::Contains("has no reference"));
+  CHECK_THROWS_WITH(run(cpo_loss{}, {two, two, two, two}), Catch::Contains("has no reference"));
   CHECK_THROWS_WITH(run(orpo_loss{}, {two, two, two, two, good, good}), Catch::Contains("has no reference"));
   CHECK_THROWS_WITH(preference(dpo_loss{}, {two, two}, three, r), Catch::Contains("chosen_slope"));
-  CHECK_THROWS_WITH(run(dpo_loss{.beta = 0}, {two, two}), Catch::Contains("beta"));
+  const auto refuses_beta = [&](auto... losses) {
+    const auto check = [&](auto loss) {
+      loss.beta = 0;
+      CHECK_THROWS_WITH(run(loss, {two, two, {}, {}, good, good}), Catch::Contains("beta"));
+    };
+    (check(losses), ...);
+  };
+  refuses_beta(dpo_loss{}, ipo_loss{}, hinge_loss{}, exo_loss{}, nca_loss{}, bco_loss{}, discopop_loss{},
+               apo_zero_loss{}, apo_down_loss{}, self_play_loss{}, simpo_loss{}, cpo_loss{});
   CHECK_THROWS_WITH(run(dpo_loss{.label_smoothing = 0.5}, {two, two}), Catch::Contains("label_smoothing"));
   CHECK_THROWS_WITH(run(exo_loss{.label_smoothing = 0}, {two, two}), Catch::Contains("label_smoothing"));
   CHECK_THROWS_WITH(run(bco_loss{.shift = NAN}, {two, two}), Catch::Contains("shift"));
   CHECK_THROWS_WITH(run(discopop_loss{.tau = -1}, {two, two}), Catch::Contains("tau"));
   CHECK_THROWS_WITH(run(simpo_loss{.gamma = NAN}, {two, two, {}, {}, good, good}), Catch::Contains("gamma"));
+  CHECK_THROWS_WITH(run(cpo_loss{.likelihood = NAN}, {two, two}), Catch::Contains("likelihood"));
+  CHECK_THROWS_WITH(run(orpo_loss{.lambda = 0}, {two, two, {}, {}, good, good}), Catch::Contains("lambda"));
+  CHECK_THROWS_WITH(run(orpo_loss{.likelihood = NAN}, {two, two, {}, {}, good, good}), Catch::Contains("likelihood"));
   CHECK(c == std::vector<double>{9, 9});
   CHECK(preference(dpo_loss{}, {}, {}, {}).count == 0);
 }

@@ -159,10 +159,12 @@ TEST_CASE("the adaptive coefficient follows its target (G7)") {
   kl.update(3, 256);
   CHECK(kl.coefficient < before);
   const double low = kl.coefficient;
-  kl.update(NAN, 256);
-  CHECK(kl.coefficient == low);
-  adaptive_kl broken{.target = 0};
-  CHECK_THROWS_WITH(broken.update(1, 1), Catch::Contains("parameters"));
+  for (const double broken : {NAN, INFINITY, -INFINITY}) {
+    kl.update(broken, 256);
+    CHECK(kl.coefficient == low);
+  }
+  for (adaptive_kl broken : {adaptive_kl{.coefficient = 0}, adaptive_kl{.target = 0}, adaptive_kl{.horizon = 0}})
+    CHECK_THROWS_WITH(broken.update(1, 1), Catch::Contains("parameters"));
   CHECK_THROWS_WITH((kl_penalty{.coefficient = -1}.check()), Catch::Contains("coefficient"));
   CHECK_THROWS_WITH((kl_penalty{.value_limit = 0}.check()), Catch::Contains("value_limit"));
 }

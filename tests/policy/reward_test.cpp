@@ -14,6 +14,7 @@ TEST_CASE("the soft overlong penalty gives the reference vectors (G3)") {
   for (const auto& [length, value] : expected) CHECK(penalty(length) == value);
   CHECK_THROWS_WITH((soft_overlong{20, 0}(3)), Catch::Contains("band"));
   CHECK_THROWS_WITH((soft_overlong{20, 21}(3)), Catch::Contains("band"));
+  CHECK(soft_overlong{20, 20}(5) == -.25);
 }
 
 TEST_CASE("outcomes are on the last token that counts") {

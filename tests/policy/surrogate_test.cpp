@@ -123,8 +123,12 @@ TEST_CASE("parameters of surrogates out of range are refused") {
   CHECK_THROWS_WITH((ppo_clip{.dual = 1}.check()), Catch::Contains("dual"));
   CHECK_THROWS_WITH((ppo_clip{.delta = 1.1}.check()), Catch::Contains("delta"));
   CHECK_THROWS_WITH((sapo{.positive = 0}.check()), Catch::Contains("temperature"));
+  CHECK_THROWS_WITH((sapo{.negative = 0}.check()), Catch::Contains("temperature"));
   CHECK_THROWS_WITH((cispo{2, 1}.check()), Catch::Contains("upper"));
   CHECK_THROWS_WITH((cispo{-1, 1}.check()), Catch::Contains("lower"));
-  CHECK_THROWS_WITH((vespo{.negative_k = -1}.check()), Catch::Contains("parameters"));
+  for (const vespo& broken :
+       {vespo{.positive_k = -1}, vespo{.positive_lambda = -1}, vespo{.negative_k = -1}, vespo{.negative_lambda = -1}})
+    CHECK_THROWS_WITH(broken.check(), Catch::Contains("parameters"));
+  CHECK_THROWS_WITH((log_ratio_distance{.coefficient = -1}.check()), Catch::Contains("coefficient"));
   CHECK_NOTHROW((ppo_clip{.low = 0, .high = 0, .dual = infinity}.check()));
 }

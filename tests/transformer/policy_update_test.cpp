@@ -70,6 +70,26 @@ TEST_CASE("policy update: responses are measured by the policy and its reference
   const measured_responses plain = measure_responses(*l, policy::make_recipe({.name = "grpo"}), r);
   CHECK(plain.reference.log_probability.empty());
   CHECK(plain.reference.support(3, 2).width == 0);
+  for (const char* name : {"ppo", "reinforce_pp", "remax", "sppo"}) {  // each reads other parts of what is known
+    INFO(name);
+    const policy::recipe other = policy::make_recipe({.name = name, .kl = 0.1});
+    const std::size_t count = std::string_view(name) == "ppo" ? rows : r.rewards.size();
+    const auto values = normals<double>(static_cast<index_t>(count), 3), greedy = normals<double>(5, 4);
+    const measured_responses known = measure_responses(*l, other, r, {.values = values, .greedy = greedy});
+    std::vector<double> returns(rows);
+    policy::token_advantages(other,
+                             {.rewards = r.rewards,
+                              .groups = r.groups,
+                              .offsets = r.rows.offsets,
+                              .targets = r.rows.targets,
+                              .value = values,
+                              .old = known.old,
+                              .reference = known.reference.log_probability,
+                              .greedy = greedy},
+                             advantage, returns);
+    CHECK(known.advantage == advantage);
+    CHECK(known.returns == returns);
+  }
   const auto with_critic = policy::make_recipe({.name = "sppo"});
   CHECK_THROWS(measure_responses(*l, with_critic, r));
   CHECK(measure_responses(*l, with_critic, r, {.values = std::vector<double>(30)}).advantage[0] == r.rewards[0] - 0.5);
