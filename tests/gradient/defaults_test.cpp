@@ -28,9 +28,9 @@ void check_weights(Weight Method::*... weights) {
 template <class Method>
 void check_preferences() {
   for (const double bad : {-1.0, std::nan(""), double{INFINITY}})
-    CHECK_THROWS_AS(Method{.preference = {bad, 1}}.check(), std::invalid_argument);
-  CHECK_THROWS_AS(Method{.preference = {}}.check(), std::invalid_argument);
-  CHECK_NOTHROW(Method{.preference = {0, 1}}.check());
+    CHECK_THROWS_AS((Method{.preference = {bad, 1}}.check()), std::invalid_argument);
+  CHECK_THROWS_AS((Method{.preference = {}}.check()), std::invalid_argument);
+  CHECK_NOTHROW((Method{.preference = {0, 1}}.check()));
 }
 
 }  // namespace
