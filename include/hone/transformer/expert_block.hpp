@@ -149,7 +149,7 @@ class expert_block {
       p.forward(id(role::shared_w2), gate, sum);
       axpy(T{1}, detail::flat(sum), detail::flat(x));
     }
-    experts_forward(p, layer_, m.plan, normed, m.slot_rows.rows(m.plan.size(), c_.d_model, c_.experts.d_ff), x);
+    experts_forward(p, layer_, m.plan, normed, m.slot_rows.passing(m.plan, c_.d_model, c_.experts.d_ff), x);
   }
   /// How rows that come one after another are routed.
   static moe::router row_router(const config& c) {

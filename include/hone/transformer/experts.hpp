@@ -14,6 +14,9 @@
 #include "hone/transformer/product.hpp"
 #include "hone/transformer/swiglu.hpp"
 
+#include <algorithm>
+#include <utility>
+
 namespace HONE_NAMESPACE::transformer {
 
 /// Rows at experts: what enters and leaves them, and what is between.
@@ -78,15 +81,17 @@ void gather(const moe::routing_plan<T>& plan, index_t first, const matrix_view<c
 }  // namespace detail
 
 /// Adds to @p y (tokens x d_model) what the experts make of @p x (tokens x d_model).
-/// @param r gate and up of all slots, the others of the largest load: of as many rows as there are tokens.
+/// @param r gate and up of all slots, or, where no backward pass follows, of the largest load; the others of the
+///        largest load, of which those of the backward pass may be empty.
 /// @note Serial; allocates nothing.
 template <class T, class Products>
 void experts_forward(const Products& p, index_t layer, const moe::routing_plan<T>& plan,
                      matrix_view<const std::type_identity_t<T>> x, const expert_rows<T>& r, const matrix_view<T>& y) {
+  const bool kept = r.gate.rows() >= plan.size();
   for (index_t e = 0; e < plan.experts; ++e) {
     const index_t first = plan.offsets[static_cast<std::size_t>(e)], count = plan.load(e);
     if (count == 0) continue;
-    const expert_rows<T> own = r.part(first, 0, count);
+    const expert_rows<T> own = r.part(kept ? first : 0, 0, count);
     detail::gather<T>(plan, first, x, own.x);
     expert_forward(p, layer, e, own);
     for (index_t i = 0; i < count; ++i) {
@@ -129,11 +134,22 @@ void deal_slots(const moe::routing_plan<T>& plan, index_t i, index_t parts, F&& 
   }
 }
 
-/// The rows of all slots, for what runs on an executor; grows as it must, and never shrinks.
+/// The rows of all slots, for what runs on an executor, or those of one expert after another; grows as it must, and
+/// never shrinks.
 template <class T>
 struct expert_memory {
   std::vector<T> memory;
 
+  /// For a serial forward pass of @p plan with nothing kept: of the largest load.
+  expert_rows<T> passing(const moe::routing_plan<T>& plan, index_t d_model, index_t d_ff) {
+    index_t most = 0;
+    for (index_t e = 0; e < plan.experts; ++e) most = (max)(most, plan.load(e));
+    T* next = detail::sized(memory, most, 2 * d_model + 3 * d_ff).data();
+    const auto take = [&](index_t width) {
+      return matrix_view<T>(std::exchange(next, next + most * width), most, width);
+    };
+    return {take(d_ff), take(d_ff), take(d_model), take(d_model), take(d_ff), {}, {}, {}, {}};
+  }
   /// @param slot_count, d_model, d_ff of the rows.
   expert_rows<T> rows(index_t slot_count, index_t d_model, index_t d_ff) {
     T* next = detail::sized(memory, slot_count, 3 * d_model + 6 * d_ff).data();
