@@ -128,8 +128,11 @@ TEST_CASE("answers alone are masked; edges of the estimate") {
       [n = 0](auto, index_t) mutable { return ++n == 2 ? std::numeric_limits<double>::infinity() : 1.0; });
   CHECK((infinite.nonfinite == 1 && !std::isfinite(infinite.nats_per_token)));
   const auto loss = [](auto, index_t) { return 1.0; };
-  CHECK_THROWS_WITH(likelihood_bound(std::vector<std::int32_t>{}, {}, loss),
+  CHECK_THROWS_WITH(likelihood_bound(std::vector<std::int32_t>{1}, {}, loss), Catch::Contains("mask_token"));
+  CHECK_THROWS_WITH(likelihood_bound(std::vector<std::int32_t>{}, {.mask_token = 9}, loss),
                     Catch::Contains("has none that may be masked"));
-  CHECK_THROWS_WITH(likelihood_bound(std::vector<std::int32_t>{1}, {.draws = 0}, loss), Catch::Contains("draws"));
-  CHECK_THROWS_WITH(likelihood_bound(std::vector<std::int32_t>{1}, {.repeats = 0}, loss), Catch::Contains("repeats"));
+  CHECK_THROWS_WITH(likelihood_bound(std::vector<std::int32_t>{1}, {.draws = 0, .mask_token = 9}, loss),
+                    Catch::Contains("draws"));
+  CHECK_THROWS_WITH(likelihood_bound(std::vector<std::int32_t>{1}, {.repeats = 0, .mask_token = 9}, loss),
+                    Catch::Contains("repeats"));
 }

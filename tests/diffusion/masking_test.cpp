@@ -39,6 +39,8 @@ TEST_CASE("a time is a function of its sequence, in strata, whatever the part; b
   std::vector<double> out(3);
   CHECK_THROWS_WITH(draw_times(times::independent, out, {}, 1), Catch::Contains("least: must be in [0, 1), is 1"));
   CHECK_THROWS_WITH(draw_times(times::independent, out, {}, -0.1), Catch::Contains("least"));
+  CHECK_THROWS_WITH(draw_times(times::stratified, out, {0, 0, 2}), Catch::Contains("batch: must say of how many"));
+  CHECK_NOTHROW(draw_times(times::independent, out, {0, 0, 2}));
   CHECK_THROWS_WITH(draw_times(times::stratified, out, {0, 0, 2}, 0, 4), Catch::Contains("the part ends with 5"));
 }
 
@@ -112,20 +114,20 @@ TEST_CASE("masks of what does not fit are refused before anything is written") {
     CHECK_THROWS_WITH(mask_at(tokens, offsets, p, options, noised, counts), Catch::Contains(part));
     CHECK((noised == std::vector<std::int32_t>{5, 5, 5} && counts[0] == -7));
   };
-  refused({0, 2}, {0.5}, {}, "offsets: must begin with 0 and end with the number of tokens, 3");
-  refused({1, 3}, {0.5}, {}, "offsets: must begin with 0");
-  refused({}, {0.5}, {}, "offsets");
-  refused({0, 1, 3}, {0.5}, {}, "counts: has 1 elements for 2 sequences");
-  refused({0, 3}, {1.5}, {}, "probabilities: must be in [0, 1], one is 1.5");
-  refused({0, 3}, {-0.5}, {}, "probabilities");
-  refused({0, 3}, {std::nan("")}, {}, "probabilities");
-  refused({0, 3}, {0.5, 0.5}, {}, "probabilities: has 2 elements for 1 sequences");
+  refused({0, 2}, {0.5}, {.mask_token = 9}, "offsets: must begin with 0 and end with the number of tokens, 3");
+  refused({1, 3}, {0.5}, {.mask_token = 9}, "offsets: must begin with 0");
+  refused({}, {0.5}, {.mask_token = 9}, "offsets");
+  refused({0, 1, 3}, {0.5}, {.mask_token = 9}, "counts: has 1 elements for 2 sequences");
+  refused({0, 3}, {1.5}, {.mask_token = 9}, "probabilities: must be in [0, 1], one is 1.5");
+  refused({0, 3}, {-0.5}, {.mask_token = 9}, "probabilities");
+  refused({0, 3}, {std::nan("")}, {.mask_token = 9}, "probabilities");
+  refused({0, 3}, {0.5, 0.5}, {.mask_token = 9}, "probabilities: has 2 elements for 1 sequences");
   refused({0, 3}, {0.5}, {.mask_token = -1}, "mask_token");
   const std::vector<std::uint8_t> two = {1, 1};
-  refused({0, 3}, {0.5}, {.may = two}, "may: has 2 elements for 3 tokens");
-  CHECK_THROWS_WITH(
-      mask_at(tokens, std::vector<index_t>{0, 3}, std::vector<double>{1}, {}, std::span(noised).first(2), counts),
-      Catch::Contains("noised"));
-  CHECK_THROWS_WITH(mask_exactly(tokens, std::vector<index_t>{0, 3}, counts, {}, noised),
+  refused({0, 3}, {0.5}, {.mask_token = 9, .may = two}, "may: has 2 elements for 3 tokens");
+  CHECK_THROWS_WITH(mask_at(tokens, std::vector<index_t>{0, 3}, std::vector<double>{1}, {.mask_token = 9},
+                            std::span(noised).first(2), counts),
+                    Catch::Contains("noised"));
+  CHECK_THROWS_WITH(mask_exactly(tokens, std::vector<index_t>{0, 3}, counts, {.mask_token = 9}, noised),
                     Catch::Contains("counts: must not be negative"));
 }

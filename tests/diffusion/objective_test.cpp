@@ -115,6 +115,7 @@ TEST_CASE("weights of what does not fit are refused before anything is written")
   const std::vector<index_t> early = {0, 4, 7}, falls = {0, 6, 4, 8};
   refused(weighting::exact_ratio, {tokens, std::span(noised).first(7), offsets, {}, {}, 4},
           "noised: has 7 elements, must have 8");
+  refused(weighting::exact_ratio, {tokens, noised, offsets}, "mask_token: must not be negative, is -1");
   refused(weighting::exact_ratio, {tokens, noised, early, {}, {}, 4}, "offsets: must begin with 0");
   refused(weighting::exact_ratio, {tokens, noised, falls, {}, {}, 4}, "offsets: sequence 1 ends before it begins");
   refused(weighting::exact_ratio, {tokens, noised, offsets, two, {}, 4}, "may: has 2 elements");

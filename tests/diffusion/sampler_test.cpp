@@ -225,9 +225,9 @@ TEST_CASE("a step of what does not fit is refused, with the canvas as it was") {
   refused({.gamma = -1}, {}, "gamma: must be finite", z);
   refused({.sampling = {.temperature = -1}}, {}, "temperature", z);
   refused({}, {.count = -1}, "count: must not be negative", z);
-  refused({}, {.from = 0.5, .to = 0.5}, "times must fall", z);
-  refused({}, {.from = 1.5, .to = 0.5}, "times must fall", z);
-  refused({}, {.from = 0.5, .to = -0.5}, "times must fall", z);
+  refused({.by = order::ancestral}, {.from = 0.5, .to = 0.5}, "times must fall", z);
+  refused({.by = order::ancestral}, {.from = 1.5, .to = 0.5}, "times must fall", z);
+  refused({.by = order::ancestral}, {.from = 0.5, .to = -0.5}, "times must fall", z);
   refused({}, {}, "canvas: has 2 places, logits 1 rows", {z[0]});
   refused({}, {}, "mask_token: is 4, the logits have 4 columns", {{0, 0, 0, 0}, {0, 0, 0, 0}});
   refused({}, {}, "have no distribution", {{0, 0, 0, 0, 0}, {0, NAN, 0, 0, 0}});

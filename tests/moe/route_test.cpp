@@ -153,7 +153,7 @@ TEMPLATE_TEST_CASE("every router's plan is that of the formulas, for any executo
               .offsets = offsets,
               .competes = competes,
               .bias = r.ranked_by == moe::ranking::sinkhorn ? std::span<const TestType>() : bias,
-              .thresholds = thresholds,
+              .thresholds = r.chosen == moe::selection::threshold ? thresholds : std::span<const TestType>(),
               .scale = scale,
               .causal = false,
               .seed = 3,
@@ -339,8 +339,12 @@ TEST_CASE("a plan of what does not fit is refused before anything is written") {
   refused(k2, {.scale = a}, "scale: must be finite");
   refused(moe::expert_choice(1), {}, "sees tokens that a causal model is to predict");
   refused(moe::expert_race(1), {}, "sees tokens");
+  const std::vector<index_t> whole = {2};
+  refused(k2, {.capacities = whole}, "capacities: are of experts that choose");
+  const std::vector<double> three = {1, 2, 3};
+  refused(k2, {.thresholds = three}, "thresholds: are of a router that chooses by them");
   refused(moe::sinkhorn_balanced(1), {}, "sees tokens");
-  refused(moe::top_k_then_softmax(2, {1, 1}), {}, "sees tokens");
+  refused(moe::top_k_then_softmax(2, {1, 1}), {}, "drop_policy::position does not");
   refused(moe::expert_choice(1), {.offsets = good, .capacities = falls, .causal = false}, "capacities: has 4");
   refused(moe::expert_choice(1), {.offsets = good, .capacities = negative, .causal = false}, "must not be negative");
   CHECK_NOTHROW(own(moe::switch_transformer(), {}));

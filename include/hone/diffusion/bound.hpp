@@ -41,7 +41,7 @@ struct bound_options {
   index_t draws = 128;  ///< of one repeat
   index_t repeats = 1;  ///< of draws that belong together: at least two, for an error
   counts how = counts::independent;
-  std::int32_t mask_token = 0;
+  std::int32_t mask_token = -1;
   std::span<const std::uint8_t> may = {};  ///< as of mask_options: the answer's tokens, say
   std::uint64_t seed = 0;
   std::uint32_t sequence = 0;  ///< its number, which addresses the draws

@@ -43,7 +43,7 @@ inline double time_of(times how, double u, index_t j, index_t n) {
 }
 
 /// A time t in [least, 1) for each of @p out.size() sequences, a part of @p batch sequences (0: all): the drawn one
-/// times 1 - least, plus least.
+/// times 1 - least, plus least. Strata are those of the whole batch: whoever draws a part says how many it has.
 /// @throws std::invalid_argument unless 0 <= least < 1 and the part lies in the batch.
 /// @note A draw a sequence; allocates nothing.
 inline void draw_times(times how, std::span<double> out, const draw_address& address, double least = 0,
@@ -52,6 +52,8 @@ inline void draw_times(times how, std::span<double> out, const draw_address& add
   const auto own = static_cast<index_t>(out.size());
   const index_t n = batch > 0 ? batch : index_t{address.first_sequence} + own;
   invalid_argument_unless(least >= 0 && least < 1, function, "least", "must be in [0, 1), is %g", least);
+  invalid_argument_unless(how == times::independent || batch > 0 || address.first_sequence == 0, function, "batch",
+                          "must say of how many sequences this part, which begins with %u, is", address.first_sequence);
   invalid_argument_unless(index_t{address.first_sequence} + own <= n, function, "batch",
                           "has %td sequences, the part ends with %td", n, index_t{address.first_sequence} + own);
   check_output(out, function, "out");
@@ -66,7 +68,7 @@ inline void draw_times(times how, std::span<double> out, const draw_address& add
 
 /// What a mask does to a batch of sequences, one after the other.
 struct mask_options {
-  std::int32_t mask_token = 0;
+  std::int32_t mask_token = -1;            ///< to be set: no token of the text
   std::span<const std::uint8_t> may = {};  ///< a token each: 0 is never masked (a prompt, padding); empty: all may be
   bool at_least_one = false;               ///< of a sequence with none, one at random of those that may be [EC-DLM]
   draw_address address = {};

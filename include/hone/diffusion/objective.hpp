@@ -26,7 +26,7 @@ struct masked_batch {
   std::span<const index_t> offsets;        ///< sequences + 1
   std::span<const std::uint8_t> may = {};  ///< as of mask_options
   std::span<const double> values = {};     ///< v, one a sequence; of `inverse` and `answer`
-  std::int32_t mask_token = 0;
+  std::int32_t mask_token = -1;
 };
 
 /// Fills labels (the token where it is masked, -1 elsewhere) and weights (0 elsewhere), and returns what the sum is to
@@ -43,6 +43,7 @@ inline double row_weights(weighting how, const masked_batch& b, std::span<std::i
   const auto sized = [&](std::size_t size, std::size_t wanted, const char* name) {
     invalid_argument_unless(size == wanted, function, name, "has %zu elements, must have %zu", size, wanted);
   };
+  invalid_argument_unless(b.mask_token >= 0, function, "mask_token", "must not be negative, is %d", b.mask_token);
   sized(b.noised.size(), rows, "noised");
   sized(labels.size(), rows, "labels");
   sized(weights.size(), rows, "weights");

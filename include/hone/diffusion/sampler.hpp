@@ -178,8 +178,9 @@ index_t reveal(const sampler& s, Z&& logits, std::span<std::int32_t> canvas, std
                           "is %d, the logits have %td columns", mask_token, z.cols());
   invalid_argument_unless(z.cols() >= 2, function, "logits", "have %td columns: nothing but the mask", z.cols());
   invalid_argument_unless(at.count >= 0, function, "count", "must not be negative, is %td", at.count);
-  invalid_argument_unless(at.from > 0 && at.from <= 1 && at.to >= 0 && at.to < at.from, function, "to",
-                          "times must fall within [0, 1], from %g to %g", at.from, at.to);
+  if (s.by == order::ancestral)
+    invalid_argument_unless(at.from > 0 && at.from <= 1 && at.to >= 0 && at.to < at.from, function, "to",
+                            "times must fall within [0, 1], from %g to %g", at.from, at.to);
   exclude_mask(z, mask_token);
   detail::find_candidates(s, z, canvas, mask_token, at, memory);
   const auto is_end = [&](const candidate& c) { return c.token == s.end_token; };

@@ -159,8 +159,10 @@ inline void validate(const config& c) {
   moe::validate(e.router);
   invalid_argument_unless(e.router.per_token <= e.count, function, "experts.router",
                           "%td experts a token, there are %td", e.router.per_token, e.count);
-  invalid_argument_unless(!c.causal || e.sees_the_future || !moe::sees_the_future(e.router), function, "experts.router",
-                          "sees tokens that a causal model is to predict: sees_the_future allows it");
+  invalid_argument_unless(
+      !c.causal || e.sees_the_future || !moe::sees_the_future(e.router), function, "experts.router",
+      "sees tokens that a causal model is to predict: sees_the_future allows it, and a capacity that drops "
+      "by drop_policy::position does not");
 }
 
 enum class tensor_kind { embedding, norm, linear, bias, classifier };

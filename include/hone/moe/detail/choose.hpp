@@ -39,10 +39,17 @@ void check_route(const char* function, const router& r, index_t experts, index_t
                           "must begin with 0 and end with the number of tokens, %td", tokens);
   const bool per_sequence = r.over == pool::sequence && !offsets.empty();
   sized(options.capacities.size(), per_sequence ? static_cast<index_t>(offsets.size()) - 1 : 1, "capacities");
+  invalid_argument_unless(options.capacities.empty() || r.chosen == selection::column_top, function, "capacities",
+                          "are of experts that choose: where tokens do, the router's fraction limits them");
+  invalid_argument_unless(options.thresholds.empty() || r.chosen == selection::threshold, function, "thresholds",
+                          "are of a router that chooses by them");
   for (const index_t c : options.capacities)
     invalid_argument_unless(c >= 0, function, "capacities", "must not be negative, one is %td", c);
-  invalid_argument_unless(!options.causal || !sees_the_future(r), function, "r",
-                          "sees tokens that a causal model is to predict: say causal = false where there is none");
+  invalid_argument_unless(
+      !options.causal || !sees_the_future(r), function, "r",
+      r.chosen == selection::row_top && r.ranked_by != ranking::sinkhorn
+          ? "drops tokens for later ones that a causal model is to predict: drop_policy::position does not"
+          : "sees tokens that a causal model is to predict: say causal = false where there is none");
   invalid_argument_unless(r.chosen != selection::row_top || r.per_token <= experts, function, "per_token",
                           "each token chooses %td experts, there are %td", r.per_token, experts);
 }
