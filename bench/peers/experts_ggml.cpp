@@ -4,7 +4,8 @@
 // with 1 if the outputs differ by more than 1e-4 of the largest. With ggml built (its CPU backend; static, no OpenMP):
 //
 //   g++ -std=c++20 -O3 -march=native -DNDEBUG -Iinclude -Ibench -I<ggml>/include $(pkg-config --cflags eigen3)
-//     bench/peers/experts_ggml.cpp <build>/libggml-cpu.a <build>/libggml-base.a -lbenchmark -pthread -ldl -o experts_ggml
+//     bench/peers/experts_ggml.cpp <build>/libggml-cpu.a <build>/libggml-base.a
+//     -lbenchmark -pthread -ldl -o experts_ggml
 #include "hone/core/random.hpp"
 #include "hone/moe/route.hpp"
 #include "hone/transformer/experts.hpp"

@@ -2,6 +2,7 @@
 // The decoder with layers of experts, and what goes on around it. Logits, gradients, adapters, sources and generation
 // of such models are tested where those of dense ones are.
 #include "hone/core/thread_pool.hpp"
+#include "hone/moe/balance.hpp"
 #include "hone/transformer/adapter_statistics.hpp"
 #include "hone/transformer/critic.hpp"
 #include "hone/transformer/generate.hpp"
@@ -78,10 +79,12 @@ TEST_CASE("docs: a model with experts learns, with a loss on its router's logits
   shape.causal = false;
   shape.experts = {.count = 8, .d_ff = 12, .shared_d_ff = 12, .router = moe::expert_choice(2), .dense = {0}};
   learner<float> l(shape, initial_parameters<float>(shape, 1));
+  const auto by_expert = [](auto m) {
+    return decltype(m)(m.data(), m.cols(), m.rows(), m.col_stride(), m.row_stride());
+  };
   const auto loss = [&](microbatch<float>& part) {
     const auto logits = part.activations.router_logits(1);  // (rows x experts); the plan is activations.plan(1)
-    const auto slope = part.router_tap(1);
-    for (index_t t = 0; t < slope.rows(); ++t) axpy(1e-3f, logits.row(t), slope.row(t));  // of their squares
+    moe::z_loss(by_expert(logits), by_expert(part.router_tap(1)), {.scale = 1e-3 / 100});  // over the batch's tokens
     return loss::likelihood(part.activations.logits(), part.rows_of<std::int32_t>(targets), {.scale = 1e-2});
   };
   double first = 0, last = 0;
