@@ -81,8 +81,8 @@ score_range<A> range_of(const A* x, index_t n) {
   for_each_score_pack(x, n, [&](const packs& v, index_t) HONE_INLINE_LAMBDA {
     const auto usable = v > -infinity;
     above.add(usable);
-    least = simd::min(simd::select(usable, v, infinity), least);
-    most = simd::max(v, most);
+    least = (simd::min)(simd::select(usable, v, infinity), least);
+    most = (simd::max)(v, most);
   });
   return {-simd::horizontal_max(-least), simd::horizontal_max(most), above.total()};
 }
@@ -218,7 +218,7 @@ void top_rows(const A* scores, index_t rows, index_t columns, index_t begin, ind
       A found[packs::lanes];
       simd::store(found, best_row);
       for (index_t lane = 0; lane < lanes; ++lane) out[(i + lane) * count + j] = static_cast<std::int32_t>(found[lane]);
-      doubt = simd::min(best_row, doubt);
+      doubt = (simd::min)(best_row, doubt);
       last = best;
       last_row = best_row;
     }

@@ -42,7 +42,7 @@ void softmax_columns(A* scores, index_t rows, index_t columns, index_t begin, in
     packs most = lowest, sum = zero;
     for (index_t e = 0; e < rows; ++e) {
       const packs x = load(e);
-      most = simd::max(simd::select(simd::finite(x), x, lowest), most);
+      most = (simd::max)(simd::select(simd::finite(x), x, lowest), most);
     }
     const auto exponential = [&](const packs& x) HONE_INLINE_LAMBDA {
       return simd::select(simd::finite(x), simd::exp_nonpositive(x - most), zero);
