@@ -15,7 +15,6 @@
 #pragma once
 #include "hone/core/blas.hpp"
 
-#include <algorithm>
 #include <span>
 #include <type_traits>
 #include <vector>
@@ -55,8 +54,10 @@ namespace detail {
 
 /// Whether @p borders are those of @p ranks parts of @p n elements.
 constexpr bool borders_fit(std::span<const index_t> borders, std::size_t n, index_t ranks) {
-  return static_cast<index_t>(borders.size()) == ranks + 1 && borders.front() == 0 &&
-         borders.back() == static_cast<index_t>(n) && std::is_sorted(borders.begin(), borders.end());
+  bool fit = static_cast<index_t>(borders.size()) == ranks + 1 && borders.front() == 0 &&
+             borders.back() == static_cast<index_t>(n);
+  for (std::size_t r = 1; fit && r < borders.size(); ++r) fit = borders[r - 1] <= borders[r];
+  return fit;
 }
 
 /// Throws unless @p borders are those of @p ranks parts of @p n elements.
@@ -132,7 +133,7 @@ struct single {
   template <plain T>
   static void all_to_all(std::type_identity_t<std::span<const T>> x, std::span<T> y) {
     detail::check_equal_parts(x.size(), y.size(), 1, "hone::distributed::single::all_to_all");
-    std::copy_n(x.begin(), y.size(), y.begin());
+    for (std::size_t i = 0; i < y.size(); ++i) y[i] = x[i];
   }
   template <plain T>
   static void all_to_all(std::type_identity_t<std::span<const T>> x, std::span<const index_t> from, std::span<T> y,

@@ -11,6 +11,7 @@
 #endif
 #include "hone/distributed/communicator.hpp"
 
+#include <algorithm>
 #include <vector>
 
 #include <mpi.h>

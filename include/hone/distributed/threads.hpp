@@ -148,7 +148,8 @@ class threads {
     for (std::size_t s = 0; s < ranks; ++s) {
       const std::span all(static_cast<const T*>(all_slots[s].data), all_slots[s].size);
       const auto part = detail::part(all, all_slots[s].borders, rank_);
-      std::copy(part.begin(), part.end(), detail::part(y, to, static_cast<index_t>(s)).begin());
+      const auto place = detail::part(y, to, static_cast<index_t>(s));
+      for (std::size_t i = 0; i < part.size(); ++i) place[i] = part[i];
     }
     all_->meet();
   }
@@ -181,7 +182,8 @@ class threads {
     bool fits = true;
     for (const auto& slot : all_->slots_) {
       source.push_back(static_cast<const T*>(slot.data));
-      fits = fits && alike(slot) && slot.size == zero.size && std::ranges::equal(slot.borders, zero.borders);
+      fits = fits && alike(slot) && slot.size == zero.size && slot.borders.size() == zero.borders.size();
+      for (std::size_t r = 0; fits && r < zero.borders.size(); ++r) fits = slot.borders[r] == zero.borders[r];
     }
     agree(fits, function, "x", "functions, types, sizes or borders differ between ranks, or one has no memory");
     return source;

@@ -10,6 +10,8 @@
 #include "hone/distributed/communicator.hpp"
 #include "hone/transformer/experts.hpp"
 
+#include <algorithm>
+
 namespace HONE_NAMESPACE::transformer {
 
 /// Where the slots of this rank's plan go, and what comes to its experts.

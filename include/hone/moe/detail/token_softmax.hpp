@@ -8,7 +8,6 @@
 
 #include <cmath>
 #include <cstdint>
-#include <memory>
 #include <span>
 #include <vector>
 
@@ -141,8 +140,8 @@ token_sums sum_tokens(const matrix_view<T>& logits, const matrix_view<G>& dlogit
   const index_t tiles = (logits.cols() + size - 1) / size;
   std::vector<token_sums> of_tile(static_cast<std::size_t>(tiles));
   pool.parallel_for(tiles, index_t{2}, [&](index_t first, index_t last) {
-    const auto memory = std::make_unique_for_overwrite<A[]>(static_cast<std::size_t>(logits.rows() * size));
-    token_tile<A> tile(memory.get());
+    std::vector<A> memory(static_cast<std::size_t>(logits.rows() * size));
+    token_tile<A> tile(memory.data());
     for (; first < last; ++first) {
       const index_t begin = first * size, end = (min)(begin + size, logits.cols());
       token_sums& own = of_tile[static_cast<std::size_t>(first)];
