@@ -47,27 +47,25 @@ struct family {
   std::vector<std::vector<double>> logits;
 };
 
+void check_family(const char* name, const checkpoint& m) {
+  const family expected(name);
+  INFO(name);
+  CHECK(m.nonfinite == 0);
+  CHECK(expected.error(m) <= 1e-4);
+  if (m.config.causal) CHECK(expected.continuation(m) == expected.greedy);
+}
+
 }  // namespace
 
 TEST_CASE("folders of every family have the logits and the greedy text of Transformers") {
   for (const char* name : {"llama", "llama3", "qwen2", "qwen3", "mistral"}) {
-    const family expected(name);
-    const checkpoint m = read_hugging_face(golden_file("families") / name);
-    INFO(name);
-    CHECK(m.nonfinite == 0);
-    CHECK(expected.error(m) <= 1e-4);
-    CHECK(expected.continuation(m) == expected.greedy);
+    check_family(name, read_hugging_face(golden_file("families") / name));
   }
 }
 
 TEST_CASE("GGUF files of every architecture have the logits and the greedy text of Transformers") {
   for (const char* name : {"llama3", "qwen3"}) {
-    const family expected(name);
-    const checkpoint m = read_gguf_model(golden_file("families") / (name + std::string(".gguf")));
-    INFO(name);
-    CHECK(m.nonfinite == 0);
-    CHECK(expected.error(m) <= 1e-4);
-    CHECK(expected.continuation(m) == expected.greedy);
+    check_family(name, read_gguf_model(golden_file("families") / (name + std::string(".gguf"))));
   }
   // llama.cpp has no window for Qwen2: the positions that it does not reach.
   const checkpoint m = read_gguf_model(golden_file("families/qwen2.gguf"));
@@ -77,23 +75,13 @@ TEST_CASE("GGUF files of every architecture have the logits and the greedy text 
 
 TEST_CASE("folders of families with experts have the logits and the greedy text of Transformers") {
   for (const char* name : {"mixtral", "olmoe", "olmoe_cut", "qwen3_moe", "qwen3_moe_mixed", "llada_moe"}) {
-    const family expected(name);
-    const checkpoint m = read_hugging_face(golden_file("families") / name);
-    INFO(name);
-    CHECK(m.nonfinite == 0);
-    CHECK(expected.error(m) <= 1e-4);
-    if (m.config.causal) CHECK(expected.continuation(m) == expected.greedy);
+    check_family(name, read_hugging_face(golden_file("families") / name));
   }
 }
 
 TEST_CASE("GGUF files of experts have the logits and the greedy text of Transformers") {
   for (const char* name : {"olmoe", "qwen3_moe"}) {
-    const family expected(name);
-    const checkpoint m = read_gguf_model(golden_file("families") / (name + std::string(".gguf")));
-    INFO(name);
-    CHECK(m.nonfinite == 0);
-    CHECK(expected.error(m) <= 1e-4);
-    CHECK(expected.continuation(m) == expected.greedy);
+    check_family(name, read_gguf_model(golden_file("families") / (name + std::string(".gguf"))));
   }
   // No window in the file: the positions that it does not reach.
   CHECK(family("mixtral").error(read_gguf_model(golden_file("families/mixtral.gguf")), 9) <= 1e-4);

@@ -8,33 +8,13 @@
 #include "hone/transformer/generate.hpp"
 #include "hone/transformer/learner.hpp"
 #include "support/catch.hpp"
+#include "transformer/corpus.hpp"
 #include "transformer/support.hpp"
 
 #include <map>
 
 using namespace hone;
 using namespace hone::transformer;
-
-namespace {
-
-/// 23 sequences of 1 to 9 tokens, and what an expert may take of each.
-struct corpus {
-  explicit corpus(index_t vocab) {
-    for (index_t s = 0; s < 23; ++s) {
-      for (index_t t = 0; t <= s % 9; ++t) {
-        tokens.push_back(static_cast<std::int32_t>((s * 3 + t * 5) % vocab));
-        targets.push_back(t % 4 == 3 ? loss::ignored : static_cast<std::int32_t>((s + t) % vocab));
-      }
-      offsets.push_back(static_cast<index_t>(tokens.size()));
-      capacities.push_back(1 + s % 5);
-    }
-  }
-  [[nodiscard]] batch all() const { return {tokens, offsets, capacities}; }
-  std::vector<index_t> offsets = {0}, capacities;
-  std::vector<std::int32_t> tokens, targets;
-};
-
-}  // namespace
 
 TEST_CASE("loss and gradient of a model with experts have the same bits for 1 to 7 workers, router taps included") {
   for (const std::size_t which : {std::size_t{0}, std::size_t{2}, std::size_t{4}}) {

@@ -7,31 +7,13 @@
 #include "hone/loss/likelihood.hpp"
 #include "hone/loss/rmu.hpp"
 #include "support/catch.hpp"
+#include "transformer/corpus.hpp"
 #include "transformer/support.hpp"
 
 #include <utility>
 
 using namespace hone;
 using namespace hone::transformer;
-
-namespace {
-
-/// 23 sequences of 1 to 9 tokens.
-struct corpus {
-  explicit corpus(index_t vocab) {
-    for (index_t s = 0; s < 23; ++s) {
-      for (index_t t = 0; t <= s % 9; ++t) {
-        tokens.push_back(static_cast<std::int32_t>((s * 3 + t * 5) % vocab));
-        targets.push_back(t % 4 == 3 ? loss::ignored : static_cast<std::int32_t>((s + t) % vocab));
-      }
-      offsets.push_back(static_cast<index_t>(tokens.size()));
-    }
-  }
-  std::vector<index_t> offsets = {0};
-  std::vector<std::int32_t> tokens, targets;
-};
-
-}  // namespace
 
 TEST_CASE("microbatches are runs of whole sequences that fit") {
   const std::vector<index_t> offsets = {0, 4, 8, 9, 9, 17, 20};

@@ -5,7 +5,9 @@
 /// padded_rows, which is what each call costs, does.
 #pragma once
 #include "hone/core/blas.hpp"
-#include "hone/moe/balance.hpp"
+#include "hone/moe/detail/checks.hpp"
+
+#include <cmath>
 
 namespace HONE_NAMESPACE::moe {
 

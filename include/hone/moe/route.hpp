@@ -101,7 +101,7 @@ void route_backward(const router& r, matrix_view<const std::type_identity_t<T>> 
       const auto of_expert = [&](index_t e) { return static_cast<double>(logits(e, t)); };
       const auto count = static_cast<index_t>(experts.size());
       const detail::gate_sum sum =
-          all ? detail::sum_of_gates<T>(r, plan.experts, of_expert) : detail::sum_of_gates<T>(r, count, of_slot);
+          all ? detail::sum_of_gates(r, plan.experts, of_expert) : detail::sum_of_gates(r, count, of_slot);
       double mean = 0;  // sum_e g_e slope_e
       if (all || shared)
         for (index_t i = 0; i < count; ++i) mean += detail::gate_of(r, of_slot(i), sum) * slope[at(i)];
@@ -109,7 +109,7 @@ void route_backward(const router& r, matrix_view<const std::type_identity_t<T>> 
         const double x = of_slot(i), g = detail::gate_of(r, x, sum);
         if (!std::isfinite(x)) continue;
         double d = g * (slope[at(i)] - (shared || all ? mean : 0));
-        if (r.gate == activation::sigmoid) d *= 1 - detail::sigmoid(x);
+        if (r.gate == activation::sigmoid) d *= sigmoid(-x);
         if (r.gate == activation::relu) d = x > 0 ? slope[at(i)] : 0;
         dlogits(experts[at(i)], t) += static_cast<T>(d);
       }

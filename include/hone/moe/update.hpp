@@ -9,10 +9,12 @@
 /// `count_chosen`, and over ranks by `communicator::all_reduce` of them as doubles (exact below 2^53), so that all
 /// ranks hold the same bits; with counts of their own they would drift apart.
 #pragma once
-#include "hone/moe/balance.hpp"
+#include "hone/core/output.hpp"
+#include "hone/moe/detail/checks.hpp"
 #include "hone/moe/schedule.hpp"  // capacity
 
 #include <algorithm>
+#include <cmath>
 #include <numeric>
 
 namespace HONE_NAMESPACE::moe {

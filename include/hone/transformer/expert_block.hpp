@@ -89,10 +89,7 @@ class expert_block {
     const index_t shared = c_.experts.shared_d_ff;
     if (shared > 0) {
       const matrix_view<T> gate(a.shared_gate, n, shared), up(a.shared_up, n, shared), gated(s.shared_gated, n, shared);
-      p.forward(id(role::shared_w1), normed, gate);
-      p.forward(id(role::shared_w3), normed, up);
-      swiglu_forward<T>(detail::flat(gate), detail::flat(up), detail::flat(gated));
-      p.forward(id(role::shared_w2), gated, y);
+      shared_products().template forward<Products, T>(p, normed, gate, up, gated, y);
       axpy(T{1}, detail::flat(x), detail::flat(y));
     } else {
       copy(detail::flat(x), detail::flat(y));
@@ -111,12 +108,7 @@ class expert_block {
     if (shared > 0) {
       const matrix_view<T> gate(a.shared_gate, n, shared), up(a.shared_up, n, shared), gated(s.shared_gated, n, shared);
       const matrix_view<T> dgate(s.shared_dgate, n, shared), dup(s.shared_dup, n, shared);
-      swiglu_forward<T>(detail::flat(gate), detail::flat(up), detail::flat(gated));
-      p.backward(id(role::shared_w2), dx, gated, dup, into::overwrite);
-      swiglu_backward<T>(detail::flat(gate), detail::flat(up), detail::flat(dup), detail::flat(dgate),
-                         detail::flat(dup));
-      p.backward(id(role::shared_w1), dgate, normed, dnormed, into::overwrite);
-      p.backward(id(role::shared_w3), dup, normed, dnormed, into::accumulate);
+      shared_products().template backward<Products, T>(p, normed, gate, up, gated, dx, dgate, dup, dnormed);
     } else {
       fill(detail::flat(dnormed), T{0});
     }
@@ -143,10 +135,7 @@ class expert_block {
     moe::route<T>(row_router(c_), by_expert(logits.data(), n), options(p, batch{}, total), m.plan, m.route);
     if (shared > 0) {
       const auto gate = detail::sized(m.shared_gate, n, shared), up = detail::sized(m.shared_up, n, shared);
-      p.forward(id(role::shared_w1), normed, gate);
-      p.forward(id(role::shared_w3), normed, up);
-      swiglu_forward<T>(detail::flat(gate), detail::flat(up), detail::flat(gate));
-      p.forward(id(role::shared_w2), gate, sum);
+      shared_products().template forward<Products, T>(p, normed, gate, up, gate, sum);
       axpy(T{1}, detail::flat(sum), detail::flat(x));
     }
     experts_forward(p, layer_, m.plan, normed, m.slot_rows.passing(m.plan, c_.d_model, c_.experts.d_ff), x);
@@ -161,6 +150,9 @@ class expert_block {
 
  private:
   [[nodiscard]] tensor_id id(role r) const { return {r, layer_}; }
+  [[nodiscard]] gated_products shared_products() const {
+    return {id(role::shared_w1), id(role::shared_w2), id(role::shared_w3)};
+  }
   /// Logits, a row a token, as `moe::route` reads them.
   [[nodiscard]] matrix_view<T> by_expert(T* logits, index_t n) const {
     return {logits, c_.experts.count, n, index_t{1}, c_.experts.count};

@@ -11,8 +11,7 @@
 #include "hone/core/executor.hpp"
 #include "hone/moe/plan.hpp"
 #include "hone/transformer/batch.hpp"
-#include "hone/transformer/product.hpp"
-#include "hone/transformer/swiglu.hpp"
+#include "hone/transformer/mlp_block.hpp"
 
 #include <algorithm>
 #include <utility>
@@ -37,14 +36,19 @@ struct expert_rows {
   }
 };
 
+namespace detail {
+
+constexpr gated_products products_of(index_t layer, index_t expert) {
+  return {{role::w1, layer, expert}, {role::w2, layer, expert}, {role::w3, layer, expert}};
+}
+
+}  // namespace detail
+
 /// y = W2 (silu(W1 x) W3 x) with the matrices of @p expert, for the rows of @p r.
 /// @note 6 d_model d_ff flops a row.
 template <class T, class Products>
 void expert_forward(const Products& p, index_t layer, index_t expert, const expert_rows<T>& r) {
-  p.forward({role::w1, layer, expert}, r.x, r.gate);
-  p.forward({role::w3, layer, expert}, r.x, r.up);
-  swiglu_forward<T>(detail::flat(r.gate), detail::flat(r.up), detail::flat(r.gated));
-  p.forward({role::w2, layer, expert}, r.gated, r.y);
+  detail::products_of(layer, expert).template forward<Products, T>(p, r.x, r.gate, r.up, r.gated, r.y);
 }
 
 /// @param r with the x, gate and up of the forward pass and the gradient dy of what the rows were added to; y receives
@@ -60,13 +64,11 @@ void expert_backward(const Products& p, index_t layer, index_t expert, const exp
   swiglu_forward<T>(detail::flat(r.gate), detail::flat(r.up), detail::flat(r.gated));
   // The gates go with W2's inputs: what comes back has none yet, and with the inputs gives the gates' own gradient.
   weigh(r.gated, r.weighted);
-  p.backward({role::w2, layer, expert}, r.dy, r.weighted, r.dup, into::overwrite);
+  const gated_products own = detail::products_of(layer, expert);
+  p.backward(own.w2, r.dy, r.weighted, r.dup, into::overwrite);
   for (index_t i = 0; i < r.dup.rows(); ++i) dgates[i] = static_cast<T>(dot(r.dup.row(i), r.gated.row(i)));
   weigh(r.dup, r.dup);
-  swiglu_backward<T>(detail::flat(r.gate), detail::flat(r.up), detail::flat(r.dup), detail::flat(r.dgate),
-                     detail::flat(r.dup));
-  p.backward({role::w1, layer, expert}, r.dgate, r.x, r.y, into::overwrite);
-  p.backward({role::w3, layer, expert}, r.dup, r.x, r.y, into::accumulate);
+  own.template backward_inputs<Products, T>(p, r.x, r.gate, r.up, r.dgate, r.dup, r.y);
 }
 
 namespace detail {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-/// The feed-forward half of a layer: y = x + W2 (silu(W1 n) W3 n), n = rmsnorm(x), row by row. It owns its forward and
+/// The feed-forward half of a layer: y = x + W2 (silu(W1 n) W3 n), n = rmsnorm(x), row by row, and what it shares with
+/// experts. It owns its forward and
 /// backward passes, the forward pass of rows alone, and its share of a workspace; it names parameters to an object of
 /// transformer/product.hpp. [Shazeer 2020, GLU variants improve transformer, arXiv 2002.05202]
 #pragma once
@@ -7,6 +8,40 @@
 #include "hone/transformer/swiglu.hpp"
 
 namespace HONE_NAMESPACE::transformer {
+
+/// The three matrices of W2 (silu(W1 x) W3 x), by their names.
+struct gated_products {
+  tensor_id w1, w2, w3;
+
+  /// @param gate, up (rows x width) receive W1 x and W3 x, @param gated their product with silu, which may be the
+  ///        memory of gate. @param y receives the output.
+  template <class Products, class T>
+  void forward(const Products& p, const matrix_view<const T>& x, const matrix_view<T>& gate, const matrix_view<T>& up,
+               const matrix_view<T>& gated, const matrix_view<T>& y) const {
+    p.forward(w1, x, gate);
+    p.forward(w3, x, up);
+    swiglu_forward<T>(detail::flat(gate), detail::flat(up), detail::flat(gated));
+    p.forward(w2, gated, y);
+  }
+  /// @param dup holds the gradient of gated and receives that of up; dgate that of gate, dx that of x.
+  template <class Products, class T>
+  void backward_inputs(const Products& p, const matrix_view<const T>& x, const matrix_view<T>& gate,
+                       const matrix_view<T>& up, const matrix_view<T>& dgate, const matrix_view<T>& dup,
+                       const matrix_view<T>& dx) const {
+    swiglu_backward<T>(detail::flat(gate), detail::flat(up), detail::flat(dup), detail::flat(dgate), detail::flat(dup));
+    p.backward(w1, dgate, x, dx, into::overwrite);
+    p.backward(w3, dup, x, dx, into::accumulate);
+  }
+  /// @param gated receives what it was in the forward pass.
+  template <class Products, class T>
+  void backward(const Products& p, const matrix_view<const T>& x, const matrix_view<T>& gate, const matrix_view<T>& up,
+                const matrix_view<T>& gated, const matrix_view<const T>& dy, const matrix_view<T>& dgate,
+                const matrix_view<T>& dup, const matrix_view<T>& dx) const {
+    swiglu_forward<T>(detail::flat(gate), detail::flat(up), detail::flat(gated));
+    p.backward(w2, dy, gated, dup, into::overwrite);
+    backward_inputs(p, x, gate, up, dgate, dup, dx);
+  }
+};
 
 template <class T>
 class mlp_block {
@@ -49,10 +84,7 @@ class mlp_block {
     const matrix_view<T> normed(s.normed, n, c_.d_model);
     const matrix_view<T> gate(a.gate, n, c_.d_ff), up(a.up, n, c_.d_ff), gated(s.gated, n, c_.d_ff);
     rmsnorm_forward<T>(x, p.vector(id(role::ffn_norm)), c_.norm_eps, a.rms, normed);
-    p.forward(id(role::w1), normed, gate);
-    p.forward(id(role::w3), normed, up);
-    swiglu_forward<T>(detail::flat(gate), detail::flat(up), detail::flat(gated));
-    p.forward(id(role::w2), gated, y);
+    products().template forward<Products, T>(p, normed, gate, up, gated, y);
     axpy(T{1}, detail::flat(x), detail::flat(y));
   }
 
@@ -64,14 +96,8 @@ class mlp_block {
     const matrix_view<T> normed(s.normed, n, c_.d_model), dnormed(s.dnormed, n, c_.d_model);
     const matrix_view<T> gate(a.gate, n, c_.d_ff), up(a.up, n, c_.d_ff), gated(s.gated, n, c_.d_ff);
     const matrix_view<T> dgate(s.dgate, n, c_.d_ff), dup(s.dup, n, c_.d_ff);
-    const matrix_view<T>& dgated = dup;
-    swiglu_forward<T>(detail::flat(gate), detail::flat(up), detail::flat(gated));
-    p.backward(id(role::w2), dx, gated, dgated, into::overwrite);
-    swiglu_backward<T>(detail::flat(gate), detail::flat(up), detail::flat(dgated), detail::flat(dgate),
-                       detail::flat(dup));
     rmsnorm_apply<T>(x, p.vector(id(role::ffn_norm)), a.rms, normed);
-    p.backward(id(role::w1), dgate, normed, dnormed, into::overwrite);
-    p.backward(id(role::w3), dup, normed, dnormed, into::accumulate);
+    products().template backward<Products, T>(p, normed, gate, up, gated, dx, dgate, dup, dnormed);
     p.norm_backward(id(role::ffn_norm), x, a.rms, dnormed, dx);
   }
 
@@ -82,15 +108,13 @@ class mlp_block {
     const auto normed = detail::sized(m.normed, n, c_.d_model), gate = detail::sized(m.gate, n, c_.d_ff),
                up = detail::sized(m.up, n, c_.d_ff);
     rmsnorm_forward<T>(x, p.vector(id(role::ffn_norm)), c_.norm_eps, detail::sized(m.rms, n, 1).data(), normed);
-    p.forward(id(role::w1), normed, gate);
-    p.forward(id(role::w3), normed, up);
-    swiglu_forward<T>(detail::flat(gate), detail::flat(up), detail::flat(gate));
-    p.forward(id(role::w2), gate, normed);
+    products().template forward<Products, T>(p, normed, gate, up, gate, normed);
     axpy(T{1}, detail::flat(normed), detail::flat(x));
   }
 
  private:
   [[nodiscard]] tensor_id id(role r) const { return {r, layer_}; }
+  [[nodiscard]] gated_products products() const { return {id(role::w1), id(role::w2), id(role::w3)}; }
 
   const config& c_;
   index_t layer_;

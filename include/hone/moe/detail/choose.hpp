@@ -3,8 +3,8 @@
 #pragma once
 #include "hone/core/executor.hpp"
 #include "hone/core/view.hpp"
+#include "hone/moe/detail/checks.hpp"
 #include "hone/moe/detail/scores.hpp"
-#include "hone/moe/plan.hpp"
 #include "hone/moe/schedule.hpp"
 
 namespace HONE_NAMESPACE::moe::detail {
@@ -64,8 +64,7 @@ void gather_pools(const router& r, index_t tokens, const route_options<T>& optio
   const std::span<const index_t> offsets = per_sequence ? options.offsets : std::span<const index_t>(whole);
   for (std::size_t p = 0; p + 1 < offsets.size(); ++p) {
     for (index_t t = offsets[p]; t < offsets[p + 1]; ++t)
-      if (options.competes.empty() || options.competes[static_cast<std::size_t>(t)] != 0)
-        m.tokens.push_back(static_cast<std::int32_t>(t));
+      if (competing(options.competes, t)) m.tokens.push_back(static_cast<std::int32_t>(t));
     m.pools.push_back(static_cast<index_t>(m.tokens.size()));
   }
 }

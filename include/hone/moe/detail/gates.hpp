@@ -1,24 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 /// The weights that chosen experts get, and what of the chosen stays within a capacity.
 #pragma once
-#include "hone/core/random.hpp"
+#include "hone/core/philox.hpp"
+#include "hone/core/sigmoid.hpp"
 #include "hone/moe/detail/choose.hpp"
 
 namespace HONE_NAMESPACE::moe::detail {
+
 /// exp(x - most) of what is finite, else 0.
 inline double exponential(double x, double most) { return std::isfinite(x) ? std::exp(x - most) : 0; }
-inline double sigmoid(double x) { return std::isfinite(x) ? 1 / (1 + std::exp(-x)) : 0; }
+inline double finite_sigmoid(double x) { return std::isfinite(x) ? sigmoid(x) : 0; }
 
 /// What the gates of one token have in common: the largest finite logit and the sum, over its slots or over all
 /// experts.
 struct gate_sum {
   double most, sum;
 };
-template <class T, class Logits>
+template <class Logits>
 gate_sum sum_of_gates(const router& r, index_t count, Logits&& logit) {
   if (r.gate != activation::softmax) {
     double sum = 1e-20;
-    for (index_t i = 0; r.renormalised && i < count; ++i) sum += sigmoid(logit(i));
+    for (index_t i = 0; r.renormalised && i < count; ++i) sum += finite_sigmoid(logit(i));
     return {0, sum};
   }
   gate_sum s{std::numeric_limits<double>::lowest(), 0};
@@ -68,8 +70,8 @@ void set_gates(const router& r, const matrix_view<const T>& logits, routing_plan
       };
       const auto of_expert = [&](index_t e) { return static_cast<double>(logits(e, t)); };
       const bool all = r.gate == activation::softmax && !r.renormalised;
-      const gate_sum sum = all ? sum_of_gates<T>(r, plan.experts, of_expert)
-                               : sum_of_gates<T>(r, static_cast<index_t>(own_slots.size()), of_slot);
+      const gate_sum sum = all ? sum_of_gates(r, plan.experts, of_expert)
+                               : sum_of_gates(r, static_cast<index_t>(own_slots.size()), of_slot);
       for (std::size_t i = 0; i < own_slots.size(); ++i)
         plan.gate[static_cast<std::size_t>(own_slots[i])] =
             static_cast<T>(gate_of(r, of_slot(static_cast<index_t>(i)), sum));

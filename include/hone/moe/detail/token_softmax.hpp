@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 /// Softmaxes over experts where tokens lie side by side (experts x tokens), a lane a token: a tile's exponentials are
-/// kept while its gradient is made. What a token gets hangs on its own logits alone.
+/// kept while its gradient is made. What a token gets depends on its own logits alone.
 #pragma once
 #include "hone/core/packs.hpp"
 #include "hone/core/reduce.hpp"
 #include "hone/core/simd_math.hpp"
+#include "hone/moe/detail/checks.hpp"
 
 #include <cmath>
 #include <cstdint>
@@ -12,16 +13,6 @@
 #include <vector>
 
 namespace HONE_NAMESPACE::moe::detail {
-
-inline bool competing(std::span<const std::uint8_t> competes, index_t t) {
-  return competes.empty() || competes[static_cast<std::size_t>(t)] != 0;
-}
-
-inline index_t count_competing(std::span<const std::uint8_t> competes, index_t begin, index_t end) {
-  index_t count = 0;
-  for (index_t t = begin; t < end; ++t) count += competing(competes, t) ? 1 : 0;
-  return count;
-}
 
 /// Up to `size` tokens. Logits that are not finite, and those of tokens that do not compete, have exponential 0.
 template <class A>
