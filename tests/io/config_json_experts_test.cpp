@@ -78,6 +78,17 @@ TEST_CASE("what experts are asked for that the decoder does not have is refused 
   CHECK_THAT(reason(with(qwen3_30b_a3b, "mlp_only_layers", {1, -1})), Catch::Contains("other than whole numbers"));
   CHECK(reason(with(qwen3_30b_a3b, "mlp_only_layers", 1)) == "\"mlp_only_layers\": is not a list");
   CHECK(reason(with(llama_2_7b, "num_local_experts", 8)) == "\"num_local_experts\": this type of model has no experts");
+  for (const char* path : {"n_shared_experts", "num_shared_experts", "shared_expert_intermediate_size"}) {
+    CHECK(reason(with(mixtral_8x7b, path, 1)) ==
+          "\"" + std::string(path) + "\": this type of model has no shared experts");
+    CHECK(reason(with(olmoe_1b_7b, path, 0)).empty());
+  }
+  for (const char* path : {"n_group", "topk_group"}) {
+    CHECK(reason(with(qwen3_30b_a3b, path, 8)) == "\"" + std::string(path) + "\": groups of experts are not supported");
+    CHECK(reason(with(qwen3_30b_a3b, path, 1)).empty());
+  }
+  CHECK(reason(with(qwen3_30b_a3b, "routed_scaling_factor", 2.5)) ==
+        "\"routed_scaling_factor\": other than 1 is not supported");
   for (const char* path : {"moe_router_enable_expert_bias", "norm_topk_prob"})
     CHECK(reason(with(llada_moe, path, true)) == "\"" + std::string(path) + "\": is not supported");
   CHECK(reason(with(llada_moe, "moe_router_score_function", "sigmoid")) ==

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 // Every router, random logits, and a plan with what it was made of, checked against tests/moe/reference.hpp.
 #pragma once
+#include "hone/core/random.hpp"
 #include "moe/reference.hpp"
 #include "support/catch.hpp"
 #include "support/gradient_error.hpp"

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "hone/moe/update.hpp"
 
+#include "hone/moe/balance.hpp"
+
 #include "moe/support.hpp"
 #include "support/catch.hpp"
 

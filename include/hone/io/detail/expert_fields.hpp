@@ -74,6 +74,13 @@ inline void read_experts(const config_fields& in, const expert_family* family, t
   c.experts.d_ff = positive(family->width);
   if (in.real("router_jitter_noise", 0.0) != 0)
     in.fail("router_jitter_noise", "noise on what the router reads is not supported");
+  if (type != "llada") {
+    for (const char* path : {"n_shared_experts", "num_shared_experts", "shared_expert_intermediate_size"})
+      if (in.real(path, 0.0) > 0) in.fail(path, "this type of model has no shared experts");
+    for (const char* path : {"n_group", "topk_group"})
+      if (in.real(path, 0.0) > 1) in.fail(path, "groups of experts are not supported");
+    if (in.real("routed_scaling_factor", 1.0) != 1) in.fail("routed_scaling_factor", "other than 1 is not supported");
+  }
   const index_t per_token = in.whole("num_experts_per_tok", default_of(family->per_token));
   const bool sum_to_1 = type == "mixtral" || in.boolean("norm_topk_prob");
   c.experts.router = sum_to_1 ? moe::top_k_then_softmax(per_token) : moe::softmax_then_top_k(per_token);
@@ -96,7 +103,9 @@ inline const expert_family& expert_family_of(const transformer::config& c, const
   using transformer::query_key_norm;
   const auto require = [&](bool holds, const char* why) { invalid_argument_unless(holds, function, "c", "%s", why); };
   const transformer::expert_layers& e = c.experts;
-  require(is_plain_token_choice(e.router), "no family has this router");
+  require(
+      is_plain_token_choice(e.router),
+      "no family has this router: its experts.router is top_k_then_softmax or softmax_then_top_k, without a capacity");
   require(!e.selection_bias, "no family has a bias on the selection of experts alone");
   require(c.qkv_bias == c.output_bias, "no family with experts has biases on one side of the attention alone");
   require(c.window == 0 || c.full_layers == 0, "the window of a family with experts is that of every layer");
