@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 // What docs/moe.md shows.
+#include "hone/moe/balance.hpp"
 #include "hone/moe/load.hpp"
 #include "hone/moe/route.hpp"
 #include "hone/moe/schedule.hpp"
@@ -8,6 +9,7 @@
 #include "moe/support.hpp"
 #include "support/catch.hpp"
 
+#include <algorithm>
 #include <numeric>
 
 using namespace hone;
