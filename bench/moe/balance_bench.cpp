@@ -3,6 +3,7 @@
 /// a logit), and alone, against a sum (4 bytes). The peer takes tokens one by one, with std::exp.
 #include "hone/core/blas.hpp"
 #include "hone/core/thread_pool.hpp"
+#include "hone/moe/balance.hpp"
 #include "hone/moe/coverage.hpp"
 #include "support/roof.hpp"
 
