@@ -10,6 +10,7 @@
 #include "hone/transformer/config.hpp"
 #include "hone/transformer/critic.hpp"
 #include "hone/transformer/decoder.hpp"
+#include "hone/transformer/denoise.hpp"
 #include "hone/transformer/expert_block.hpp"
 #include "hone/transformer/expert_parallel.hpp"
 #include "hone/transformer/experts.hpp"
