@@ -29,6 +29,7 @@
 #include "hone/transformer/policy_update.hpp"
 #include "hone/transformer/product.hpp"
 #include "hone/transformer/responses.hpp"
+#include "hone/transformer/retrofit.hpp"
 #include "hone/transformer/rotary.hpp"
 #include "hone/transformer/source.hpp"
 #include "hone/transformer/swiglu.hpp"
