@@ -121,10 +121,10 @@ class denoiser {
     const auto n = static_cast<index_t>(canvas.size());
     invalid_argument_unless(n <= c.max_seq, function, "canvas", "has %td tokens, the model takes %td", n, c.max_seq);
     check_tokens(function, "canvas", canvas);
-    invalid_argument_unless(
-        out.rows() == static_cast<index_t>(positions.size()) && out.cols() == c.vocab && out.col_stride() == 1,
-        function, "out", "is %td x %td, must be %zu x %td with adjacent columns", out.rows(), out.cols(),
-        positions.size(), c.vocab);
+    const auto rows = static_cast<index_t>(positions.size());
+    invalid_argument_unless(out.rows() == rows && (rows == 0 || (out.cols() == c.vocab && out.col_stride() == 1)),
+                            function, "out", "is %td x %td, must be %td x %td with adjacent columns", out.rows(),
+                            out.cols(), rows, c.vocab);
     check_output(out, function, "out");
     for (const index_t p : positions)
       invalid_argument_unless(p >= 0 && p < n, function, "positions", "%td, the canvas has %td", p, n);
