@@ -424,3 +424,28 @@ TEST_CASE("what cannot be denoised is refused in one line") {
   const std::vector<std::int32_t> too_long(61, 2);
   CHECK_THROWS_WITH(denoise.logits(too_long, first, as_rows(out, 1)), Catch::Contains("canvas: has 61 tokens"));
 }
+
+TEST_CASE("docs: prompts are denoised, block by block") {
+  config shape{.d_model = 16, .d_ff = 24, .n_layers = 2, .n_heads = 2, .n_kv_heads = 2, .vocab = 16, .max_seq = 32};
+  shape.causal = false;
+  shape.block = 4;  // attention is two-way within four positions, causal over blocks
+  shape.mask_token = 15;
+  const decoder<float> model(shape);
+  const auto parameters = normals<float>(model.parameters(), 1, 0.5);
+  const std::vector<std::int32_t> tokens = {3, 1, 4, 1, 5};
+  const std::vector<index_t> offsets = {0, 2, 5};
+  thread_pool pool(2);
+  std::vector<std::vector<std::int32_t>> shown(2);
+  const denoiser<float> denoise(model, parameters);  // a snapshot of the parameters
+  const std::vector<denoised> made = denoise(
+      {tokens, offsets}, {.length = 8, .block = 4, .sampler = {.by = diffusion::order::threshold, .threshold = 0.9}},
+      pool, [&](const denoise_step& s) {
+        shown[static_cast<std::size_t>(s.sequence)].assign(s.answer.begin(), s.answer.end());  // masks included
+        return true;                                                                           // false ends it
+      });
+  // made[0].tokens, and what it took: steps, passes, rows, logit_rows, slot_count
+  for (std::size_t s = 0; s < 2; ++s) {
+    CHECK(shown[s] == made[s].tokens);
+    CHECK((made[s].steps >= 2 && made[s].steps <= 8 && made[s].passes == made[s].steps));
+  }
+}

@@ -137,3 +137,20 @@ TEST_CASE("what cannot be retrofitted is refused in one line") {
     CHECK_THROWS_WITH(set_homotopy_bias<double>(biased, more, s.all(), v, alpha), Catch::Contains("alpha: must be in"));
   CHECK_THROWS_WITH(with_selection_bias<double>(done, more), Catch::Contains("parameters: has"));
 }
+
+TEST_CASE("docs: tokens choose, then experts do") {
+  const config shape = token_choice(moe::softmax_then_top_k(2));
+  const decoder<float> model(shape);
+  const auto parameters = normals<float>(model.parameters(), 1, 0.5);
+  const sequences s(shape);
+  const std::span<const std::int32_t> tokens = s.tokens;
+  const std::span<const index_t> offsets = s.offsets;
+  const config chosen = experts_choose(shape);  // the same parameters, another router
+  const decoder<float> swapped(chosen);
+  const auto capacities = nearest_capacities(chosen, offsets);
+  workspace<float> before(shape, 24), after(chosen, 24);
+  const retrofit_change change =
+      measure_retrofit(model, parameters, before, swapped, parameters, after, {tokens, offsets, capacities});
+  // change.divergence.mean(): nats a row; change.uncovered: tokens of each layer without an expert
+  CHECK((change.divergence.count == 24 && change.divergence.mean() > 0));
+}

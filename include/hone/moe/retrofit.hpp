@@ -3,8 +3,8 @@
 /// gates are made of them, stay. Two cares: a token that no expert takes keeps its first choice
 /// (`router::best_if_none`), and, before the swap, a bias on the tokens' own selection,
 ///   b_e = -alpha mu_e,  alpha from 0 to 1,
-/// with mu_e the logit that an expert's best c = k T / E tokens are above. At alpha = 1 all experts have the threshold 0:
-/// a token chooses by how far it is above what experts would take. [2604.01622 has no code of its retrofit; this is
+/// with mu_e the logit that an expert's best c = k T / E tokens are above. At alpha = 1 all experts have the threshold
+/// 0: a token chooses by how far it is above what experts would take. [2604.01622 has no code of its retrofit; this is
 /// derived from its routers]
 #pragma once
 #include "hone/moe/router.hpp"

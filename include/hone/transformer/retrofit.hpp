@@ -65,8 +65,8 @@ std::vector<T> with_selection_bias(const config& c, std::span<const T> parameter
 /// Sets the biases of all layers to `moe::homotopy_bias` of what their routers say of @p b with the biases that there
 /// are: -alpha times the logit that an expert's best k T / E of the batch's tokens are above.
 /// @param parameters of a model that has such biases. @param w holds the batch after it.
-/// @throws std::invalid_argument, before anything is written, as `decoder::forward`, if the model has no such biases, or
-///         unless alpha is in [0, 1]. @note A forward pass.
+/// @throws std::invalid_argument, before anything is written, as `decoder::forward`, if the model has no such biases,
+///         or unless alpha is in [0, 1]. @note A forward pass.
 template <class T>
 void set_homotopy_bias(const decoder<T>& model, std::span<T> parameters, const batch& b, workspace<T>& w,
                        double alpha) {

@@ -83,7 +83,7 @@ def canvases(rows):
 
 torch.manual_seed(1)
 print(f"""// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-/// Written by authors.py with PyTorch {torch.__version__.split("+")[0]} and the repositories at the commits that it names.
+/// Written by authors.py: PyTorch {torch.__version__.split("+")[0]}, and the repositories at the commits that it names.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -107,7 +107,8 @@ struct likelihood {
   double value;
 };
 inline const std::vector<likelihood> likelihoods = {""")
-for length, answer, guidance, batch, total in [(2, 5, 0.0, 4, 8), (0, 6, 0.0, 3, 3), (3, 4, 1.5, 8, 16), (1, 1, 0.0, 2, 2)]:
+cases = [(2, 5, 0.0, 4, 8), (0, 6, 0.0, 3, 3), (3, 4, 1.5, 8, 16), (1, 1, 0.0, 2, 2)]
+for length, answer, guidance, batch, total in cases:
     prompt, target = torch.randint(0, mask, (length,)), torch.randint(0, mask, (answer,))
     seen.clear()
     value = llada["get_log_likelihood"](model, prompt, target, total, batch, guidance, mask)
@@ -117,7 +118,8 @@ print("};\n")
 
 # LLaDA's training and fine-tuning, as the guidelines have them.
 blocks = re.findall(r"```angular2html\n(.*?)```", text("LLaDA", "GUIDELINES.md"), re.S)
-training, tuning = [next(b for b in blocks if b.startswith(start)) for start in ("def forward_process", "input_ids, prompt")]
+training = next(b for b in blocks if b.startswith("def forward_process"))
+tuning = next(b for b in blocks if b.startswith("input_ids, prompt"))
 swap = lambda code: code.replace("126336", str(mask))
 print("""/// The loss of a batch of sequences of one length, masked with these probabilities.
 struct trained {
@@ -159,8 +161,8 @@ for n, length, block, steps, guidance in [(3, 8, 8, 4, 0.0), (2, 8, 4, 8, 0.0), 
     seen.clear()
     # With guidance it reads a mask of the attention that only a caller can have set.
     attends = torch.ones_like(prompt) if guidance > 0 else None
-    result = decode["generate"](model, prompt, attends, steps=steps, gen_length=length, block_length=block, temperature=0.0,
-                                cfg_scale=guidance, remasking="low_confidence", mask_id=mask)
+    result = decode["generate"](model, prompt, attends, steps=steps, gen_length=length, block_length=block,
+                                temperature=0.0, cfg_scale=guidance, remasking="low_confidence", mask_id=mask)
     print(f"{{{ids(prompt)}, {length}, {block}, {steps}, {guidance!r}, {canvases([x[:1] for x in seen] + [result])}}},")
 print("};\n")
 
@@ -169,10 +171,17 @@ noise = borrow("mdlm", "noise_schedule.py", ["LogLinearNoise.rate_noise", "LogLi
 schedule = some(eps=1e-3)
 sigma_of = lambda t: (noise["LogLinearNoise_total_noise"](schedule, t), noise["LogLinearNoise_rate_noise"](schedule, t))
 drawn = []
+
+
+def sampled(chances):
+    drawn.append(chances.clone())
+    return chances.argmax(-1)
+
+
 mdlm = borrow("mdlm", "diffusion.py",
               ["Diffusion._subs_parameterization", "Diffusion._sample_t", "Diffusion.q_xt",
                "Diffusion._forward_pass_diffusion", "Diffusion._ddpm_caching_update", "Diffusion._ddpm_update"],
-              utils=some(print_nans=lambda *_: None), _sample_categorical=lambda q: (drawn.append(q.clone()), q.argmax(-1))[1])
+              utils=some(print_nans=lambda *_: None), _sample_categorical=sampled)
 it = some(antithetic_sampling=True, importance_sampling=False, change_of_variables=False, sampling_eps=1e-3, T=0,
           mask_index=mask, neg_infinity=-1000000.0, parameterization="subs", noise=sigma_of,
           config=some(noise=some(type="loglinear")))
@@ -195,7 +204,7 @@ for rows in (4, 1):
     print(f'{{{canvases(clean)}, {canvases(canvas[-1])}, {{{", ".join(repr(float(t)) for t in times[-1])}}}, '
           f'{ids(torch.zeros(rows))}, {float(loss)!r}}},')
 print("};\n")
-print("""/// _ddpm_caching_update and _ddpm_update: for each masked place the chances of every token, the mask's that it stays.
+print("""/// _ddpm_caching_update and _ddpm_update: chances of every token at each masked place, the mask's that it stays.
 struct ancestral {
   ids canvas;
   double from, to;
