@@ -58,7 +58,7 @@ inline const std::vector<trained> mdlm_losses = {
 {{{3, 2, 1, 0, 1, 3, 5, 0}}, {{3, 6, 1, 0, 1, 3, 5, 0}}, {0.3108844757080078}, {0}, 0.3967586858311447},
 };
 
-/// _ddpm_caching_update and _ddpm_update: chances of every token at each masked place, the mask's that it stays.
+/// _ddpm_caching_update and _ddpm_update: chances of every token at a masked place, the mask's that it stays.
 struct ancestral {
   ids canvas;
   double from, to;

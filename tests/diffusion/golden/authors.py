@@ -204,7 +204,7 @@ for rows in (4, 1):
     print(f'{{{canvases(clean)}, {canvases(canvas[-1])}, {{{", ".join(repr(float(t)) for t in times[-1])}}}, '
           f'{ids(torch.zeros(rows))}, {float(loss)!r}}},')
 print("};\n")
-print("""/// _ddpm_caching_update and _ddpm_update: chances of every token at each masked place, the mask's that it stays.
+print("""/// _ddpm_caching_update and _ddpm_update: chances of every token at a masked place, the mask's that it stays.
 struct ancestral {
   ids canvas;
   double from, to;
