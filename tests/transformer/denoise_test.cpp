@@ -346,6 +346,11 @@ TEST_CASE("an adapter, and parameters of 16 bits, denoise as the generator takes
   prompts p;
   p.add(prompt_of(c, 3));
   CHECK(a(p.all(), {.length = 8, .steps = 4})[0].tokens == b(p.all(), {.length = 8, .steps = 4})[0].tokens);
+  const adapted_decoder<float> adapted(model, parameters, adapter_sites(c, {role::wq, role::w2}, 3, 0.6));
+  const auto adapter = normals<float>(adapted.parameters(), 2, 0.3);
+  const denoiser<float> with_adapter(adapted, adapter), merged(model, adapted.merged(adapter));
+  CHECK(with_adapter(p.all(), {.length = 8, .steps = 4})[0].tokens ==
+        merged(p.all(), {.length = 8, .steps = 4})[0].tokens);
 }
 
 TEST_CASE("what cannot be denoised is refused in one line") {
