@@ -5,6 +5,7 @@
 #include "hone/moe/coverage.hpp"
 #include "hone/moe/load.hpp"
 #include "hone/moe/plan.hpp"
+#include "hone/moe/retrofit.hpp"
 #include "hone/moe/route.hpp"
 #include "hone/moe/router.hpp"
 #include "hone/moe/scale.hpp"

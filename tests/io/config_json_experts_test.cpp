@@ -119,7 +119,7 @@ TEST_CASE("a configuration of experts that is written is read as it was") {
   all[1].experts.router = moe::softmax_then_top_k(1), all[1].qkv_bias = all[1].output_bias = true, all[1].window = 9;
   all[2] = parse(olmoe_1b_7b), all[2].clip_qkv = 0.75, all[2].qkv_bias = all[2].output_bias = true;
   all[3] = parse(mixtral_8x7b), all[3].window = 3, all[3].head_width = 64;
-  all[4] = parse(llada_moe), all[4].clip_qkv = 3, all[4].experts.shared_d_ff = 5;
+  all[4] = parse(llada_moe), all[4].clip_qkv = 3, all[4].mask_token = 9, all[4].experts.shared_d_ff = 5;
   all[5] = parse(llada_moe), all[5].qk_norm = transformer::query_key_norm::none, all[5].experts.dense = {};
   all[6] = parse(olmoe_1b_7b), all[6].experts.router = moe::top_k_then_softmax(3), all[6].tie_embeddings = true;
   for (const transformer::config& c : all) CHECK(parse_config_json(format_config_json(c), "c") == c);

@@ -90,8 +90,9 @@ TEST_CASE("what the decoder does not have is refused by its path") {
     const auto error = format_error_of([&] { parse(j); });
     return error ? error->reason() : "";
   };
-  CHECK(reason(with(llama_2_7b, "model_type", "gemma3")) ==
-        "\"model_type\": \"gemma3\" is not one of llama, mistral, qwen2, qwen3, mixtral, olmoe, qwen3_moe, llada");
+  CHECK(
+      reason(with(llama_2_7b, "model_type", "gemma3")) ==
+      "\"model_type\": \"gemma3\" is not one of llama, mistral, qwen2, qwen3, mixtral, olmoe, qwen3_moe, llada, hone");
   CHECK_THAT(reason(without(llama_2_7b, "model_type")), Catch::Contains("\"\" is not one of llama, mistral"));
   CHECK(reason(with(llama_2_7b, "hidden_act", "gelu")) == "\"hidden_act\": \"gelu\" is not supported, only silu is");
   CHECK(reason(with(llama_2_7b, "mlp_bias", true)) == "\"mlp_bias\": is not supported");
@@ -192,11 +193,54 @@ TEST_CASE("a configuration that is written is read as it was") {
   CHECK(json::parse(format_config_json(all[7]))["architectures"] == json{"Qwen3ForCausalLM"});
 }
 
+TEST_CASE("a model that is not causal is written with all its fields, and nobody takes it for another") {
+  using transformer::config;
+  config plain{.causal = false, .rope = transformer::rope_layout::half};
+  std::vector<config> all(9, plain);
+  all[1].block = 32, all[1].mask_token = 511;
+  all[2].mask_token = 0, all[2].qkv_bias = true, all[2].scaling = {method::llama3, 8, 2, 5, 100};
+  all[3].output_bias = true, all[3].clip_qkv = 0.7, all[3].tie_embeddings = false;
+  all[4].qk_norm = transformer::query_key_norm::whole, all[4].head_width = 20, all[4].norm_eps = 1e-7 / 3;
+  all[5].experts = {.count = 4, .d_ff = 8, .shared_d_ff = 3, .router = moe::expert_choice(2), .every = 2};
+  all[6].experts = {.count = 5, .d_ff = 8, .router = moe::zhou_expert_choice(1, moe::pool::batch), .dense = {4, 0}};
+  all[6].experts.router.best_if_none = true;
+  all[7].experts = {.count = 4, .d_ff = 8, .router = moe::softmax_then_top_k(2, {5, 4}, moe::drop_policy::choice)};
+  all[7].experts.sees_the_future = true, all[7].block = 7;
+  all[8].experts = {.count = 4, .d_ff = 8, .router = moe::gshard()};
+  for (const config& c : all) {
+    const std::string text = format_config_json(c);
+    const json written = json::parse(text);
+    CHECK((written["model_type"] == "hone" && written["architectures"] == json{"HoneMaskedDiffusion"} &&
+           written["is_causal"] == false));
+    CHECK(parse_config_json(text, "c") == c);
+    const auto reason = [](const json& j) {
+      const auto error = format_error_of([&] { parse(j); });
+      return error ? error->reason() : "";
+    };
+    CHECK(reason(with(written, "is_causal", true)) == "\"is_causal\": must be false in a model of this type");
+    CHECK(reason(with(written, "qk_norm", "some")) == "\"qk_norm\": \"some\" is not one of none, heads, whole");
+    CHECK_THAT(reason(with(written, "mask_token_id", 512)), Catch::Contains("must be -1 or one of 512 tokens"));
+    if (c.experts.count == 0) continue;
+    json other = written;
+    other["experts"]["router"]["chosen"] = "best";
+    CHECK(reason(other) ==
+          "\"experts.router.chosen\": \"best\" is not one of column_top, row_top, global_top, threshold");
+    other = written;
+    other["experts"]["router"].erase("per_token");
+    CHECK(reason(other) == "\"experts.router.per_token\": is missing");
+  }
+  for (const moe::router& r : {moe::expert_choice_sigmoid(2), moe::loss_free(1), moe::remoe(), moe::expert_threshold(2),
+                               moe::expert_race(3), moe::sinkhorn_balanced(2), moe::switch_transformer()}) {
+    config c = plain;
+    c.experts = {.count = 4, .d_ff = 8, .router = r};
+    CHECK(parse_config_json(format_config_json(c), "c") == c);
+  }
+}
+
 TEST_CASE("what no family has is not written") {
   const auto refused = [](transformer::config c, const char* why) {
     CHECK_THROWS_WITH(format_config_json(c), Catch::Contains(why));
   };
-  refused({.causal = false}, "causal");
   refused({.tie_embeddings = false, .outputs = 1}, "vocabulary");
   refused({.output_bias = true}, "bias on the output alone");
   refused({.qkv_bias = true, .qk_norm = transformer::query_key_norm::heads}, "norms of heads");
@@ -220,7 +264,8 @@ TEST_CASE("what no family has is not written") {
   refused(with_experts([](config& c) { c.clip_qkv = 1; }), "Mixtral's gates sum to 1");
   refused(with_experts([](config& c) { c.qkv_bias = true; }), "biases on one side");
   refused(with_experts([](config& c) { c.window = 5, c.full_layers = 1; }), "that of every layer");
-  refused(with_experts([](config& c) { c.causal = false; }), "LLaDA-MoE's gates do not sum to 1");
+  refused(with_experts([](config& c) { c.causal = false, c.experts.selection_bias = true; }),
+          "experts.selection_bias: a folder has no name");
   refused(with_experts([](config& c) { c.qk_norm = transformer::query_key_norm::whole, c.window = 4; }),
           "OLMoE has no");
   refused(with_experts([](config& c) { c.qk_norm = transformer::query_key_norm::heads, c.clip_qkv = 4; }),

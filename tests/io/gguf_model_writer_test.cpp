@@ -71,13 +71,16 @@ TEST_CASE("a bidirectional model, linear scaling and a tokenizer's metadata are 
   transformer::config c{
       .d_model = 8, .d_ff = 4, .n_layers = 1, .n_heads = 2, .n_kv_heads = 1, .vocab = 6, .max_seq = 4};
   c.causal = false;
+  c.mask_token = 5;
   c.scaling = {.how = transformer::rope_scaling::method::linear, .factor = 2.5};
   c.qkv_bias = c.output_bias = true;
   std::vector<float> parameters(static_cast<std::size_t>(transformer::parameter_count(c)));
   for (std::size_t i = 0; i < parameters.size(); ++i) parameters[i] = static_cast<float>(i);
   const scratch_folder folder;
   write_gguf_model(folder.path / "m.gguf", c, parameters, format::float32,
-                   {{"tokenizer.ggml.model", std::string("llama")}, {"x", std::uint32_t{3}}});
+                   {{"tokenizer.ggml.model", std::string("llama")},
+                    {"tokenizer.ggml.mask_token_id", std::uint32_t{4}},
+                    {"x", std::uint32_t{3}}});
   const checkpoint m = read_gguf_model(folder.path / "m.gguf");
   c.norm_eps = m.config.norm_eps;
   CHECK(m.config == c);
@@ -85,6 +88,7 @@ TEST_CASE("a bidirectional model, linear scaling and a tokenizer's metadata are 
   const gguf file = read_gguf(folder.path / "m.gguf");
   CHECK(*file.text("tokenizer.ggml.model") == "llama");
   CHECK(file.whole("x") == 3);
+  CHECK(file.whole("tokenizer.ggml.mask_token_id") == 5);
   CHECK(file.whole("llama.vocab_size") == 6);
   write_gguf_model(folder.path / "n.gguf", c, parameters);
   CHECK(*read_gguf(folder.path / "n.gguf").text("tokenizer.ggml.model") == "none");
@@ -105,6 +109,7 @@ TEST_CASE("what llama.cpp does not compute is not written") {
     return c;
   };
   refused({}, "has 3 parameters");
+  refused({.causal = false, .block = 4}, "block: GGUF has no key for the length of blocks");
   refused({.window = 3}, "has a window or cut projections");
   refused({.clip_qkv = 3}, "has a window or cut projections");
   refused({.tie_embeddings = false, .outputs = 1}, "vocabulary");

@@ -72,6 +72,7 @@ result route(const moe::router& r, const rows& x, const moe::route_options<T>& o
   if (r.over == moe::pool::sequence && !options.offsets.empty()) pools.resize(options.offsets.size() - 1);
   result out;
   std::vector<std::vector<index_t>> chosen(x.size());  // experts, best first
+  rows ranked(x.size());
   for (std::size_t p = 0; p < pools.size(); ++p) {
     const auto n = static_cast<index_t>(pools[p].size());
     rows score;
@@ -86,6 +87,7 @@ result route(const moe::router& r, const rows& x, const moe::route_options<T>& o
         if (!options.bias.empty()) s[e] = static_cast<T>(static_cast<T>(s[e]) + options.bias[e]);
       }
       score.push_back(s);
+      ranked[at(t)] = s;
     }
     struct pair {
       double score;
@@ -120,6 +122,14 @@ result route(const moe::router& r, const rows& x, const moe::route_options<T>& o
       take(row, r.per_token);
     }
   }
+  for (std::size_t p = 0; r.best_if_none && p < pools.size(); ++p)
+    for (const index_t t : pools[p])
+      if (chosen[at(t)].empty()) {
+        index_t best = 0;
+        for (index_t e = 1; e < experts; ++e)
+          if (before(ranked[at(t)][at(e)], ranked[at(t)][at(best)])) best = e;
+        chosen[at(t)].push_back(best);
+      }
   for (index_t t = 0; t < tokens; ++t) {
     const std::vector<double> g = gates(r, x[at(t)], chosen[at(t)]);
     for (std::size_t i = 0; i < g.size(); ++i) out.gate[{chosen[at(t)][i], t}] = g[i];

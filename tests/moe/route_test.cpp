@@ -47,6 +47,19 @@ TEMPLATE_TEST_CASE("every router's plan is that of the formulas, for any executo
         }
 }
 
+TEST_CASE("a token that no expert took goes to its best one, with the gate of one alone, and is counted in its load") {
+  const rows x = {{1.2, -0.4, 0.3}, {0.5, 0.9, -1.1}, {1.7, 0.2, 0.8},
+                  {2.0, 1.5, -0.5}, {0.9, -1.0, 0.6}, {0.7, 1.3, -0.2}};
+  routed<double> plain(x), all(x);
+  plain(moe::expert_choice(1), {.causal = false});
+  all(covered(moe::expert_choice(1)), {.causal = false});
+  CHECK(plain.plan.offsets == std::vector<index_t>{0, 2, 4, 6});
+  CHECK(all.plan.offsets == std::vector<index_t>{0, 3, 6, 8});  // beyond its capacity of 2, by as many as had none
+  CHECK(all.plan.token == std::vector<std::int32_t>{0, 2, 3, 1, 3, 5, 2, 4});
+  CHECK((all.plan.gate[0] == 1 && all.plan.gate[3] == 1));
+  for (index_t t = 0; t < 6; ++t) CHECK(all.plan.experts_of(t) == (std::max)(plain.plan.experts_of(t), index_t{1}));
+}
+
 TEST_CASE("sinkhorn ranks by the balanced transport plan, whatever a token's logits have in common") {
   const rows x = random_logits(24, 5, 3, false);
   rows plan = x;

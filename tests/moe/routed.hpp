@@ -17,6 +17,10 @@ struct named {
   const char* name;
   moe::router router;
 };
+inline moe::router covered(moe::router r) {
+  r.best_if_none = true;
+  return r;
+}
 inline const std::vector<named>& all_routers() {
   static const std::vector<named> routers = {
       {"expert choice", moe::expert_choice(2)},
@@ -39,6 +43,10 @@ inline const std::vector<named>& all_routers() {
       {"threshold", moe::expert_threshold(2)},
       {"race", moe::expert_race(2)},
       {"race of the batch", moe::expert_race(1, moe::pool::batch)},
+      {"expert choice, all covered", covered(moe::expert_choice(1))},
+      {"Zhou, all covered", covered(moe::zhou_expert_choice(1, moe::pool::batch))},
+      {"race, all covered", covered(moe::expert_race(1))},
+      {"threshold, all covered", covered(moe::expert_threshold(1))},
       {"capacity a sequence", {.chosen = moe::selection::row_top, .per_token = 2, .capacity_numerator = 1}},
   };
   return routers;

@@ -48,6 +48,7 @@ TEST_CASE("a router that does not hold together is refused by its member") {
   refused([](auto& r) { r.capacity_denominator = 0; }, "capacity_denominator: must be in [1");
   refused([](auto& r) { r.capacity_denominator = 1 << 20; }, "capacity_denominator");
   refused([](auto& r) { r.chosen = moe::selection::column_top; }, "limits experts that tokens choose");
+  refused([](auto& r) { r.best_if_none = true; }, "best_if_none: is of experts that choose");
   refused([](auto& r) { r.gate = moe::activation::relu; }, "renormalised: relu's gates");
   refused([](auto& r) { r.second_at_random = true, r.per_token = 3; }, "second_at_random");
   refused([](auto& r) { r.second_at_random = true, r.renormalised = false; }, "second_at_random");

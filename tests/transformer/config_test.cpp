@@ -55,6 +55,13 @@ TEST_CASE("a shape that cannot be is refused by the name of its field") {
   CHECK_THROWS_WITH(validate({.full_layers = -1}), Catch::Contains("full_layers"));
   CHECK_THROWS_WITH(validate({.causal = false, .window = 4}),
                     Catch::Contains("window: only a causal model has one, is 4"));
+  CHECK_THROWS_WITH(validate({.causal = false, .block = -1}), Catch::Contains("block: must be in [0, 2^31 - 1]"));
+  CHECK_THROWS_WITH(validate({.block = 4}), Catch::Contains("block: a causal model has none, is 4"));
+  CHECK_THROWS_WITH(validate({.mask_token = 4}), Catch::Contains("mask_token: a causal model has none, is 4"));
+  CHECK_THROWS_WITH(validate({.causal = false, .mask_token = 512}),
+                    Catch::Contains("mask_token: must be -1 or one of 512 tokens, is 512"));
+  CHECK_THROWS_WITH(validate({.causal = false, .mask_token = -2}), Catch::Contains("mask_token"));
+  CHECK_NOTHROW(validate({.causal = false, .block = 4, .mask_token = 511}));
   using enum rope_scaling::method;
   CHECK_THROWS_WITH(validate({.scaling = {.how = linear, .factor = 0.5}}), Catch::Contains("scaling.factor"));
   CHECK_THROWS_WITH(validate({.scaling = {.how = llama3, .factor = std::numeric_limits<double>::infinity()}}),
@@ -174,5 +181,15 @@ TEST_CASE("layers of experts have a router and a matrix an expert, dense ones wh
   c.experts.sees_the_future = true;
   CHECK_NOTHROW(validate(c));
   c.experts.sees_the_future = c.causal = false;
+  CHECK_NOTHROW(validate(c));
+  c.block = 2;  // experts then choose within a block
+  CHECK_NOTHROW(validate(c));
+  for (const auto& router :
+       {hone::moe::expert_choice(1, hone::moe::pool::batch), hone::moe::expert_race(1, hone::moe::pool::batch),
+        hone::moe::sinkhorn_balanced(1), hone::moe::softmax_then_top_k(1, {1, 1})}) {
+    c.experts.router = router;
+    CHECK_THROWS_WITH(validate(c), Catch::Contains("experts.router: sees blocks that come later"));
+  }
+  c.experts.router = hone::moe::softmax_then_top_k(1);
   CHECK_NOTHROW(validate(c));
 }

@@ -97,6 +97,34 @@ TEST_CASE("the expert block passes the gradient check, for its input and its par
   }
 }
 
+TEST_CASE("experts of a model with blocks choose in each block, and capacities are those of a block of the sequence") {
+  config shape = shape_of(moe::expert_choice(2));
+  shape.block = 6;
+  one_layer m(shape, {});
+  m.x = normals<double>(24 * m.c.d_model, 7);
+  memory_of s(m.c, 24);
+  const std::vector<index_t> capacities = {2, 3, 1, 4};
+  const auto all = m.tokens.all();  // of 14, 1, 0 and 9 tokens: blocks of 6, 6, 2; 1; none; 6, 3
+  const index_t expected[] = {2, 2, 2, 1, 4, 3}, ends[] = {6, 12, 14, 15, 21, 24};
+  const auto y = output(m, s, {all.tokens, all.offsets, capacities});
+  for (index_t e = 0; e < 4; ++e) {
+    index_t slot = s.kept.plan.offsets[static_cast<std::size_t>(e)];
+    for (std::size_t b = 0; b < 6; ++b) {
+      index_t taken = 0;
+      for (; slot < s.kept.plan.offsets[static_cast<std::size_t>(e) + 1] &&
+             s.kept.plan.token[static_cast<std::size_t>(slot)] < ends[b];
+           ++slot)
+        ++taken;
+      CHECK(taken == expected[b]);
+    }
+  }
+  // A change in a block changes nothing before it.
+  for (index_t i = 0; i < m.c.d_model; ++i) as_rows(m.x, 24)(13, i) += 1;
+  const auto other = output(m, s, {all.tokens, all.offsets, capacities});
+  for (index_t t = 0; t < 12; ++t)
+    for (index_t i = 0; i < m.c.d_model; ++i) REQUIRE(as_rows(other, 24)(t, i) == as_rows(y, 24)(t, i));
+}
+
 TEST_CASE("capacities drop tokens, and those with no expert pass the block unchanged") {
   one_layer m(shape_of(moe::softmax_then_top_k(1, {1, 4}, moe::drop_policy::position)), {});
   memory_of s(m.c, 24);

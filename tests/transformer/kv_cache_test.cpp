@@ -34,6 +34,33 @@ TEMPLATE_TEST_CASE("each position's attention over the cache is its row of atten
   }
 }
 
+TEMPLATE_TEST_CASE("rows that look at the same positions are rows of attention over these, whatever lies after", "",
+                   double, float) {
+  using T = TestType;
+  for (const config& c : small_models()) {
+    if (c.causal) continue;
+    const index_t n = 41, more = 50;
+    const auto q = normals<T>(n * c.q_width(), 1), k = normals<T>(more * c.kv_width(), 2),
+               v = normals<T>(more * c.kv_width(), 3);
+    std::vector<T> expected(q.size()), normalizers(static_cast<std::size_t>(n * c.n_heads)), out(q.size()),
+        one(q.size()), scores;
+    std::vector<T> scratch(static_cast<std::size_t>(attention_scratch<T>(n, c.head_size())));
+    attention_forward<T>({as_rows(q, n), matrix_view<const T>(k.data(), n, c.kv_width()),
+                          matrix_view<const T>(v.data(), n, c.kv_width()), c.head_size(), false},
+                         as_rows(expected, n), as_rows(normalizers, n), scratch.data());
+    kv_cache<T> cache(c, more, false);  // one layer's memory, whichever it is
+    for (index_t t = 0; t < more; ++t) cache.put(3, t, as_rows(k, more).row(t), as_rows(v, more).row(t));
+    attend_together<T>(c, 3, cache, n, as_rows(q, n), as_rows(out, n), scores);
+    const double tolerance = std::is_same_v<T, double> ? 1e-12 : 2e-5;
+    for (std::size_t i = 0; i < out.size(); ++i)
+      REQUIRE(static_cast<double>(out[i]) == Approx(static_cast<double>(expected[i])).margin(tolerance));
+    for (index_t t = 0; t < n; ++t)
+      attend_together<T>(c, 3, cache, n, {as_rows(q, n).row(t).data(), 1, c.q_width()},
+                         {as_rows(one, n).row(t).data(), 1, c.q_width()}, scores);
+    CHECK(one == out);
+  }
+}
+
 TEST_CASE("what is put into the cache lies in its panels") {
   const config c = small_models()[0];
   kv_cache<float> cache(c, 20);

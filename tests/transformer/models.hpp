@@ -109,7 +109,17 @@ inline std::vector<hone::transformer::config> small_models() {
            .vocab = 10,
            .max_seq = 60,
            .tie_embeddings = false,
-           .qk_norm = hone::transformer::query_key_norm::whole}};
+           .qk_norm = hone::transformer::query_key_norm::whole},
+          {.d_model = 12,
+           .d_ff = 11,
+           .n_layers = 2,
+           .n_heads = 3,
+           .n_kv_heads = 1,
+           .vocab = 13,
+           .max_seq = 60,
+           .causal = false,
+           .block = 5,
+           .mask_token = 3}};
 }
 
 /// Models with experts, whose plan for a sequence does not depend on the others.
@@ -170,7 +180,18 @@ inline std::vector<hone::transformer::config> expert_models() {
        .n_kv_heads = 2,
        .vocab = 10,
        .max_seq = 60,
-       .experts = {.count = 3, .d_ff = 4, .router = moe::remoe()}}};
+       .experts = {.count = 3, .d_ff = 4, .router = moe::remoe()}},
+      {.d_model = 8,
+       .d_ff = 7,
+       .n_layers = 2,
+       .n_heads = 2,
+       .n_kv_heads = 2,
+       .vocab = 12,
+       .max_seq = 60,
+       .causal = false,
+       .block = 4,
+       .mask_token = 11,
+       .experts = {.count = 4, .d_ff = 5, .shared_d_ff = 3, .router = moe::expert_choice(1), .dense = {0}}}};
 }
 
 inline std::vector<hone::transformer::config> all_models() {

@@ -204,7 +204,9 @@ struct naive_decoder {
           double total = 0;
           const auto window = static_cast<std::size_t>(layer < c.full_layers ? 0 : c.window);
           const std::size_t first = window > 0 && t + 1 > window ? t + 1 - window : 0;
-          for (std::size_t u = first; u < (c.causal ? t + 1 : x.size()); ++u) {
+          const std::size_t block = c.block > 0 ? static_cast<std::size_t>(c.block) : x.size();
+          const std::size_t last = c.causal ? t + 1 : (std::min)((t / block + 1) * block, x.size());
+          for (std::size_t u = first; u < last; ++u) {
             double score = 0;
             for (std::size_t i = 0; i < static_cast<std::size_t>(size); ++i) score += q[t][from + i] * k[u][kv + i];
             weights.push_back(std::exp(score / std::sqrt(static_cast<double>(size))));
@@ -238,6 +240,10 @@ struct naive_decoder {
         feed_forward(normed[t], "shared_", "", c.experts.shared_d_ff, 1, x[t]);
       if (x.empty()) continue;
       hone::moe::route_options<double> options;
+      std::vector<hone::index_t> pools = {0};
+      const auto length = static_cast<hone::index_t>(x.size());
+      while (c.block > 0 && pools.back() < length) pools.push_back((std::min)(pools.back() + c.block, length));
+      if (c.block > 0) options.offsets = pools;
       if (c.experts.selection_bias)
         options.bias = {weight(own("selection_bias"), 0), static_cast<std::size_t>(c.experts.count)};
       for (const auto& [slot, gate] : moe_reference::route(c.experts.router, router, options).gate)

@@ -67,10 +67,11 @@ void guide(Z&& conditional, const U& unconditional, double weight) {
 
 /// One step at one sequence.
 struct reveal_step {
-  std::uint32_t sequence = 0, step = 0;  ///< that address the draws; step counts through all blocks
-  index_t first_position = 0;            ///< of the places, in the sequence
-  index_t count = 1;                     ///< n, of the orders that have one
-  double from = 1, to = 0;               ///< t and s, of `ancestral`
+  std::uint32_t sequence = 0, step = 0;     ///< that address the draws; step counts through all blocks
+  index_t first_position = 0;               ///< of the places, in the sequence
+  std::span<const index_t> positions = {};  ///< of each place, where they do not follow each other; empty: they do
+  index_t count = 1;                        ///< n, of the orders that have one
+  double from = 1, to = 0;                  ///< t and s, of `ancestral`
 };
 
 /// A masked place and what could stand there.
@@ -133,7 +134,7 @@ void find_candidates(const sampler& s, const matrix_view<T>& logits, std::span<c
   const philox random{s.sampling.seed, at.step};
   for (index_t i = 0; i < logits.rows(); ++i) {
     if (canvas[static_cast<std::size_t>(i)] != mask_token) continue;
-    const index_t position = at.first_position + i;
+    const index_t position = at.positions.empty() ? at.first_position + i : at.positions[static_cast<std::size_t>(i)];
     const auto z = logits.row(i);
     const std::int32_t token =
         loss::sample_token(z, s.sampling, at.sequence, static_cast<std::uint32_t>(position), scratch, at.step).token;
@@ -177,6 +178,8 @@ index_t reveal(const sampler& s, Z&& logits, std::span<std::int32_t> canvas, std
   invalid_argument_unless(mask_token >= 0 && mask_token < z.cols(), function, "mask_token",
                           "is %d, the logits have %td columns", mask_token, z.cols());
   invalid_argument_unless(z.cols() >= 2, function, "logits", "have %td columns: nothing but the mask", z.cols());
+  invalid_argument_unless(at.positions.empty() || at.positions.size() == canvas.size(), function, "positions",
+                          "has %zu elements for %zu places", at.positions.size(), canvas.size());
   invalid_argument_unless(at.count >= 0, function, "count", "must not be negative, is %td", at.count);
   if (s.by == order::ancestral)
     invalid_argument_unless(at.from > 0 && at.from <= 1 && at.to >= 0 && at.to < at.from, function, "to",

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 /// The config.json of a Hugging Face model: of type llama (Llama 2 and 3, SmolLM2), mistral, qwen2 (and 2.5), qwen3,
 /// mixtral, olmoe or qwen3_moe, as versions 4 and 5 of Transformers write it, or of LLaDA-MoE, as its authors do (type
-/// llada; dense LLaDA is another model). Where a field is missing, the default is the one of its type there.
+/// llada; dense LLaDA is another model), or of other models that are not causal, as hone does (type hone: no program
+/// that does not know it takes them for causal ones). Where a field is missing, the default is the one of its type
+/// there.
 /// [huggingface/transformers, configuration_{llama,mistral,qwen2,qwen3}.py, modeling_rope_utils.py]
 #pragma once
 #include "hone/io/detail/config_names.hpp"
 #include "hone/io/detail/expert_fields.hpp"
+#include "hone/io/detail/own_fields.hpp"
 
 namespace HONE_NAMESPACE::io {
 
@@ -38,7 +41,7 @@ inline void read_rope(const config_fields& in, std::optional<double> base, trans
 
 /// The window, and the layers that do without.
 inline void read_window(const config_fields& in, const std::string& type, transformer::config& c) {
-  if (type == "llama") return;
+  if (type == "llama" || type == own_type) return;
   if (type == "olmoe" || type == "llada") {
     if (in.find("sliding_window") != nullptr) in.fail("sliding_window", "this type of model has no window");
     return;
@@ -85,9 +88,10 @@ inline transformer::config parse_config_json(std::string_view text, const std::s
   std::string type = in.text("model_type", "");
   if (type == "lladamoe") type = "llada";  // as a trainer of it says
   const detail::expert_family* family = detail::expert_family_of(type);
-  if (family == nullptr && type != "llama" && type != "mistral" && type != "qwen2" && type != "qwen3")
+  const bool own = type == detail::own_type;
+  if (family == nullptr && type != "llama" && type != "mistral" && type != "qwen2" && type != "qwen3" && !own)
     in.fail("model_type",
-            "\"" + type + "\" is not one of llama, mistral, qwen2, qwen3, mixtral, olmoe, qwen3_moe, llada");
+            "\"" + type + "\" is not one of llama, mistral, qwen2, qwen3, mixtral, olmoe, qwen3_moe, llada, hone");
   if (const std::string act = in.text("hidden_act", "silu"); act != "silu" && act != "swish")
     in.fail("hidden_act", "\"" + act + "\" is not supported, only silu is");
   for (const char* path : {"mlp_bias", "use_mrope"})
@@ -115,6 +119,8 @@ inline transformer::config parse_config_json(std::string_view text, const std::s
   c.output_bias = attention_bias;
   if (type == "qwen3") c.qk_norm = transformer::query_key_norm::heads;
   detail::read_experts(in, family, c);
+  if (own) detail::read_own(in, c);
+  if (!c.causal) detail::read_mask_token(in, c);
   detail::read_rope(in, family != nullptr ? detail::default_of(family->rope_base) : 10000.0, c);
   detail::read_window(in, type, c);
   try {
@@ -129,7 +135,6 @@ namespace detail {
 
 /// The type of models without experts that have all that @p c has.
 inline std::string dense_type_of(const transformer::config& c, const char* function) {
-  invalid_argument_unless(c.causal, function, "c", "Hugging Face's decoders are causal");
   invalid_argument_unless(c.qk_norm != transformer::query_key_norm::whole && c.clip_qkv == 0, function, "c",
                           "no family without experts has norms of the whole width or cut projections");
   const bool qwen3 = c.qk_norm == transformer::query_key_norm::heads;
@@ -144,20 +149,22 @@ inline std::string dense_type_of(const transformer::config& c, const char* funct
 
 }  // namespace detail
 
-/// The config.json of a model, as version 4 of Transformers writes it and both versions read it; a bidirectional one
-/// with experts as LLaDA-MoE's authors do. (The dense width of a family whose layers all have experts is not kept.)
-/// @throws std::invalid_argument if no type of model has all that @p c has: it is bidirectional and dense, its outputs
-///         are not the vocabulary, its router is none of theirs, or its biases, norms and window are of no family.
+/// The config.json of a model, as version 4 of Transformers writes it and both versions read it; of one that is not
+/// causal as LLaDA-MoE's authors do, where theirs has all of it, or as hone does. (The dense width of a family whose
+/// layers all have experts is not kept.)
+/// @throws std::invalid_argument if no type of model has all that @p c has: its outputs are not the vocabulary, or of a
+///         causal one its router, or its biases, norms and window are of no family; if a model that is not causal has a
+///         bias on the selection of experts.
 inline std::string format_config_json(const transformer::config& c) {
   const char* function = "hone::io::format_config_json";
   transformer::validate(c);
   invalid_argument_unless(c.output_width() == c.vocab, function, "c",
                           "the outputs of a causal model are its vocabulary");
-  const bool experts = c.experts.count > 0;
+  const bool own = !c.causal && !detail::is_llada(c), experts = c.experts.count > 0 && !own;
   const detail::expert_family* family = experts ? &detail::expert_family_of(c, function) : nullptr;
-  const std::string type = experts ? family->type : detail::dense_type_of(c, function);
-  std::string model = experts ? family->architecture : type + "ForCausalLM";
-  if (!experts) model[0] = static_cast<char>(model[0] - 'a' + 'A');
+  const std::string type = own ? detail::own_type : experts ? family->type : detail::dense_type_of(c, function);
+  std::string model = own ? detail::own_architecture : experts ? family->architecture : type + "ForCausalLM";
+  if (!experts && !own) model[0] = static_cast<char>(model[0] - 'a' + 'A');
   nlohmann::json j = {{"architectures", {model}},
                       {"model_type", type},
                       {"hidden_size", c.d_model},
@@ -183,7 +190,9 @@ inline std::string format_config_json(const transformer::config& c) {
                          {"original_max_position_embeddings", c.scaling.original_max_seq}};
   if (type == "llama" || type == "qwen3") j["attention_bias"] = c.qkv_bias;
   if (experts) detail::write_experts(c, *family, j);
-  if (type != "llama") j["sliding_window"] = c.window > 0 ? nlohmann::json(c.window) : nlohmann::json();
+  if (own) detail::write_own(c, j, function);
+  if (c.mask_token >= 0) j["mask_token_id"] = c.mask_token;
+  if (type != "llama" && !own) j["sliding_window"] = c.window > 0 ? nlohmann::json(c.window) : nlohmann::json();
   if (type.starts_with("qwen")) {
     j["use_sliding_window"] = c.window > 0;
     j["max_window_layers"] = c.window > 0 ? c.full_layers : c.n_layers;

@@ -21,6 +21,9 @@ inline std::string gguf_tensor(const transformer::tensor& t) {
 
 namespace detail {
 
+/// A mask is a matter of the tokenizer there; that of a causal model means nothing here.
+inline constexpr const char* mask_token_key = "tokenizer.ggml.mask_token_id";
+
 /// llama.cpp keeps Llama 3's scaling as what each frequency is divided by. It is read where it is that of the published
 /// models (turns below 1 and above 4 in 8192 positions), with the factor of the slowest pair.
 inline void read_rope_factors(const stored_tensor& t, transformer::config& c) {
@@ -98,6 +101,11 @@ inline transformer::config gguf_config(const gguf& in, const std::string& file) 
   if (const gguf_value* causal = in.find(prefix + "attention.causal")) {
     if (!std::holds_alternative<bool>(*causal)) fail(prefix + "attention.causal", "is not true or false");
     c.causal = std::get<bool>(*causal);
+  }
+  if (!c.causal && in.find(mask_token_key) != nullptr) {
+    const auto mask = in.whole(mask_token_key);
+    if (!mask || *mask < 0 || *mask >= c.vocab) fail(mask_token_key, "is not a token of the vocabulary");
+    c.mask_token = static_cast<std::int32_t>(*mask);
   }
   const bool olmoe = *architecture == "olmoe", only_experts = olmoe || *architecture == "qwen3moe";
   if (olmoe) c.qk_norm = transformer::query_key_norm::whole;

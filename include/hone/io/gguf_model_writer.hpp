@@ -18,6 +18,7 @@ inline std::string gguf_architecture_of(const transformer::config& c, const char
   using transformer::query_key_norm;
   const auto require = [&](bool holds, const char* why) { invalid_argument_unless(holds, function, "c", "%s", why); };
   transformer::validate(c);
+  require(c.block == 0, "block: GGUF has no key for the length of blocks that attention is two-way in");
   require(c.output_width() == c.vocab, "the outputs of a causal model are its vocabulary");
   require(c.window == 0 && c.clip_qkv == 0, "no architecture that is written has a window or cut projections");
   const transformer::expert_layers& e = c.experts;
@@ -103,7 +104,9 @@ inline void write_gguf_model(const std::filesystem::path& path, const transforme
       factors.push_back(static_cast<float>(rotary_frequency(plain, i) / rotary_frequency(c, i)));
     sources.push_back({"rope_freqs.weight", {c.head_size() / 2}, factors});
   }
-  metadata.insert(metadata.end(), more.begin(), more.end());
+  if (c.mask_token >= 0) metadata.emplace_back(detail::mask_token_key, static_cast<std::uint32_t>(c.mask_token));
+  for (const auto& [key, value] : more)  // the model's own mask is the one that it was trained with
+    if (c.mask_token < 0 || key != detail::mask_token_key) metadata.emplace_back(key, value);
   for (const transformer::tensor& t : table) {
     if (t.id.expert > 0) continue;
     std::vector<index_t> shape = detail::stored_shape(t);

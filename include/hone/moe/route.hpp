@@ -20,7 +20,7 @@ namespace HONE_NAMESPACE::moe {
 ///         says, offsets do not rise from 0 to the number of tokens, a capacity is negative, a bias or a scale is out
 ///         of range, the router sees the future of a causal model, or tokens are to choose more experts than there are.
 /// @note Bitwise for any executor. Of expert choice 4 to 8 passes over the scores, of token choice k. Beside plan and
-///       memory, sinkhorn, the best pairs of all and what is dropped allocate while they run.
+///       memory, sinkhorn, the best pairs of all, what is dropped and best_if_none allocate while they run.
 template <class T, executor E = const serial>
 void route(const router& r, matrix_view<const std::type_identity_t<T>> logits,
            const route_options<std::type_identity_t<T>>& options, routing_plan<T>& plan, route_memory<T>& memory,
@@ -39,6 +39,7 @@ void route(const router& r, matrix_view<const std::type_identity_t<T>> logits,
     case selection::global_top: detail::choose_pairs(r, plan, memory); break;
     case selection::threshold: detail::choose_above(options, plan, memory); break;
   }
+  if (r.best_if_none) detail::choose_for_uncovered(plan, memory);
   transpose(plan);
   detail::set_gates(r, logits, plan, memory, workers);
   if (r.second_at_random || r.capacity_numerator > 0) detail::drop(r, options, plan, memory);

@@ -61,6 +61,8 @@ struct router {
   drop_policy dropped = drop_policy::position;
   /// Of two chosen experts the second stays with probability min(1, 2 g), g its gate; k = 2.
   bool second_at_random = false;
+  /// Where experts choose: a token that none took goes to the one that ranks it highest, beyond that one's capacity.
+  bool best_if_none = false;
 
   friend bool operator==(const router&, const router&) = default;
 };
@@ -73,7 +75,8 @@ constexpr bool sees_the_future(const router& r) {
 
 /// Throws std::invalid_argument, naming the member, unless k >= 1, the capacity's fraction is not negative and its
 /// denominator positive (all three below 2^20), a capacity is asked for only where tokens choose, the random second
-/// only of k = 2 of each token with gates that sum to 1, and relu only without a sum to be made 1.
+/// only of k = 2 of each token with gates that sum to 1, a best expert for tokens with none only where these do not
+/// choose, and relu only without a sum to be made 1.
 inline void validate(const router& r) {
   const char* function = "hone::moe::validate";
   constexpr index_t most = index_t{1} << 20;
@@ -89,6 +92,8 @@ inline void validate(const router& r) {
   invalid_argument_unless(!r.second_at_random || (r.chosen == selection::row_top && r.per_token == 2 && r.renormalised),
                           function, "second_at_random",
                           "is of two experts that each token chooses, with gates that sum to 1");
+  invalid_argument_unless(!r.best_if_none || r.chosen != selection::row_top, function, "best_if_none",
+                          "is of experts that choose: tokens that do have some");
   invalid_argument_unless(r.gate != activation::relu || !r.renormalised, function, "renormalised",
                           "relu's gates have no sum to be made 1");
 }

@@ -2,9 +2,11 @@
 /// Grouped-query attention over one sequence of n positions: head j of H computes softmax(q k^T / sqrt(head_size)) v,
 /// with kv head floor(j K / H) [Ainslie et al. 2023, GQA, arXiv 2305.13245]. Scores are made for a block of queries at
 /// a time and never kept: the backward pass recomputes them from each row's logarithmic normalizer [as Dao et al. 2022,
-/// FlashAttention, arXiv 2205.14135]. Causal attention does the work of its half of the square, up to a tile's edge,
-/// and in a window [Beltagy et al. 2020, Longformer, arXiv 2004.05150; as in Jiang et al. 2023, Mistral 7B, arXiv
-/// 2310.06825] that of its band. All functions here are serial, allocate nothing, repeat to the bit and check no shape.
+/// FlashAttention, arXiv 2205.14135]. It is two-way, causal, or two-way within blocks of positions and causal over
+/// blocks [Arriola et al. 2025, Block diffusion, arXiv 2503.09573]. Causal attention does the work of its half of the
+/// square, up to a tile's edge, and in a window [Beltagy et al. 2020, Longformer, arXiv 2004.05150; as in Jiang et al.
+/// 2023, Mistral 7B, arXiv 2310.06825] that of its band. All functions here are serial, allocate nothing, repeat to the
+/// bit and check no shape.
 #pragma once
 #include "hone/core/blas.hpp"
 #include "hone/core/simd_math.hpp"
@@ -14,6 +16,9 @@
 
 namespace HONE_NAMESPACE::transformer {
 
+/// Where the block of position @p t ends, of a sequence of @p n.
+constexpr index_t block_end(index_t block, index_t t, index_t n) { return (min)((t / block + 1) * block, n); }
+
 /// Queries (n x H * head_size), keys and values (n x K * head_size), positions already turned; columns adjacent.
 template <class T>
 struct attention_input {
@@ -21,6 +26,7 @@ struct attention_input {
   index_t head_size;
   bool causal;
   index_t window = 0;  ///< of a causal one: positions that a query looks at, its own the last of them; 0: all
+  index_t block = 0;   ///< of one that is not: a query looks at its own block, of so many, and those before; 0: at all
 
   [[nodiscard]] index_t positions() const { return q.rows(); }
   [[nodiscard]] index_t heads() const { return q.cols() / head_size; }
@@ -28,7 +34,11 @@ struct attention_input {
   [[nodiscard]] index_t heads_per_kv() const { return heads() / kv_heads(); }
   /// Query @p t looks at keys [first_key(t), keys(t)).
   [[nodiscard]] index_t first_key(index_t t) const { return window > 0 ? (max)(t + 1 - window, index_t{0}) : 0; }
-  [[nodiscard]] index_t keys(index_t t) const { return causal ? t + 1 : positions(); }
+  [[nodiscard]] index_t keys(index_t t) const {
+    return causal ? t + 1 : block > 0 ? block_end(block, t, positions()) : positions();
+  }
+  /// The first query that looks at key @p i.
+  [[nodiscard]] index_t first_query(index_t i) const { return causal ? i : block > 0 ? i / block * block : 0; }
 };
 
 namespace detail {
@@ -103,7 +113,7 @@ void scatter_block(const attention_input<T>& in, matrix_view<const T> weights, c
                    index_t end, const panels<T>& sums) {
   for_each_tile_of_rows(in.first_key(begin), in.keys(end - 1),
                         [&]<int Rows>(index_t key, std::integral_constant<int, Rows>) HONE_INLINE_LAMBDA {
-                          const index_t first = in.causal ? (max)(begin, key) : begin;
+                          const index_t first = (max)(begin, in.first_query(key));
                           const index_t last = in.window > 0 ? (min)(end, key + Rows - 1 + in.window) : end;
                           for (index_t j = 0; j < in.head_size; j += panels<T>::width) {
                             tile<T, Rows> c;
@@ -123,7 +133,8 @@ struct columns {
 template <class T>
 columns close_row(const attention_input<T>& in, index_t t, const vector_view<T>& row, T weightless) {
   const index_t first = in.first_key(t), allowed = in.keys(t);
-  const index_t read = in.causal ? (min)(allowed + tile_rows - 1, in.positions()) : allowed;
+  const index_t last_of_tile = (min)(t + tile_rows, in.positions()) - 1;
+  const index_t read = (min)((max)(in.keys(last_of_tile), allowed + tile_rows - 1), in.positions());
   const columns padded{pack_begin<T>((max)(first - (tile_rows - 1), index_t{0})), panels<T>::size(1, read)};
   for (index_t i = padded.begin; i < first; ++i) row[i] = weightless;
   for (index_t i = allowed; i < padded.end; ++i) row[i] = weightless;

@@ -148,19 +148,7 @@ class attention_block {
   void forward_rows(const Products& p, std::span<const cached_row<T>> rows, const matrix_view<T>& x,
                     row_memory& m) const {
     const auto n = static_cast<index_t>(rows.size());
-    const auto normed = detail::sized(m.normed, n, c_.d_model), q = detail::sized(m.q, n, c_.q_width());
-    const auto k = detail::sized(m.k, n, c_.kv_width()), v = detail::sized(m.v, n, c_.kv_width());
-    const auto attended = detail::sized(m.attended, n, c_.q_width());
-    T* const rms = detail::sized(m.rms, n, c_.n_heads).data();
-    rmsnorm_forward<T>(x, p.vector(id(role::att_norm)), c_.norm_eps, rms, normed);
-    p.forward(id(role::wq), normed, q);
-    p.forward(id(role::wk), normed, k);
-    p.forward(id(role::wv), normed, v);
-    if (norms(c_)) {
-      rmsnorm_forward<T>(normed_rows(q), p.vector(id(role::q_norm)), c_.norm_eps, rms, normed_rows(q));
-      rmsnorm_forward<T>(normed_rows(k), p.vector(id(role::k_norm)), c_.norm_eps, rms, normed_rows(k));
-    }
-    for (const auto& part : {q, k, v}) cut(part);
+    const auto [normed, q, k, v, attended] = project_rows(p, x, m);
     for (index_t t = 0; t < n; ++t) {
       const cached_row<T>& row = rows[static_cast<std::size_t>(t)];
       rotary_.rotate({q.row(t).data(), 1, c_.q_width()}, row.position, turn::forward);
@@ -173,14 +161,58 @@ class attention_block {
     axpy(T{1}, detail::flat(normed), detail::flat(x));
   }
 
+  /// Rows [first, first + n) of one sequence of a model that is not causal, the last ones of what it has: @p x (n x
+  /// d_model) becomes y, and @p cache gets the rows' keys and values. Bits as above.
+  /// @pre the cache has those of positions [0, first), and first is where a block begins.
+  template <class Products>
+  void forward_rows(const Products& p, kv_cache<T>& cache, index_t first, const matrix_view<T>& x,
+                    row_memory& m) const {
+    const index_t n = x.rows(), end = first + n, block = c_.block > 0 ? c_.block : end;
+    const auto [normed, q, k, v, attended] = project_rows(p, x, m);
+    rotary_.rotate(q, first, turn::forward);
+    rotary_.rotate(k, first, turn::forward);
+    for (index_t t = 0; t < n; ++t) cache.put(layer_, first + t, k.row(t), v.row(t));
+    for (index_t t = first; t < end; t = block_end(block, t, end)) {
+      const index_t count = block_end(block, t, end) - t;
+      const auto part = [&](const matrix_view<T>& all) {
+        return matrix_view<T>(all.row(t - first).data(), count, all.cols());
+      };
+      attend_together<T>(c_, layer_, cache, t + count, part(q), part(attended), m.scores);
+    }
+    p.forward(id(role::wo), attended, normed);
+    axpy(T{1}, detail::flat(normed), detail::flat(x));
+  }
+
  private:
+  struct projected {
+    matrix_view<T> normed, q, k, v, attended;
+  };
+  /// Queries, keys and values of rows, before they are turned, and room for what follows.
+  template <class Products>
+  projected project_rows(const Products& p, const matrix_view<T>& x, row_memory& m) const {
+    const index_t n = x.rows();
+    const projected r{detail::sized(m.normed, n, c_.d_model), detail::sized(m.q, n, c_.q_width()),
+                      detail::sized(m.k, n, c_.kv_width()), detail::sized(m.v, n, c_.kv_width()),
+                      detail::sized(m.attended, n, c_.q_width())};
+    T* const rms = detail::sized(m.rms, n, c_.n_heads).data();
+    rmsnorm_forward<T>(x, p.vector(id(role::att_norm)), c_.norm_eps, rms, r.normed);
+    p.forward(id(role::wq), r.normed, r.q);
+    p.forward(id(role::wk), r.normed, r.k);
+    p.forward(id(role::wv), r.normed, r.v);
+    if (norms(c_)) {
+      rmsnorm_forward<T>(normed_rows(r.q), p.vector(id(role::q_norm)), c_.norm_eps, rms, normed_rows(r.q));
+      rmsnorm_forward<T>(normed_rows(r.k), p.vector(id(role::k_norm)), c_.norm_eps, rms, normed_rows(r.k));
+    }
+    for (const auto& part : {r.q, r.k, r.v}) cut(part);
+    return r;
+  }
   [[nodiscard]] tensor_id id(role r) const { return {r, layer_}; }
   static bool norms(const config& c) { return c.qk_norm != query_key_norm::none; }
   /// Whether queries and keys that are turned are not what the products made.
   static bool changes(const config& c) { return norms(c) || c.clip_qkv > 0; }
   [[nodiscard]] attention_input<T> input(const matrix_view<T>& q, const matrix_view<T>& k,
                                          const matrix_view<T>& v) const {
-    return {q, k, v, c_.head_size(), c_.causal, c_.window_of(layer_)};
+    return {q, k, v, c_.head_size(), c_.causal, c_.window_of(layer_), c_.block};
   }
   /// What a norm of queries or keys goes over, a row each.
   [[nodiscard]] matrix_view<T> normed_rows(const matrix_view<T>& m) const {

@@ -15,8 +15,9 @@ namespace HONE_NAMESPACE::transformer {
 struct batch {
   std::span<const std::int32_t> tokens;
   std::span<const index_t> offsets;
-  /// Where experts choose (`moe::selection::column_top`): how many tokens of each sequence an expert takes; the sum of
-  /// all where the batch is their pool. Empty: what the router says. Other models do not read it.
+  /// Where experts choose (`moe::selection::column_top`): how many tokens of each sequence an expert takes, or, of a
+  /// model that has blocks, of each block of it; the sum of all where the batch is their pool. Empty: what the router
+  /// says. Other models do not read it.
   std::span<const index_t> capacities = {};
 
   [[nodiscard]] index_t rows() const { return static_cast<index_t>(tokens.size()); }

@@ -64,6 +64,10 @@ struct config {
   double norm_eps = 1e-5;
   bool tie_embeddings = true;
   bool causal = true;
+  /// Of a model that is not causal: a position looks at those of its own block, of so many positions, and of the blocks
+  /// before it; 0: at all of them.
+  index_t block = 0;
+  std::int32_t mask_token = -1;  ///< stands for a token that a model that is not causal is to predict; -1: none does
   rope_layout rope = rope_layout::interleaved;
   rope_scaling scaling = {};
   index_t head_width = 0;    ///< elements of a head; 0: d_model / n_heads
@@ -98,9 +102,10 @@ struct config {
 /// Throws std::invalid_argument naming the field unless every size is positive (at most 2^31 - 1), the heads divide
 /// d_model where it gives the head size, the kv heads divide the heads, the head size is even, numbers of RoPE and
 /// norm_eps are positive and finite, its scaling does not make rotation faster, only a causal model has a window, only
-/// an untied classifier has outputs of its own, and experts have a width, a router that `moe::validate` takes, that
-/// asks for at most as many experts a token as there are and that, unless it is said to, does not see the future of a
-/// causal model, and layers that the model has.
+/// one that is not has blocks or a mask, which is of its vocabulary, only an untied classifier has outputs of its own,
+/// and experts have a width, a router that `moe::validate` takes, that asks for at most as many experts a token as
+/// there are and that, unless it is said to, does not see the future of a causal model, or blocks to come of a model
+/// that has blocks, and layers that the model has.
 inline void validate(const config& c) {
   const char* function = "hone::transformer::validate";
   const auto between = [&](index_t value, index_t least, const char* field) {
@@ -117,6 +122,7 @@ inline void validate(const config& c) {
   between(c.n_kv_heads, 1, "n_kv_heads");
   between(c.vocab, 1, "vocab");
   between(c.max_seq, 1, "max_seq");
+  between(c.block, 0, "block");
   between(c.head_width, 0, "head_width");
   between(c.window, 0, "window");
   between(c.full_layers, 0, "full_layers");
@@ -143,6 +149,11 @@ inline void validate(const config& c) {
   }
   invalid_argument_unless(c.causal || c.window == 0, function, "window", "only a causal model has one, is %td",
                           c.window);
+  invalid_argument_unless(!c.causal || c.block == 0, function, "block", "a causal model has none, is %td", c.block);
+  invalid_argument_unless(c.mask_token >= -1 && c.mask_token < c.vocab, function, "mask_token",
+                          "must be -1 or one of %td tokens, is %d", c.vocab, c.mask_token);
+  invalid_argument_unless(!c.causal || c.mask_token == -1, function, "mask_token", "a causal model has none, is %d",
+                          c.mask_token);
   invalid_argument_unless(!c.tie_embeddings || c.outputs == 0, function, "outputs",
                           "a classifier that is the embedding has none of its own, is %td", c.outputs);
   invalid_argument_unless(c.clip_qkv >= 0 && c.clip_qkv < 1e300, function, "clip_qkv",
@@ -163,6 +174,11 @@ inline void validate(const config& c) {
       !c.causal || e.sees_the_future || !moe::sees_the_future(e.router), function, "experts.router",
       "sees tokens that a causal model is to predict: sees_the_future allows it, and a capacity that drops "
       "by drop_policy::position does not");
+  // Where a sequence is the pool, a block of it is.
+  invalid_argument_unless(
+      c.block == 0 || e.sees_the_future || e.router.over == moe::pool::sequence || !moe::sees_the_future(e.router),
+      function, "experts.router",
+      "sees blocks that come later: moe::pool::sequence keeps it to a token's own block, sees_the_future allows it");
 }
 
 enum class tensor_kind { embedding, norm, linear, bias, classifier };

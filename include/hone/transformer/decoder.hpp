@@ -93,6 +93,8 @@ class decoder {
   friend class adapted_decoder;
   template <class>
   friend class generator;
+  template <class>
+  friend class denoiser;
 
   [[nodiscard]] attention_block<T> attention(index_t layer) const { return {config_, layer, rotary_}; }
   [[nodiscard]] mlp_block<T> mlp(index_t layer) const { return {config_, layer}; }

@@ -5,6 +5,7 @@
 /// kept for the backward pass and for balance losses, whose gradients come in with those of the logits.
 #pragma once
 #include "hone/moe/route.hpp"
+#include "hone/transformer/attention.hpp"  // block_end
 #include "hone/transformer/experts.hpp"
 
 #include <numeric>
@@ -36,6 +37,7 @@ class expert_block {
     T *x, *y, *dy, *gated, *weighted, *dgate, *dup;  ///< of one expert's rows: (d_model) thrice, (d_ff)
     std::vector<T> dgates{};                         ///< of slots
     moe::route_memory<T> route{};
+    std::vector<index_t> offsets{}, capacities{};  ///< of the pools, where they are not those of the batch
   };
   /// Memory of `forward_rows`, which grows as it must.
   struct row_memory {
@@ -84,8 +86,7 @@ class expert_block {
     const matrix_view<T> normed(s.normed, n, c_.d_model);
     rmsnorm_forward<T>(x, p.vector(id(role::ffn_norm)), c_.norm_eps, a.rms, normed);
     p.forward(id(role::router), normed, {a.logits, n, c_.experts.count});
-    index_t total = 0;
-    moe::route<T>(c_.experts.router, by_expert(a.logits, n), options(p, b, total), a.plan, s.route);
+    moe::route<T>(c_.experts.router, by_expert(a.logits, n), options(p, b, s), a.plan, s.route);
     const index_t shared = c_.experts.shared_d_ff;
     if (shared > 0) {
       const matrix_view<T> gate(a.shared_gate, n, shared), up(a.shared_up, n, shared), gated(s.shared_gated, n, shared);
@@ -114,25 +115,28 @@ class expert_block {
     }
     s.dgates.resize(a.plan.token.size());
     experts_backward(p, layer_, a.plan, normed, dx, rows(a, s, n), s.dgates.data(), dnormed);
-    index_t total = 0;
-    moe::route_backward<T>(c_.experts.router, by_expert(a.logits, n), options(p, b, total), a.plan, s.dgates,
+    moe::route_backward<T>(c_.experts.router, by_expert(a.logits, n), options(p, b, s), a.plan, s.dgates,
                            by_expert(s.dlogits, n), s.route);
     p.backward(id(role::router), {s.dlogits, n, c_.experts.count}, normed, dnormed, into::accumulate);
     p.norm_backward(id(role::ffn_norm), x, a.rms, dnormed, dx);
   }
 
-  /// With nothing kept for a backward pass, of tokens that choose: @p x (n x d_model) becomes y. No capacity drops a
-  /// token, and none is left out at random: a row's bits do not depend on the others if those of @p p do not.
-  /// @pre `sees_the_future` does not hold for row_router().
+  /// With nothing kept for a backward pass: @p x (n x d_model) becomes y. No capacity drops a token, and none is left
+  /// out at random: where tokens choose, a row's bits do not depend on the others if those of @p p do not.
+  /// @param pools borders of what competes together, where row_router() sees the future; else it may be empty.
+  /// @param capacities of experts that choose, one a pool; empty: what the router says.
   template <class Products>
-  void forward_rows(const Products& p, const matrix_view<T>& x, row_memory& m) const {
+  void forward_rows(const Products& p, const matrix_view<T>& x, row_memory& m, std::span<const index_t> pools = {},
+                    std::span<const index_t> capacities = {}) const {
     const index_t n = x.rows(), shared = c_.experts.shared_d_ff;
     const auto normed = detail::sized(m.normed, n, c_.d_model), sum = detail::sized(m.sum, n, c_.d_model);
     const auto logits = detail::sized(m.logits, n, c_.experts.count);
     rmsnorm_forward<T>(x, p.vector(id(role::ffn_norm)), c_.norm_eps, detail::sized(m.rms, n, 1).data(), normed);
     p.forward(id(role::router), normed, logits);
-    index_t total = 0;
-    moe::route<T>(row_router(c_), by_expert(logits.data(), n), options(p, batch{}, total), m.plan, m.route);
+    moe::route_options<T> o = options(p);
+    o.offsets = pools;
+    o.capacities = capacities;
+    moe::route<T>(row_router(c_), by_expert(logits.data(), n), o, m.plan, m.route);
     if (shared > 0) {
       const auto gate = detail::sized(m.shared_gate, n, shared), up = detail::sized(m.shared_up, n, shared);
       shared_products().template forward<Products, T>(p, normed, gate, up, gate, sum);
@@ -140,11 +144,12 @@ class expert_block {
     }
     experts_forward(p, layer_, m.plan, normed, m.slot_rows.passing(m.plan, c_.d_model, c_.experts.d_ff), x);
   }
-  /// How rows that come one after another are routed.
+  /// How rows are routed that come one after another, or that are one sequence alone.
   static moe::router row_router(const config& c) {
     moe::router r = c.experts.router;
     r.capacity_numerator = 0;
     r.second_at_random = false;
+    if (!c.causal) r.over = moe::pool::sequence;
     return r;
   }
 
@@ -157,15 +162,35 @@ class expert_block {
   [[nodiscard]] matrix_view<T> by_expert(T* logits, index_t n) const {
     return {logits, c_.experts.count, n, index_t{1}, c_.experts.count};
   }
-  /// @param total where the sum of capacities lies, which counts where the batch is one pool.
+  /// @param s where what the batch does not have is put.
   template <class Products>
-  [[nodiscard]] moe::route_options<T> options(const Products& p, const batch& b, index_t& total) const {
+  [[nodiscard]] moe::route_options<T> options(const Products& p, const batch& b, scratch& s) const {
     const moe::router& r = c_.experts.router;
-    moe::route_options<T> o{.offsets = b.offsets, .causal = c_.causal && !c_.experts.sees_the_future};
-    if (r.chosen == moe::selection::column_top && !b.capacities.empty()) {
-      total = std::accumulate(b.capacities.begin(), b.capacities.end(), index_t{0});
-      o.capacities = r.over == moe::pool::batch ? std::span<const index_t>(&total, 1) : b.capacities;
+    moe::route_options<T> o = options(p);
+    o.offsets = b.offsets;
+    s.capacities.clear();
+    const bool limited = r.chosen == moe::selection::column_top && !b.capacities.empty();
+    if (r.over == moe::pool::batch) {
+      if (limited) s.capacities.push_back(std::accumulate(b.capacities.begin(), b.capacities.end(), index_t{0}));
+    } else if (c_.block > 0) {  // what an expert takes of a sequence it takes of each of its blocks
+      s.offsets.assign(1, 0);
+      for (index_t i = 0; i < b.sequences(); ++i)
+        for (index_t t = 0, n = b.end(i) - b.begin(i); t < n;) {
+          t = block_end(c_.block, t, n);
+          s.offsets.push_back(b.begin(i) + t);
+          if (limited) s.capacities.push_back(b.capacities[static_cast<std::size_t>(i)]);
+        }
+      o.offsets = s.offsets;
+    } else {
+      if (limited) o.capacities = b.capacities;
+      return o;
     }
+    o.capacities = s.capacities;
+    return o;
+  }
+  template <class Products>
+  [[nodiscard]] moe::route_options<T> options(const Products& p) const {
+    moe::route_options<T> o{.causal = c_.causal && !c_.experts.sees_the_future};
     if (!c_.experts.selection_bias) return o;
     const vector_view<const T> bias = p.vector(id(role::selection_bias));
     o.bias = {bias.data(), static_cast<std::size_t>(bias.size())};

@@ -97,7 +97,15 @@ inline void read_experts(const config_fields& in, const expert_family* family, t
   if (c.head_width > 0) in.fail("head_dim", "only hidden_size / num_attention_heads is supported");
 }
 
-/// The type of models that have all that @p c, which has experts, has.
+/// Whether a model that is not causal has what LLaDA-MoE's fields say, and nothing else.
+inline bool is_llada(const transformer::config& c) {
+  const transformer::expert_layers& e = c.experts;
+  return e.count > 0 && c.block == 0 && is_plain_token_choice(e.router) && !e.router.renormalised &&
+         !e.selection_bias && c.qkv_bias == c.output_bias && c.qk_norm != transformer::query_key_norm::whole &&
+         c.head_width == 0;
+}
+
+/// The type of models that have all that @p c, which has experts, has. @pre it is causal, or `is_llada`.
 /// @throws std::invalid_argument if there is none.
 inline const expert_family& expert_family_of(const transformer::config& c, const char* function) {
   using transformer::query_key_norm;
@@ -111,12 +119,7 @@ inline const expert_family& expert_family_of(const transformer::config& c, const
   require(c.window == 0 || c.full_layers == 0, "the window of a family with experts is that of every layer");
   bool all_sparse = true;
   for (index_t layer = 0; layer < c.n_layers; ++layer) all_sparse = all_sparse && c.sparse(layer);
-  if (!c.causal) {
-    require(!e.router.renormalised, "LLaDA-MoE's gates do not sum to 1");
-    require(c.qk_norm != query_key_norm::whole && c.head_width == 0,
-            "LLaDA-MoE has norms of heads, whose size is d_model / n_heads");
-    return *expert_family_of("llada");
-  }
+  if (!c.causal) return *expert_family_of("llada");
   require(e.shared_d_ff == 0, "no causal family has a shared expert without a gate");
   if (c.qk_norm == query_key_norm::heads) {
     require(c.clip_qkv == 0, "Qwen3-MoE cuts no projections");

@@ -7,6 +7,8 @@
 #include "hone/moe/detail/scores.hpp"
 #include "hone/moe/schedule.hpp"
 
+#include <algorithm>
+
 namespace HONE_NAMESPACE::moe::detail {
 
 template <class T>
@@ -189,6 +191,29 @@ void choose_above(const route_options<T>& options, routing_plan<T>& plan, const 
         if (m.scores[static_cast<std::size_t>(e * n + i)] > least) f(e, m.tokens[static_cast<std::size_t>(i)]);
     }
   });
+}
+
+/// Adds to the plan, for each token that competes and has none, the expert that ranks it highest.
+template <class T>
+void choose_for_uncovered(routing_plan<T>& plan, route_memory<T>& m) {
+  const index_t n = m.pools.back();
+  const std::vector<std::int32_t> taken = plan.token;
+  const std::vector<index_t> offsets = plan.offsets;
+  m.dropped.assign(static_cast<std::size_t>(plan.tokens), 0);
+  for (const std::int32_t t : taken) m.dropped[static_cast<std::size_t>(t)] = 1;
+  m.chosen.resize(static_cast<std::size_t>(n));
+  top_rows(m.scores.data(), plan.experts, n, 0, n, 1, m.chosen.data());
+  fill_by_expert(plan, [&](auto&& f) {
+    for (std::size_t e = 0; e + 1 < offsets.size(); ++e)
+      for (index_t slot = offsets[e]; slot < offsets[e + 1]; ++slot)
+        f(static_cast<index_t>(e), taken[static_cast<std::size_t>(slot)]);
+    for (std::size_t i = 0; i < m.tokens.size(); ++i)
+      if (m.dropped[static_cast<std::size_t>(m.tokens[i])] == 0) f(index_t{m.chosen[i]}, m.tokens[i]);
+  });
+  for (std::size_t e = 0; e + 1 < offsets.size(); ++e)
+    std::inplace_merge(plan.token.begin() + plan.offsets[e],
+                       plan.token.begin() + plan.offsets[e] + (offsets[e + 1] - offsets[e]),
+                       plan.token.begin() + plan.offsets[e + 1]);
 }
 
 }  // namespace HONE_NAMESPACE::moe::detail
