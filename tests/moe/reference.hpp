@@ -20,7 +20,7 @@ inline bool before(double a, double b) { return a > b || (std::isnan(b) && !std:
 
 struct result {
   std::map<std::pair<index_t, index_t>, double> gate;  // (expert, token)
-  std::vector<std::pair<index_t, index_t>> dropped;    // (expert, token), in that order
+  std::map<std::pair<index_t, index_t>, double> dropped;
   index_t nonfinite = 0;
 };
 
@@ -139,7 +139,7 @@ result route(const moe::router& r, const rows& x, const moe::route_options<T>& o
       if (chosen[at(t)].size() < 2) continue;
       const double u = hone::philox{options.seed, options.step}.uniform(options.first_token + at(t));
       const std::pair second(chosen[at(t)][1], t);
-      if (u >= 2 * out.gate[second]) out.gate.erase(second), out.dropped.push_back(second);
+      if (u >= 2 * out.gate[second]) out.dropped.insert(out.gate.extract(second));
     }
   for (index_t e = 0; r.capacity_numerator > 0 && e < experts; ++e)
     for (const auto& pool : pools) {
@@ -157,10 +157,8 @@ result route(const moe::router& r, const rows& x, const moe::route_options<T>& o
         };
         return r.dropped == moe::drop_policy::choice && place(a) < place(b);
       });
-      for (std::size_t i = room; i < present.size(); ++i)
-        out.gate.erase({e, present[i]}), out.dropped.push_back({e, present[i]});
+      for (std::size_t i = room; i < present.size(); ++i) out.dropped.insert(out.gate.extract({e, present[i]}));
     }
-  std::sort(out.dropped.begin(), out.dropped.end());
   for (auto& [pair, gate] : out.gate) {
     index_t n = 0;
     for (index_t e = 0; e < experts; ++e) n += static_cast<index_t>(out.gate.count({e, pair.second}));

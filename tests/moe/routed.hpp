@@ -34,6 +34,7 @@ inline const std::vector<named>& all_routers() {
       {"top k, softmax", moe::top_k_then_softmax(3)},
       {"top k, softmax, gates dropped", moe::top_k_then_softmax(2, {1, 1})},
       {"top k, softmax, places dropped", moe::top_k_then_softmax(2, {3, 4}, moe::drop_policy::position)},
+      {"top k, softmax, choices dropped", moe::top_k_then_softmax(3, {3, 4}, moe::drop_policy::choice)},
       {"softmax, top k", moe::softmax_then_top_k(2)},
       {"softmax, top k, gates dropped", moe::softmax_then_top_k(3, {5, 4})},
       {"loss-free", moe::loss_free(2)},
@@ -132,9 +133,13 @@ void check_against(const moe_reference::result& expected, const moe::routing_pla
     error = worst(error, std::abs(found[pair] - gate));
   }
   CHECK(error < tolerance);
-  std::vector<std::pair<index_t, index_t>> dropped;
-  for (const auto& d : plan.dropped) dropped.emplace_back(d.expert, d.token);
-  CHECK(dropped == expected.dropped);
+  REQUIRE(plan.dropped.size() == expected.dropped.size());
+  auto wanted = expected.dropped.begin();
+  for (const auto& d : plan.dropped) {
+    CHECK(std::pair<index_t, index_t>(d.expert, d.token) == wanted->first);
+    CHECK(static_cast<double>(d.gate) == Approx(wanted->second).margin(tolerance));
+    ++wanted;
+  }
   CHECK(plan.nonfinite == expected.nonfinite);
 }
 

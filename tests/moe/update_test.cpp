@@ -121,7 +121,7 @@ TEST_CASE("column thresholds between neighbours, and of the smallest and largest
 
 TEST_CASE("thresholds are moving averages of what was observed") {
   std::vector<float> tau = {std::nanf(""), 1, 2, INFINITY};
-  const std::vector<double> seen = {4, 3, std::nan(""), std::nan("")};
+  const std::vector<double> seen = {4, 3, -INFINITY, std::nan("")};
   update_thresholds(tau, seen, 0.75);
   CHECK(tau[0] == 4.0f);
   CHECK(tau[1] == 1.5f);
