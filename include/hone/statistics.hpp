@@ -16,3 +16,4 @@
 #include "hone/statistics/ranked_bootstrap.hpp"
 #include "hone/statistics/recalibration.hpp"
 #include "hone/statistics/roc.hpp"
+#include "hone/statistics/scored.hpp"
