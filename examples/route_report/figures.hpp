@@ -83,7 +83,7 @@ inline std::vector<router_figure> measure_router(const routed& r, const hone::ro
                        const statistics::interval& interval, index_t undefined) {
     std::string reason;
     if (undefined > 0)
-      reason = text("without a value in %td of %td replicates", undefined, options.replicates);
+      reason = text("no value in %td of %td replicates", undefined, options.replicates);
     else if (std::isnan(interval.low))
       reason = "too few prompts for an interval";
     all.push_back({key, title, figure, interval, reason});
@@ -122,8 +122,8 @@ inline std::vector<router_figure> measure_router(const routed& r, const hone::ro
            {"cpt_50", "CPT of 50 %"},
            {"cpt_80", "CPT of 80 %"}},
           detail::averaged(routing::curve(r.weak, r.strong, r.scores)), average_estimates);
-  add_all({{"lpm", "LPM: quality where it is cheap"},
-           {"hcr", "HCR: calls saved at high accuracy"},
+  add_all({{"lpm", "LPM: quality where cheap"},
+           {"hcr", "HCR: calls saved at accuracy"},
            {"mpm", "MPM: quality in between"}},
           {of_file.begin() + 1, of_file.end()}, {file_estimates.begin() + 1, file_estimates.end()});
 
@@ -157,11 +157,11 @@ inline std::vector<router_figure> measure_router(const routed& r, const hone::ro
 inline void print_figures(const std::vector<router_figure>& figures) {
   for (const router_figure& f : figures) {
     if (!f.figure.value)
-      std::printf("  %-34s      -   %s\n", f.title.c_str(), text_of(f.figure.why));
+      std::printf("  %-30s %s\n", f.title.c_str(), text_of(f.figure.why));
     else if (!f.no_interval.empty())
-      std::printf("  %-34s %9.4f  %s\n", f.title.c_str(), *f.figure.value, f.no_interval.c_str());
+      std::printf("  %-30s %9.4f  %s\n", f.title.c_str(), *f.figure.value, f.no_interval.c_str());
     else
-      std::printf("  %-34s %9.4f  [%.4f, %.4f]\n", f.title.c_str(), *f.figure.value, f.interval.low, f.interval.high);
+      std::printf("  %-30s %9.4f  [%.4f, %.4f]\n", f.title.c_str(), *f.figure.value, f.interval.low, f.interval.high);
   }
 }
 

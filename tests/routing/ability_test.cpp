@@ -78,7 +78,6 @@ TEST_CASE("coverage: AUROC's and AUPRC's intervals, and accuracy's at the thresh
     covered_precision += contains(a.auprc, precision);
     covered_accuracy += contains(a.youden_accuracy, accuracy);
   }
-  std::fprintf(stderr, "XX %g %g %g\n", covered_area, covered_precision, covered_accuracy);
   CAPTURE(covered_area, covered_precision, covered_accuracy);
   CHECK(covered_area == Approx(0.95).margin(0.02));
   CHECK(covered_precision == Approx(0.94).margin(0.025));

@@ -120,7 +120,6 @@ TEST_CASE("coverage: percentile intervals of APGR, call threshold, area, LPM, HC
     CHECK(with[s] >= (s == 4 || s == 5 ? 0.9 : 1) * repeats);  // a band may be empty in some replicate
     CHECK(covered[s] / with[s] >= 0.92);
     CHECK(covered[s] / with[s] <= 0.98);
-    std::fprintf(stderr, "XX %zu %g %g\n", s, covered[s] / with[s], with[s]);
   }
 }
 

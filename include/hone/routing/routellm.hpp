@@ -3,7 +3,7 @@
 /// strong model, 1 - score, are cut at their deciles as pd.qcut cuts them, each with all equal win rates; APGR by
 /// trapezoids over these, call thresholds by np.interp, which takes qualities for rising. Where two deciles coincide,
 /// as those of a score of few values, pd.qcut throws: there are no points, and a reason. Deciles are exact; where n - 1
-/// is a multiple of 10 they are scores themselves, and pandas' rounding, another one in each version, may lose one call.
+/// is a multiple of 10 they are scores themselves, and pandas' rounding, another one in each version, may lose a call.
 /// [Ong et al. 2024, RouteLLM, arXiv 2406.18665; routellm/evals of lm-sys/RouteLLM]
 #pragma once
 #include "hone/routing/deferral.hpp"

@@ -154,7 +154,8 @@ bootstrap_estimate bootstrap_counts(index_t items, Statistic&& statistic, const 
 
 /// Several statistics of the same draws: statistic(std::span<const std::uint32_t> counts, std::span<double> values)
 /// writes @p statistics values.
-/// @throws std::invalid_argument unless items is in [1, 2^32 - 1], statistics > 0, replicates > 1 and level is in (0, 1).
+/// @throws std::invalid_argument unless items is in [1, 2^32 - 1], statistics > 0, replicates > 1 and level is in
+/// (0, 1).
 /// @note As bootstrap_counts, with 8 bytes a replicate and statistic.
 template <class Statistic, executor E = const serial>
 std::vector<bootstrap_estimate> bootstrap_counts_of(index_t items, index_t statistics, Statistic&& statistic,
