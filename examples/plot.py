@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""Draws what `unlearn --json` or `reason --json` wrote.
+"""Draws what `unlearn --json`, `reason --json` or `route_report --json` wrote.
 
     plot.py RESULT.json PICTURE.png|.svg
 
 The experiment on made-up facts becomes retained against forgotten knowledge: the way that every combination takes
 (first seed, greatest weight), and what is kept once forgetting is done, over weights; a run on files its losses,
 cosines and probabilities over the steps. Runs that reason become learning curves over the generated tokens, and,
-if they are a sweep's, pass@1 against pass@k at the end; the bandit has the latter alone. Means over seeds, with 95 %
+if they are a sweep's, pass@1 against pass@k at the end; the bandit has the latter alone. A router becomes its curve,
+between the best possible one and chance, with either model as a line. Means over seeds, with 95 %
 intervals; the experiment's, which compares few seeds, with their range. PICTURE appears whole or not at all.
 """
 import collections
@@ -178,12 +179,31 @@ def draw_bandit(result):
     return figure
 
 
+def draw_router(result):
+    figure, axis = plt.subplots(figsize=(7, 5))
+    config = result["config"]
+    axis.plot(*zip(*result["oracle"]), color="C2", label="oracle")
+    axis.plot(*zip(*result["curve"]), color="C0", label=config["router"])
+    axis.plot([0, 1], [result["weak"], result["strong"]], "--", color="gray", label="random")
+    for model, line in (("weak", ":"), ("strong", "-.")):
+        axis.axhline(result[model], color="gray", linestyle=line, linewidth=0.8, label=f"{model}: {config[model]}")
+    axis.set_xlabel("share of prompts that the strong model answers")
+    axis.set_ylabel("mean quality")
+    figures = [f"{name} {result[key]:.4f}" for key, name in (("auroc", "AUROC"), ("apgr_tie_averaged", "APGR"))
+               if result[key] is not None]
+    axis.set_title(", ".join([f"n = {result['n']}"] + figures))
+    axis.legend(fontsize=8)
+    return figure
+
+
 def draw(result):
+    if "oracle" in result:
+        return draw_router(result)
     if "cases" in result:
         return draw_bandit(result)
     runs = result.get("runs", [result])
     if not runs or ("runs" not in result and "steps" not in result and "records" not in result):
-        raise ValueError("no result of unlearn or reason")
+        raise ValueError("no result of unlearn, reason or route_report")
     if "records" in runs[0]:
         return draw_reason(result)
     return draw_experiment(result) if "runs" in result else draw_run(result)

@@ -80,6 +80,14 @@ tour() {
   else
     note "Skipped: tofu_eval_logs/phi_full.json is not there (set HONE_DATA)."
   fi
+  if [ -d "$data/routellm_mmlu" ]; then
+    section "A router between two models on MMLU" "$programs/route_report" --scores "$data/routellm_mmlu" \
+      --weak mistralai/Mixtral-8x7B-Instruct-v0.1 --strong gpt-4-1106-preview --router subject_gain \
+      --drop "$data/routellm_mmlu/contaminated_prompts.jsonl" --json "$report/router.json"
+    picture router "mean quality over the share of calls, of the router, the best one and chance"
+  else
+    note "Skipped: routellm_mmlu is not there (set HONE_DATA)."
+  fi
   if [ -f "$data/tinystories/stories260K.bin" ]; then
     stories=(--checkpoint "$data/tinystories/stories260K.bin" --tokenizer "$data/tinystories/tok512.bin")
     section "Ids of a sentence" bash -c 'echo "Once upon a time" | "$0" --tokenizer "$1" --pieces' \

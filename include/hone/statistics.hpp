@@ -15,4 +15,6 @@
 #include "hone/statistics/quantile.hpp"
 #include "hone/statistics/ranked_bootstrap.hpp"
 #include "hone/statistics/recalibration.hpp"
+#include "hone/statistics/risk_coverage.hpp"
 #include "hone/statistics/roc.hpp"
+#include "hone/statistics/scored.hpp"

@@ -108,6 +108,32 @@ TEST_CASE("a statistic of counts has the replicates of the statistic of items") 
   CHECK_THROWS_AS(bootstrap_counts(3, by_counts, {.replicates = 1}), std::invalid_argument);
 }
 
+TEST_CASE("several statistics of the same draws are what each is by itself") {
+  const auto first = [](std::span<const std::uint32_t> counts) { return static_cast<double>(counts[0]); };
+  const auto share = [](std::span<const std::uint32_t> counts) {
+    return counts[2] == 0 ? std::nan("") : 1.0 / counts[2];
+  };
+  const auto both = [&](std::span<const std::uint32_t> counts, std::span<double> values) {
+    values[0] = first(counts);
+    values[1] = share(counts);
+  };
+  const bootstrap_options options{.replicates = 300, .seed = 4};
+  thread_pool pool(3);
+  const auto one = bootstrap_counts_of(40, 2, both, options), many = bootstrap_counts_of(40, 2, both, options, pool);
+  const auto alone = bootstrap_counts(40, first, options), other = bootstrap_counts(40, share, options);
+  REQUIRE(one.size() == 2);
+  CHECK(one[0].standard_error == alone.standard_error);
+  CHECK(one[0].percentile.high == alone.percentile.high);
+  CHECK(many[0].percentile.high == alone.percentile.high);
+  CHECK(one[1].nonfinite == other.nonfinite);
+  CHECK(other.nonfinite > 0);
+  CHECK(std::isnan(one[1].percentile.low));
+  CHECK_THROWS_WITH(bootstrap_counts_of(3, 0, both),
+                    "hone::statistics::bootstrap_counts_of: statistics: must be positive, is 0");
+  CHECK_THROWS_WITH(bootstrap_counts_of(0, 2, both),
+                    "hone::statistics::bootstrap_counts_of: items: must be positive, is 0");
+}
+
 TEST_CASE("replicates that are not finite are counted; misuse") {
   const auto b = bootstrap(3, [](auto) { return std::nan(""); }, {.replicates = 9});
   CHECK(b.nonfinite == 9);

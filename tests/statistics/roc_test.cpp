@@ -336,3 +336,40 @@ TEST_CASE("the true positive rate is the best over all thresholds") {
     CHECK(true_positive_rate(x, y, fpr) == best);
   }
 }
+
+TEST_CASE("Youden's threshold: the reference vector (routing, R.5), and by trying all thresholds") {
+  const auto best =
+      youden(rank_by_outcome(vector{.9, .8, .8, .6, .6, .6, .4, .4, .3, .1}, vector{1, 0, 1, 1, 0, 0, 1, 0, 1, 0}));
+  CHECK(best.threshold == 0.9);
+  CHECK(best.index == Approx(0.2).epsilon(1e-14));
+  CHECK(best.accuracy() == Approx(0.6).epsilon(1e-14));
+  std::uint32_t stream = 500;
+  for (const double grain : {1e-9, 0.5, 2.0})
+    for (int repeat = 0; repeat < 20; ++repeat) {
+      const vector x = scores(++stream, 13, 0.5, grain), y = scores(++stream, 21, 0, grain);
+      vector thresholds = {infinity};
+      for (const vector* v : {&x, &y}) thresholds.insert(thresholds.end(), v->begin(), v->end());
+      std::sort(thresholds.begin(), thresholds.end(), std::greater<>());
+      double most = -1, threshold = 0;
+      index_t right = 0;
+      for (const double t : thresholds) {
+        const auto above = [t](double v) { return v >= t; };
+        const auto hits = std::count_if(x.begin(), x.end(), above), wrong = std::count_if(y.begin(), y.end(), above);
+        const double j = static_cast<double>(hits) / 13 - static_cast<double>(wrong) / 21;
+        if (j <= most + 1e-12) continue;
+        most = j;
+        threshold = t;
+        right = hits + 21 - wrong;
+      }
+      const auto found = youden(rank_scores(x, y));
+      CHECK(found.threshold == threshold);
+      CHECK(found.index == Approx(most).margin(1e-14));
+      CHECK(found.right == right);
+    }
+  CHECK(youden(rank_scores(vector{1, 1}, vector{1})).threshold == infinity);
+  CHECK(youden(rank_scores(vector{0}, vector{1})).index == 0);
+  CHECK(youden(rank_scores(vector{0}, vector{1})).accuracy() == 0.5);
+  CHECK(std::isnan(youden(rank_scores(vector{1}, {})).threshold));
+  CHECK(std::isnan(youden(rank_scores(vector{1}, {})).accuracy()));
+  CHECK(youden(rank_scores(vector{not_a_number}, vector{1})).nans == 1);
+}

@@ -86,15 +86,19 @@ inline void count_items(std::span<std::uint32_t> counts, std::uint64_t seed, ind
 
 namespace detail {
 
-/// statistic(drawn) of each replicate, drawn by draw(std::span<Value> of items, replicate).
-template <class Value, class Draw, class Statistic, class E>
-std::vector<double> replicate(index_t items, Draw&& draw, Statistic& statistic, const bootstrap_options& options,
-                              E& pool, const char* function) {
+inline void check_bootstrap(index_t items, const bootstrap_options& options, const char* function) {
   invalid_argument_unless(items > 0, function, "items", "must be positive, is %td", items);
   invalid_argument_unless(options.replicates > 1, function, "replicates", "must be at least 2, is %td",
                           options.replicates);
   invalid_argument_unless(options.level > 0 && options.level < 1, function, "level", "must be in (0, 1), is %g",
                           options.level);
+}
+
+/// statistic(drawn) of each replicate, drawn by draw(std::span<Value> of items, replicate).
+template <class Value, class Draw, class Statistic, class E>
+std::vector<double> replicate(index_t items, Draw&& draw, Statistic& statistic, const bootstrap_options& options,
+                              E& pool, const char* function) {
+  check_bootstrap(items, options, function);
   std::vector<double> values(static_cast<std::size_t>(options.replicates));
   pool.parallel_for(options.replicates, index_t{1}, [&](index_t begin, index_t end) {
     std::vector<Value> drawn(static_cast<std::size_t>(items));
@@ -146,6 +150,37 @@ bootstrap_estimate bootstrap_counts(index_t items, Statistic&& statistic, const 
   return detail::estimate_of_replicates(detail::replicate<std::uint32_t>(items, count_items, statistic, options, pool,
                                                                          "hone::statistics::bootstrap_counts"),
                                         options.level);
+}
+
+/// Several statistics of the same draws: statistic(std::span<const std::uint32_t> counts, std::span<double> values)
+/// writes @p statistics values.
+/// @throws std::invalid_argument unless items is in [1, 2^32 - 1], statistics > 0, replicates > 1 and level is in
+/// (0, 1).
+/// @note As bootstrap_counts, with 8 bytes a replicate and statistic.
+template <class Statistic, executor E = const serial>
+std::vector<bootstrap_estimate> bootstrap_counts_of(index_t items, index_t statistics, Statistic&& statistic,
+                                                    const bootstrap_options& options = {}, E&& pool = serial{}) {
+  const char* function = "hone::statistics::bootstrap_counts_of";
+  invalid_argument_unless(statistics > 0, function, "statistics", "must be positive, is %td", statistics);
+  detail::check_bootstrap(items, options, function);
+  const auto width = static_cast<std::size_t>(statistics);
+  std::vector<double> values(static_cast<std::size_t>(options.replicates) * width);
+  pool.parallel_for(options.replicates, index_t{1}, [&](index_t begin, index_t end) {
+    std::vector<std::uint32_t> counts(static_cast<std::size_t>(items));
+    for (index_t r = begin; r < end; ++r) {
+      count_items(counts, options.seed, r);
+      statistic(std::span<const std::uint32_t>(counts),
+                std::span<double>(values).subspan(static_cast<std::size_t>(r) * width, width));
+    }
+  });
+  std::vector<bootstrap_estimate> result;
+  for (std::size_t s = 0; s < width; ++s) {
+    std::vector<double> replicates;
+    replicates.reserve(static_cast<std::size_t>(options.replicates));
+    for (std::size_t at = s; at < values.size(); at += width) replicates.push_back(values[at]);
+    result.push_back(detail::estimate_of_replicates(std::move(replicates), options.level));
+  }
+  return result;
 }
 
 /// The BCa interval from @p sorted replicates (ascending), the statistic of the @p whole, and the statistics without

@@ -8,12 +8,15 @@ if "$python" -c 'import matplotlib' 2>/dev/null; then
   run "$programs/reason" --task bandit --algorithm grpo --sweep kl=0,0.2 --steps 20 --seeds 2 --json bandit.json
   run "$programs/unlearn" --seeds 1 --learn-steps 5 --steps 3 --stop-at 0 --combine sago --json experiment.json
   run "${unlearn[@]}" --steps 2 --json steps.json
-  for result in run sweep bandit experiment steps; do
+  printf 'prompt,w,s\na,True,True\nbb,False,True\nccc,False,False\n' >outcomes.csv
+  run "$programs/route_report" --scores outcomes.csv --weak w --strong s --router prompt_length --bootstrap 10 \
+    --json router.json
+  for result in run sweep bandit experiment steps router; do
     run "$python" "$plot" $result.json $result.svg
     [ -s $result.svg ] || complain "plot.py draws nothing of $result.json"
   done
   echo '{"runs": []}' >none.json
-  refused 'none.json: no result of unlearn or reason' "$python" "$plot" none.json out.svg
+  refused 'none.json: no result of unlearn, reason or route_report' "$python" "$plot" none.json out.svg
   refused 'usage:' "$python" "$plot" sweep.json out.txt
 else
   echo "skipped: plot.py (no matplotlib)"

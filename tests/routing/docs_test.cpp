@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+// What docs/routing.md shows.
+#include "hone/routing/ability.hpp"
+#include "hone/routing/curve_bootstrap.hpp"
+#include "hone/routing/domains.hpp"
+#include "hone/routing/routellm.hpp"
+#include "hone/routing/scenario.hpp"
+#include "hone/routing/thresholds.hpp"
+#include "hone/routing/utility.hpp"
+#include "routing/support.hpp"
+#include "support/catch.hpp"
+
+using namespace hone;
+using namespace routing_test;
+
+TEST_CASE("docs: a curve and its figures") {
+  const std::vector<double> weak = {1, 0, 1, 1, 0, 0, 1, 0, 0, 0};    // was the small model right
+  const std::vector<double> strong = {1, 1, 1, 0, 1, 1, 1, 1, 1, 0};  // and the large one
+  const std::vector<double> score = {.95, .15, .70, .55, .45, .30, .85, .60, .20, .40};
+  const routing::deferral_curve curve = routing::curve(weak, strong, score);  // one sort, ties averaged
+  const double at_half = curve.at(5);                                         // 0.8, five prompts called
+  const routing::measure apgr = routing::apgr(curve);                         // 0.75
+  const routing::measure half = routing::call_threshold(curve, 0.5);          // half the way at 0.2 of the calls
+  if (!apgr.value) std::puts(routing::text_of(apgr.why));
+  CHECK(at_half == Approx(.8));
+  CHECK(*apgr.value == Approx(.75));
+  CHECK(*half.value == Approx(.2));
+
+  const auto as_published = routing::measure_scenarios(routing::curve(weak, strong, score, routing::ties::file_order),
+                                                       routing::config_bands, routing::scenario_mode::reference);
+  const auto scenarios = routing::measure_scenarios(curve);  // cheap 0.617; the other two bands are empty
+  const auto of_routellm = routing::apgr(routing::routellm_points(curve));
+  CHECK(*as_published.high_accuracy.figure.value == 0.0);
+  CHECK(*scenarios.cheap.figure.value == Approx(.6166666667));
+  CHECK(!scenarios.high_accuracy.figure.value);
+  CHECK(*of_routellm.value == Approx(.75));
+
+  const auto figures = [](const routing::deferral_curve& c, std::span<double> values) {
+    values[0] = routing::apgr(c).value.value_or(std::nan(""));
+    values[1] = c.at(0.3 * static_cast<double>(c.count));
+  };
+  const auto errors = routing::bootstrap_curve(weak, strong, score, routing::ties::averaged, 2, figures);
+  CHECK(errors[1].percentile.low < errors[1].percentile.high);
+
+  const routing::ability_report ability = routing::measure_ability(score, weak);  // AUROC, AUPRC, Youden's threshold
+  CHECK(ability.auroc.value == Approx(.9583333333));
+}
+
+TEST_CASE("docs: thresholds") {
+  const table past = drawn(1, 2000, 0, 1e-12);
+  const auto &weak = past.weak, &strong = past.strong, &score = past.score;
+  const auto budget = routing::threshold_by_call_rate(score, 0.3);
+  const auto sure = routing::threshold_by_local_error(score, weak, {.error = 0.2, .level = 0.9});
+  const auto risk = routing::threshold_by_risk(weak, strong, score, {.risk = 0.05});  // of what is lost by keeping
+  const auto way = routing::threshold_by_recovery(routing::curve(weak, strong, score), 0.8);
+  const bool answer_here = budget.keeps(0.7);
+  CHECK(answer_here);
+  CHECK(sure.bound <= 0.2);
+  CHECK(risk.bound <= 0.05);
+  CHECK(way.bound >= 0.8);
+}
+
+TEST_CASE("docs: costs, many models, domains") {
+  const table t = toy();
+  const routing::deferral_curve curve = routing::curve(t.weak, t.strong, t.score);
+  const routing::best_calls best = routing::maximise_utility(curve, 1, 10, 0.02);  // 5 calls, 0.8 - 0.02 * 5.5
+  CHECK(best.calls == 5);
+
+  const std::vector<double> predicted = {.5, .6, .9, .8, .82, .9}, prices = {1, 3, 20};  // two prompts, three models
+  const auto chosen = routing::choose_by_utility(matrix_view<const double>(predicted.data(), 2, 3),
+                                                 {prices.data(), 2, 3, 0, 1}, 0.02);  // one row of prices for all
+  const std::vector<routing::cost_quality> routers = {{1, .40}, {2, .50}, {3, .70}, {4, .68}, {6, .80}};
+  const auto paper = routing::aiq(routers, 8);                                // 0.707
+  const auto code = routing::aiq(routers, 8, routing::aiq_divisor::maximum);  // 0.619
+  const routing::arena_score arena = routing::score_arena(0.7, 1.0);          // 0.674
+  CHECK(chosen.model == std::vector<index_t>{1, 0});
+  CHECK(*paper == Approx(.7071428571));
+  CHECK(*code == Approx(.61875));
+  CHECK(arena.score == Approx(.6744394195));
+
+  const std::vector<double> auroc = {.72, .66, .74, .65, .70, .71}, trained_on = {1, 0, 0, 0, 1, 0};
+  const auto means = routing::average_domains(matrix_view<const double>(auroc.data(), 2, 3),
+                                              matrix_view<const double>(trained_on.data(), 2, 3));
+  CHECK(means[0].gap() == Approx(.02));
+}
