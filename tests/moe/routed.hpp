@@ -48,6 +48,8 @@ inline const std::vector<named>& all_routers() {
       {"Zhou, all covered", covered(moe::zhou_expert_choice(1, moe::pool::batch))},
       {"race, all covered", covered(moe::expert_race(1))},
       {"threshold, all covered", covered(moe::expert_threshold(1))},
+      {"relu of the best",
+       {.chosen = moe::selection::row_top, .gate = moe::activation::relu, .renormalised = false, .per_token = 2}},
       {"capacity a sequence", {.chosen = moe::selection::row_top, .per_token = 2, .capacity_numerator = 1}},
   };
   return routers;
