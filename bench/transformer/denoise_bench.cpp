@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 /// Denoising steps of one canvas, on one core. A step's roof is the forward pass of its rows in the same run: the
 /// decoder's, without logits, and the classifier's product of the masked rows alone. An order's roof is one token a
-/// step of the same model, which was trained here to go on with sequences a, a + b, a + 2 b, ...: its label says how
-/// many steps a canvas takes, and of how many all tokens are right.
+/// step of the same model, which was trained here to go on with sequences a, a + b, a + 2 b, ...; a line before the row
+/// says how many steps a canvas takes, and of how many canvases all tokens are right, those of one token a step beside.
 #include "hone/core/random.hpp"
 #include "hone/diffusion/masking.hpp"
 #include "hone/diffusion/objective.hpp"
@@ -14,6 +14,7 @@
 #include "hone/transformer/linear_loss.hpp"
 #include "support/roof.hpp"
 
+#include <cstdio>
 #include <string>
 #include <vector>
 
@@ -74,7 +75,7 @@ struct trained_model {
     std::vector<double> t(sequences), weights(noised.size());
     std::vector<index_t> offsets = {0}, counts(sequences);
     for (index_t s = 0; s < sequences; ++s) offsets.push_back((s + 1) * length);
-    for (std::uint32_t step = 0; step < 600; ++step) {
+    for (std::uint32_t step = 0; step < 2000; ++step) {
       tokens.clear();
       for (index_t s = 0; s < sequences; ++s)
         add(philox{3}.bits(std::uint64_t{step} * sequences + static_cast<std::uint64_t>(s))[0], tokens);
@@ -94,7 +95,7 @@ struct trained_model {
     return l.parameters();
   }
   static void add(std::uint64_t bits, std::vector<std::int32_t>& tokens) {
-    const std::uint64_t a = bits & 31, b = 1 + (bits >> 5 & 3);
+    const std::uint64_t a = bits & 31, b = 1 + (bits >> 5 & 1);
     for (std::uint64_t i = 0; i < length; ++i) tokens.push_back(static_cast<std::int32_t>((a + b * i) % 32));
   }
 
@@ -106,7 +107,7 @@ struct trained_model {
 void decode(benchmark::State& state, const diffusion::sampler& how) {
   static const trained_model own;
   const denoiser<float> denoise(own.model, own.parameters);
-  constexpr index_t given = 4, made = trained_model::length - given, sequences = 8;
+  constexpr index_t given = 4, made = trained_model::length - given, sequences = 32;
   std::vector<std::int32_t> tokens;
   std::vector<index_t> offsets = {0};
   for (std::uint64_t s = 0; s < sequences; ++s) {
@@ -115,23 +116,27 @@ void decode(benchmark::State& state, const diffusion::sampler& how) {
     tokens.insert(tokens.end(), whole.begin(), whole.begin() + given);
     offsets.push_back(static_cast<index_t>(tokens.size()));
   }
-  std::vector<denoised> result;
+  std::vector<denoised> result, one_by_one;
   record r;
   for (auto _ : state) {
-    const double roof =
-        seconds([&] { benchmark::DoNotOptimize(denoise({tokens, offsets}, {.length = made, .steps = made})); });
+    const double roof = seconds([&] { one_by_one = denoise({tokens, offsets}, {.length = made, .steps = made}); });
     r.add(state, seconds([&] { result = denoise({tokens, offsets}, {.length = made, .sampler = how}); }), roof);
   }
   r.report(state, static_cast<double>(sequences * made), "token");
-  index_t steps = 0, right = 0;
-  for (std::uint64_t s = 0; s < sequences; ++s) {
+  index_t steps = 0, right[2] = {0, 0};
+  for (std::size_t s = 0; s < sequences; ++s) {
     std::vector<std::int32_t> whole;
     trained_model::add(s * 37, whole);
     steps += result[s].steps;
-    right += std::equal(result[s].tokens.begin(), result[s].tokens.end(), whole.begin() + given);
+    right[0] += std::equal(result[s].tokens.begin(), result[s].tokens.end(), whole.begin() + given);
+    right[1] += std::equal(one_by_one[s].tokens.begin(), one_by_one[s].tokens.end(), whole.begin() + given);
   }
-  state.SetLabel("token, " + std::to_string(static_cast<double>(steps) / sequences) + " steps, " +
-                 std::to_string(right) + " of " + std::to_string(sequences) + " right: ");
+  const std::string line = std::to_string(static_cast<double>(steps) / sequences) + " steps, not " +
+                           std::to_string(made) + "; " + std::to_string(right[0]) + " of " + std::to_string(sequences) +
+                           " right, one by one " + std::to_string(right[1]);
+  static std::string said;  // a row runs several times
+  if (line != said) std::puts(line.c_str());
+  said = line;
 }
 
 const bool registered = [] {
@@ -155,7 +160,10 @@ const bool registered = [] {
     for (const index_t rows : {128, 512})
       add("denoise_step_" + std::to_string(rows) + "/" + name,
           [c, rows](benchmark::State& state) { denoise_one_step(state, c, rows, 32); });
-  add("denoise_threshold_0.9", [](benchmark::State& state) { decode(state, {.by = order::threshold}); });
+  for (const char* threshold : {"0.9", "0.99"})
+    add(std::string("denoise_threshold_") + threshold, [threshold](benchmark::State& state) {
+      decode(state, {.by = order::threshold, .threshold = std::stod(threshold)});
+    });
   add("denoise_entropy_bound_0.1", [](benchmark::State& state) { decode(state, {.by = order::entropy_bound}); });
   return true;
 }();

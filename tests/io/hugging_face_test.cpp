@@ -52,7 +52,10 @@ TEST_CASE("a model that is not causal is read as it was written, experts, blocks
   transformer::config with_experts = c;
   with_experts.n_layers = 2;
   with_experts.experts = {.count = 3, .d_ff = 2, .shared_d_ff = 5, .router = moe::expert_choice(1), .dense = {0}};
-  for (const transformer::config& shape : {c, with_experts}) {
+  transformer::config with_bias = with_experts;
+  with_bias.experts.router = moe::loss_free(2);
+  with_bias.experts.selection_bias = true;
+  for (const transformer::config& shape : {c, with_experts, with_bias}) {
     const scratch_folder folder;
     const auto elements = elements_for(shape);
     write_hugging_face(folder.path, shape, elements);

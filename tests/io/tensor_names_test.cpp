@@ -77,8 +77,10 @@ TEST_CASE("routers, shared experts and Mixtral's experts have the names of their
   CHECK(gguf_name("router.3") == "blk.3.ffn_gate_inp");
   CHECK(hugging_face_name("shared_w2.1") == "model.layers.1.shared_expert.down_proj");
   CHECK(gguf_name("shared_w1.1") == "blk.1.ffn_gate_shexp");
-  CHECK(hugging_face_name("selection_bias.1").empty());
+  CHECK(hugging_face_name("selection_bias.1") == "model.layers.1.mlp.gate.selection");
+  CHECK(hugging_face_tensor_id("model.layers.1.mlp.gate.selection") == tensor_id{role::selection_bias, 1});
   CHECK(gguf_name("selection_bias.1").empty());
+  CHECK(!gguf_tensor_id("blk.1."));
   constexpr auto mixtral = expert_names::block_sparse_moe;
   CHECK(hugging_face_name(tensor_id{role::router, 3}, mixtral) == "model.layers.3.block_sparse_moe.gate");
   CHECK(hugging_face_name(tensor_id{role::w3, 3, 5}, mixtral) == "model.layers.3.block_sparse_moe.experts.5.w3");

@@ -153,8 +153,7 @@ inline std::string dense_type_of(const transformer::config& c, const char* funct
 /// causal as LLaDA-MoE's authors do, where theirs has all of it, or as hone does. (The dense width of a family whose
 /// layers all have experts is not kept.)
 /// @throws std::invalid_argument if no type of model has all that @p c has: its outputs are not the vocabulary, or of a
-///         causal one its router, or its biases, norms and window are of no family; if a model that is not causal has a
-///         bias on the selection of experts.
+///         causal one its router, or its biases, norms and window are of no family.
 inline std::string format_config_json(const transformer::config& c) {
   const char* function = "hone::io::format_config_json";
   transformer::validate(c);
@@ -190,7 +189,7 @@ inline std::string format_config_json(const transformer::config& c) {
                          {"original_max_position_embeddings", c.scaling.original_max_seq}};
   if (type == "llama" || type == "qwen3") j["attention_bias"] = c.qkv_bias;
   if (experts) detail::write_experts(c, *family, j);
-  if (own) detail::write_own(c, j, function);
+  if (own) detail::write_own(c, j);
   if (c.mask_token >= 0) j["mask_token_id"] = c.mask_token;
   if (type != "llama" && !own) j["sliding_window"] = c.window > 0 ? nlohmann::json(c.window) : nlohmann::json();
   if (type.starts_with("qwen")) {

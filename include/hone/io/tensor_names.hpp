@@ -2,7 +2,8 @@
 /// What the tensors of transformer/config.hpp are called elsewhere, without the ".weight" after it:
 ///   wq.3     model.layers.3.self_attn.q_proj (Hugging Face)         blk.3.attn_q (GGUF)
 ///   w1.3.5   model.layers.3.mlp.experts.5.gate_proj, of expert 5    blk.3.ffn_gate.5
-/// and of Mixtral model.layers.3.block_sparse_moe.experts.5.w1. A bias is called as its matrix. (In GGUF the experts of
+/// and of Mixtral model.layers.3.block_sparse_moe.experts.5.w1. A bias is called as its matrix, that of a selection of
+/// experts model.layers.3.mlp.gate.selection, in folders of type hone alone. (In GGUF the experts of
 /// a layer also come in one tensor of three axes, blk.3.ffn_gate_exps: gguf_experts.hpp cuts it up.)
 #pragma once
 #include "hone/transformer/config.hpp"
@@ -26,6 +27,7 @@ inline constexpr tensor_name layer_names[] = {
     {transformer::role::wo, "self_attn.o_proj", "attn_output"},
     {transformer::role::ffn_norm, "post_attention_layernorm", "ffn_norm"},
     {transformer::role::router, "mlp.gate", "ffn_gate_inp"},
+    {transformer::role::selection_bias, "mlp.gate.selection", ""},
     {transformer::role::w1, "mlp.gate_proj", "ffn_gate"},
     {transformer::role::w2, "mlp.down_proj", "ffn_down"},
     {transformer::role::w3, "mlp.up_proj", "ffn_up"},
@@ -78,7 +80,7 @@ inline expert_names expert_names_of(const transformer::config& c) {
   return mixtral ? expert_names::block_sparse_moe : expert_names::mlp;
 }
 
-/// "model.layers.3.self_attn.q_proj"; empty for an expert of what has none, and for the bias of a router's selection.
+/// "model.layers.3.self_attn.q_proj"; empty for an expert of what has none.
 inline std::string hugging_face_name(const transformer::tensor_id& id, expert_names names = expert_names::mlp) {
   const transformer::role role = detail::matrix_of(id.role);
   for (const detail::tensor_name& n : detail::model_names)
@@ -138,7 +140,7 @@ inline std::optional<transformer::tensor_id> gguf_tensor_id(std::string_view nam
   const index_t layer = detail::take_number(name);
   if (layer < 0 || !detail::take(name, ".")) return {};
   for (const detail::tensor_name& n : detail::layer_names) {
-    if (name == n.gguf) return transformer::tensor_id{n.role, layer};
+    if (*n.gguf != '\0' && name == n.gguf) return transformer::tensor_id{n.role, layer};
     std::string_view rest = name;
     if (!detail::has_experts(n.role) || !detail::take(rest, n.gguf) || !detail::take(rest, ".")) continue;
     const index_t expert = detail::take_number(rest);

@@ -82,6 +82,7 @@ inline void read_own(const config_fields& in, transformer::config& c) {
   e.count = in.whole("experts.count");
   e.d_ff = in.whole("experts.intermediate_size");
   e.shared_d_ff = in.whole("experts.shared_intermediate_size", 0);
+  e.selection_bias = in.boolean("experts.selection_bias");
   e.sees_the_future = in.boolean("experts.sees_the_future");
   e.every = in.whole("experts.every", 1);
   e.dense = in.wholes("experts.dense");
@@ -89,11 +90,8 @@ inline void read_own(const config_fields& in, transformer::config& c) {
 }
 
 /// Adds the fields to those of all models.
-/// @throws std::invalid_argument for what has no name in a folder.
-inline void write_own(const transformer::config& c, nlohmann::json& j, const char* function) {
+inline void write_own(const transformer::config& c, nlohmann::json& j) {
   const transformer::expert_layers& e = c.experts;
-  invalid_argument_unless(!e.selection_bias, function, "c",
-                          "experts.selection_bias: a folder has no name for such a tensor");
   j["is_causal"] = false;
   j["block_length"] = c.block;
   j["qkv_bias"] = c.qkv_bias;
@@ -104,6 +102,7 @@ inline void write_own(const transformer::config& c, nlohmann::json& j, const cha
   j["experts"] = {{"count", e.count},
                   {"intermediate_size", e.d_ff},
                   {"shared_intermediate_size", e.shared_d_ff},
+                  {"selection_bias", e.selection_bias},
                   {"sees_the_future", e.sees_the_future},
                   {"every", e.every},
                   {"dense", e.dense},
