@@ -7,6 +7,12 @@
 #include "hone/routing/scenario.hpp"
 #include "support/rate.hpp"
 
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <span>
+#include <vector>
+
 namespace {
 
 using namespace hone;

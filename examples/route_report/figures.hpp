@@ -2,7 +2,10 @@
 /// The figures of a router on two models' outcomes, each with an interval, or the reason why it has no value.
 #pragma once
 #include <cmath>
+#include <cstdio>
+#include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <nlohmann/json.hpp>

@@ -2,7 +2,9 @@
 /// Tables of outcomes, RouteLLM's for one: a row a prompt, with whether two models answered it rightly.
 #pragma once
 #include <algorithm>
+#include <cctype>
 #include <cmath>
+#include <cstdint>
 #include <cstdlib>
 #include <filesystem>
 #include <set>

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 /// What a router between two models is worth, from a table of which prompts either answered rightly.
-#include <array>
+#include <algorithm>
+#include <cstdio>
+#include <string>
+#include <vector>
 
 #include <CLI/CLI.hpp>
 

@@ -4,6 +4,10 @@
 #include "routing/support.hpp"
 #include "support/catch.hpp"
 
+#include <cmath>
+#include <cstdint>
+#include <limits>
+
 using namespace hone;
 using namespace hone::routing;
 using namespace routing_test;

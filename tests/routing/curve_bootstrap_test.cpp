@@ -7,6 +7,12 @@
 #include "routing/support.hpp"
 #include "support/catch.hpp"
 
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <span>
+#include <vector>
+
 using namespace hone;
 using namespace hone::routing;
 using namespace routing_test;

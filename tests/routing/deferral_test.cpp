@@ -4,6 +4,12 @@
 #include "routing/support.hpp"
 #include "support/catch.hpp"
 
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <limits>
+#include <utility>
+
 using namespace hone;
 using namespace hone::routing;
 using namespace routing_test;

@@ -10,6 +10,11 @@
 #include "routing/support.hpp"
 #include "support/catch.hpp"
 
+#include <cmath>
+#include <cstdio>
+#include <span>
+#include <vector>
+
 using namespace hone;
 using namespace routing_test;
 

@@ -5,6 +5,11 @@
 #include "routing/support.hpp"
 #include "support/catch.hpp"
 
+#include <algorithm>
+#include <cmath>
+#include <span>
+#include <vector>
+
 using namespace hone;
 using namespace hone::routing;
 using namespace routing_test;

@@ -10,7 +10,12 @@
 #include "support/catch.hpp"
 #include "support/data.hpp"
 
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
 #include <set>
+#include <string>
+#include <vector>
 
 using namespace hone;
 using namespace hone::routing;

@@ -6,6 +6,11 @@
 #include "routing/support.hpp"
 #include "support/catch.hpp"
 
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <utility>
+
 using namespace hone;
 using namespace hone::routing;
 using namespace routing_test;

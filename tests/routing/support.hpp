@@ -4,7 +4,9 @@
 #include "hone/core/philox.hpp"
 #include "hone/core/random.hpp"
 
+#include <algorithm>
 #include <cmath>
+#include <cstdint>
 #include <vector>
 
 namespace routing_test {

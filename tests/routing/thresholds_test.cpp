@@ -4,6 +4,13 @@
 #include "routing/support.hpp"
 #include "support/catch.hpp"
 
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <functional>
+#include <limits>
+#include <utility>
+
 using namespace hone;
 using namespace hone::routing;
 using namespace routing_test;
@@ -203,7 +210,6 @@ TEST_CASE("coverage: by local error the true error exceeds what is allowed less 
     const auto bounds = local_error_bounds(score, right, 0.8);
     exceeded_by_best += std::any_of(bounds.begin(), bounds.end(), [](const local_bound& b) { return b.upper <= 0.1; });
   }
-  std::fprintf(stderr, "XX %g %g\n", exceeded / repeats, exceeded_by_best / repeats);
   CAPTURE(exceeded, exceeded_by_best);
   CHECK(exceeded <= 0.2 * repeats);
   CHECK(exceeded >= 0.03 * repeats);

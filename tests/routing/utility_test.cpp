@@ -4,6 +4,11 @@
 #include "routing/support.hpp"
 #include "support/catch.hpp"
 
+#include <cmath>
+#include <cstdint>
+#include <limits>
+#include <vector>
+
 using namespace hone;
 using namespace hone::routing;
 using namespace routing_test;

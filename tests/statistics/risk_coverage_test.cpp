@@ -4,6 +4,12 @@
 #include "hone/core/philox.hpp"
 #include "support/catch.hpp"
 
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <limits>
+#include <vector>
+
 using namespace hone;
 using namespace hone::statistics;
 

@@ -4,6 +4,11 @@
 #include "hone/core/philox.hpp"
 #include "support/catch.hpp"
 
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <vector>
+
 using namespace hone;
 using namespace hone::statistics;
 

@@ -6,6 +6,10 @@
 #include "hone/routing/deferral.hpp"
 #include "hone/statistics/ranked_bootstrap.hpp"
 
+#include <limits>
+#include <span>
+#include <vector>
+
 namespace HONE_NAMESPACE::routing {
 
 /// An estimate and its interval; NaN, all three, where there is none.

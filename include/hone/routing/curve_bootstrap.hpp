@@ -6,6 +6,11 @@
 #include "hone/routing/deferral.hpp"
 #include "hone/statistics/bootstrap.hpp"
 
+#include <cstdint>
+#include <limits>
+#include <span>
+#include <vector>
+
 namespace HONE_NAMESPACE::routing {
 
 namespace detail {

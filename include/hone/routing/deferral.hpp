@@ -12,9 +12,13 @@
 #pragma once
 #include "hone/statistics/scored.hpp"
 
+#include <algorithm>
 #include <cmath>
+#include <cstdint>
+#include <limits>
 #include <optional>
 #include <span>
+#include <vector>
 
 namespace HONE_NAMESPACE::routing {
 

@@ -9,7 +9,9 @@
 #include "hone/routing/deferral.hpp"
 #include "hone/statistics/quantile.hpp"
 
+#include <algorithm>
 #include <array>
+#include <span>
 
 namespace HONE_NAMESPACE::routing {
 

@@ -9,6 +9,9 @@
 #pragma once
 #include "hone/routing/deferral.hpp"
 
+#include <cmath>
+#include <cstdint>
+
 namespace HONE_NAMESPACE::routing {
 
 struct deferral_bands {

@@ -16,6 +16,13 @@
 #include "hone/statistics/conformal.hpp"
 #include "hone/statistics/intervals.hpp"
 
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <limits>
+#include <span>
+#include <vector>
+
 namespace HONE_NAMESPACE::routing {
 
 struct routing_threshold {

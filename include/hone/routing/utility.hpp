@@ -10,6 +10,11 @@
 #include "hone/routing/deferral.hpp"
 #include "hone/routing/frontier.hpp"
 
+#include <cmath>
+#include <limits>
+#include <span>
+#include <vector>
+
 namespace HONE_NAMESPACE::routing {
 
 struct best_calls {

@@ -7,7 +7,9 @@
 #include "hone/statistics/scored.hpp"
 
 #include <cmath>
+#include <limits>
 #include <span>
+#include <vector>
 
 namespace HONE_NAMESPACE::statistics {
 

@@ -4,6 +4,9 @@
 #include "hone/core/contract.hpp"
 #include "hone/statistics/detail/sort.hpp"
 
+#include <algorithm>
+#include <vector>
+
 namespace HONE_NAMESPACE::statistics {
 
 struct scored {
