@@ -1,12 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-/// Which of two models, or more, should answer: deferral curves and their figures, thresholds, costs, reports.
+/// Which of two models, or more, should answer: deferral curves and their figures, thresholds, and routers to compare with.
 #pragma once
 #include "hone/routing/ability.hpp"
+#include "hone/routing/answers.hpp"
+#include "hone/routing/bradley_terry.hpp"
+#include "hone/routing/chain.hpp"
 #include "hone/routing/curve_bootstrap.hpp"
 #include "hone/routing/deferral.hpp"
 #include "hone/routing/domains.hpp"
 #include "hone/routing/frontier.hpp"
+#include "hone/routing/matrix_factorization.hpp"
+#include "hone/routing/mlp.hpp"
+#include "hone/routing/neighbours.hpp"
 #include "hone/routing/routellm.hpp"
 #include "hone/routing/scenario.hpp"
+#include "hone/routing/scores.hpp"
+#include "hone/routing/similarity_ranking.hpp"
 #include "hone/routing/thresholds.hpp"
 #include "hone/routing/utility.hpp"

@@ -26,7 +26,7 @@ answer_clusters cluster_texts(const texts& answers) {
 
 TEST_CASE("routing answers: likelihood and perplexity of one answer") {
   const std::vector<double> log_probabilities = {std::log(0.5), std::log(0.25), std::log(0.125)};
-  const answer_likelihood a = measure_answer(log_probabilities);
+  const routing::answer_likelihood a = routing::measure_answer(log_probabilities);  // mean -1.39, perplexity 4
   CHECK(a.mean_log_probability == Approx(2 * std::log(0.5)).epsilon(1e-15));
   CHECK(a.perplexity == Approx(4).epsilon(1e-15));
   CHECK(a.tokens == 3);
@@ -53,9 +53,9 @@ TEST_CASE("routing answers: self-consistency and semantic entropy of answers") {
   const auto same = [&](index_t i, index_t j) {
     return answers[static_cast<std::size_t>(i)] == answers[static_cast<std::size_t>(j)];
   };
-  const answer_clusters clusters = cluster_answers(5, same);
-  const answer_consistency majority = measure_consistency(clusters);  // share 0.6, answer 0
-  const double certainty = semantic_certainty(clusters);              // exp(-H) of the shares 0.6, 0.2, 0.2
+  const routing::answer_clusters clusters = routing::cluster_answers(5, same);
+  const routing::answer_consistency majority = routing::measure_consistency(clusters);  // share 0.6, answer 0
+  const double certainty = routing::semantic_certainty(clusters);  // exp(-H) of the shares 0.6, 0.2, 0.2
   CHECK(clusters.cluster_of == indices{0, 1, 0, 2, 0});
   CHECK(clusters.first == indices{0, 1, 3});
   CHECK(clusters.count == indices{3, 1, 1});

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 /// How sure a model is of an answer that it has given, and of several answers to one question. Larger is surer.
-///   likelihood         the mean log p of the answer's tokens, and perplexity e^-mean      [arXiv 2605.02241: beats trained
-///                      routers on prompts of another kind]
+///   likelihood         the mean log p of the answer's tokens, and perplexity e^-mean: beats trained routers on prompts
+///                      of another kind                                                          [arXiv 2605.02241]
 ///   self-consistency   the share of the most frequent of k answers         [Wang et al. 2023, arXiv 2203.11171]
 ///   semantic entropy   exp(-H) of the shares of k answers by meaning       [Kuhn et al. 2023, arXiv 2302.09664, by
 ///                      entailment; the clusters here are RouterXBench's, arXiv 2602.11877, by any similarity]

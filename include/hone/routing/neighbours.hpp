@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 /// k nearest neighbours: a prompt is answered as well as the k known prompts with the nearest embeddings were, each
-/// counting alike, for any number of models; a model is chosen by what a unit of performance is worth,
-///   argmax_m lambda performance_m - cost_m                        [Hu et al. 2024, RouterBench, arXiv 2403.12031]
+/// counting alike, for any number of models [Hu et al. 2024, RouterBench, arXiv 2403.12031]; costs are predicted
+/// likewise. RouterBench's choice argmax_m lambda performance_m - cost_m, at a willingness to pay of lambda, is
+/// `choose_by_utility` (routing/utility.hpp) at 1 / lambda.
+///
 /// Search is exact. Products of blocks, in the accumulator type, rule out all but few rows, whose cosines or distances
 /// are then computed in double and in order: neighbours depend neither on the blocks nor on how queries are batched,
 /// and of equally near rows the first is taken.
 #pragma once
-#include "hone/linalg/dense.hpp"
+#include "hone/routing/detail/product_blocks.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -37,17 +39,6 @@ double squared_distance(const vector_view<T>& x, const vector_view<U>& y) {
       [&](index_t i, auto bound) { sums.add(square_difference(load_pack(x, i, bound), load_pack(y, i, bound))); }, x,
       y);
   return sums.total();
-}
-
-/// to <- factor x; in two steps, as the inverse of a denormal length may be beyond A.
-template <scalar T, class A>
-void scale_into(const vector_view<T>& x, double factor, A* to) {
-  using packs = simd::pack<A>;
-  const vector_view<A> out(to, x.size());
-  const packs root(static_cast<A>(std::sqrt(factor)));
-  for_each_pack<packs::lanes>(
-      0, x.size(), [&](index_t i, auto bound) { store_pack(out, i, bound, root * (root * load_pack(x, i, bound))); }, x,
-      out);
 }
 
 /// The rows that may be among the k of largest key, of keys that are off by at most @c slack.
@@ -104,10 +95,9 @@ class neighbour_index {
 
   /// @note Two reads of the embeddings.
   template <matrix_like X>
-  explicit neighbour_index(const X& embeddings, closeness by = closeness::cosine) : x_(as_matrix(embeddings)), by_(by) {
-    for (index_t j = 0; j < x_.rows(); ++j) {
-      const double length = std::sqrt(squared_norm(x_.row(j)));
-      length_.push_back(length);
+  explicit neighbour_index(const X& embeddings, closeness by = closeness::cosine)
+      : x_(as_matrix(embeddings)), by_(by), length_(detail::lengths_of(x_)) {
+    for (const double length : length_) {
       nonfinite_ += !std::isfinite(length);
       if (std::isfinite(length)) longest_ = (std::max)(longest_, length);
     }
@@ -161,55 +151,40 @@ class neighbour_index {
   }
 
  private:
-  using block = Eigen::Matrix<A, Eigen::Dynamic, Eigen::Dynamic>;
   using packs = simd::pack<A>;
-  static constexpr index_t query_block = 256, row_block = 512;
-
-  [[nodiscard]] double scale_of(double length) const {
-    const double unit = by_ == closeness::cosine ? length : longest_;
-    return std::isfinite(length) && unit > 0 ? 1 / unit : 0;
-  }
+  static constexpr index_t query_block = 256;
 
   /// Keys are q.x / |q| / |x|, or (q.x - x.x / 2) / longest^2: both grow as rows come nearer, neither overflows.
   template <scalar U>
   void find_block(const matrix_view<U>& q, index_t first, index_t last, index_t k, std::span<index_t> rows,
                   std::span<double> values) const {
-    const index_t count = last - first, d = width();
-    block left(d, count), right(d, row_block), products(row_block, count);
-    std::vector<double> length;
+    const matrix_view<U> own(last > first ? &q(first, 0) : q.data(), last - first, q.cols(), q.row_stride(),
+                             q.col_stride());
+    const std::vector<double> length = detail::lengths_of(own);
     std::vector<A> weight;
     std::vector<detail::candidates<A>> found;
-    for (index_t i = 0; i < count; ++i) {
-      length.push_back(std::sqrt(squared_norm(q.row(first + i))));
-      const double own = length.back();
-      const bool usable = std::isfinite(own) && own > 0;
-      const double factor = by_ == closeness::cosine || longest_ == 0 ? 1 : own / longest_;
+    for (const double l : length) {
+      const double factor = by_ == closeness::cosine || longest_ == 0 ? 1 : std::isfinite(l) ? l / longest_ : 0;
       // A query beyond the type's range of the rows is as near to all as rounding tells.
-      weight.push_back(static_cast<A>((std::min)(factor, static_cast<double>((std::numeric_limits<A>::max)()) / 4)));
-      const A epsilon = std::numeric_limits<A>::epsilon();
-      found.emplace_back(k, static_cast<A>(d + 16) * epsilon * (weight.back() + 1));
-      if (usable)
-        detail::scale_into(q.row(first + i), 1 / own, &left(0, i));
-      else
-        left.col(i).setZero();
+      weight.push_back(static_cast<A>((std::min)(factor, static_cast<double>((std::numeric_limits<A>::max)()) / 4e9)));
+      found.emplace_back(k, static_cast<A>(width() + 16) * std::numeric_limits<A>::epsilon() * (weight.back() + 1));
     }
-    for (index_t begin = 0; begin < this->rows(); begin += row_block) {
-      const index_t height = (std::min)(row_block, this->rows() - begin);
-      for (index_t j = 0; j < height; ++j) {
-        const double own = length_[static_cast<std::size_t>(begin + j)];
-        if (std::isfinite(own))
-          detail::scale_into(x_.row(begin + j), scale_of(own), &right(0, j));
-        else
-          right.col(j).setZero();
-      }
-      products.topRows(height).noalias() = right.leftCols(height).transpose() * left;
-      for (index_t i = 0; i < count; ++i)
-        sift(&products(0, i), begin, height, weight[static_cast<std::size_t>(i)], found[static_cast<std::size_t>(i)]);
+    const auto scale = [&](index_t j) {
+      const double own_length = length_[static_cast<std::size_t>(j)];
+      const double inverse = detail::inverse_length(own_length);
+      return by_ == closeness::cosine || inverse == 0 ? inverse : 1 / longest_;
+    };
+    detail::for_each_product_block<A>(
+        x_, scale, detail::unit_columns<A>(own, 0, length), [&](index_t begin, index_t height, const auto& products) {
+          for (std::size_t i = 0; i < found.size(); ++i)
+            sift(products.data() + static_cast<index_t>(i) * detail::row_block, begin, height, weight[i], found[i]);
+        });
+    for (std::size_t i = 0; i < found.size(); ++i) {
+      const auto at = static_cast<std::size_t>((first + static_cast<index_t>(i)) * k),
+                 count = static_cast<std::size_t>(k);
+      rank(own.row(static_cast<index_t>(i)), length[i], found[i].rows(), rows.subspan(at, count),
+           values.subspan(at, count));
     }
-    for (index_t i = 0; i < count; ++i)
-      rank(q.row(first + i), length[static_cast<std::size_t>(i)], found[static_cast<std::size_t>(i)].rows(),
-           rows.subspan(static_cast<std::size_t>((first + i) * k), static_cast<std::size_t>(k)),
-           values.subspan(static_cast<std::size_t>((first + i) * k), static_cast<std::size_t>(k)));
   }
 
   /// Adds the rows from @p begin on whose keys reach the threshold.
@@ -297,41 +272,6 @@ index_t mean_outcomes(const neighbour_index<T>& index, const Y& outcomes, const 
       out(i, m) = from_accumulator<S>(static_cast<accumulator_t<S>>(sum / static_cast<double>(k)));
     }
   return broken;
-}
-
-/// The model m of largest @p willingness performance_m - cost_m of each query, into @p chosen (q): @p performance
-/// (q x M), as `mean_outcomes` predicts it, and @p costs (M), or (q x M) as predicted likewise. Of equals the first;
-/// a model whose value is NaN is not chosen, and -1 where all are. Returns how many those are.
-/// @param willingness what a unit of performance is worth, in the unit of the costs; large: the best model.
-/// @throws std::invalid_argument, before anything is written, if the sizes do not fit or @p willingness is negative or
-///         not finite.
-template <matrix_like P, matrix_like C>
-index_t choose_models(const P& performance, const C& costs, double willingness, std::span<index_t> chosen) {
-  const char* function = "hone::routing::choose_models";
-  const auto p = as_matrix(performance);
-  const auto c = as_matrix(costs);
-  invalid_argument_unless(c.cols() == p.cols() && (c.rows() == 1 || c.rows() == p.rows()), function, "costs",
-                          "are %td x %td, performance is %td x %td", c.rows(), c.cols(), p.rows(), p.cols());
-  invalid_argument_unless(willingness >= 0 && willingness < 1e300, function, "willingness",
-                          "must be finite and at least 0, is %g", willingness);
-  invalid_argument_unless(std::ssize(chosen) == p.rows(), function, "chosen", "has %zu elements, performance %td rows",
-                          chosen.size(), p.rows());
-  check_output(chosen, function, "chosen");
-  index_t none = 0;
-  for (index_t i = 0; i < p.rows(); ++i) {
-    double best = 0;
-    index_t model = -1;
-    for (index_t m = 0; m < p.cols(); ++m) {
-      const double value = willingness * static_cast<double>(to_accumulator(p(i, m))) -
-                           static_cast<double>(to_accumulator(c(c.rows() == 1 ? 0 : i, m)));
-      if (std::isnan(value) || (model >= 0 && !(value > best))) continue;
-      best = value;
-      model = m;
-    }
-    chosen[static_cast<std::size_t>(i)] = model;
-    none += model < 0;
-  }
-  return none;
 }
 
 }  // namespace HONE_NAMESPACE::routing

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+/// Products of many vectors with many others, by Eigen, a block at a time: each vector is converted and scaled once for
+/// a block, so that any storage type and strides run at the speed of its accumulator type, and nothing overflows.
+#pragma once
+#include "hone/linalg/dense.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+namespace HONE_NAMESPACE::routing::detail {
+
+template <class A>
+using dense = Eigen::Matrix<A, Eigen::Dynamic, Eigen::Dynamic>;
+
+/// Rows that are multiplied at a time.
+inline constexpr index_t row_block = 512;
+
+/// to <- factor x; in two steps, as the inverse of a denormal length may be beyond A. Zeros where factor is 0,
+/// whatever x.
+template <scalar T, class A>
+void scale_into(const vector_view<T>& x, double factor, A* to) {
+  using packs = simd::pack<A>;
+  if (factor == 0) return std::fill(to, to + x.size(), A{0});
+  const vector_view<A> out(to, x.size());
+  const packs root(static_cast<A>(std::sqrt(factor)));
+  for_each_pack<packs::lanes>(
+      0, x.size(), [&](index_t i, auto bound) { store_pack(out, i, bound, root * (root * load_pack(x, i, bound))); }, x,
+      out);
+}
+
+/// The lengths of the rows of @p x, which are not finite where elements are not.
+template <scalar T>
+std::vector<double> lengths_of(const matrix_view<T>& x) {
+  std::vector<double> result;
+  result.reserve(static_cast<std::size_t>(x.rows()));
+  for (index_t i = 0; i < x.rows(); ++i) result.push_back(std::sqrt(squared_norm(x.row(i))));
+  return result;
+}
+
+/// 1 / length; 0 of zeros and of what is not finite.
+inline double inverse_length(double length) { return std::isfinite(length) && length > 0 ? 1 / length : 0; }
+
+/// Rows [first, first + lengths.size()) of @p q over their lengths, as columns.
+template <class A, scalar T>
+dense<A> unit_columns(const matrix_view<T>& q, index_t first, const std::vector<double>& lengths) {
+  dense<A> result(q.cols(), static_cast<index_t>(lengths.size()));
+  for (index_t i = 0; i < result.cols(); ++i)
+    scale_into(q.row(first + i), inverse_length(lengths[static_cast<std::size_t>(i)]), result.data() + i * q.cols());
+  return result;
+}
+
+/// f(begin, height, products) for each block of rows of @p x: column i of products, from its top, holds the products of
+/// rows [begin, begin + height), each times its scale(row), with column i of @p left.
+template <class A, scalar T, class Scale, class F>
+void for_each_product_block(const matrix_view<T>& x, Scale&& scale, const dense<A>& left, F&& f) {
+  dense<A> right(x.cols(), row_block), products(row_block, left.cols());
+  for (index_t begin = 0; begin < x.rows(); begin += row_block) {
+    const index_t height = (std::min)(row_block, x.rows() - begin);
+    for (index_t j = 0; j < height; ++j) scale_into(x.row(begin + j), scale(begin + j), right.data() + j * x.cols());
+    products.topRows(height).noalias() = right.leftCols(height).transpose() * left;
+    f(begin, height, products);
+  }
+}
+
+}  // namespace HONE_NAMESPACE::routing::detail
