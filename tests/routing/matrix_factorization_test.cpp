@@ -12,6 +12,8 @@
 #include <limits>
 #include <numeric>
 #include <span>
+#include <tuple>
+#include <utility>
 #include <vector>
 
 using namespace hone;
@@ -194,6 +196,28 @@ TEST_CASE("routing matrix_factorization: learns which model is better at what; t
   const auto without = train_factorization(embeddings, std::span<const comparison>(comparisons).subspan(2), 3, options);
   CHECK(counted.nonfinite == 2);
   CHECK(counted.model.parameters == without.model.parameters);
+}
+
+TEST_CASE("routing matrix_factorization: embeddings of 16 bits and by columns are those of their values") {
+  const auto x = normals(20 * 6, 3);
+  std::vector<bfloat16> narrow(x.size());
+  std::vector<float> wide(x.size());
+  for (std::size_t i = 0; i < 20; ++i)
+    for (std::size_t j = 0; j < 6; ++j) {
+      narrow[j * 20 + i] = bfloat16(static_cast<float>(x[i * 6 + j]));
+      wide[i * 6 + j] = narrow[j * 20 + i];
+    }
+  const matrix_view<const bfloat16> columns(narrow.data(), 20, 6, 1, 20);
+  const matrix_view<const float> rows(wide.data(), 20, 6);
+  const auto comparisons = draw_comparisons(40, 3, 20);
+  const factorization_options options{.rank = 5, .epochs = 2};
+  const auto trained = train_factorization(columns, comparisons, 3, options);
+  CHECK(trained.model.parameters == train_factorization(rows, comparisons, 3, options).model.parameters);
+  std::vector<double> scores(20), again(20);
+  const auto direction = pair_direction(trained.model, 0, 2);
+  score_pairs(columns, direction, scores);
+  score_pairs(rows, direction, again);
+  CHECK(scores == again);
 }
 
 TEST_CASE("routing matrix_factorization: nothing to learn, zero factors, broken embeddings") {

@@ -12,6 +12,7 @@
 #include <limits>
 #include <numeric>
 #include <span>
+#include <utility>
 #include <vector>
 
 using namespace hone;
@@ -214,6 +215,26 @@ TEST_CASE("routing mlp: learns; test is as training; the same bits again") {
   auto other = options;
   other.seed = 1;
   CHECK(train_mlp(known.view(), known.labels, other).losses != trained.losses);
+}
+
+TEST_CASE("routing mlp: embeddings of 16 bits and by columns are those of their values") {
+  const samples<float> s(70, 6);
+  std::vector<bfloat16> narrow(s.x.size());
+  std::vector<float> wide(s.x.size());
+  for (std::size_t i = 0; i < 70; ++i)
+    for (std::size_t j = 0; j < 6; ++j) {
+      narrow[j * 70 + i] = bfloat16(s.x[i * 6 + j]);
+      wide[i * 6 + j] = narrow[j * 70 + i];
+    }
+  const matrix_view<const bfloat16> columns(narrow.data(), 70, 6, 1, 70);
+  const matrix_view<const float> rows(wide.data(), 70, 6);
+  const mlp_options options{.hidden = {9}, .epochs = 2};
+  const auto trained = train_mlp(columns, s.labels, options);
+  CHECK(trained.model.parameters == train_mlp(rows, s.labels, options).model.parameters);
+  std::vector<double> logits(70), again(70);
+  score_mlp(trained.model, columns, logits);
+  score_mlp(trained.model, rows, again);
+  CHECK(logits == again);
 }
 
 TEST_CASE("routing mlp: samples left out, one class, constant elements, nothing") {

@@ -142,6 +142,23 @@ TEST_CASE("routing similarity_ranking: against the formulas; likeness decides") 
   for (const double score : again) CHECK(score == 0.5);
 }
 
+TEST_CASE("routing similarity_ranking: embeddings of 16 bits and by columns are those of their values") {
+  const arena a(4, 300, 5);
+  std::vector<float16> narrow(a.prompts.size());
+  std::vector<float> wide(a.prompts.size());
+  for (std::size_t i = 0; i < 300; ++i)
+    for (std::size_t j = 0; j < 5; ++j) {
+      narrow[j * 300 + i] = float16(a.prompts[i * 5 + j]);
+      wide[i * 5 + j] = narrow[j * 300 + i];
+    }
+  const matrix_view<const float16> columns(narrow.data(), 300, 5, 1, 300);
+  const matrix_view<const float> rows(wide.data(), 300, 5);
+  std::vector<double> scores(300), again(300);
+  CHECK(similarity_ranking(columns, std::span<const battle>(a.battles), 4).score(columns, 3, 0, scores) == 0);
+  CHECK(similarity_ranking(rows, std::span<const battle>(a.battles), 4).score(rows, 3, 0, again) == 0);
+  CHECK(scores == again);
+}
+
 TEST_CASE("routing similarity_ranking: zeros, unlike and broken queries and prompts") {
   arena a(4, 400, 3);
   std::vector<float> shifted = a.prompts;

@@ -8,7 +8,7 @@
 /// For two models the score is linear in the embedding, (T^T (c o (p_a / |p_a| - p_b / |p_b|))) . e: `pair_direction` is
 /// this one vector, d products a prompt where the parts take r (d + 2).
 #pragma once
-#include "hone/core/normal.hpp"
+#include "hone/core/blas.hpp"
 #include "hone/core/random.hpp"
 #include "hone/core/shuffler.hpp"
 #include "hone/core/sigmoid.hpp"
@@ -17,8 +17,11 @@
 
 #include <algorithm>
 #include <cmath>
+#include <concepts>
+#include <cstdint>
 #include <limits>
 #include <span>
+#include <type_traits>
 #include <vector>
 
 namespace HONE_NAMESPACE::routing {

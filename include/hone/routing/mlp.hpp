@@ -4,9 +4,10 @@
 /// trained with the mean log loss of sigmoid(logit) against labels in [0, 1] by Adam, dropout inverted: what stays is
 /// over 1 - p. [RouterXBench's embedding_mlp, arXiv 2602.11877; hidden layers of 256 and 64]
 ///
-/// Mean and deviation are those of the training's embeddings and part of the model. The authors' code normalises (with
-/// count - 1, at least 1e-6) where it trains its other probes, and forgets it at test; here test is as training.
+/// Mean and deviation are those of the training's embeddings (with count - 1, at least 1e-6) and part of the model. The
+/// authors' code normalises in training, does not save how, and scores embeddings as they are; here test is as training.
 #pragma once
+#include "hone/core/blas.hpp"
 #include "hone/core/philox.hpp"
 #include "hone/core/shuffler.hpp"
 #include "hone/core/sigmoid.hpp"
@@ -15,8 +16,11 @@
 
 #include <algorithm>
 #include <cmath>
+#include <concepts>
+#include <cstdint>
 #include <limits>
 #include <span>
+#include <type_traits>
 #include <vector>
 
 namespace HONE_NAMESPACE::routing {
@@ -253,8 +257,7 @@ mlp_loss measure_mlp(const embedding_mlp<A>& model, const X& embeddings, std::sp
 /// Samples with an element that is not finite, or a label that is not in [0, 1], are left out and counted.
 /// @throws std::invalid_argument if the sizes do not fit or an option is out of range.
 /// @note Each epoch `measure_mlp` once a sample. The parameters, their gradient and two moments. The state after the
-///       last epoch: the authors keep that of the least loss on other samples, at a rate halved on plateaus. Bitwise
-///       for any executor.
+///       last epoch; the authors keep that of the least loss on other samples. Bitwise for any executor.
 template <matrix_like X, executor E = const serial>
 auto train_mlp(const X& embeddings, std::span<const double> labels, const mlp_options& options = {},
                E&& pool = serial{}) {

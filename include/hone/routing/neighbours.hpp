@@ -8,12 +8,14 @@
 /// are then computed in double and in order: neighbours depend neither on the blocks nor on how queries are batched,
 /// and of equally near rows the first is taken.
 #pragma once
+#include "hone/core/blas.hpp"
 #include "hone/routing/detail/product_blocks.hpp"
 
 #include <algorithm>
 #include <cmath>
 #include <limits>
 #include <span>
+#include <type_traits>
 #include <vector>
 
 namespace HONE_NAMESPACE::routing {

@@ -9,6 +9,8 @@
 /// fit of ten numbers, where the authors' logistic regression reads a row of the design for every battle. Where no
 /// prompt is like the query (max cos <= 0) the formula turns round, and the unlike weigh most: there is no score then.
 #pragma once
+#include "hone/core/output.hpp"
+#include "hone/core/packs.hpp"
 #include "hone/core/simd_math.hpp"
 #include "hone/routing/bradley_terry.hpp"
 #include "hone/routing/detail/product_blocks.hpp"
@@ -17,6 +19,7 @@
 #include <cmath>
 #include <limits>
 #include <span>
+#include <type_traits>
 #include <vector>
 
 namespace HONE_NAMESPACE::routing {

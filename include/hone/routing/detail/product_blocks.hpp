@@ -2,7 +2,10 @@
 /// Products of many vectors with many others, by Eigen, a block at a time: each vector is converted and scaled once for
 /// a block, so that any storage type and strides run at the speed of its accumulator type, and nothing overflows.
 #pragma once
+#include "hone/core/blas.hpp"
 #include "hone/linalg/dense.hpp"
+
+#include <Eigen/Core>
 
 #include <algorithm>
 #include <cmath>

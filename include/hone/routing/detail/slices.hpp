@@ -4,6 +4,9 @@
 #pragma once
 #include "hone/routing/detail/product_blocks.hpp"
 
+#include <Eigen/Core>
+
+#include <algorithm>
 #include <type_traits>
 
 namespace HONE_NAMESPACE::routing::detail {
