@@ -13,6 +13,7 @@
 /// The authors' code computes these of the mean embedding layer, loaded in place of logits, and of the labels where a
 /// file is missing; here they are of logits. It adds 1e-10 to p inside the logarithm; here H is exact.
 #pragma once
+#include "hone/core/blas.hpp"
 #include "hone/core/executor.hpp"
 #include "hone/core/output.hpp"
 #include "hone/core/packs.hpp"
@@ -80,24 +81,26 @@ struct row_reading {
   double top = static_cast<double>(absent);
   double sum = 0, weighted = 0;  // of e^x and x e^x, x = z - top
   largest_logits largest;
-  simd::counter<A> nonfinite;
+  index_t nonfinite = 0;
 
   template <scalar T>
   void add_tile(const vector_view<T>& z, index_t begin, index_t end) {
     const A tile_top = maximum(z, begin, end);
     raise(static_cast<double>(tile_top));
     const packs top_pack(top == static_cast<double>(absent) ? A{0} : static_cast<A>(top));
-    packs sums(0), moments(0);
+    packs sums(0), moments(0), plain(0);
     for_each_pack<packs::lanes>(
         begin, end,
         [&](index_t i, auto bound) HONE_INLINE_LAMBDA {
-          const packs logits = load_pack(z, i, bound, static_cast<A>(absent)), x = logits - top_pack;
+          const packs logits = load_pack(z, i, bound, absent), x = logits - top_pack;
           const packs e = simd::exp_softmax(x);
           sums += e;
           moments += select(e == packs(0), packs(0), x * e);
-          nonfinite.add_nonfinite(logits);
+          plain += logits;
         },
         z);
+    // Counted only where some may be: an addition costs less.
+    if (!simd::surely_finite(plain)) nonfinite += count_nonfinite(z.subvector(begin, end - begin));
     sum += static_cast<double>(simd::horizontal_sum(sums));
     weighted += static_cast<double>(simd::horizontal_sum(moments));
     if (static_cast<double>(tile_top) > largest.least()) collect(z, begin, end);
@@ -124,13 +127,21 @@ struct row_reading {
   }
   template <scalar T>
   void collect(const vector_view<T>& z, index_t begin, index_t end) {
-    for (index_t i = begin; i < end; i += packs::lanes) {
-      const packs x = (simd::max)(load_pack(z, i, end, absent), packs(absent));
-      if (!(static_cast<double>(simd::horizontal_max(x)) > largest.least())) continue;
-      A values[packs::lanes];
-      simd::store(values, x);
-      for (const A value : values)
-        if (static_cast<double>(value) > largest.least()) largest.insert(static_cast<double>(value));
+    constexpr index_t group = 8 * packs::lanes;
+    const auto above = [&](const packs& x) { return simd::bits(x > packs(static_cast<A>(largest.least()))) != 0; };
+    for (index_t first = begin; first < end; first += group) {
+      const index_t last = (min)(first + group, end);
+      packs high(absent);
+      for (index_t i = first; i < last; i += packs::lanes) high = (simd::max)(load_pack(z, i, last, absent), high);
+      if (!above(high)) continue;
+      for (index_t i = first; i < last; i += packs::lanes) {
+        const packs x = load_pack(z, i, last, absent);
+        if (!above(x)) continue;
+        A values[packs::lanes];
+        simd::store(values, x);
+        for (const A value : values)
+          if (static_cast<double>(value) > largest.least()) largest.insert(static_cast<double>(value));
+      }
     }
   }
 };
@@ -147,9 +158,7 @@ logit_scores score_logits(const Z& z) {
   reading_type reading;
   for (index_t begin = 0; begin < zs.size(); begin += reading_type::tile)
     reading.add_tile(zs, begin, (min)(begin + reading_type::tile, zs.size()));
-  // Padding at the end of a row is -inf.
-  constexpr index_t lanes = reading_type::packs::lanes;
-  logit_scores scores{.nonfinite = reading.nonfinite.total() - (lanes - zs.size() % lanes) % lanes};
+  logit_scores scores{.nonfinite = reading.nonfinite};
   const double sum = reading.sum;
   if (!(sum > 0)) return scores;
   const detail::largest_logits& largest = reading.largest;
