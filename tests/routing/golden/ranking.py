@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""Writes ranking.hpp: ratings, tiers and win rates of RouteLLM's own similarity-weighted router, on battles of its kind.
-Its optimiser stops early; here it is told to go on. `plain` is the same without battles within a tier.
+"""Writes ranking.hpp: ratings, tiers and win rates of RouteLLM's own similarity-weighted router. Its optimiser stops
+early; here it is told to go on. `plain` is the same without battles within a tier.
 
   git clone https://github.com/lm-sys/RouteLLM; pip install scikit-learn==1.9.1 pandas==3.1.1 numpy==2.4.6
   python ranking.py RouteLLM > ranking.hpp
