@@ -54,14 +54,26 @@ dense<A> unit_columns(const matrix_view<T>& q, index_t first, const std::vector<
 }
 
 /// f(begin, height, products) for each block of rows of @p x: column i of products, from its top, holds the products of
-/// rows [begin, begin + height), each times its scale(row), with column i of @p left.
+/// rows [begin, begin + height), each times its scale(row), with column i of @p left. Of few columns the rows are not
+/// copied: one read is what they cost.
 template <class A, scalar T, class Scale, class F>
 void for_each_product_block(const matrix_view<T>& x, Scale&& scale, const dense<A>& left, F&& f) {
-  dense<A> right(x.cols(), row_block), products(row_block, left.cols());
+  const bool few = left.cols() < 4;
+  dense<A> right(x.cols(), few ? 0 : row_block), products(row_block, left.cols());
   for (index_t begin = 0; begin < x.rows(); begin += row_block) {
     const index_t height = (std::min)(row_block, x.rows() - begin);
-    for (index_t j = 0; j < height; ++j) scale_into(x.row(begin + j), scale(begin + j), right.data() + j * x.cols());
-    products.topRows(height).noalias() = right.leftCols(height).transpose() * left;
+    for (index_t j = 0; j < height; ++j) {
+      const double factor = scale(begin + j);
+      if (!few) {
+        scale_into(x.row(begin + j), factor, right.data() + j * x.cols());
+        continue;
+      }
+      for (index_t i = 0; i < left.cols(); ++i) {
+        const vector_view<const A> column(left.data() + i * x.cols(), x.cols());
+        products(j, i) = factor == 0 ? A{0} : static_cast<A>(factor * dot(x.row(begin + j), column));
+      }
+    }
+    if (!few) products.topRows(height).noalias() = right.leftCols(height).transpose() * left;
     f(begin, height, products);
   }
 }
