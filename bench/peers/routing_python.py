@@ -76,6 +76,7 @@ PEERS = {  # row of hone_bench: what it counts where it does, the same in Python
     "nearest/cosine/queries:512": (None, lambda: nearest("cosine", 512)),
     "nearest/euclidean/queries:512": (None, lambda: nearest("euclidean", 512)),
     "similarity_weighted/queries:1": (None, similarity_weighted),
+    "similarity_weighted/queries:256": (None, lambda: 256 * similarity_weighted()),  # one by one
     "network_epoch": (2048, network_epoch),
 }
 
