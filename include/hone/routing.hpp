@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-/// Which of two models, or more, should answer: deferral curves and their figures, thresholds, costs, reports, baselines.
+/// Which of two models, or more, should answer: deferral curves, figures, thresholds, costs, reports; baselines.
 #pragma once
 #include "hone/routing/ability.hpp"
 #include "hone/routing/answers.hpp"

@@ -5,8 +5,8 @@
 ///   P(a beats b) = sigmoid(delta(a, e) - delta(b, e))
 /// fitted to comparisons by the mean of -log P(winner beats loser), with normal noise on the embeddings.
 ///
-/// For two models the score is linear in the embedding, (T^T (c o (p_a / |p_a| - p_b / |p_b|))) . e: `pair_direction` is
-/// this one vector, d products a prompt where the parts take r (d + 2).
+/// For two models the score is linear in the embedding, (T^T (c o (p_a / |p_a| - p_b / |p_b|))) . e: `pair_direction`
+/// is this one vector, d products a prompt where the parts take r (d + 2).
 #pragma once
 #include "hone/core/blas.hpp"
 #include "hone/core/random.hpp"
@@ -40,8 +40,8 @@ struct matrix_factorization {
   [[nodiscard]] const A* classifier() const { return projection() + rank * width; }
 };
 
-/// The models that a prompt's answers were compared of, and the prompt's row in the embeddings. Ties are left out, as in
-/// the authors' training.
+/// The models that a prompt's answers were compared of, and the prompt's row in the embeddings. Ties are left out, as
+/// in the authors' training.
 struct comparison {
   index_t winner = 0;
   index_t loser = 0;
@@ -55,8 +55,8 @@ struct comparison_loss {
   index_t nonfinite = 0;  ///< comparisons left out, whose prompt's embedding has an element that is not finite
 };
 
-/// Normal noise of deviation @c scale on the elements of the embeddings: draw @c draw of index (i width + j) for element
-/// j of comparison i of all, so that a batch may be cut anywhere.
+/// Normal noise of deviation @c scale on the elements of the embeddings: draw @c draw of index (i width + j) for
+/// element j of comparison i of all, so that a batch may be cut anywhere.
 struct embedding_noise {
   double scale = 0;
   philox random = {};

@@ -4,8 +4,9 @@
 /// trained with the mean log loss of sigmoid(logit) against labels in [0, 1] by Adam, dropout inverted: what stays is
 /// over 1 - p. [RouterXBench's embedding_mlp, arXiv 2602.11877; hidden layers of 256 and 64]
 ///
-/// Mean and deviation are those of the training's embeddings (with count - 1, at least 1e-6) and part of the model. The
-/// authors' code normalises in training, does not save how, and scores embeddings as they are; here test is as training.
+/// Mean and deviation are those of the training's embeddings (with count - 1, at least 1e-6) and part of the model.
+/// The authors' code normalises in training, does not save how, and scores embeddings as they are; here test is as
+/// training.
 #pragma once
 #include "hone/core/blas.hpp"
 #include "hone/core/philox.hpp"
@@ -46,8 +47,8 @@ struct mlp_options {
   std::uint64_t seed = 42;
 };
 
-/// What is dropped: unit u of all hidden layers' U, of sample i of all, where uniform draw @c draw of index (i U + u) is
-/// below @c share; a batch may be cut anywhere.
+/// What is dropped: unit u of all hidden layers' U, of sample i of all, where uniform draw @c draw of index
+/// (i U + u) is below @c share; a batch may be cut anywhere.
 struct unit_dropout {
   double share = 0;
   philox random = {};
