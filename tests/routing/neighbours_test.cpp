@@ -13,6 +13,7 @@
 #include <numeric>
 #include <span>
 #include <tuple>
+#include <utility>
 #include <vector>
 
 using namespace hone;
@@ -181,7 +182,10 @@ TEST_CASE("routing neighbours: zeros, tiny and huge vectors") {
   }
   for (const closeness by : {closeness::cosine, closeness::euclidean})
     for (const index_t k : {4, 40})
-      check_same(find(x.view(), queries.view(), k, by), naive(x.view(), queries.view(), k, by), 1e-12);
+      for (const auto& [first, count] : {std::pair<index_t, index_t>{0, 4}, {0, 1}, {1, 1}, {2, 1}, {3, 1}}) {
+        const matrix_view<const float> some(&queries.at(first, 0), count, 6);
+        check_same(find(x.view(), some, k, by), naive(x.view(), some, k, by), 1e-12);
+      }
   const embeddings<float> zeros{5, 6, std::vector<float>(30, 0.0f)};
   for (const closeness by : {closeness::cosine, closeness::euclidean})
     CHECK(find(zeros.view(), queries.view(), 2, by).rows == indices{0, 1, 0, 1, 0, 1, 0, 1});

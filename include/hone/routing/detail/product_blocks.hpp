@@ -3,6 +3,7 @@
 /// a block, so that any storage type and strides run at the speed of its accumulator type, and nothing overflows.
 #pragma once
 #include "hone/core/blas.hpp"
+#include "hone/core/packs.hpp"
 #include "hone/linalg/dense.hpp"
 
 #include <Eigen/Core>
@@ -53,6 +54,23 @@ dense<A> unit_columns(const matrix_view<T>& q, index_t first, const std::vector<
   return result;
 }
 
+/// <x, y> by lanes of A; what overflows there in double.
+template <class A, scalar T>
+double lane_product(const vector_view<T>& x, const vector_view<const A>& y) {
+  using packs = simd::pack<A>;
+  packs sums[4] = {packs(0), packs(0), packs(0), packs(0)};  // one alone would wait for itself
+  index_t i = 0;
+  if (x.contiguous())
+    for (; x.size() - i >= 4 * packs::lanes; i += 4 * packs::lanes)
+      for (int k = 0; k < 4; ++k) {
+        const index_t at = i + k * packs::lanes;
+        sums[k] += load_pack(x, at, whole_pack{}) * load_pack(y, at, whole_pack{});
+      }
+  for (; i < x.size(); i += packs::lanes) sums[0] += load_pack(x, i, x.size()) * load_pack(y, i, x.size());
+  const auto total = static_cast<double>(simd::horizontal_sum((sums[0] + sums[1]) + (sums[2] + sums[3])));
+  return std::isfinite(total) ? total : dot(x, y);
+}
+
 /// f(begin, height, products) for each block of rows of @p x: column i of products, from its top, holds the products of
 /// rows [begin, begin + height), each times its scale(row), with column i of @p left. Of few columns the rows are not
 /// copied: one read is what they cost.
@@ -70,7 +88,10 @@ void for_each_product_block(const matrix_view<T>& x, Scale&& scale, const dense<
       }
       for (index_t i = 0; i < left.cols(); ++i) {
         const vector_view<const A> column(left.data() + i * x.cols(), x.cols());
-        products(j, i) = factor == 0 ? A{0} : static_cast<A>(factor * dot(x.row(begin + j), column));
+        const auto row = x.row(begin + j);
+        // Products of denormal elements have few digits in A.
+        const double product = factor == 0 ? 0 : factor < 1e30 ? lane_product<A>(row, column) : dot(row, column);
+        products(j, i) = static_cast<A>(factor * product);
       }
     }
     if (!few) products.topRows(height).noalias() = right.leftCols(height).transpose() * left;
