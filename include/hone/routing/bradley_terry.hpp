@@ -8,10 +8,12 @@
 /// rated `origin`, won where the first lost and lost where it won. `self_battles::as_routellm` does this, to compare.
 #pragma once
 #include "hone/core/contract.hpp"
+#include "hone/core/sigmoid.hpp"
 
 #include <cmath>
 #include <cstdint>
 #include <limits>
+#include <numbers>
 #include <span>
 #include <vector>
 
@@ -111,12 +113,7 @@ inline bool reaches_all(const win_table& wins, const std::vector<index_t>& playe
   return count == players.size();
 }
 
-/// -log P of wins with @p odds in logarithms, without overflow.
-inline double log_loss_of(double odds) {
-  return odds > 0 ? std::log1p(std::exp(-odds)) : std::log1p(std::exp(odds)) - odds;
-}
-
-/// Moves @p x, log odds of @p players who a chain of wins connects, to where the likelihood of @p wins, @p total in
+/// Moves @p x, the log odds of @p players that chains of wins connect, to where the likelihood of @p wins, @p total in
 /// all, is largest; the last stays. By Newton's method with halved steps; returns whether that arrived.
 inline bool maximise_likelihood(const win_table& wins, const std::vector<index_t>& players, double total,
                                 std::vector<double>& x) {
@@ -126,7 +123,7 @@ inline bool maximise_likelihood(const win_table& wins, const std::vector<index_t
     double loss = 0;
     for (std::size_t i = 0; i < n; ++i)
       for (std::size_t j = 0; j < n; ++j)
-        if (i != j) loss += wins(players[i], players[j]) / total * detail::log_loss_of(u[i] - u[j]);
+        if (i != j) loss -= wins(players[i], players[j]) / total * log_sigmoid(u[i] - u[j]);
     return loss;
   };
   double loss = loss_at(x);
@@ -135,15 +132,14 @@ inline bool maximise_likelihood(const win_table& wins, const std::vector<index_t
     for (std::size_t i = 0; i < n; ++i)
       for (std::size_t j = i + 1; j < n; ++j) {
         const double won = wins(players[i], players[j]) / total, lost = wins(players[j], players[i]) / total;
-        const double tail = std::exp(-std::abs(x[i] - x[j])), larger = 1 / (1 + tail), less = tail * larger;
-        const double p = x[i] > x[j] ? larger : less, q = x[i] > x[j] ? less : larger;
+        const double p = sigmoid(x[i] - x[j]), q = sigmoid(x[j] - x[i]);
         const double pull = won * q - lost * p;
         step[i] += pull;
         step[j] -= pull;
         weight[i * n + j] = weight[j * n + i] = (won + lost) * p * q;
       }
     const std::vector<double> pulls = step;
-    detail::solve_network(weight, step);
+    solve_network(weight, step);
     double gain = 0, part = 1;
     for (std::size_t i = 0; i < n; ++i) gain += pulls[i] * step[i];
     if (std::isnan(gain)) return false;
@@ -166,7 +162,8 @@ inline bool maximise_likelihood(const win_table& wins, const std::vector<index_t
 /// The ratings of largest likelihood of @p wins. They exist if no players can be parted such that one part never loses
 /// to the other [Ford 1957]; else, and where a weight is not finite or negative, all are NaN.
 /// @throws std::invalid_argument unless options.scale is positive and both are finite.
-/// @note Some ten of Newton's steps of P^3 / 3 operations and P^2 exponentials; allocates P^2 numbers. In order.
+/// @note Some ten of Newton's steps, each of P^3 / 3 operations and some 2 P^2 exponentials; allocates P^2 doubles. In
+///       order.
 inline ratings fit_ratings(const win_table& wins, const rating_options& options = {}) {
   const char* function = "hone::routing::fit_ratings";
   invalid_argument_unless(options.scale > 0 && options.scale < 1e300, function, "scale",
@@ -201,14 +198,14 @@ inline ratings fit_ratings(const win_table& wins, const rating_options& options 
   double middle = anchored ? x.back() : 0;
   if (!anchored)
     for (const double value : x) middle += value / static_cast<double>(x.size());
-  constexpr double log_10 = 2.302585092994045684;
   for (std::size_t i = 0; i < x.size(); ++i)
     if (players[i] < opponent)
-      result.rating[static_cast<std::size_t>(players[i])] = options.origin + options.scale / log_10 * (x[i] - middle);
+      result.rating[static_cast<std::size_t>(players[i])] =
+          options.origin + options.scale / std::numbers::ln10 * (x[i] - middle);
   return result;
 }
 
-/// 1 / (1 + 10^((other - own) / scale)).
+/// The probability that a player rated @p own beats one rated @p other: 1 / (1 + 10^((other - own) / scale)).
 inline double win_probability(double own, double other, double scale = 400) {
   return 1 / (1 + std::pow(10, (other - own) / scale));
 }
@@ -217,7 +214,7 @@ inline double win_probability(double own, double other, double scale = 400) {
 /// count, not count - 1: RouteLLM's code; each tier counts alike, however many are in it) is least; of equal sums
 /// the one whose last tier is the longest. Returns each one's tier, 0 the best.
 /// @throws std::invalid_argument unless tiers > 0 and the ratings are finite.
-/// @note Exact, by dynamic programming: P^2 (P + tiers) operations, P^2 numbers.
+/// @note Exact, by dynamic programming: P^2 (P + tiers) operations, P^2 doubles.
 inline std::vector<index_t> split_tiers(std::span<const double> ratings, index_t tiers = 10) {
   const char* function = "hone::routing::split_tiers";
   invalid_argument_unless(tiers > 0, function, "tiers", "must be positive, is %td", tiers);

@@ -177,7 +177,7 @@ class neighbour_index {
       return by_ == closeness::cosine || inverse == 0 ? inverse : 1 / longest_;
     };
     detail::for_each_product_block<A>(
-        x_, scale, detail::unit_columns<A>(own, 0, length), [&](index_t begin, index_t height, const auto& products) {
+        x_, scale, detail::unit_columns<A>(own, length), [&](index_t begin, index_t height, const auto& products) {
           for (std::size_t i = 0; i < found.size(); ++i)
             sift(products.data() + static_cast<index_t>(i) * detail::row_block, begin, height, weight[i], found[i]);
         });

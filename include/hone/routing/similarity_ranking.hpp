@@ -18,6 +18,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numbers>
 #include <span>
 #include <type_traits>
 #include <vector>
@@ -41,7 +42,7 @@ A similarity_weights(std::span<A> c) {
   const A top = simd::horizontal_max(largest);
   if (!(top > 0)) return top;
   // Divided first: a small maximum has no inverse.
-  const packs log_10(static_cast<A>(2.302585092994045684)), unit(top), ten(10);
+  const packs log_10(static_cast<A>(std::numbers::ln10)), unit(top), ten(10);
   for (index_t i = 0; i < x.size(); i += packs::lanes)
     store_pack(x, i, x.size(), ten * simd::exp(log_10 * (load_pack(x, i, x.size()) / unit)));
   return top;
@@ -134,7 +135,7 @@ class similarity_ranking {
     const std::size_t n = battles_.size();
     std::vector<A> cosines(n * scores.size());
     const auto scale = [&](index_t j) { return detail::inverse_length(length_[static_cast<std::size_t>(j)]); };
-    detail::for_each_product_block<A>(x_, scale, detail::unit_columns<A>(q, 0, lengths),
+    detail::for_each_product_block<A>(x_, scale, detail::unit_columns<A>(q, lengths),
                                       [&](index_t begin, index_t height, const auto& products) {
                                         for (std::size_t i = 0; i < scores.size(); ++i)
                                           std::copy_n(products.data() + static_cast<index_t>(i) * detail::row_block,

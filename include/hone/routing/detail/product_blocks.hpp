@@ -45,12 +45,12 @@ std::vector<double> lengths_of(const matrix_view<T>& x) {
 /// 1 / length; 0 of zeros and of what is not finite.
 inline double inverse_length(double length) { return std::isfinite(length) && length > 0 ? 1 / length : 0; }
 
-/// Rows [first, first + lengths.size()) of @p q over their lengths, as columns.
+/// The rows of @p q over their @p lengths, as columns.
 template <class A, scalar T>
-dense<A> unit_columns(const matrix_view<T>& q, index_t first, const std::vector<double>& lengths) {
-  dense<A> result(q.cols(), static_cast<index_t>(lengths.size()));
-  for (index_t i = 0; i < result.cols(); ++i)
-    scale_into(q.row(first + i), inverse_length(lengths[static_cast<std::size_t>(i)]), result.data() + i * q.cols());
+dense<A> unit_columns(const matrix_view<T>& q, const std::vector<double>& lengths) {
+  dense<A> result(q.cols(), q.rows());
+  for (index_t i = 0; i < q.rows(); ++i)
+    scale_into(q.row(i), inverse_length(lengths[static_cast<std::size_t>(i)]), result.data() + i * q.cols());
   return result;
 }
 
