@@ -61,8 +61,9 @@ std::vector<comparison> draw_comparisons(index_t count, index_t models, index_t 
 comparison_loss loss_of(const model_type& model, const std::vector<double>& x, std::span<const comparison> all,
                         std::vector<double>* gradient = nullptr, double scale = 1, const embedding_noise& noise = {}) {
   const auto order = all_of(all.size());
-  return compare(model, matrix_view<const double>(x.data(), std::ssize(x) / model.width, model.width), all, order,
-                 noise, gradient == nullptr ? std::span<double>() : std::span<double>(*gradient), scale);
+  return measure_factorization(model, matrix_view<const double>(x.data(), std::ssize(x) / model.width, model.width),
+                               all, order, noise,
+                               gradient == nullptr ? std::span<double>() : std::span<double>(*gradient), scale);
 }
 
 }  // namespace
@@ -135,24 +136,27 @@ TEST_CASE("routing matrix_factorization: losses do not depend on the cut, nor on
   const embedding_noise noise{0.05, {5}, 1};
   const auto order = all_of(50);
   std::vector<double> gradient(model.parameters.size()), pooled(gradient), parts(gradient);
-  const comparison_loss whole =
-      compare(model, embeddings, std::span<const comparison>(all), order, noise, std::span(gradient), 1.0);
+  const comparison_loss whole = measure_factorization(model, embeddings, std::span<const comparison>(all), order, noise,
+                                                      std::span(gradient), 1.0);
   thread_pool pool(3);
-  CHECK(compare(model, embeddings, std::span<const comparison>(all), order, noise, std::span(pooled), 1.0, pool).sum ==
-        whole.sum);
+  CHECK(measure_factorization(model, embeddings, std::span<const comparison>(all), order, noise, std::span(pooled), 1.0,
+                              pool)
+            .sum == whole.sum);
   CHECK(pooled == gradient);
   double sum = 0;
   for (const auto& [begin, count] : {std::pair{0u, 13u}, {13u, 37u}})
-    sum += compare(model, embeddings, std::span<const comparison>(all),
-                   std::span<const std::size_t>(order).subspan(begin, count), noise, std::span(parts), 1.0)
-               .sum;
+    sum +=
+        measure_factorization(model, embeddings, std::span<const comparison>(all),
+                              std::span<const std::size_t>(order).subspan(begin, count), noise, std::span(parts), 1.0)
+            .sum;
   CHECK(sum == Approx(whole.sum).epsilon(1e-14));
   for (std::size_t i = 0; i < parts.size(); ++i) CHECK(parts[i] == Approx(gradient[i]).epsilon(1e-11).margin(1e-12));
   // The length of a model's factors is none of its scores.
   model_type longer = model;
   for (index_t f = 0; f < 70; ++f) longer.parameters[static_cast<std::size_t>(f)] *= 8;
-  CHECK(compare(longer, embeddings, std::span<const comparison>(all), order, noise, std::span<double>(), 1.0).sum ==
-        Approx(whole.sum).epsilon(1e-14));
+  CHECK(measure_factorization(longer, embeddings, std::span<const comparison>(all), order, noise, std::span<double>(),
+                              1.0)
+            .sum == Approx(whole.sum).epsilon(1e-14));
 }
 
 TEST_CASE("routing matrix_factorization: learns which model is better at what; the same bits again") {
@@ -234,8 +238,8 @@ TEST_CASE("routing matrix_factorization: nothing to learn, zero factors, broken 
   }
   std::vector<double> gradient(start.parameters.size());
   const auto order = all_of(1);
-  const comparison_loss loss =
-      compare(start, embeddings, std::span<const comparison>(broken), order, {}, std::span(gradient), 1.0);
+  const comparison_loss loss = measure_factorization(start, embeddings, std::span<const comparison>(broken), order, {},
+                                                     std::span(gradient), 1.0);
   CHECK(loss.nonfinite == 1);
   CHECK(loss.count == 0);
   CHECK(gradient == std::vector<double>(gradient.size()));
@@ -247,7 +251,8 @@ TEST_CASE("routing matrix_factorization: nothing to learn, zero factors, broken 
   std::fill(zeros.parameters.begin(), zeros.parameters.begin() + 3, 0.0);
   const std::vector<comparison> one = {{0, 1, 0}};
   CHECK(std::isfinite(
-      compare(zeros, embeddings, std::span<const comparison>(one), order, {}, std::span(gradient), 1.0).sum));
+      measure_factorization(zeros, embeddings, std::span<const comparison>(one), order, {}, std::span(gradient), 1.0)
+          .sum));
   for (const double slope : gradient) CHECK(std::isfinite(slope));
 }
 
@@ -259,17 +264,18 @@ TEST_CASE("routing matrix_factorization: misuse") {
   const auto order = all_of(1);
   const auto call = [&](const comparison& c, const matrix_view<const double>& e, std::span<double> g) {
     const std::vector<comparison> all = {c};
-    compare(model, e, std::span<const comparison>(all), order, {}, g, 1.0);
+    measure_factorization(model, e, std::span<const comparison>(all), order, {}, g, 1.0);
   };
   CHECK_THROWS_WITH(call({0, 2, 0}, embeddings, {}),
-                    "hone::routing::compare: comparisons: number 0 is of model 2 of 2");
+                    "hone::routing::measure_factorization: comparisons: number 0 is of model 2 of 2");
   CHECK_THROWS_WITH(call({0, 1, 2}, embeddings, {}),
-                    "hone::routing::compare: comparisons: number 0 is of prompt 2 of 2");
+                    "hone::routing::measure_factorization: comparisons: number 0 is of prompt 2 of 2");
   CHECK_THROWS_AS(call({-1, 1, 0}, embeddings, {}), std::invalid_argument);
   CHECK_THROWS_AS(call({0, 1, 0}, wide, {}), std::invalid_argument);
   CHECK_THROWS_AS(call({0, 1, 0}, embeddings, std::span(gradient).first(4)), std::invalid_argument);
-  CHECK_THROWS_AS(compare(model, embeddings, std::span<const comparison>(), order, {}, std::span<double>(), 1.0),
-                  std::invalid_argument);
+  CHECK_THROWS_AS(
+      measure_factorization(model, embeddings, std::span<const comparison>(), order, {}, std::span<double>(), 1.0),
+      std::invalid_argument);
   model_type cut = model;
   cut.parameters.pop_back();
   CHECK_THROWS_WITH(pair_direction(cut, 0, 1), Catch::StartsWith("hone::routing::pair_direction: model: "));
@@ -279,7 +285,7 @@ TEST_CASE("routing matrix_factorization: misuse") {
   check_refuses_spans<double>(2, "hone::routing::score_pairs: scores: ", [&](std::span<double> out) {
     score_pairs(embeddings, direction, out);
   });
-  check_refuses_spans<double>(model.parameters.size(), "hone::routing::compare: gradient: ",
+  check_refuses_spans<double>(model.parameters.size(), "hone::routing::measure_factorization: gradient: ",
                               [&](std::span<double> out) { call({0, 1, 0}, embeddings, out); });
   CHECK_THROWS_AS(initialise_factorization<double>(-1, 3, 2, 1), std::invalid_argument);
   CHECK_THROWS_AS(initialise_factorization<double>(2, 0, 2, 1), std::invalid_argument);

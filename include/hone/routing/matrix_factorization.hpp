@@ -10,10 +10,8 @@
 #pragma once
 #include "hone/core/blas.hpp"
 #include "hone/core/random.hpp"
-#include "hone/core/shuffler.hpp"
 #include "hone/core/sigmoid.hpp"
-#include "hone/gradient/descend.hpp"
-#include "hone/routing/detail/slices.hpp"
+#include "hone/routing/detail/training.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -130,13 +128,14 @@ matrix_factorization<A> initialise_factorization(index_t models, index_t rank, i
 /// @note 4 r d flops a comparison in Eigen's products, 2 without a gradient; a normal draw an element with noise.
 ///       Allocates 2 d + 4 r numbers a comparison. Bitwise for any executor, which shares out slices of T.
 template <std::floating_point A, matrix_like X, executor E = const serial>
-comparison_loss compare(const matrix_factorization<A>& model, const X& embeddings, std::span<const comparison> all,
-                        std::span<const std::size_t> order, const embedding_noise& noise, std::span<A> gradient,
-                        double scale, E&& pool = serial{}) {
-  const char* function = "hone::routing::compare";
+comparison_loss measure_factorization(const matrix_factorization<A>& model, const X& embeddings,
+                                      std::span<const comparison> all, std::span<const std::size_t> order,
+                                      const embedding_noise& noise, std::span<A> gradient, double scale,
+                                      E&& pool = serial{}) {
+  const char* function = "hone::routing::measure_factorization";
   const auto x = as_matrix(embeddings);
   static_assert(std::is_same_v<accumulator_t<element_t<X>>, A>,
-                "hone::routing::compare: embeddings and parameters compute in different types");
+                "hone::routing::measure_factorization: embeddings and parameters compute in different types");
   detail::check_factorization(model, function);
   invalid_argument_unless(x.cols() == model.width, function, "embeddings", "have %td elements, expected %td", x.cols(),
                           model.width);
@@ -227,7 +226,7 @@ comparison_loss compare(const matrix_factorization<A>& model, const X& embedding
 /// Fits a model of @p models models to @p comparisons of answers to prompts with @p embeddings (prompts x d): Adam on
 /// means over batches of every epoch's own order. Comparisons with a prompt that is not finite are left out and
 /// counted.
-/// @throws std::invalid_argument, as `compare`, or if an option is out of range.
+/// @throws std::invalid_argument, as `measure_factorization`, or if an option is out of range.
 /// @note Each epoch 6 r d flops and a normal draw an element a comparison. The parameters, their gradient and two
 ///       moments. Bitwise for any executor.
 template <matrix_like X, executor E = const serial>
@@ -236,8 +235,7 @@ auto train_factorization(const X& embeddings, std::span<const comparison> compar
   using A = accumulator_t<element_t<X>>;
   const char* function = "hone::routing::train_factorization";
   const auto x = as_matrix(embeddings);
-  invalid_argument_unless(options.batch > 0, function, "batch", "must be positive, is %td", options.batch);
-  invalid_argument_unless(options.epochs >= 0, function, "epochs", "must not be negative, is %td", options.epochs);
+  detail::check_epochs(options, function);
   invalid_argument_unless(options.noise >= 0 && options.noise < 1e30, function, "noise",
                           "must be finite and at least 0, is %g", options.noise);
   invalid_argument_unless(options.l2 >= 0 && options.l2 < 1e30, function, "l2", "must be finite and at least 0, is %g",
@@ -245,36 +243,27 @@ auto train_factorization(const X& embeddings, std::span<const comparison> compar
   factorization_training<A> result{.model = initialise_factorization<A>(models, options.rank, x.cols(), options.seed),
                                    .losses = {}};
   std::vector<comparison> kept;
+  std::vector<std::size_t> samples;  // 0, 1, ...
   for (std::size_t i = 0; i < comparisons.size(); ++i) {
     const index_t prompt = comparisons[i].prompt;
     invalid_argument_unless(prompt >= 0 && prompt < x.rows(), function, "comparisons",
                             "number %zu is of prompt %td of %td", i, prompt, x.rows());
-    if (count_nonfinite(x.row(prompt)) == 0) kept.push_back(comparisons[i]);
+    if (count_nonfinite(x.row(prompt)) > 0) continue;
+    samples.push_back(kept.size());
+    kept.push_back(comparisons[i]);
   }
   result.nonfinite = std::ssize(comparisons) - std::ssize(kept);
   if (kept.empty()) return result;
-  auto& parameters = result.model.parameters;
-  std::vector<A> gradient(parameters.size()), m(gradient), v(gradient);
-  shuffler next(kept.size(), {options.seed, 2});
-  std::vector<std::size_t> order(kept.size());
-  index_t step = 0;
-  for (index_t epoch = 0; epoch < options.epochs; ++epoch) {
-    const embedding_noise noise{options.noise, {options.seed, 3}, static_cast<std::uint32_t>(epoch)};
-    double sum = 0;
-    for (std::size_t& i : order) i = next.next();
-    for (std::size_t begin = 0; begin < order.size(); begin += static_cast<std::size_t>(options.batch)) {
-      const auto batch = std::span<const std::size_t>(order).subspan(
-          begin, (std::min)(order.size() - begin, static_cast<std::size_t>(options.batch)));
-      std::copy(parameters.begin(), parameters.end(), gradient.begin());
-      hone::scale(static_cast<A>(options.l2), gradient, pool);
-      sum += compare(result.model, x, std::span<const comparison>(kept), batch, noise, std::span<A>(gradient),
-                     1 / static_cast<double>(batch.size()), pool)
-                 .sum;
-      gradient::descend(std::span<A>(parameters), std::span<A>(m), std::span<A>(v), std::span<const A>(gradient),
-                        ++step, {.rate = options.rate}, pool);
-    }
-    result.losses.push_back(sum / static_cast<double>(kept.size()));
-  }
+  result.losses =
+      detail::train_epochs(result.model.parameters, samples, options, pool,
+                           [&](std::uint32_t epoch, std::span<const std::size_t> batch, std::span<A> gradient) {
+                             axpy(static_cast<A>(options.l2), result.model.parameters, gradient, pool);
+                             const embedding_noise noise{options.noise, {options.seed, 3}, epoch};
+                             const double scale = 1 / static_cast<double>(batch.size());
+                             return measure_factorization(result.model, x, std::span<const comparison>(kept), batch,
+                                                          noise, gradient, scale, pool)
+                                 .sum;
+                           });
   return result;
 }
 

@@ -10,10 +10,8 @@
 #pragma once
 #include "hone/core/blas.hpp"
 #include "hone/core/philox.hpp"
-#include "hone/core/shuffler.hpp"
 #include "hone/core/sigmoid.hpp"
-#include "hone/gradient/descend.hpp"
-#include "hone/routing/detail/slices.hpp"
+#include "hone/routing/detail/training.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -267,8 +265,7 @@ auto train_mlp(const X& embeddings, std::span<const double> labels, const mlp_op
   const auto x = as_matrix(embeddings);
   invalid_argument_unless(std::ssize(labels) == x.rows(), function, "labels", "has %zu elements, embeddings %td rows",
                           labels.size(), x.rows());
-  invalid_argument_unless(options.batch > 0, function, "batch", "must be positive, is %td", options.batch);
-  invalid_argument_unless(options.epochs >= 0, function, "epochs", "must not be negative, is %td", options.epochs);
+  detail::check_epochs(options, function);
   invalid_argument_unless(options.dropout >= 0 && options.dropout < 1, function, "dropout", "must be in [0, 1), is %g",
                           options.dropout);
   mlp_training<A> result{.model = initialise_mlp<A>(x.cols(), options.hidden, options.seed), .losses = {}};
@@ -278,27 +275,13 @@ auto train_mlp(const X& embeddings, std::span<const double> labels, const mlp_op
   result.invalid = std::ssize(labels) - std::ssize(kept);
   if (kept.empty()) return result;
   fit_normaliser(result.model, x);
-  auto& parameters = result.model.parameters;
-  std::vector<A> gradient(parameters.size()), m(gradient), v(gradient);
-  shuffler next(kept.size(), {options.seed, 2});
-  std::vector<std::size_t> order(kept.size());
-  index_t step = 0;
-  for (index_t epoch = 0; epoch < options.epochs; ++epoch) {
-    const unit_dropout dropout{options.dropout, {options.seed, 3}, static_cast<std::uint32_t>(epoch)};
-    double sum = 0;
-    for (std::size_t& i : order) i = kept[next.next()];
-    for (std::size_t begin = 0; begin < order.size(); begin += static_cast<std::size_t>(options.batch)) {
-      const auto batch = std::span<const std::size_t>(order).subspan(
-          begin, (std::min)(order.size() - begin, static_cast<std::size_t>(options.batch)));
-      gradient.assign(gradient.size(), A{0});
-      sum += measure_mlp(result.model, x, labels, batch, dropout, std::span<A>(gradient),
-                         1 / static_cast<double>(batch.size()), pool)
-                 .sum;
-      gradient::descend(std::span<A>(parameters), std::span<A>(m), std::span<A>(v), std::span<const A>(gradient),
-                        ++step, {.rate = options.rate}, pool);
-    }
-    result.losses.push_back(sum / static_cast<double>(kept.size()));
-  }
+  result.losses =
+      detail::train_epochs(result.model.parameters, kept, options, pool,
+                           [&](std::uint32_t epoch, std::span<const std::size_t> batch, std::span<A> gradient) {
+                             const unit_dropout dropout{options.dropout, {options.seed, 3}, epoch};
+                             const double scale = 1 / static_cast<double>(batch.size());
+                             return measure_mlp(result.model, x, labels, batch, dropout, gradient, scale, pool).sum;
+                           });
   return result;
 }
 
