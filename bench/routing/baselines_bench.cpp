@@ -71,10 +71,10 @@ void against_product(benchmark::State& state, const embeddings& known, const emb
   r.report(state, 2.0 * static_cast<double>(known.rows() * queries.rows() * known.cols()), "flop");
 }
 
-void nearest(benchmark::State& state, closeness by) {
+void nearest(benchmark::State& state, neighbour_metric metric) {
   const index_t count = state.range(0), k = 10;
   const embeddings known = draw(20000, 768, 1), queries = draw(count, 768, 2);
-  const neighbour_index index(view(known), by);
+  const neighbour_index index(view(known), metric);
   std::vector<index_t> rows(static_cast<std::size_t>(count * k));
   std::vector<double> values(rows.size());
   against_product(state, known, queries, [&] { index.find(view(queries), k, rows, values); });
@@ -116,13 +116,13 @@ void factorization_epoch(benchmark::State& state) {
 
 BENCHMARK(scores_of_logits<float>)->ArgName("vocab")->Arg(32000)->Arg(131072)->UseManualTime()->Iterations(15);
 BENCHMARK(scores_of_logits<bfloat16>)->ArgName("vocab")->Arg(131072)->UseManualTime()->Iterations(15);
-BENCHMARK_CAPTURE(nearest, cosine, closeness::cosine)
+BENCHMARK_CAPTURE(nearest, cosine, neighbour_metric::cosine)
     ->ArgName("queries")
     ->Arg(1)
     ->Arg(512)
     ->UseManualTime()
     ->Iterations(7);
-BENCHMARK_CAPTURE(nearest, euclidean, closeness::euclidean)
+BENCHMARK_CAPTURE(nearest, euclidean, neighbour_metric::euclidean)
     ->ArgName("queries")
     ->Arg(512)
     ->UseManualTime()

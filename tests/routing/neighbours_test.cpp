@@ -51,8 +51,8 @@ struct found_rows {
 };
 
 template <class X, class Q>
-found_rows find(const X& x, const Q& q, index_t k, closeness by) {
-  const neighbour_index index(x, by);
+found_rows find(const X& x, const Q& q, index_t k, neighbour_metric metric) {
+  const neighbour_index index(x, metric);
   found_rows result{indices(static_cast<std::size_t>(q.rows() * k)), {}};
   result.values.resize(result.rows.size());
   index.find(q, k, result.rows, result.values);
@@ -61,7 +61,7 @@ found_rows find(const X& x, const Q& q, index_t k, closeness by) {
 
 /// The formulas, one row at a time.
 template <class T>
-found_rows naive(const matrix_view<const T>& x, const matrix_view<const T>& q, index_t k, closeness by) {
+found_rows naive(const matrix_view<const T>& x, const matrix_view<const T>& q, index_t k, neighbour_metric metric) {
   found_rows result;
   for (index_t i = 0; i < q.rows(); ++i) {
     std::vector<double> value;
@@ -71,14 +71,14 @@ found_rows naive(const matrix_view<const T>& x, const matrix_view<const T>& q, i
         const auto a = static_cast<double>(to_accumulator(x(j, c))), b = static_cast<double>(to_accumulator(q(i, c)));
         xx += a * a, qq += b * b, xq += a * b, squares += (a - b) * (a - b);
       }
-      value.push_back(by == closeness::cosine ? (xx * qq > 0 ? xq / std::sqrt(xx) / std::sqrt(qq) : 0)
-                                              : std::sqrt(squares));
+      value.push_back(metric == neighbour_metric::cosine ? (xx * qq > 0 ? xq / std::sqrt(xx) / std::sqrt(qq) : 0)
+                                                         : std::sqrt(squares));
     }
     indices order(value.size());
     std::iota(order.begin(), order.end(), index_t{0});
     std::stable_sort(order.begin(), order.end(), [&](index_t a, index_t b) {
       const double u = value[static_cast<std::size_t>(a)], v = value[static_cast<std::size_t>(b)];
-      return by == closeness::cosine ? u > v : u < v;
+      return metric == neighbour_metric::cosine ? u > v : u < v;
     });
     for (index_t r = 0; r < k; ++r) {
       result.rows.push_back(order[static_cast<std::size_t>(r)]);
@@ -97,14 +97,14 @@ void check_same(const found_rows& a, const found_rows& b, double tolerance) {
 }  // namespace
 
 TEMPLATE_TEST_CASE("routing neighbours: against the formulas", "", float, double, bfloat16, float16) {
-  for (const closeness by : {closeness::cosine, closeness::euclidean})
+  for (const neighbour_metric metric : {neighbour_metric::cosine, neighbour_metric::euclidean})
     for (const auto& [n, d, q] :
          {std::tuple<index_t, index_t, index_t>{1, 1, 1}, {5, 3, 2}, {511, 17, 3}, {513, 64, 5}, {1500, 33, 4}}) {
       const auto x = draw<TestType>(n, d, 1), queries = draw<TestType>(q, d, 2);
       for (const index_t k : {index_t{1}, std::min<index_t>(n, 7), std::min<index_t>(n, 200), n}) {
-        CAPTURE(n, d, k, static_cast<int>(by));
+        CAPTURE(n, d, k, static_cast<int>(metric));
         if (d == 1 && std::is_same_v<TestType, bfloat16>) continue;
-        check_same(find(x.view(), queries.view(), k, by), naive(x.view(), queries.view(), k, by), 1e-12);
+        check_same(find(x.view(), queries.view(), k, metric), naive(x.view(), queries.view(), k, metric), 1e-12);
       }
     }
 }
@@ -112,12 +112,12 @@ TEMPLATE_TEST_CASE("routing neighbours: against the formulas", "", float, double
 TEST_CASE("routing neighbours: rows that products in float cannot tell apart") {
   // All embeddings lie about one direction, far from zero.
   auto x = draw<float>(700, 40, 1, 300), queries = draw<float>(3, 40, 2, 300);
-  for (const closeness by : {closeness::cosine, closeness::euclidean})
-    check_same(find(x.view(), queries.view(), 9, by), naive(x.view(), queries.view(), 9, by), 1e-12);
+  for (const neighbour_metric metric : {neighbour_metric::cosine, neighbour_metric::euclidean})
+    check_same(find(x.view(), queries.view(), 9, metric), naive(x.view(), queries.view(), 9, metric), 1e-12);
   // One row far outside leaves the others few bits of the largest key.
   for (index_t j = 0; j < 40; ++j) x.at(333, j) *= 1e6f;
-  check_same(find(x.view(), queries.view(), 9, closeness::euclidean),
-             naive(x.view(), queries.view(), 9, closeness::euclidean), 1e-12);
+  check_same(find(x.view(), queries.view(), 9, neighbour_metric::euclidean),
+             naive(x.view(), queries.view(), 9, neighbour_metric::euclidean), 1e-12);
 }
 
 TEST_CASE("routing neighbours: of equally near rows the first are taken") {
@@ -125,20 +125,20 @@ TEST_CASE("routing neighbours: of equally near rows the first are taken") {
   const auto queries = draw<float>(2, 12, 2);
   for (const index_t j : {900, 4, 1299, 640})
     for (index_t c = 0; c < 12; ++c) x.at(j, c) = queries.view()(0, c);
-  for (const closeness by : {closeness::cosine, closeness::euclidean}) {
-    const found_rows f = find(x.view(), queries.view(), 3, by);
+  for (const neighbour_metric metric : {neighbour_metric::cosine, neighbour_metric::euclidean}) {
+    const found_rows f = find(x.view(), queries.view(), 3, metric);
     CHECK(indices(f.rows.begin(), f.rows.begin() + 3) == indices{4, 640, 900});
   }
   const embeddings<float> equal{1000, 3, std::vector<float>(3000, 2.0f)};
-  CHECK(find(equal.view(), draw<float>(1, 3, 2).view(), 4, closeness::cosine).rows == indices{0, 1, 2, 3});
-  CHECK(find(equal.view(), draw<float>(1, 3, 2).view(), 4, closeness::euclidean).rows == indices{0, 1, 2, 3});
+  CHECK(find(equal.view(), draw<float>(1, 3, 2).view(), 4, neighbour_metric::cosine).rows == indices{0, 1, 2, 3});
+  CHECK(find(equal.view(), draw<float>(1, 3, 2).view(), 4, neighbour_metric::euclidean).rows == indices{0, 1, 2, 3});
 }
 
 TEST_CASE("routing neighbours: scale, rotation of rows, batches and executors change nothing") {
   const auto x = draw<float>(2000, 24, 1), queries = draw<float>(600, 24, 2);
-  for (const closeness by : {closeness::cosine, closeness::euclidean}) {
-    const neighbour_index index(x.view(), by);
-    const found_rows all = find(x.view(), queries.view(), 5, by);
+  for (const neighbour_metric metric : {neighbour_metric::cosine, neighbour_metric::euclidean}) {
+    const neighbour_index index(x.view(), metric);
+    const found_rows all = find(x.view(), queries.view(), 5, metric);
     found_rows threads{indices(3000), std::vector<double>(3000)};
     thread_pool pool(3);
     CHECK(index.find(queries.view(), 5, threads.rows, threads.values, pool) == 0);
@@ -146,7 +146,7 @@ TEST_CASE("routing neighbours: scale, rotation of rows, batches and executors ch
     CHECK(threads.values == all.values);
     for (const index_t at : {0, 255, 256, 599}) {
       const matrix_view<const float> one(&queries.values[static_cast<std::size_t>(at * 24)], 1, 24);
-      const found_rows alone = find(x.view(), one, 5, by);
+      const found_rows alone = find(x.view(), one, 5, metric);
       for (std::size_t r = 0; r < 5; ++r) {
         CHECK(alone.rows[r] == all.rows[static_cast<std::size_t>(at * 5) + r]);
         CHECK(alone.values[r] == all.values[static_cast<std::size_t>(at * 5) + r]);
@@ -156,15 +156,15 @@ TEST_CASE("routing neighbours: scale, rotation of rows, batches and executors ch
     for (float& value : scaled.values) value *= 1024;
     for (float& value : scaled_queries.values) value *= 1024;
     std::rotate(turned.values.begin(), turned.values.begin() + 24 * 700, turned.values.end());
-    CHECK(find(scaled.view(), scaled_queries.view(), 5, by).rows == all.rows);
-    indices moved = find(turned.view(), queries.view(), 5, by).rows;
+    CHECK(find(scaled.view(), scaled_queries.view(), 5, metric).rows == all.rows);
+    indices moved = find(turned.view(), queries.view(), 5, metric).rows;
     for (index_t& j : moved) j = (j + 700) % 2000;
     CHECK(moved == all.rows);
     // Columns one after the other.
     std::vector<float> columns(x.values.size());
     for (index_t i = 0; i < 2000; ++i)
       for (index_t j = 0; j < 24; ++j) columns[static_cast<std::size_t>(j * 2000 + i)] = x.view()(i, j);
-    CHECK(find(matrix_view<const float>(columns.data(), 2000, 24, 1, 2000), queries.view(), 5, by).values ==
+    CHECK(find(matrix_view<const float>(columns.data(), 2000, 24, 1, 2000), queries.view(), 5, metric).values ==
           all.values);
   }
 }
@@ -180,15 +180,15 @@ TEST_CASE("routing neighbours: zeros, tiny and huge vectors") {
     queries.at(2, j) *= 1e-42f;
     queries.at(3, j) *= 1e38f;
   }
-  for (const closeness by : {closeness::cosine, closeness::euclidean})
+  for (const neighbour_metric metric : {neighbour_metric::cosine, neighbour_metric::euclidean})
     for (const index_t k : {4, 40})
       for (const auto& [first, count] : {std::pair<index_t, index_t>{0, 4}, {0, 1}, {1, 1}, {2, 1}, {3, 1}}) {
         const matrix_view<const float> some(&queries.at(first, 0), count, 6);
-        check_same(find(x.view(), some, k, by), naive(x.view(), some, k, by), 1e-12);
+        check_same(find(x.view(), some, k, metric), naive(x.view(), some, k, metric), 1e-12);
       }
   const embeddings<float> zeros{5, 6, std::vector<float>(30, 0.0f)};
-  for (const closeness by : {closeness::cosine, closeness::euclidean})
-    CHECK(find(zeros.view(), queries.view(), 2, by).rows == indices{0, 1, 0, 1, 0, 1, 0, 1});
+  for (const neighbour_metric metric : {neighbour_metric::cosine, neighbour_metric::euclidean})
+    CHECK(find(zeros.view(), queries.view(), 2, metric).rows == indices{0, 1, 0, 1, 0, 1, 0, 1});
 }
 
 TEST_CASE("routing neighbours: embeddings that are not finite are counted and nobody's neighbours") {
@@ -196,8 +196,8 @@ TEST_CASE("routing neighbours: embeddings that are not finite are counted and no
   x.at(17, 2) = std::nanf("");
   x.at(599, 0) = -std::numeric_limits<float>::infinity();
   queries.at(1, 5) = std::nanf("");
-  for (const closeness by : {closeness::cosine, closeness::euclidean}) {
-    const neighbour_index index(x.view(), by);
+  for (const neighbour_metric metric : {neighbour_metric::cosine, neighbour_metric::euclidean}) {
+    const neighbour_index index(x.view(), metric);
     CHECK(index.nonfinite() == 2);
     found_rows f{indices(3 * 598), std::vector<double>(3 * 598)};
     CHECK(index.find(queries.view(), 598, f.rows, f.values) == 1);
@@ -225,7 +225,7 @@ TEST_CASE("routing neighbours: mean outcomes by model") {
   const std::vector<double> outcomes = {1, 1, 1, 1, 0, 1, 0, 1};          // of a weak model and a strong one
   const std::vector<float> prompts = {2, 0.1f, 0.1f, 3};
   std::vector<double> predicted(4);
-  const routing::neighbour_index index(matrix_view<const float>(known.data(), 4, 2), routing::closeness::cosine);
+  const routing::neighbour_index index(matrix_view<const float>(known.data(), 4, 2), routing::neighbour_metric::cosine);
   routing::mean_outcomes(index, matrix_view<const double>(outcomes.data(), 4, 2),
                          matrix_view<const float>(prompts.data(), 2, 2), 2,
                          matrix_view<double>(predicted.data(), 2, 2));  // of the two nearest: (1, 1) and (0, 1)
@@ -264,14 +264,14 @@ TEST_CASE("routing neighbours: scikit-learn's") {
   for (const golden_neighbour_row& g : golden_neighbours) {
     CAPTURE(g.metric, g.k);
     const index_t n = std::ssize(g.x) / g.d, q = std::ssize(g.q) / g.d, models = std::ssize(g.y) / n;
-    const closeness by = g.metric == "cosine" ? closeness::cosine : closeness::euclidean;
-    const neighbour_index index(matrix_view<const double>(g.x.data(), n, g.d), by);
+    const neighbour_metric metric = g.metric == "cosine" ? neighbour_metric::cosine : neighbour_metric::euclidean;
+    const neighbour_index index(matrix_view<const double>(g.x.data(), n, g.d), metric);
     indices rows(static_cast<std::size_t>(q * g.k));
     std::vector<double> values(rows.size()), means(static_cast<std::size_t>(q * models));
     index.find(matrix_view<const double>(g.q.data(), q, g.d), g.k, rows, values);
     CHECK(rows == g.rows);
     for (std::size_t i = 0; i < values.size(); ++i)
-      CHECK((by == closeness::cosine ? 1 - values[i] : values[i]) ==
+      CHECK((metric == neighbour_metric::cosine ? 1 - values[i] : values[i]) ==
             Approx(g.distances[i]).epsilon(1e-12).margin(1e-14));
     mean_outcomes(index, matrix_view<const double>(g.y.data(), n, models),
                   matrix_view<const double>(g.q.data(), q, g.d), g.k, matrix_view<double>(means.data(), q, models));

@@ -21,7 +21,7 @@
 namespace HONE_NAMESPACE::routing {
 
 /// The nearest are those of largest cosine (a vector of zeros has cosine 0 with all), or of least distance.
-enum class closeness { cosine, euclidean };
+enum class neighbour_metric { cosine, euclidean };
 
 namespace detail {
 
@@ -97,8 +97,8 @@ class neighbour_index {
 
   /// @note Two reads of the embeddings.
   template <matrix_like X>
-  explicit neighbour_index(const X& embeddings, closeness by = closeness::cosine)
-      : x_(as_matrix(embeddings)), by_(by), length_(detail::lengths_of(x_)) {
+  explicit neighbour_index(const X& embeddings, neighbour_metric metric = neighbour_metric::cosine)
+      : x_(as_matrix(embeddings)), metric_(metric), length_(detail::lengths_of(x_)) {
     for (const double length : length_) {
       nonfinite_ += !std::isfinite(length);
       if (std::isfinite(length)) longest_ = (std::max)(longest_, length);
@@ -106,14 +106,14 @@ class neighbour_index {
     for (const double length : length_) {
       // The key of a row that is left out is -infinity.
       const double share = longest_ > 0 ? length / longest_ : 0;
-      const double handicap = by_ == closeness::cosine ? 0 : share * share / 2;
+      const double handicap = metric_ == neighbour_metric::cosine ? 0 : share * share / 2;
       handicap_.push_back(std::isfinite(length) ? static_cast<A>(handicap) : std::numeric_limits<A>::infinity());
     }
   }
 
   [[nodiscard]] index_t rows() const { return x_.rows(); }
   [[nodiscard]] index_t width() const { return x_.cols(); }
-  [[nodiscard]] closeness by() const { return by_; }
+  [[nodiscard]] neighbour_metric metric() const { return metric_; }
   /// Rows with an element that is not finite, or whose squared length is not.
   [[nodiscard]] index_t nonfinite() const { return nonfinite_; }
 
@@ -166,7 +166,9 @@ class neighbour_index {
     std::vector<A> weight;
     std::vector<detail::candidates<A>> found;
     for (const double l : length) {
-      const double factor = by_ == closeness::cosine || longest_ == 0 ? 1 : std::isfinite(l) ? l / longest_ : 0;
+      const double factor = metric_ == neighbour_metric::cosine || longest_ == 0 ? 1
+                            : std::isfinite(l)                                   ? l / longest_
+                                                                                 : 0;
       // A query beyond the type's range of the rows is as near to all as rounding tells.
       weight.push_back(static_cast<A>((std::min)(factor, static_cast<double>((std::numeric_limits<A>::max)()) / 4e9)));
       found.emplace_back(k, static_cast<A>(width() + 16) * std::numeric_limits<A>::epsilon() * (weight.back() + 1));
@@ -174,7 +176,7 @@ class neighbour_index {
     const auto scale = [&](index_t j) {
       const double own_length = length_[static_cast<std::size_t>(j)];
       const double inverse = detail::inverse_length(own_length);
-      return by_ == closeness::cosine || inverse == 0 ? inverse : 1 / longest_;
+      return metric_ == neighbour_metric::cosine || inverse == 0 ? inverse : 1 / longest_;
     };
     detail::for_each_product_block<A>(
         x_, scale, detail::unit_columns<A>(own, length), [&](index_t begin, index_t height, const auto& products) {
@@ -218,7 +220,7 @@ class neighbour_index {
     std::vector<neighbour> all;
     for (const index_t j : found) {
       const double product = length * length_[static_cast<std::size_t>(j)];
-      if (by_ == closeness::cosine)
+      if (metric_ == neighbour_metric::cosine)
         all.push_back({product > 0 ? -dot(query, x_.row(j)) / product : 0, j});
       else
         all.push_back({std::sqrt(detail::squared_distance(query, x_.row(j))), j});
@@ -229,19 +231,19 @@ class neighbour_index {
                       });
     for (std::size_t r = 0; r < rows.size(); ++r) {
       rows[r] = all[r].row;
-      values[r] = by_ == closeness::cosine ? -all[r].value : all[r].value;
+      values[r] = metric_ == neighbour_metric::cosine ? -all[r].value : all[r].value;
     }
   }
 
   matrix_view<const T> x_;
-  closeness by_;
+  neighbour_metric metric_;
   std::vector<double> length_;
   std::vector<A> handicap_;
   double longest_ = 0;
   index_t nonfinite_ = 0;
 };
 template <matrix_like X>
-neighbour_index(const X&, closeness = closeness::cosine) -> neighbour_index<element_t<X>>;
+neighbour_index(const X&, neighbour_metric = neighbour_metric::cosine) -> neighbour_index<element_t<X>>;
 
 /// The mean outcomes of each query's @p k nearest rows of @p index, by model: @p outcomes (n x M), of the index's rows,
 /// and @p means (q x M). A NaN outcome makes its means NaN, and so does a query that is not finite; returns how many
