@@ -10,6 +10,12 @@
 #include "hone/moe/router.hpp"
 #include "hone/moe/update.hpp"
 
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <span>
+#include <vector>
+
 namespace HONE_NAMESPACE::moe {
 
 /// The router by which experts choose, in each sequence, with the gates of @p tokens_choose: LLaDA-MoE's softmax over

@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <span>
+#include <type_traits>
 #include <vector>
 
 namespace HONE_NAMESPACE::transformer {
