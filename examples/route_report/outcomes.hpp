@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "hone/eval/multiple_choice.hpp"
 #include "hone/io/csv.hpp"
 #include "hone/io/json_lines.hpp"
 
@@ -112,11 +113,7 @@ inline outcome_table read_outcomes(const std::string& path, const outcome_reques
       result.strong.push_back(of_strong);
       result.subject.push_back(result.files);
       if (!request.column.empty()) result.column.push_back(score);
-      if (prompts) {
-        const std::string& text = row.fields[prompt];
-        result.length.push_back(static_cast<double>(std::count_if(
-            text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; })));
-      }
+      if (prompts) result.length.push_back(static_cast<double>(hone::eval::count_characters(row.fields[prompt])));
     }
     ++result.files;
   }

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "hone/eval/multiple_choice.hpp"
 #include "hone/statistics/intervals.hpp"
 #include "support/program.hpp"
 
@@ -12,8 +13,7 @@ namespace program {
 
 /// @p cell at the right of @p width columns; bytes that continue a character of UTF-8 take none.
 inline std::string right(const std::string& cell, std::size_t width) {
-  const auto taken = static_cast<std::size_t>(
-      std::count_if(cell.begin(), cell.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; }));
+  const auto taken = static_cast<std::size_t>(hone::eval::count_characters(cell));
   return std::string(width - (std::min)(width, taken), ' ') + cell;
 }
 

@@ -267,9 +267,9 @@ TEST_CASE("routing matrix_factorization: misuse") {
     measure_factorization(model, e, std::span<const comparison>(all), order, {}, g, 1.0);
   };
   CHECK_THROWS_WITH(call({0, 2, 0}, embeddings, {}),
-                    "hone::routing::measure_factorization: comparisons: number 0 is of model 2 of 2");
+                    "hone::routing::measure_factorization: comparisons: element 0 is of model 2 of 2");
   CHECK_THROWS_WITH(call({0, 1, 2}, embeddings, {}),
-                    "hone::routing::measure_factorization: comparisons: number 0 is of prompt 2 of 2");
+                    "hone::routing::measure_factorization: comparisons: element 0 is of prompt 2 of 2");
   CHECK_THROWS_AS(call({-1, 1, 0}, embeddings, {}), std::invalid_argument);
   CHECK_THROWS_AS(call({0, 1, 0}, wide, {}), std::invalid_argument);
   CHECK_THROWS_AS(call({0, 1, 0}, embeddings, std::span(gradient).first(4)), std::invalid_argument);

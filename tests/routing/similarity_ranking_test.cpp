@@ -208,7 +208,7 @@ TEST_CASE("routing similarity_ranking: misuse") {
                               options);
   };
   CHECK_THROWS_AS(similarity_ranking(one, std::span<const battle>(a.battles), 4), std::invalid_argument);
-  CHECK_THROWS_WITH(build(a.battles, 3), Catch::StartsWith("hone::routing::similarity_ranking: battles: number "));
+  CHECK_THROWS_WITH(build(a.battles, 3), Catch::StartsWith("hone::routing::similarity_ranking: battles: element "));
   CHECK_THROWS_WITH(build(a.battles, 5), "hone::routing::similarity_ranking: battles: model 4 has none");
   CHECK_THROWS_WITH(build({{0, 1, first_wins}, {0, 1, first_wins}}, 2),
                     Catch::StartsWith("hone::routing::similarity_ranking: battles: have no ratings"));

@@ -31,7 +31,6 @@ enum class absence : std::uint8_t {
   empty_band,        ///< no point of the curve lies in it
   equal_edges,       ///< two quantiles of the scores coincide
   one_class,         ///< all outcomes agree
-  graded,            ///< of outcomes other than 0 and 1
   no_probability     ///< scores that are not in [0, 1]
 };
 
@@ -43,7 +42,6 @@ constexpr const char* text_of(absence a) {
                                    "no point of the curve is in the band",
                                    "quantiles of the scores coincide",
                                    "all outcomes are the same",
-                                   "outcomes are not all 0 or 1",
                                    "scores are not all in [0, 1]"};
   return texts[static_cast<std::size_t>(a)];
 }

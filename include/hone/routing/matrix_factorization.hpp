@@ -126,7 +126,7 @@ matrix_factorization<A> initialise_factorization(index_t models, index_t rank, i
 /// @param embeddings (prompts x d), any strides and storage type that computes in A
 /// @throws std::invalid_argument, before anything is written, if sizes do not fit or an index is out of range.
 /// @note 4 r d flops a comparison in Eigen's products, 2 without a gradient; a normal draw an element with noise.
-///       Allocates 2 d + 4 r numbers a comparison. Bitwise for any executor, which shares out slices of T.
+///       Allocates 2 d + 4 r elements a comparison. Bitwise for any executor, which shares out slices of T.
 template <std::floating_point A, matrix_like X, executor E = const serial>
 comparison_loss measure_factorization(const matrix_factorization<A>& model, const X& embeddings,
                                       std::span<const comparison> all, std::span<const std::size_t> order,
@@ -146,10 +146,10 @@ comparison_loss measure_factorization(const matrix_factorization<A>& model, cons
     invalid_argument_unless(i < all.size(), function, "order", "has index %zu of %zu", i, all.size());
     const comparison& c = all[i];
     for (const index_t m : {c.winner, c.loser})
-      invalid_argument_unless(m >= 0 && m < model.models, function, "comparisons", "number %zu is of model %td of %td",
+      invalid_argument_unless(m >= 0 && m < model.models, function, "comparisons", "element %zu is of model %td of %td",
                               i, m, model.models);
     invalid_argument_unless(c.prompt >= 0 && c.prompt < x.rows(), function, "comparisons",
-                            "number %zu is of prompt %td of %td", i, c.prompt, x.rows());
+                            "element %zu is of prompt %td of %td", i, c.prompt, x.rows());
   }
   comparison_loss result;
   std::vector<std::size_t> kept;
@@ -247,7 +247,7 @@ auto train_factorization(const X& embeddings, std::span<const comparison> compar
   for (std::size_t i = 0; i < comparisons.size(); ++i) {
     const index_t prompt = comparisons[i].prompt;
     invalid_argument_unless(prompt >= 0 && prompt < x.rows(), function, "comparisons",
-                            "number %zu is of prompt %td of %td", i, prompt, x.rows());
+                            "element %zu is of prompt %td of %td", i, prompt, x.rows());
     if (count_nonfinite(x.row(prompt)) > 0) continue;
     samples.push_back(kept.size());
     kept.push_back(comparisons[i]);

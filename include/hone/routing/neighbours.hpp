@@ -117,7 +117,7 @@ class neighbour_index {
   /// Rows with an element that is not finite, or whose squared length is not.
   [[nodiscard]] index_t nonfinite() const { return nonfinite_; }
 
-  /// The @p k nearest rows of each of @p queries (q x d, computed in the embeddings' accumulator type): their numbers
+  /// The @p k nearest rows of each of @p queries (q x d, computed in the embeddings' accumulator type): their indices
   /// into @p rows (q x k) and their cosines or distances into @p values (q x k), nearest first. A query with an element
   /// that is not finite has rows -1 and values NaN; returns how many.
   /// @throws std::invalid_argument, before anything is written, unless 1 <= k <= the rows that are finite, and the

@@ -6,7 +6,7 @@
 /// first parted in tiers by their unweighted ratings, and battles are those of tiers.
 ///
 /// Each fit is of a table of tiers: a query costs a product with the known embeddings, an exponential a battle, and a
-/// fit of ten numbers, where the authors' logistic regression reads a row of the design for every battle. Where no
+/// fit of ten ratings, where the authors' logistic regression reads a row of the design for every battle. Where no
 /// prompt is like the query (max cos <= 0) the formula turns round, and the unlike weigh most: there is no score then.
 #pragma once
 #include "hone/core/output.hpp"
@@ -69,7 +69,7 @@ class similarity_ranking {
     win_table wins(models);
     for (std::size_t i = 0; i < battles.size(); ++i) {
       for (const index_t model : {battles[i].first, battles[i].second})
-        invalid_argument_unless(model >= 0 && model < models, function, "battles", "number %zu is of model %td of %td",
+        invalid_argument_unless(model >= 0 && model < models, function, "battles", "element %zu is of model %td of %td",
                                 i, model, models);
       wins.add(battles[i]);
     }
