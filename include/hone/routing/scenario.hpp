@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 /// The three scenarios of RouterXBench, each a band of the deferral curve at call rates c = 0, 0.01, ..., 1:
-///   cheap          LPM, the mean quality over rates in [low_rate, high_rate]
-///   balanced       MPM, the mean of qualities between that at high_rate and that of low_recovery, both left out
-///   high accuracy  HCR, 1 - the mean rate of the points whose recovery is in [low_recovery, high_recovery]: the calls
-///                  that are saved there
+///   cheap          LPM (low-band performance mean), the mean quality over rates in [low_rate, high_rate]
+///   balanced       MPM (mid-band performance mean), the mean of qualities between that at high_rate and that of
+///                  low_recovery, both left out
+///   high accuracy  HCR (high-band call rate), 1 - the mean rate of the points whose recovery is in
+///                  [low_recovery, high_recovery]: the calls that are saved there
 /// LPM and HCR are better the higher they are. MPM is a mean of quality over a band of quality: a better router need
 /// not have more of it. [RouterXBench and ProbeDirichlet, arXiv 2602.11877; src/metric.py of zhuchichi56/RouterXBench]
 #pragma once
