@@ -20,8 +20,8 @@
 namespace HONE_NAMESPACE::io {
 
 /// The bytes of @p path.
-/// @throws std::system_error, naming the file, if it cannot be opened or read, or is a pipe or device; format_error if it is larger than
-///         @p most bytes, before anything is allocated.
+/// @throws std::system_error, naming the file, if it cannot be opened or read, or is a pipe or device; format_error if
+///         it is larger than @p most bytes, before anything is allocated.
 inline std::vector<std::byte> read_file(const std::filesystem::path& path,
                                         std::uint64_t most = std::uint64_t{1} << 40) {
   std::error_code error;
@@ -71,8 +71,8 @@ void append_little_endian(std::vector<std::byte>& bytes, T value) {
 
 /// A file that appears under its name only when it is complete: bytes go to a temporary file beside it, `commit`
 /// renames that. Without a commit (an exception, an early return) the destructor removes it and an older file under
-/// the name stays as it was; a link stays, too, and what it names is replaced. Two writers of one name at a time get in each other's way; the disk is not flushed, so
-/// that a power cut may still lose what was committed.
+/// the name stays as it was. A link stays, and what it names is replaced. Two writers of one name at a time get in each
+/// other's way; the disk is not flushed, so that a power cut may still lose what was committed.
 class atomic_file {
  public:
   /// @throws std::system_error, naming the file, if the temporary file cannot be made, or the name belongs to a folder
