@@ -179,14 +179,20 @@ def draw_bandit(result):
     return figure
 
 
+def plain(name):
+    """A name as it is: between two dollars matplotlib reads formulas."""
+    return name.replace("$", r"\$")
+
+
 def draw_router(result):
     figure, axis = plt.subplots(figsize=(7, 5))
     config = result["config"]
     axis.plot(*zip(*result["oracle"]), color="C2", label="oracle")
-    axis.plot(*zip(*result["curve"]), color="C0", label=config["router"])
+    axis.plot(*zip(*result["curve"]), color="C0", label=plain(config["router"]))
     axis.plot([0, 1], [result["weak"], result["strong"]], "--", color="gray", label="random")
     for model, line in (("weak", ":"), ("strong", "-.")):
-        axis.axhline(result[model], color="gray", linestyle=line, linewidth=0.8, label=f"{model}: {config[model]}")
+        axis.axhline(result[model], color="gray", linestyle=line, linewidth=0.8,
+                     label=f"{model}: {plain(config[model])}")
     axis.set_xlabel("share of prompts that the strong model answers")
     axis.set_ylabel("mean quality")
     figures = [f"{name} {result[key]:.4f}" for key, name in (("auroc", "AUROC"), ("apgr_tie_averaged", "APGR"))
@@ -222,7 +228,8 @@ def main(arguments):
         figure.savefig(stem + ".partial" + kind, dpi=120)
         os.replace(stem + ".partial" + kind, picture)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        return f"plot.py: {source}: {error!r}" if isinstance(error, KeyError) else f"plot.py: {source}: {error}"
+        reason = repr(error) if isinstance(error, KeyError) else " ".join(str(error).split())
+        return f"plot.py: {source}: {reason}"
     return 0
 
 

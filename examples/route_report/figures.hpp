@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 /// The figures of a router on two models' outcomes, each with an interval, or the reason why it has no value.
 #pragma once
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <span>
@@ -75,12 +76,33 @@ inline void write_values(const std::vector<hone::routing::measure>& figures, std
 
 }  // namespace detail
 
-/// All of them, in the order in which they are printed.
+struct stopped_by_user {};
+
+/// A pool whose loops Ctrl-C ends, by stopped_by_user.
+class stoppable_pool {
+ public:
+  [[nodiscard]] hone::index_t concurrency() const { return pool_.concurrency(); }
+  template <class F>
+  void parallel_for(hone::index_t count, hone::index_t grain, F&& f) {
+    pool_.parallel_for(count, grain, [&](hone::index_t begin, hone::index_t end) {
+      for (hone::index_t next; begin < end; begin = next) {
+        if (interrupted()) throw stopped_by_user{};
+        next = (std::min)(begin + (std::max)(grain, hone::index_t{1}), end);
+        f(begin, next);
+      }
+    });
+  }
+
+ private:
+  hone::thread_pool pool_;
+};
+
+/// All of them, in the order in which they are printed. @throws stopped_by_user.
 inline std::vector<router_figure> measure_router(const routed& r, const hone::routing::deferral_bands& bands,
                                                  const hone::statistics::bootstrap_options& options) {
   using namespace hone;
   using routing::absence, routing::measure, routing::ties;
-  thread_pool pool;
+  stoppable_pool pool;
   std::vector<router_figure> all;
   const auto add = [&](const char* key, const std::string& title, const measure& figure,
                        const statistics::interval& interval, index_t undefined) {

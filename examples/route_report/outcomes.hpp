@@ -36,10 +36,12 @@ struct outcome_request {
 
 namespace detail {
 
+inline constexpr double most_quality = 1e12;  ///< sums and their squares are far from infinity
+
 [[noreturn]] inline void refuse_cell(const hone::io::csv_table& table, std::uint64_t line, const std::string& column,
                                      const std::string& cell, const char* wanted) {
   throw hone::io::format_error(table.file, {hone::io::position::unit::line, line},
-                               "\"" + column + "\" is \"" + cell.substr(0, 40) + "\", " + wanted);
+                               "\"" + column + "\" is \"" + hone::io::short_text(cell) + "\", " + wanted);
 }
 
 /// A number that is all of @p cell; NaN otherwise.
@@ -70,13 +72,15 @@ inline std::set<std::string> read_drops(const std::string& file) {
   return prompts;
 }
 
-/// The files ending in .csv of a folder, in the order of their names, or the file itself.
+/// The files ending in .csv or .CSV of a folder, without hidden ones, in the order of their names, or the file itself.
 /// @throws std::filesystem::filesystem_error, hone::io::format_error if there is none.
 inline std::vector<std::filesystem::path> tables_of(const std::string& path) {
   if (!std::filesystem::is_directory(path)) return {path};
   std::vector<std::filesystem::path> files;
-  for (const auto& entry : std::filesystem::directory_iterator(path))
-    if (entry.path().extension() == ".csv") files.push_back(entry.path());
+  for (const auto& entry : std::filesystem::directory_iterator(path)) {
+    const std::string name = entry.path().filename().string();
+    if (!name.starts_with('.') && (name.ends_with(".csv") || name.ends_with(".CSV"))) files.push_back(entry.path());
+  }
   std::sort(files.begin(), files.end());
   if (files.empty()) throw hone::io::format_error(path, {}, "no file ending in .csv is in it");
   return files;
@@ -96,8 +100,9 @@ inline outcome_table read_outcomes(const std::string& path, const outcome_reques
     for (const hone::io::csv_row& row : table.rows) {
       const auto outcome = [&](std::size_t at, const std::string& name) {
         const double x = detail::quality_in(row.fields[at]);
-        if (!std::isfinite(x))
-          detail::refuse_cell(table, row.line, name, row.fields[at], "must be True, False or a finite number");
+        if (!(std::abs(x) <= detail::most_quality))
+          detail::refuse_cell(table, row.line, name, row.fields[at],
+                              "must be True, False or a number from -1e12 to 1e12");
         return x;
       };
       const double of_weak = outcome(weak, request.weak), of_strong = outcome(strong, request.strong);

@@ -92,6 +92,7 @@ int main(int argc, char** argv) {
   CLI11_PARSE(app, argc, argv);
 
   return program::run("route_report", [&] {
+    program::require(weak != strong, "--weak and --strong name the same column");
     program::require_outputs({{"--json", json_file}}, {scores_path, drop_file});
     const routing::deferral_bands of = {bands[0], bands[1], bands[2], bands[3]};
     (void)routing::measure_scenarios({}, of);  // refuses them before anything is read
@@ -106,10 +107,16 @@ int main(int argc, char** argv) {
                                  .scores = scores_of(router, table),
                                  .labels = graded ? routing::weak_suffices(table.weak, table.strong) : table.weak};
     const routing::deferral_curve curve = routing::curve(routed.weak, routed.strong, routed.scores);
-    const auto figures = program::measure_router(routed, of, {.replicates = replicates});
+    std::vector<program::router_figure> figures;
+    try {
+      figures = program::measure_router(routed, of, {.replicates = replicates});
+    } catch (const program::stopped_by_user&) {
+      std::fputs("route_report: interrupted, nothing is written\n", stderr);
+      return 130;
+    }
 
-    std::printf("%s on %td prompts, %zu dropped; weak %.4f, strong %.4f\n", router.c_str(), curve.count, table.dropped,
-                curve.weak(), curve.strong());
+    std::printf("%s on %td prompts, %zu dropped; weak %.4f, strong %.4f\n", program::one_line(router).c_str(),
+                curve.count, table.dropped, curve.weak(), curve.strong());
     program::print_figures(figures);
     nlohmann::json result = {{"config",
                               {{"scores", scores_path},

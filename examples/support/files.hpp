@@ -135,6 +135,8 @@ inline void require_holds(const std::string& path, const hone::transformer::conf
 inline void require_outputs(const std::vector<output>& all, const std::vector<std::string>& inputs = {}) {
   std::error_code ignored;
   for (const output& one : all) {
+    if (one.path == "-")
+      throw std::runtime_error(std::string(one.option) + " - is not standard output; a file of that name is ./-");
     for (const std::string& input : inputs) {
       if (same_file(one.path, input))
         throw std::runtime_error(std::string(one.option) + " names a file that is to be read");

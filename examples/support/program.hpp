@@ -43,6 +43,18 @@ inline std::string reason_of(const std::exception& error) {
   return text.starts_with("hone::") && end != std::string::npos ? text.substr(end + 2) : text;
 }
 
+/// @p text with its control characters escaped: a line break in a cell or a name ends no line.
+inline std::string one_line(const std::string& text) {
+  std::string line;
+  for (const char c : text) {
+    if (static_cast<unsigned char>(c) >= 0x20 && c != 0x7f)
+      line += c;
+    else
+      line += c == '\n' ? "\\n" : program::text("\\x%02x", static_cast<unsigned>(c));
+  }
+  return line;
+}
+
 /// Runs @p story() and returns its exit status; an exception, or output that stdout did not take, becomes one line on
 /// stderr and status 1.
 template <class F>
@@ -57,7 +69,7 @@ int run(const char* name, F&& story) {
       throw std::runtime_error("standard output does not take what is written to it");
     return status;
   } catch (const std::exception& error) {
-    std::fprintf(stderr, "%s: %s\n", name, reason_of(error).c_str());
+    std::fprintf(stderr, "%s: %s\n", name, one_line(reason_of(error)).c_str());
     return 1;
   }
 }

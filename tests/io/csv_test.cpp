@@ -50,7 +50,12 @@ TEST_CASE("a table has a header, whose names find columns, and rows with the lin
   CHECK(table.rows[1].fields == strings{"He said \"no\", twice", "", "x"});
   CHECK(table.column("large") == 2);
   CHECK(table.rows[1].fields[table.column("prompt")] == "He said \"no\", twice");
-  CHECK_THROWS_WITH(table.column("Large"), "table.csv: no column \"Large\"");
+  CHECK_THROWS_WITH(table.column("Large"), "table.csv: no column \"Large\", but \"prompt\", \"small\", \"large\"");
+  CHECK_THROWS_WITH(parse("1,2,3,4,5,6,7,8\n").column(""),
+                    "table.csv: no column \"\", but \"1\", \"2\", \"3\", \"4\", \"5\", \"6\", \"7\", \"8\"");
+  CHECK_THROWS_WITH(parse("1,2,3,4,5,6,7,8,9\n").column(""), Catch::EndsWith("\"7\", \"8\", ..."));
+  const std::string letters(40, 'a');
+  CHECK_THROWS_WITH(parse(letters + "a\n").column(""), "table.csv: no column \"\", but \"" + letters + "...\"");
 }
 
 TEST_CASE("rows, and the lines where they begin, are those of Python's csv module") {
@@ -94,6 +99,11 @@ TEST_CASE("CRLF and LF, a byte-order mark, empty lines and a missing last line e
 
 TEST_CASE("a table without a header, or with one name twice, is refused") {
   for (const std::string text : {"", "\xef\xbb\xbf", "\n", "\r\n\n"}) refused(text, 0, "no header row");
+  for (const std::string_view text : {std::string_view("\xff\xfe"
+                                                       "a\0\n\0",
+                                                       6),
+                                      std::string_view("\xfe\xff\0a\0\n", 6)})
+    refused(text, 0, "the text is UTF-16, not UTF-8");
   refused("\na,b,a\n", 2, "the column \"a\" appears twice");
   refused("\"a\",a\n", 1, "the column \"a\" appears twice");
   refused(",\n", 1, "the column \"\" appears twice");
@@ -104,7 +114,8 @@ TEST_CASE("a row that is shorter or longer than the header is refused where it b
   refused("a,b\n1,2\n3\n", 3, "a row of 1 field, the header has 2");
   refused("a,b\n\"1\n1\",2\n\"3\n\n3\",4,5\n", 4, "a row of 3 fields, the header has 2");
   refused("a,b\n1,2,\n", 2, "a row of 3 fields, the header has 2");
-  refused("a\n,\n", 2, "a row of 2 fields, the header has 1");
+  refused("a\n,\n", 2, "a row of 2 fields, the header has 1, \"a\"");
+  refused("a;b\n0,5;1\n", 2, "a row of 2 fields, the header has 1, \"a;b\"");
 }
 
 TEST_CASE("quotes and carriage returns that RFC 4180 does not know are refused with their line") {
@@ -124,7 +135,7 @@ TEST_CASE("a table on disk is read, and named where it is wrong or absent") {
   const auto path = folder.path / "table.csv";
   write_bytes(path, to_bytes("a,b\n1,2\n"));
   CHECK(read_csv(path).rows.size() == 1);
-  CHECK_THROWS_WITH(read_csv(path).column("c"), path.string() + ": no column \"c\"");
+  CHECK_THROWS_WITH(read_csv(path).column("c"), path.string() + ": no column \"c\", but \"a\", \"b\"");
   write_bytes(path, to_bytes("a,b\n1\n"));
   CHECK_THROWS_WITH(read_csv(path), path.string() + ":2: a row of 1 field, the header has 2");
   CHECK_THROWS_AS(read_csv(folder.path / "absent"), std::system_error);

@@ -136,6 +136,31 @@ TEST_CASE("a file in a folder that may not be written to cannot be made, and the
   std::filesystem::permissions(locked, std::filesystem::perms::owner_all);
 }
 
+TEST_CASE("a link stays, and what it names is written") {
+  const scratch_folder folder;
+  std::filesystem::create_directory(folder.path / "inner");
+  std::error_code error;
+  std::filesystem::create_symlink("inner/file", folder.path / "link", error);
+  if (error) return;
+  std::filesystem::create_symlink(folder.path / "link", folder.path / "second");
+  for (const char* text : {"made", "replaced"}) {
+    write_whole(folder.path / "second", text);
+    CHECK(to_text(read_file(folder.path / "inner" / "file")) == text);
+    CHECK(std::filesystem::is_symlink(folder.path / "link"));
+    CHECK(std::filesystem::is_symlink(folder.path / "second"));
+  }
+  std::filesystem::create_symlink("round", folder.path / "round");
+  CHECK_THROWS_AS(atomic_file(folder.path / "round"), std::system_error);
+  std::filesystem::create_symlink("absent/file", folder.path / "dead");
+  CHECK_THROWS_WITH(atomic_file(folder.path / "dead"), Catch::Contains("absent/file: cannot create"));
+  CHECK(folder.entries() == 5);
+}
+
+TEST_CASE("a device is not read") {
+  if (!std::filesystem::exists("/dev/null")) return;
+  CHECK_THROWS_WITH(read_file("/dev/null"), Catch::StartsWith("/dev/null: not a regular file"));
+}
+
 TEST_CASE("a file whose name is taken by a device is refused before anything is written") {
   if (!std::filesystem::exists("/dev/null")) return;
   const scratch_folder folder;

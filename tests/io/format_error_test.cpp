@@ -32,6 +32,17 @@ TEST_CASE("numbers in messages are short") {
   CHECK(short_text(4) == "4");
 }
 
+TEST_CASE("a text in a message is cut at 40 bytes, between characters") {
+  const std::string letters(39, 'a');
+  CHECK(short_text("") == "");
+  CHECK(short_text(letters + "b") == letters + "b");
+  CHECK(short_text(letters + "bc") == letters + "b...");
+  CHECK(short_text(letters + "\u00e9") == letters + "...");
+  CHECK(short_text(letters + "\U0001f600") == letters + "...");
+  CHECK(short_text(letters + "b\u00e9") == letters + "b...");
+  CHECK(short_text(std::string(50, '\xbf')) == std::string(36, '\xbf') + "...");  // no UTF-8
+}
+
 TEST_CASE("a format error is a runtime error, not misuse") {
   CHECK_THROWS_AS(throw format_error("f", {}, "r"), std::runtime_error);
   CHECK_THROWS_WITH(throw format_error("f", {position::unit::byte, 0}, "r"), "f: at byte 0: r");

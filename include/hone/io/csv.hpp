@@ -17,10 +17,17 @@ struct csv_table {
   std::vector<std::string> header;
   std::vector<csv_row> rows;  ///< each with as many fields as the header
 
-  /// Where rows have the field that the header calls @p name. @throws format_error if it has no such column.
+  /// Where rows have the field that the header calls @p name. @throws format_error if it has no such column, with the
+  /// first of those that it has.
   [[nodiscard]] std::size_t column(std::string_view name) const {
     const auto found = std::find(header.begin(), header.end(), name);
-    if (found == header.end()) throw format_error(file, {}, "no column \"" + std::string(name) + "\"");
+    if (found == header.end()) {
+      std::string names;
+      for (std::size_t i = 0; i < header.size() && i < 8; ++i)
+        names += (i > 0 ? ", \"" : "\"") + short_text(header[i]) + '"';
+      throw format_error(file, {},
+                         "no column \"" + std::string(name) + "\", but " + names + (header.size() > 8 ? ", ..." : ""));
+    }
     return static_cast<std::size_t>(found - header.begin());
   }
 };
@@ -93,10 +100,12 @@ class csv_cursor {
 /// Parses a text; @p file is what errors call it. The first row is the header. Empty lines are passed over, as is a
 /// byte-order mark; the last line may have no end. Bytes that are no UTF-8 are kept.
 /// @throws format_error with the line, unless the text is as described above, every row has as many fields as the
-///         header, and no two columns have one name; and if there is no header.
+///         header, and no two columns have one name; if there is no header, or a byte-order mark of UTF-16.
 /// @note One pass; memory is up to 32 times the text's, for fields of no letter.
 inline csv_table parse_csv(std::string_view text, const std::string& file) {
   if (text.starts_with("\xef\xbb\xbf")) text.remove_prefix(3);
+  if (text.starts_with("\xff\xfe") || text.starts_with("\xfe\xff"))
+    throw format_error(file, {}, "the text is UTF-16, not UTF-8");
   detail::csv_cursor in(text, file);
   if (!in.more()) throw format_error(file, {}, "no header row");
   csv_row first = in.take_row();
@@ -110,7 +119,8 @@ inline csv_table parse_csv(std::string_view text, const std::string& file) {
     if (row.fields.size() != table.header.size())
       in.fail(row.line, "a row of " + std::to_string(row.fields.size()) +
                             (row.fields.size() == 1 ? " field" : " fields") + ", the header has " +
-                            std::to_string(table.header.size()));
+                            std::to_string(table.header.size()) +
+                            (table.header.size() == 1 ? ", \"" + short_text(table.header[0]) + '"' : ""));
     table.rows.push_back(std::move(row));
   }
   return table;

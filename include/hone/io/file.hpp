@@ -20,13 +20,14 @@
 namespace HONE_NAMESPACE::io {
 
 /// The bytes of @p path.
-/// @throws std::system_error, naming the file, if it cannot be opened or read; format_error if it is larger than
-///         @p most bytes, before anything is allocated.
+/// @throws std::system_error, naming the file, if it cannot be opened or read, or is a pipe or device; format_error if
+///         it is larger than @p most bytes, before anything is allocated.
 inline std::vector<std::byte> read_file(const std::filesystem::path& path,
                                         std::uint64_t most = std::uint64_t{1} << 40) {
   std::error_code error;
   const std::uint64_t size = std::filesystem::file_size(path, error);
-  if (error) throw std::system_error(error, path.string());
+  if (error)
+    throw std::system_error(error, path.string() + (error == std::errc::not_supported ? ": not a regular file" : ""));
   if (size > most)
     throw format_error(
         path.string(), {},
@@ -70,18 +71,21 @@ void append_little_endian(std::vector<std::byte>& bytes, T value) {
 
 /// A file that appears under its name only when it is complete: bytes go to a temporary file beside it, `commit`
 /// renames that. Without a commit (an exception, an early return) the destructor removes it and an older file under
-/// the name stays as it was. Two writers of one name at a time get in each other's way; the disk is not flushed, so
-/// that a power cut may still lose what was committed.
+/// the name stays as it was. A link stays, and what it names is replaced. Two writers of one name at a time get in each
+/// other's way; the disk is not flushed, so that a power cut may still lose what was committed.
 class atomic_file {
  public:
   /// @throws std::system_error, naming the file, if the temporary file cannot be made, or the name belongs to a folder
   ///         or a device (which the renaming would replace).
-  explicit atomic_file(std::filesystem::path path) : path_(std::move(path)), temporary_(path_) {
+  explicit atomic_file(std::filesystem::path path) : path_(std::move(path)) {
     std::error_code ignored;
     const auto taken = std::filesystem::status(path_, ignored);
     if (std::filesystem::exists(taken) && !std::filesystem::is_regular_file(taken))
       throw std::system_error(std::make_error_code(std::errc::file_exists),
                               path_.string() + ": cannot create: it is not a regular file");
+    for (int links = 0; links < 40 && std::filesystem::is_symlink(path_, ignored); ++links)
+      path_ = path_.parent_path() / std::filesystem::read_symlink(path_, ignored);
+    temporary_ = path_;
     temporary_ += ".partial";
     out_.open(temporary_, std::ios::binary | std::ios::trunc);
     check("cannot create");

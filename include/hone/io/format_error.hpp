@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 namespace HONE_NAMESPACE::io {
 
@@ -41,6 +42,14 @@ inline std::string short_text(double x) {
   char text[32];
   std::snprintf(text, sizeof text, "%g", x);
   return text;
+}
+
+/// The first characters of @p text, of at most 40 bytes, and whether there are more; no UTF-8 character is cut.
+inline std::string short_text(std::string_view text) {
+  std::size_t end = 40;
+  if (text.size() <= end) return std::string(text);
+  while (end > 36 && (static_cast<unsigned char>(text[end]) & 0xc0) == 0x80) --end;
+  return std::string(text.substr(0, end)) + "...";
 }
 
 }  // namespace HONE_NAMESPACE::io

@@ -8,9 +8,11 @@ if "$python" -c 'import matplotlib' 2>/dev/null; then
   run "$programs/reason" --task bandit --algorithm grpo --sweep kl=0,0.2 --steps 20 --seeds 2 --json bandit.json
   run "$programs/unlearn" --seeds 1 --learn-steps 5 --steps 3 --stop-at 0 --combine sago --json experiment.json
   run "${unlearn[@]}" --steps 2 --json steps.json
-  printf 'prompt,w,s\na,True,True\nbb,False,True\nccc,False,False\n' >outcomes.csv
-  run "$programs/route_report" --scores outcomes.csv --weak w --strong s --router prompt_length --bootstrap 10 \
-    --json router.json
+  # A name is no formula.
+  printf '%s\n' 'prompt,$\frac{$,s' >outcomes.csv
+  printf 'a,True,True\nbb,False,True\nccc,False,False\n' >>outcomes.csv
+  run "$programs/route_report" --scores outcomes.csv --weak '$\frac{$' --strong s --router prompt_length \
+    --bootstrap 10 --json router.json
   for result in run sweep bandit experiment steps router; do
     run "$python" "$plot" $result.json $result.svg
     [ -s $result.svg ] || complain "plot.py draws nothing of $result.json"

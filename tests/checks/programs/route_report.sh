@@ -121,7 +121,16 @@ refused 'nan.csv:3: "score" is "nan", must be a number, and NaN has no order' \
 table word.csv True,True,1 False,True,1x
 refused 'word.csv:3: "score" is "1x"' $(route word.csv column:score --json no.json)
 table maybe.csv True,True,1 Maybe,True,2
-refused 'maybe.csv:3: "tiny" is "Maybe", must be True, False or a finite number' $(route maybe.csv oracle)
+refused 'maybe.csv:3: "tiny" is "Maybe", must be True, False or a number from' $(route maybe.csv oracle)
+table large.csv True,1e12,1 True,1.1e12,2
+refused 'large.csv:3: "huge" is "1.1e12"' $(route large.csv oracle)
+table blank.csv True,,1
+refused 'blank.csv:2: "huge" is ""' $(route blank.csv oracle)
+table broken.csv True,True,1 '"a
+b",True,2'
+refused 'broken.csv:3: "tiny" is "a\nb", must be' $(route broken.csv oracle)
+refused 'no column "sc\x1bore\n", but "tiny", "huge", "score"' "$programs/route_report" --scores equal.csv \
+  --weak tiny --strong huge --router $'column:sc\eore\n'
 table infinity.csv True,inf,1
 refused 'infinity.csv:2: "huge" is "inf"' $(route infinity.csv oracle)
 head -c 40 outcomes/b.csv >cut.csv
@@ -130,6 +139,16 @@ head -c 58 outcomes/b.csv >cut.csv
 refused "cut.csv:4: a field's quote that opens here is not closed" $(route cut.csv oracle --json no.json)
 mkdir partly && cp outcomes/b.csv partly && : >partly/z.csv
 refused 'partly/z.csv: no header row' $(route partly oracle --json no.json)
+# A header of one column says what it is: these have other separators.
+printf 'tiny;huge;score\nTrue;True;0,5\n' >semicolons.csv
+refused 'semicolons.csv:2: a row of 2 fields, the header has 1, "tiny;huge;score"' $(route semicolons.csv oracle)
+tr ';' '\t' <semicolons.csv | tr , . >tabs.csv
+refused 'no column "tiny", but "tiny\x09huge\x09score"' $(route tabs.csv oracle)
+printf '\xff\xfet\0i\0' >wide.csv
+refused 'wide.csv: the text is UTF-16' $(route wide.csv oracle)
+refused '/dev/null: not a regular file' $(route /dev/null oracle)
+refused '--weak and --strong name the same column' "$programs/route_report" --scores equal.csv --weak tiny \
+  --strong tiny --router oracle
 refused 'absent.jsonl: No such file' $(route outcomes oracle --drop absent.jsonl --json no.json)
 refused 'folder' $(route outcomes oracle --drop folder --json no.json)
 refused 'empty: no prompts' $(route outcomes oracle --drop empty --json no.json)
@@ -145,6 +164,32 @@ refused 'must be from 2 to' "$programs/route_report" --scores outcomes --weak ti
   --bootstrap 1
 refused 'nowhere/out.json: cannot create' $(route outcomes oracle --json nowhere/out.json)
 refused 'which is to be read' $(route outcomes oracle --json outcomes/out.json)
+refused '--json - is not standard output' $(route outcomes oracle --json -)
+
+# Of a folder the tables are read: no other files, no hidden ones.
+mkdir mixed && cp outcomes/b.csv mixed && cp outcomes/c.csv mixed/C.CSV
+echo no table >mixed/notes.txt && cp mixed/notes.txt mixed/._b.csv && ln -s ../outcomes/c.csv mixed/link.csv
+run $(route mixed oracle --json out.json)
+value 14 n
+# A link is not replaced.
+mkdir results && ln -s results/out.json link.json
+run $(route outcomes oracle --json link.json)
+[ -L link.json ] && json results/out.json n >/dev/null || complain "route_report: a link is replaced"
+
+# Ctrl-C ends the bootstrap, which would take hours, and nothing is written.
+for i in {1..20000}; do echo "True,False,$((i * 7919 % 1009))"; echo "False,True,$((i * 7919 % 1013))"; done |
+  cat header.csv - >many.csv
+"$programs/route_report" --scores many.csv --weak tiny --strong huge --router column:score --bootstrap 1000000 \
+  --json stopped.json >stopped.out 2>stopped.err &
+until [ -e stopped.err ]; do sleep 0.1; done
+for i in {1..100}; do # the first one may come before the program waits for it
+  kill -INT $! 2>/dev/null || break
+  for j in {1..100}; do sleep 0.1; kill -0 $! 2>/dev/null || break 2; done
+done
+status=0
+wait $! || status=$?
+[ $status -eq 130 ] && grep -q 'interrupted, nothing is written' stopped.err && [ ! -s stopped.out ] &&
+  [ -z "$(ls -A | grep '^stopped.json')" ] || { complain "exit $status of route_report after Ctrl-C"; cat stopped.err; }
 
 # Real data, where it is there.
 if [ -d "$data/routellm_mmlu" ]; then
