@@ -94,6 +94,19 @@ TEST_CASE("the curve is that of the definition, in the file's order and over all
       }
 }
 
+TEST_CASE("a share that is met exactly is met, whatever rounding does, also of tenths that are added up") {
+  for (const double unit : {1.0, 0.1})
+    for (const int share : {7, 14, 28, 29, 55, 57, 58, 70, 80, 90}) {  // percent; then nothing is gained for 50 calls
+      table t;
+      for (int i = 0; i < 150; ++i) {
+        t.weak.push_back(i % 7 * unit);
+        t.strong.push_back((i % 7 + (i < share || i >= share + 50)) * unit);
+        t.score.push_back(i);
+      }
+      CHECK(*call_threshold(curve_of(t), share / 100.0).value * 150 == Approx(share).epsilon(1e-9));
+    }
+}
+
 TEST_CASE("the reference vectors (routing, R.5)") {
   const table t = toy();
   for (const ties how : {ties::averaged, ties::file_order}) {

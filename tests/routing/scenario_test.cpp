@@ -126,6 +126,31 @@ TEST_CASE("calls are truncated: 0.29 of 100 rows is 28 in the script, 29 here") 
   CHECK(measure_scenarios(curve_of(t), band).cheap.figure.value.value() == Approx(0.29));
 }
 
+TEST_CASE("points on the edges of a band are in it, as in whole numbers: equal scores, a straight line") {
+  for (const index_t rows : {10, 100, 300, 700})
+    for (const index_t weak : {0, 3, 5})
+      for (const index_t strong : {7, 8, 10})
+        for (const index_t low : {20, 50, 70}) {  // percent
+          const index_t high = low + 10, end = low - 10;
+          table t;
+          for (index_t i = 0; i < rows; ++i) {
+            t.weak.push_back(i % 10 < weak);
+            t.strong.push_back(i % 10 < strong);
+            t.score.push_back(0.5);
+          }
+          index_t inside = 0, between = 0;
+          for (index_t i = 0; i <= 100; ++i) {
+            const index_t calls = i * rows / 100;
+            inside += 100 * calls >= low * rows && 100 * calls <= high * rows;
+            between += calls > end * rows / 100 && 100 * calls < low * rows;
+          }
+          const auto percent = [](index_t p) { return static_cast<double>(p) / 100; };
+          const auto r = measure_scenarios(curve_of(t), {0, percent(end), percent(low), percent(high)});
+          CHECK(r.high_accuracy.points == inside);
+          CHECK(r.balanced.points == between);
+        }
+}
+
 TEST_CASE("what has no value: NaN scores, no rows, a strong model that is no better") {
   table t = toy();
   t.score[0] = std::nan("");

@@ -118,6 +118,16 @@ TEST_CASE("by recovery: the fewest calls, of whole blocks of equal scores, that 
             CHECK(*recovery(of_d, static_cast<double>(p.calls)).value < share + 1e-12);
       }
     }
+  // Tenths that are added up: 50 calls more gain nothing and are not made.
+  for (const int share : {7, 14, 28, 29, 55, 57, 58, 70, 80, 90}) {
+    table d;
+    for (int i = 0; i < 150; ++i) {
+      d.weak.push_back(i % 7 * 0.1);
+      d.strong.push_back((i % 7 + (i < share || i >= share + 50)) * 0.1);
+      d.score.push_back(i);
+    }
+    CHECK(threshold_by_recovery(curve(d.weak, d.strong, d.score), share / 100.0).kept == 150 - share);
+  }
   table worse = t;
   std::swap(worse.weak, worse.strong);
   const auto none = threshold_by_recovery(curve(worse.weak, worse.strong, worse.score), 0.5);

@@ -49,6 +49,19 @@ TEST_CASE("the best number of calls: the reference vectors (routing, R.5)") {
   CHECK_THROWS(maximise_utility(c, 1, 1, infinity));
 }
 
+TEST_CASE("of numbers of calls that are equally good the fewest, whatever rounding does") {
+  for (int right = 0; right <= 50;
+       ++right) {  // of 100; 50 calls gain 9 and cost as much: 9 / 100 = 0.02 * 9 * 50 / 100
+    table t;
+    for (int i = 0; i < 100; ++i) {
+      t.weak.push_back(i >= 100 - right);
+      t.strong.push_back(i >= 100 - right || (i > 40 && i < 50));
+      t.score.push_back(i);
+    }
+    CHECK(maximise_utility(curve(t.weak, t.strong, t.score), 1, 10, 0.02).calls == 0);
+  }
+}
+
 TEST_CASE("the model of highest predicted utility, by trying all; what two models' utility chooses is a cut") {
   const philox random{19};
   vector predicted, quality, costs;
@@ -66,7 +79,9 @@ TEST_CASE("the model of highest predicted utility, by trying all; what two model
       const auto utility = [&](std::size_t j) { return predicted[3 * i + j] - lambda * costs[3 * i + j]; };
       for (std::size_t j = 0; j < 3; ++j) {
         CHECK(utility(m) >= utility(j));
-        if (utility(m) == utility(j)) CHECK(costs[3 * i + m] <= costs[3 * i + j]);
+        if (utility(m) != utility(j)) continue;
+        CHECK(costs[3 * i + m] <= costs[3 * i + j]);
+        if (costs[3 * i + m] == costs[3 * i + j]) CHECK(m <= j);
       }
       q += quality[3 * i + m];
       c += costs[3 * i + m];

@@ -82,6 +82,8 @@ struct deferral_curve {
   }
   [[nodiscard]] double weak() const { return weak_total / static_cast<double>(count); }
   [[nodiscard]] double strong() const { return strong_total / static_cast<double>(count); }
+  /// By how much rounding may have moved a total: what lies within it is met.
+  [[nodiscard]] double slack() const { return 1e-12 * (std::abs(weak_total) + std::abs(strong_total)); }
   /// The mean quality of a random router.
   [[nodiscard]] double random(double calls) const {
     return weak() + (strong() - weak()) * calls / static_cast<double>(count);
@@ -193,8 +195,7 @@ inline measure call_threshold(const deferral_curve& c, double share) {
   invalid_argument_unless(share >= 0 && share <= 1, "hone::routing::call_threshold", "share",
                           "must be in [0, 1], is %g", share);
   if (c.why_no_recovery() != absence::none) return {.why = c.why_no_recovery()};
-  // share = a / b means a of b, whatever the rounding of the product does.
-  const double exact = share * (c.strong_total - c.weak_total), wanted = exact * (1 - 4e-16);
+  const double exact = share * (c.strong_total - c.weak_total), wanted = exact - c.slack();
   const auto gain = [&](const deferral_point& p) { return p.total - c.weak_total; };
   auto to = c.points.begin();
   while (to + 1 != c.points.end() && gain(*to) < wanted) ++to;

@@ -76,7 +76,7 @@ inline routing_threshold threshold_by_recovery(const deferral_curve& c, double s
   invalid_argument_unless(c.how == ties::averaged, function, "c", "has ties in the order of the file");
   routing_threshold result{.count = c.count, .nans = c.nans, .why = c.why_no_recovery()};
   if (result.why != absence::none) return result;
-  const double wanted = share * (c.strong_total - c.weak_total) * (1 - 4e-16);
+  const double wanted = share * (c.strong_total - c.weak_total) - c.slack();
   auto p = c.points.begin();
   while (p + 1 != c.points.end() && p->total - c.weak_total < wanted) ++p;
   result.kept = c.count - p->calls;

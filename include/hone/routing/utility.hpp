@@ -40,7 +40,8 @@ inline best_calls maximise_utility(const deferral_curve& c, double weak_cost, do
   for (const deferral_point& p : c.points) {
     const double quality = p.total / n, cost = weak_cost + (strong_cost - weak_cost) * static_cast<double>(p.calls) / n;
     const double utility = quality - lambda * cost;
-    if (!(p.calls == 0 || utility > best.utility)) continue;
+    // Of utilities that only rounding parts the first.
+    if (!(p.calls == 0 || utility > best.utility + 1e-12 * (std::abs(quality) + std::abs(lambda * cost)))) continue;
     best = {.calls = p.calls, .kept_from = p.kept_from, .quality = quality, .cost = cost, .utility = utility};
   }
   return best;
