@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "hone/transformer/flops.hpp"
+
+#include "hone/transformer/decoder.hpp"
+#include "support/catch.hpp"
+#include "transformer/support.hpp"
+
+using namespace hone;
+using namespace hone::transformer;
+
+TEST_CASE("the counted operations are those of the products that an observer sees, and of attention") {
+  std::vector<config> models = small_models();
+  models.push_back(
+      {.d_model = 12,
+       .d_ff = 10,
+       .n_layers = 3,
+       .n_heads = 3,
+       .n_kv_heads = 3,
+       .vocab = 13,
+       .max_seq = 60,
+       .tie_embeddings = false,
+       .causal = false,
+       .experts = {.count = 5, .d_ff = 7, .shared_d_ff = 6, .router = moe::expert_choice(2), .dense = {1}}});
+  for (const config& c : models) {
+    if (c.window > 0) continue;  // the scores within a window alone are fewer
+    const decoder<float> model(c);
+    const auto parameters = normals<float>(model.parameters(), 1, 0.3);
+    const sequences s(c);
+    workspace<float> w(c, 24);
+    double products = 0, experts = 0;
+    model.forward(parameters, s.all(), w, [&](const tensor_id& id, const auto& x, const auto& y) {
+      const auto own = 2.0 * static_cast<double>(x.rows() * x.cols() * y.cols());
+      (id.expert >= 0 ? experts : products) += own;
+    });
+    index_t executed = 0;
+    for (index_t layer = 0; layer < c.n_layers; ++layer)
+      if (c.sparse(layer)) executed += w.plan(layer).size();
+    double pairs = 0;
+    for (const double length : {14.0, 1.0, 0.0, 9.0}) pairs += c.causal ? length * (length + 1) / 2 : length * length;
+    const double attention = 4.0 * static_cast<double>(c.n_layers * c.q_width()) * pairs;
+    CHECK(forward_flops(c, s.offsets, executed) == Approx(products + experts + attention));
+    CHECK(forward_flops(c, s.offsets) == Approx(products + attention));
+  }
+  CHECK(forward_flops(models[0], {}) == 0);
+}

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "hone/transformer/masked_rows.hpp"
+
+#include "support/catch.hpp"
+#include "transformer/corpus.hpp"
+
+using namespace hone;
+using namespace hone::transformer;
+using diffusion::weighting;
+
+namespace {
+constexpr std::int32_t mask = 30;
+constexpr index_t vocab = 30;
+}  // namespace
+
+TEST_CASE("masked rows: labels where a mask is, weights by the exact ratio, and a capacity of each count") {
+  const corpus data(vocab);
+  const std::vector<index_t> budget = {7, 5, 3};
+  const masked_rows r = mask_by_time(data.all(), {.mask_token = mask, .budget = budget, .seed = 3, .step = 5});
+  CHECK(r.offsets == data.offsets);
+  CHECK(r.divisor == static_cast<double>(data.tokens.size()));
+  CHECK(r.sequences() == 23);
+  double weights = 0;
+  for (index_t s = 0; s < r.sequences(); ++s) {
+    const auto at = static_cast<std::size_t>(s);
+    index_t masked = 0;
+    const index_t length = data.offsets[at + 1] - data.offsets[at];
+    for (index_t i = data.offsets[at]; i < data.offsets[at + 1]; ++i) {
+      const auto row = static_cast<std::size_t>(i);
+      if (r.noised[row] == mask) {
+        ++masked;
+        CHECK(r.labels[row] == data.tokens[row]);
+      } else {
+        CHECK(r.noised[row] == data.tokens[row]);
+        CHECK(r.labels[row] == -1);
+        CHECK(r.weights[row] == 0);
+      }
+      weights += r.weights[row];
+    }
+    CHECK(masked == r.counts[at]);
+    CHECK(masked >= 1);
+    CHECK(masked <= length);
+    CHECK(r.capacities[at] == budget[static_cast<std::size_t>((std::min)(masked, index_t{3}) - 1)]);
+  }
+  CHECK(weights == Approx(r.divisor));  // a sequence weighs its length, whatever is masked of it
+}
+
+TEST_CASE("masked rows: draws are those of (seed, step) alone, and no budget is no capacity") {
+  const corpus data(vocab);
+  const auto of = [&](std::uint64_t seed, std::uint32_t step) {
+    return mask_by_time(data.all(), {.mask_token = mask, .seed = seed, .step = step});
+  };
+  CHECK(of(1, 2).noised == of(1, 2).noised);
+  CHECK(of(1, 2).noised != of(1, 3).noised);
+  CHECK(of(1, 2).noised != of(2, 2).noised);
+  CHECK(of(1, 2).capacities.empty());
+  CHECK(of(1, 2).batch().capacities.empty());
+}
+
+TEST_CASE("masked rows: 1 / t where that is the weight") {
+  const std::vector<std::int32_t> tokens(4000, 1);
+  const std::vector<index_t> offsets = {0, 1000, 2000, 3000, 4000};
+  const masked_rows r = mask_by_time(
+      {tokens, offsets}, {.mask_token = mask, .weighting = weighting::inverse, .least_time = 1e-3, .seed = 4});
+  for (index_t s = 0; s < 4; ++s) {
+    const auto begin = static_cast<std::size_t>(s * 1000);
+    double weight = 0;
+    for (std::size_t i = begin; i < begin + 1000; ++i) weight = (std::max)(weight, r.weights[i]);
+    const double t = 1 / weight, share = static_cast<double>(r.counts[static_cast<std::size_t>(s)]) / 1000;
+    CHECK(share == Approx(t).margin(5 * std::sqrt(t * (1 - t) / 1000)));
+    CHECK(static_cast<index_t>(t * 4) == s);  // times are stratified
+  }
+}
+
+TEST_CASE("masked rows: so many of each sequence, of what may be masked") {
+  const corpus data(vocab);
+  std::vector<std::uint8_t> may(data.tokens.size(), 1);
+  for (std::size_t i = 0; i < may.size(); i += 2) may[i] = 0;
+  std::vector<index_t> counts(23);
+  for (std::size_t s = 0; s < counts.size(); ++s) counts[s] = static_cast<index_t>(s % 4);
+  const masked_rows r = mask_by_count(data.all(), counts, {.mask_token = mask, .may = may});
+  for (std::size_t s = 0; s < counts.size(); ++s) {
+    index_t masked = 0, maskable = 0;
+    for (index_t i = data.offsets[s]; i < data.offsets[s + 1]; ++i) {
+      masked += r.noised[static_cast<std::size_t>(i)] == mask;
+      maskable += may[static_cast<std::size_t>(i)];
+      if (may[static_cast<std::size_t>(i)] == 0) CHECK(r.labels[static_cast<std::size_t>(i)] == -1);
+    }
+    CHECK(masked == (std::min)(counts[s], maskable));
+    CHECK(r.counts[s] == masked);
+  }
+}
+
+TEST_CASE("masked rows: what does not fit is refused") {
+  const corpus data(vocab);
+  CHECK_THROWS_WITH(mask_by_time({}, {.mask_token = mask}), Catch::Contains("clean: has no offsets"));
+  CHECK_THROWS_WITH(mask_by_time(data.all(), {}), Catch::Contains("mask_token"));
+  CHECK_THROWS_WITH(mask_by_time(data.all(), {.mask_token = mask, .least_time = 1}), Catch::Contains("least"));
+  const std::vector<index_t> two = {1, 1};
+  CHECK_THROWS_WITH(mask_by_count(data.all(), two, {.mask_token = mask}), Catch::Contains("counts"));
+  CHECK_THROWS_WITH(mask_by_count({}, {}, {.mask_token = mask}), Catch::Contains("clean: has no offsets"));
+}

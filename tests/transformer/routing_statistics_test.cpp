@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "hone/transformer/routing_statistics.hpp"
+
+#include "hone/core/thread_pool.hpp"
+#include "support/catch.hpp"
+#include "transformer/corpus.hpp"
+#include "transformer/masked_models.hpp"
+
+using namespace hone;
+using namespace hone::transformer;
+
+namespace {
+
+struct routed {
+  explicit routed(const moe::router& r, bool biased = false)
+      : shape(two_way_model(r, biased)), model(shape), parameters(normals<float>(model.parameters(), 1, 0.3)) {}
+
+  /// Counts of one pass in microbatches of @p rows rows.
+  template <class E = serial>
+  std::vector<layer_routing> pass(index_t rows, index_t lanes_count, E&& pool = {}) {
+    gradient_lanes<float> lanes(model, rows, lanes_count);
+    routing_statistics seen(shape, lanes_count);
+    evaluate(
+        model, parameters, batch{data.tokens, data.offsets},
+        [&](microbatch<float>& part) {
+          seen.add(part, part.rows_of<std::int32_t>(data.targets));
+          return loss::loss_sum{};
+        },
+        lanes, pool);
+    return seen.layers();
+  }
+
+  config shape;
+  decoder<float> model;
+  std::vector<float> parameters;
+  corpus data{11};
+};
+
+}  // namespace
+
+TEST_CASE("routing statistics: all slots of all tokens, whatever the cut and the workers") {
+  for (const moe::router& r : {moe::expert_choice(2), moe::top_k_then_softmax(2)}) {
+    routed m(r);
+    thread_pool pool(3);
+    const auto whole = m.pass(200, 1), cut = m.pass(12, 3, pool);
+    REQUIRE(whole.size() == 2);  // layers 0 and 2: layer 1 is dense
+    CHECK(whole[1].layer == 2);
+    CHECK(executed_slots(whole) == executed_slots(cut));
+    for (std::size_t i = 0; i < whole.size(); ++i) {
+      CHECK(whole[i].load.taken == cut[i].load.taken);
+      CHECK(whole[i].chosen == cut[i].chosen);
+      CHECK(whole[i].tokens().executed == whole[i].load.total());
+      CHECK(whole[i].tokens().tokens == static_cast<index_t>(m.data.tokens.size()));
+      CHECK(cut[i].masked.executed == whole[i].masked.executed);
+      CHECK(cut[i].others.uncovered == whole[i].others.uncovered);
+      CHECK(whole[i].masked.tokens ==
+            std::count_if(m.data.targets.begin(), m.data.targets.end(), [](std::int32_t t) { return t >= 0; }));
+    }
+    if (r.chosen == moe::selection::row_top) CHECK(whole[0].load.total() == 2 * std::ssize(m.data.tokens));
+  }
+}
+
+TEST_CASE("routing statistics: biases move towards even loads, and thresholds to their cutoffs") {
+  routed m(moe::loss_free(2), true);
+  const auto bias = [&](index_t layer) {
+    return m.model.view(std::span<float>(m.parameters)).vector({role::selection_bias, layer});
+  };
+  for (index_t e = 0; e < 4; ++e) bias(0)[e] = bias(2)[e] = 0;
+  const auto before = m.parameters;
+  const auto seen = m.pass(200, 1);
+  update_biases(m.model, std::span<float>(m.parameters), seen, 0.5);
+  const double mean = static_cast<double>(seen[0].load.total()) / 4;
+  for (index_t e = 0; e < 4; ++e) {
+    const auto n = static_cast<double>(seen[0].chosen[static_cast<std::size_t>(e)]);
+    CHECK(bias(0)[e] == (n < mean ? 0.5f : n > mean ? -0.5f : 0.0f));
+  }
+  std::size_t changed = 0;
+  for (std::size_t i = 0; i < before.size(); ++i) changed += before[i] != m.parameters[i];
+  CHECK(changed <= 8);
+
+  routed t(moe::expert_threshold(2), true);
+  const auto threshold = [&](index_t e) {
+    return -t.model.view(std::span<float>(t.parameters)).vector({role::selection_bias, 2})[e];
+  };
+  for (index_t e = 0; e < 4; ++e) t.model.view(std::span<float>(t.parameters)).vector({role::selection_bias, 2})[e] = 0;
+  const auto first = t.pass(200, 1);
+  follow_thresholds(t.model, std::span<float>(t.parameters), first, 0.25);
+  for (index_t e = 0; e < 4; ++e)
+    CHECK(threshold(e) == Approx(0.75 * first[1].cutoffs[static_cast<std::size_t>(e)]).epsilon(1e-6));
+  for (int step = 0; step < 40; ++step) follow_thresholds(t.model, std::span<float>(t.parameters), t.pass(200, 1), 0);
+  const auto last = t.pass(200, 1);  // of the last layer: what enters the first does not move
+  CHECK(static_cast<double>(last[0].load.total()) ==
+        Approx(2.0 * static_cast<double>(t.data.tokens.size())).epsilon(0.05));
+}
+
+TEST_CASE("routing statistics: biases are of a model that has them") {
+  routed m(moe::top_k_then_softmax(2));
+  CHECK_THROWS_WITH(update_biases(m.model, std::span<float>(m.parameters), {}), Catch::Contains("no bias"));
+  CHECK_THROWS_WITH(follow_thresholds(m.model, std::span<float>(m.parameters), {}, 0.9), Catch::Contains("no bias"));
+}
