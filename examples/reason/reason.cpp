@@ -209,9 +209,7 @@ int many_runs(const settings& s, const std::vector<combination>& all) {
       }
     }
   }
-  std::string title;
-  for (const std::string& text : s.sweep) title += (title.empty() ? "" : " ") + text.substr(0, text.find('='));
-  if (!runs.empty()) print_rows(title, all, rows, static_cast<std::size_t>(s.samples));
+  if (!runs.empty()) print_rows(program::sweep_title(s.sweep), all, rows, static_cast<std::size_t>(s.samples));
   if (program::interrupted())
     std::printf("\nInterrupted: %zu of %zu runs ended%s.\n", runs.size(), all.size() * s.seeds,
                 runs.empty() ? "" : ", the means are theirs");

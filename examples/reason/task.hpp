@@ -9,6 +9,7 @@
 
 #include "hone/core/random.hpp"
 #include "support/program.hpp"
+#include "support/streams.hpp"
 
 namespace reason {
 
@@ -84,11 +85,7 @@ inline std::string numbered(const char* word, index_t number) {
 /// Every random choice is a number of one of these streams.
 enum class stream : std::uint32_t { parameters = 1, lessons, training, held_out, drawing, held_out_drawing, choice };
 
-/// The seed of stream @p s of a run: streams do not meet.
-inline std::uint64_t seed_of(std::uint64_t seed, stream s, std::uint64_t part = 0) {
-  const auto word = hone::philox{seed, static_cast<std::uint32_t>(s)}.bits(part);
-  return (std::uint64_t{word[0]} << 32) | word[1];
-}
+using program::seed_of;
 
 /// The number in whose share of the line of @p weights the point @p at is; the last one if rounding leaves none.
 inline std::size_t pick(std::span<const double> weights, double at) {

@@ -74,6 +74,15 @@ class progress {
     if (!terminal_) print_line();
   }
 
+  /// Whether it is a bar.
+  [[nodiscard]] bool draws() const { return terminal_; }
+  /// Takes the bar away, before something else is printed; the next step draws it again.
+  void clear() {
+    if (!terminal_ || line_.empty()) return;
+    std::fputs("\r\033[K", stderr);
+    line_.clear();
+  }
+
   void step(long done, const std::string& text) {
     if (terminal_) return draw(done, text);
     line_ = title_ + " " + std::to_string(done) + "/" + std::to_string(steps_) + "  " + text;
