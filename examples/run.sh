@@ -74,6 +74,7 @@ tour() {
   section "What is left of aliased walks" "$programs/reason" --task tree \
     --sweep algorithm=grpo,grpo:kl=0.1,apo:anchor-beta=0.2 --steps 60 --seeds 2 --json "$report/tree.json"
   picture tree "right walks over the generated tokens, and pass@1 against pass@64"
+  section "A diffusion model: experts that choose, and tokens that do" "$programs/diffuse" --json "$report/diffuse.json"
   if [ -f "$data/tofu_eval_logs/phi_full.json" ]; then
     section "The TOFU table of phi-1.5" "$programs/tofu_report" --model "$data/tofu_eval_logs/phi_full.json" \
       --retain "$data/tofu_eval_logs/phi_retain90.json"

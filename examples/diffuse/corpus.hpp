@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+/// What is learnt from, as sequences of one length: sentences of the grammar, without end, or windows of a text, of
+/// whose last tenth none is learnt from.
+#pragma once
+#include "diffuse/alphabet.hpp"
+#include "hone/transformer/labelled_rows.hpp"
+#include "support/streams.hpp"
+
+namespace diffuse {
+
+namespace transformer = hone::transformer;
+using program::seed_of;
+
+/// Every random choice is a number of one of these streams.
+enum class stream : std::uint32_t { parameters = 1, text, masks, held_out_text, held_out_masks, sampling };
+
+class corpus {
+ public:
+  /// Of the grammar.
+  explicit corpus(index_t length) : length_(length), sentences_(grammar()) {}
+  /// Of @p tokens, those of @p file. @throws std::runtime_error if they are not one sequence to be held out and one to
+  /// be learnt from.
+  corpus(index_t length, std::vector<std::int32_t> tokens, const std::string& file)
+      : length_(length), tokens_(std::move(tokens)) {
+    const index_t count = std::ssize(tokens_);
+    program::require(count >= length, "%s: has %td tokens, fewer than a sequence of --length %td", file.c_str(), count,
+                     length);
+    program::require(count >= 2 * length,
+                     "%s: has %td tokens: with one sequence of --length %td held out, none is left", file.c_str(),
+                     count, length);
+    learnt_ = (std::min)(count - length, (std::max)(length, count - count / 10));
+  }
+
+  /// @p count sequences of step @p step of a run: where windows begin is drawn.
+  [[nodiscard]] transformer::token_rows draw(std::uint64_t seed, long step, index_t count) const {
+    transformer::token_rows rows;
+    const std::uint64_t own = seed_of(seed, stream::text);
+    for (index_t i = 0; i < count; ++i) {
+      const auto number = static_cast<std::uint64_t>((step - 1) * count + i);
+      if (sentences_)
+        rows.add(sentences_->draw(own, number, length_));
+      else
+        rows.add(window(
+            static_cast<index_t>(hone::philox{own}.uniform(number) * static_cast<double>(learnt_ - length_ + 1))));
+    }
+    return rows;
+  }
+  /// @p count sequences that are never learnt from, the same ones in every run; fewer of a short text.
+  [[nodiscard]] transformer::token_rows held_out(index_t count) const {
+    transformer::token_rows rows;
+    const index_t windows = sentences_ ? count : (std::min)(count, (std::ssize(tokens_) - learnt_) / length_);
+    for (index_t i = 0; i < windows; ++i)
+      if (sentences_)
+        rows.add(sentences_->draw(seed_of(0, stream::held_out_text), static_cast<std::uint64_t>(i), length_));
+      else
+        rows.add(window(learnt_ + i * ((std::ssize(tokens_) - learnt_) / windows)));
+    return rows;
+  }
+  /// -log p of @p rows a token, where the source says; else none.
+  [[nodiscard]] std::optional<double> entropy_of(const transformer::token_rows& rows) const {
+    if (!sentences_) return {};
+    double sum = 0;
+    for (std::size_t s = 0; s + 1 < rows.offsets.size(); ++s)
+      sum -= sentences_->log_probability(
+          std::span(rows.tokens).subspan(static_cast<std::size_t>(rows.offsets[s]), static_cast<std::size_t>(length_)));
+    return sum / static_cast<double>(rows.tokens.size());
+  }
+  [[nodiscard]] index_t length() const { return length_; }
+
+ private:
+  [[nodiscard]] std::span<const std::int32_t> window(index_t begin) const {
+    return std::span(tokens_).subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(length_));
+  }
+
+  index_t length_;
+  std::optional<grammar> sentences_;
+  std::vector<std::int32_t> tokens_;
+  index_t learnt_ = 0;  ///< tokens before those that are held out
+};
+
+/// The text that @p file is, in tokens of @p of; the grammar where @p file is empty.
+/// @throws std::system_error if it cannot be read, and as `corpus`.
+inline corpus read_corpus(const std::string& file, const alphabet& of, index_t length) {
+  if (file.empty()) return corpus(length);
+  return {length, of.encode(io::text_of(io::read_file(file))), file};
+}
+
+}  // namespace diffuse
