@@ -39,6 +39,16 @@ TEST_CASE("ability: graded answers have the label that the weak one is no worse"
   CHECK_THROWS_WITH(weak_suffices(vector{1}, vector{}), "hone::routing::weak_suffices: weak: has 1, strong 0");
 }
 
+TEST_CASE("ability: the script's AUROC is one half of one class, and the same otherwise") {
+  const std::vector<double> score = {.1, .2, .2, .9}, right(4, 1.0), wrong(4, 0.0), some = {0, 1, 0, 1};
+  CHECK(reference_auroc(score, right) == 0.5);
+  CHECK(reference_auroc(score, wrong) == 0.5);
+  CHECK(reference_auroc(score, some) == measure_ability(score, some, {.replicates = 10}).auroc.value);
+  CHECK(reference_auroc(score, some) == 0.875);
+  CHECK(std::isnan(reference_auroc({}, {})));
+  CHECK(std::isnan(reference_auroc(std::vector<double>{.1, std::nan(""), .2, .3}, right)));
+}
+
 TEST_CASE("ability: one class, NaN, nothing have a reason; equal and infinite scores have one half") {
   const vector s = {1, 2, 3, 4};
   const ability_report one = measure_ability(s, vector{1, 1, 1, 1});

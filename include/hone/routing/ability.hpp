@@ -42,6 +42,16 @@ inline std::vector<double> weak_suffices(std::span<const double> weak, std::span
   return labels;
 }
 
+/// The AUROC of RouterXBench's script, which takes 0.5 where all labels are of one class; `measure_ability` has none.
+/// NaN of no rows and where a score is NaN.
+/// @throws std::invalid_argument if the sizes differ or a label is neither 0 nor 1. @note One sort.
+inline double reference_auroc(std::span<const double> scores, std::span<const double> labels) {
+  const statistics::ranked_scores ranked = statistics::rank_by_outcome(scores, labels);
+  const statistics::auc_estimate area = statistics::auc(ranked);
+  const bool one_class = area.positives == 0 || area.negatives == 0;
+  return one_class && !scores.empty() && ranked.nans == 0 ? 0.5 : area.auc;
+}
+
 /// The report of @p scores against @p labels, 1 where the weak model is right (or `weak_suffices`), else 0.
 /// @throws std::invalid_argument if the sizes differ, a label is neither 0 nor 1, and as `statistics::bootstrap`.
 /// @note One sort, and the bootstrap of average precision. Bitwise for any executor.
