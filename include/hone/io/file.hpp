@@ -78,13 +78,15 @@ class atomic_file {
   /// @throws std::system_error, naming the file, if the temporary file cannot be made, or the name belongs to a folder
   ///         or a device (which the renaming would replace).
   explicit atomic_file(std::filesystem::path path) : path_(std::move(path)) {
-    std::error_code ignored;
-    const auto taken = std::filesystem::status(path_, ignored);
+    std::error_code error;
+    const auto taken = std::filesystem::status(path_, error);
+    if (taken.type() == std::filesystem::file_type::none)  // links in a circle, say
+      throw std::system_error(error, path_.string() + ": cannot create");
     if (std::filesystem::exists(taken) && !std::filesystem::is_regular_file(taken))
       throw std::system_error(std::make_error_code(std::errc::file_exists),
                               path_.string() + ": cannot create: it is not a regular file");
-    for (int links = 0; links < 40 && std::filesystem::is_symlink(path_, ignored); ++links)
-      path_ = path_.parent_path() / std::filesystem::read_symlink(path_, ignored);
+    for (int links = 0; links < 40 && std::filesystem::is_symlink(path_, error); ++links)
+      path_ = path_.parent_path() / std::filesystem::read_symlink(path_, error);
     temporary_ = path_;
     temporary_ += ".partial";
     out_.open(temporary_, std::ios::binary | std::ios::trunc);
