@@ -81,6 +81,23 @@ TEST_CASE("routing matrix_factorization: the specification's value") {
   CHECK(loss_of(model, e, one).sum == Approx(-std::log(score[0])).epsilon(1e-14));
 }
 
+TEST_CASE("routing matrix_factorization: factors shorter than the least length are divided by a constant") {
+  model_type model{2, 2, 3, {3e-13, 4e-13, 1e-13, 2e-13, 0.5, -1, 0.25, 1, 0.5, -0.5, 1.5, -0.5}};
+  const std::vector<double> e = {0.2, 0.4, -0.1};
+  const std::vector<comparison> one = {{0, 1, 0}};
+  std::vector<double> gradient(model.parameters.size());
+  loss_of(model, e, one, &gradient);
+  for (std::size_t i = 0; i < 4; ++i) {
+    const double step = 1e-15, p = model.parameters[i];
+    model.parameters[i] = p + step;
+    const double above = loss_of(model, e, one).sum;
+    model.parameters[i] = p - step;
+    const double below = loss_of(model, e, one).sum;
+    model.parameters[i] = p;
+    CHECK(gradient[i] == Approx((above - below) / (2 * step)).epsilon(1e-6));
+  }
+}
+
 TEST_CASE("routing matrix_factorization: RouteLLM's losses, gradients and steps") {
   namespace golden = golden_factorization;
   model_type model{golden::models, golden::rank, golden::width, golden::parameters};
@@ -200,6 +217,21 @@ TEST_CASE("routing matrix_factorization: learns which model is better at what; t
   const auto without = train_factorization(embeddings, std::span<const comparison>(comparisons).subspan(2), 3, options);
   CHECK(counted.nonfinite == 2);
   CHECK(counted.model.parameters == without.model.parameters);
+}
+
+TEST_CASE("routing matrix_factorization: l2 alone moves a model that is not compared, towards 0 by Adam's first step") {
+  const auto x = normals(4 * 6, 5);
+  const std::vector<comparison> comparisons = {{0, 1, 0}, {1, 0, 1}, {0, 1, 2}, {0, 1, 3}};
+  factorization_options options{.rank = 5, .noise = 0, .rate = 0.01, .l2 = 1, .batch = 4, .epochs = 1};
+  const matrix_view<const double> embeddings(x.data(), 4, 6);
+  const model_type start = initialise_factorization<double>(3, 5, 6, options.seed);
+  const model_type moved = train_factorization(embeddings, comparisons, 3, options).model;
+  options.l2 = 0;
+  const model_type still = train_factorization(embeddings, comparisons, 3, options).model;
+  for (std::size_t i = 10; i < 15; ++i) {
+    CHECK(start.parameters[i] - moved.parameters[i] == Approx(std::copysign(0.01, start.parameters[i])).epsilon(1e-5));
+    CHECK(still.parameters[i] == start.parameters[i]);
+  }
 }
 
 TEST_CASE("routing matrix_factorization: embeddings of 16 bits and by columns are those of their values") {

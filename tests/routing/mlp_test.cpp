@@ -268,6 +268,28 @@ TEST_CASE("routing mlp: samples left out, one class, constant elements, nothing"
   CHECK(broken.losses.empty());
 }
 
+TEST_CASE("routing mlp: what is left out moves neither mean nor deviation") {
+  samples<float> s(24, 3);
+  const mlp_options options{.hidden = {4}, .batch = 8, .epochs = 3};
+  const matrix_view<const float> without(s.x.data(), 20, 3);
+  const auto wanted = train_mlp(without, std::span<const double>(s.labels).first(20), options);
+  for (std::size_t i = 20; i < 24; ++i) {
+    s.labels[i] = i % 2 == 0 ? std::nan("") : 2;
+    s.x[3 * i] = 1e6f;
+  }
+  const auto trained = train_mlp(s.view(), s.labels, options);
+  CHECK(trained.invalid == 4);
+  CHECK(trained.model.mean == wanted.model.mean);
+  CHECK(trained.model.deviation == wanted.model.deviation);
+  CHECK(trained.model.parameters == wanted.model.parameters);
+  CHECK(trained.losses == wanted.losses);
+  auto model = initialise_mlp<float>(3, indices{4}, 1);
+  const std::vector<float> nothing(6, std::nanf(""));
+  CHECK(fit_normaliser(model, matrix_view<const float>(nothing.data(), 2, 3)) == 0);
+  CHECK(model.mean == std::vector<float>(3, 0.0f));
+  CHECK(model.deviation == std::vector<float>(3, 1.0f));
+}
+
 TEST_CASE("routing mlp: misuse") {
   const samples<double> s(4, 3);
   const embedding_mlp<double> model = initialise_mlp<double>(3, indices{2}, 1);

@@ -262,6 +262,17 @@ TEST_CASE("coverage: by risk the expected loss of the next prompt is at most the
       }
 }
 
+TEST_CASE("by risk: losses by hand; what the strong model does worse is no regret") {
+  const vector weak = {1, 1, 0, 0.5}, strong = {0, 1, 1, 0.75}, score = {4, 3, 1, 2};
+  const auto regret = threshold_by_risk(weak, strong, score, {.risk = 0.3});  // 0, 0, 0.25, 1 from the highest
+  CHECK(regret.value == 2);
+  CHECK(regret.kept == 3);
+  CHECK(regret.bound == Approx(1.25 / 5));
+  const auto error = threshold_by_risk(weak, strong, score, {.risk = 0.3, .loss = local_loss::error});
+  CHECK(error.value == 2);
+  CHECK(error.bound == Approx(1.5 / 5));
+}
+
 TEST_CASE("thresholds: nothing, NaN, misuse") {
   const vector s = {1, 2, not_a_number}, r = {1, 0, 1};
   const auto unordered = threshold_by_local_error(s, r);

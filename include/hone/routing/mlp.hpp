@@ -133,33 +133,43 @@ embedding_mlp<A> initialise_mlp(index_t width, std::span<const index_t> hidden, 
   return model;
 }
 
+namespace detail {
+
+/// Mean and deviation of @p rows of @p x, at least one.
+template <class A, scalar T>
+void normalise_by(embedding_mlp<A>& model, const matrix_view<T>& x, const std::vector<std::size_t>& rows) {
+  const auto d = static_cast<std::size_t>(x.cols());
+  std::vector<double> mean(d), squares(d);
+  const auto count = static_cast<double>(rows.size());
+  const auto at = [&](std::size_t i, std::size_t j) {
+    return static_cast<double>(to_accumulator(x(static_cast<index_t>(i), static_cast<index_t>(j))));
+  };
+  for (const std::size_t i : rows)
+    for (std::size_t j = 0; j < d; ++j) mean[j] += at(i, j);
+  for (double& sum : mean) sum /= count;
+  for (const std::size_t i : rows)
+    for (std::size_t j = 0; j < d; ++j) squares[j] += (at(i, j) - mean[j]) * (at(i, j) - mean[j]);
+  for (std::size_t j = 0; j < d; ++j) {
+    model.mean[j] = static_cast<A>(mean[j]);
+    const double deviation = rows.size() > 1 ? std::sqrt(squares[j] / (count - 1)) : 0;
+    model.deviation[j] = static_cast<A>((std::max)(deviation, 1e-6));
+  }
+}
+
+}  // namespace detail
+
 /// Sets mean and deviation to those of the rows of @p embeddings (n x d) that are finite, of which it returns how many;
-/// the deviation with count - 1, and at least 1e-6.
+/// the deviation with count - 1, and at least 1e-6. Of none the model stays as it is.
 /// @throws std::invalid_argument if the sizes do not fit.
 /// @note Two reads, sums in double and in order.
 template <std::floating_point A, matrix_like X>
 index_t fit_normaliser(embedding_mlp<A>& model, const X& embeddings) {
   const auto x = as_matrix(embeddings);
   detail::check_mlp(model, x.cols(), "hone::routing::fit_normaliser");
-  const auto d = static_cast<std::size_t>(x.cols());
-  std::vector<double> mean(d), squares(d);
-  std::vector<index_t> finite;
+  std::vector<std::size_t> finite;
   for (index_t i = 0; i < x.rows(); ++i)
-    if (count_nonfinite(x.row(i)) == 0) finite.push_back(i);
-  const auto count = static_cast<double>(finite.size());
-  const auto at = [&](index_t i, std::size_t j) {
-    return static_cast<double>(to_accumulator(x(i, static_cast<index_t>(j))));
-  };
-  for (const index_t i : finite)
-    for (std::size_t j = 0; j < d; ++j) mean[j] += at(i, j);
-  for (double& sum : mean) sum /= count;
-  for (const index_t i : finite)
-    for (std::size_t j = 0; j < d; ++j) squares[j] += (at(i, j) - mean[j]) * (at(i, j) - mean[j]);
-  for (std::size_t j = 0; j < d; ++j) {
-    model.mean[j] = static_cast<A>(mean[j]);
-    const double deviation = finite.size() > 1 ? std::sqrt(squares[j] / (count - 1)) : 0;
-    model.deviation[j] = static_cast<A>((std::max)(deviation, 1e-6));
-  }
+    if (count_nonfinite(x.row(i)) == 0) finite.push_back(static_cast<std::size_t>(i));
+  if (!finite.empty()) detail::normalise_by(model, x, finite);
   return std::ssize(finite);
 }
 
@@ -274,7 +284,7 @@ auto train_mlp(const X& embeddings, std::span<const double> labels, const mlp_op
     if (labels[i] >= 0 && labels[i] <= 1 && count_nonfinite(x.row(static_cast<index_t>(i))) == 0) kept.push_back(i);
   result.invalid = std::ssize(labels) - std::ssize(kept);
   if (kept.empty()) return result;
-  fit_normaliser(result.model, x);
+  detail::normalise_by(result.model, x, kept);
   result.losses =
       detail::train_epochs(result.model.parameters, kept, options, pool,
                            [&](std::uint32_t epoch, std::span<const std::size_t> batch, std::span<A> gradient) {
