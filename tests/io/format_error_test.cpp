@@ -40,7 +40,8 @@ TEST_CASE("a text in a message is cut at 40 bytes, between characters") {
   CHECK(short_text(letters + "\u00e9") == letters + "...");
   CHECK(short_text(letters + "\U0001f600") == letters + "...");
   CHECK(short_text(letters + "b\u00e9") == letters + "b...");
-  CHECK(short_text(std::string(50, '\xbf')) == std::string(36, '\xbf') + "...");  // no UTF-8
+  const std::string no_utf8(50, '\xbf');
+  CHECK(short_text(no_utf8) == no_utf8.substr(0, 36) + "...");
 }
 
 TEST_CASE("a format error is a runtime error, not misuse") {
