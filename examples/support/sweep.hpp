@@ -141,7 +141,10 @@ std::vector<combination<Settings>> combinations_of(CLI::App& app, Settings& s, c
 /// The swept options, as the head of a table.
 inline std::string sweep_title(const std::vector<std::string>& sweep) {
   std::string title;
-  for (const std::string& text : sweep) title += (title.empty() ? "" : " ") + text.substr(0, text.find('='));
+  for (const std::string& text : sweep) {
+    if (!title.empty()) title += ' ';
+    title += text.substr(0, text.find('='));
+  }
   return title;
 }
 
