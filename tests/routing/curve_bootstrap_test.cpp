@@ -129,7 +129,7 @@ TEST_CASE("coverage: percentile intervals of APGR, call threshold, area, LPM, HC
   }
 }
 
-TEST_CASE("misuse") {
+TEST_CASE("bootstrap of a curve: misuse") {
   table t = toy();
   CHECK_THROWS_WITH(bootstrap_curve(t.weak, t.strong, t.score, ties::averaged, 0, some_figures),
                     "hone::statistics::bootstrap_counts_of: statistics: must be positive, is 0");

@@ -217,7 +217,7 @@ TEST_CASE("what has no value says why: no rows, NaN, a strong model that is no b
   for (int a = 1; a <= static_cast<int>(absence::no_probability); ++a) CHECK(*text_of(static_cast<absence>(a)) != '\0');
 }
 
-TEST_CASE("misuse") {
+TEST_CASE("curve: misuse") {
   const table t = toy();
   const vector few = {1, 0};
   CHECK_THROWS_WITH(curve(few, t.strong, t.score), "hone::routing::curve: weak: has 2, scores 10");

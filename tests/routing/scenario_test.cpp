@@ -170,7 +170,7 @@ TEST_CASE("what has no value: NaN scores, no rows, a strong model that is no bet
   CHECK(!r.high_accuracy.figure.value);
 }
 
-TEST_CASE("misuse") {
+TEST_CASE("scenarios: misuse") {
   const deferral_curve c = curve_of(toy());
   CHECK_THROWS_WITH(measure_scenarios(c, {0.3, 0.2, 0, 1}),
                     "hone::routing::measure_scenarios: bands: rates must be 0 <= low <= high <= 1, are 0.3 and 0.2");
