@@ -50,18 +50,19 @@ inline moe::router read_router(const config_fields& in, const std::string& path)
 }
 
 inline nlohmann::json written_router(const moe::router& r) {
-  const auto name = [](const auto& names, auto value) { return names[static_cast<std::size_t>(value)]; };
-  return {{"pool", name(pool_names, r.over)},
-          {"ranked_by", name(ranking_names, r.ranked_by)},
-          {"chosen", name(selection_names, r.chosen)},
-          {"gate", name(gate_names, r.gate)},
-          {"renormalised", r.renormalised},
-          {"per_token", r.per_token},
-          {"capacity_numerator", r.capacity_numerator},
-          {"capacity_denominator", r.capacity_denominator},
-          {"dropped", name(drop_names, r.dropped)},
-          {"second_at_random", r.second_at_random},
-          {"best_if_none", r.best_if_none}};
+  nlohmann::json j;
+  j["pool"] = pool_names[static_cast<std::size_t>(r.over)];
+  j["ranked_by"] = ranking_names[static_cast<std::size_t>(r.ranked_by)];
+  j["chosen"] = selection_names[static_cast<std::size_t>(r.chosen)];
+  j["gate"] = gate_names[static_cast<std::size_t>(r.gate)];
+  j["renormalised"] = r.renormalised;
+  j["per_token"] = r.per_token;
+  j["capacity_numerator"] = r.capacity_numerator;
+  j["capacity_denominator"] = r.capacity_denominator;
+  j["dropped"] = drop_names[static_cast<std::size_t>(r.dropped)];
+  j["second_at_random"] = r.second_at_random;
+  j["best_if_none"] = r.best_if_none;
+  return j;
 }
 
 /// The mask of a model that is not causal; none where the field is missing.
@@ -99,14 +100,14 @@ inline void write_own(const transformer::config& c, nlohmann::json& j) {
   j["qk_norm"] = norm_names[static_cast<std::size_t>(c.qk_norm)];
   j["clip_qkv"] = c.clip_qkv;
   if (e.count == 0) return;
-  j["experts"] = {{"count", e.count},
-                  {"intermediate_size", e.d_ff},
-                  {"shared_intermediate_size", e.shared_d_ff},
-                  {"selection_bias", e.selection_bias},
-                  {"sees_the_future", e.sees_the_future},
-                  {"every", e.every},
-                  {"dense", e.dense},
-                  {"router", written_router(e.router)}};
+  nlohmann::json& experts = j["experts"];
+  experts["count"] = e.count;
+  experts["intermediate_size"] = e.d_ff;
+  experts["shared_intermediate_size"] = e.shared_d_ff;
+  experts["sees_the_future"] = e.sees_the_future;
+  experts["every"] = e.every;
+  experts["dense"] = e.dense;
+  experts["router"] = written_router(e.router);
 }
 
 }  // namespace HONE_NAMESPACE::io::detail
