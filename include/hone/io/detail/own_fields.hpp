@@ -104,6 +104,7 @@ inline void write_own(const transformer::config& c, nlohmann::json& j) {
   experts["count"] = e.count;
   experts["intermediate_size"] = e.d_ff;
   experts["shared_intermediate_size"] = e.shared_d_ff;
+  experts["selection_bias"] = e.selection_bias;
   experts["sees_the_future"] = e.sees_the_future;
   experts["every"] = e.every;
   experts["dense"] = e.dense;
