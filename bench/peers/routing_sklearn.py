@@ -1,12 +1,15 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """The deferral curve and APGR in NumPy, written from the formulas as evaluation scripts write them, and its bootstrap;
-beside them scikit-learn's AUROC of the same scores. Prints both times, their ratio, and the memory that NumPy takes
-beside its input, in inputs of 24 bytes a row.
+beside them scikit-learn's AUROC of the same scores, and RouterXBench's own script (which also needs pandas and
+matplotlib) if ROUTERXBENCH names a clone of zhuchichi56/RouterXBench. Prints both times, their ratio, and the memory
+that NumPy takes beside its input, in inputs of 24 bytes a row.
 
   pip install scikit-learn==1.9.1 numpy==2.4.6
   bash bench/run.sh --benchmark_filter=NONE; python3 bench/peers/routing_sklearn.py [build-bench/bench/hone_bench]
 """
+import os
+import sys
 import tracemalloc
 
 import numpy as np
@@ -52,12 +55,27 @@ def bootstrap(count, replicates=10):
     return 100 / replicates * hone_bench.median_seconds(replicate, repeats=3), None
 
 
+def routerxbench(count):
+    sys.path.insert(0, os.path.join(os.environ["ROUTERXBENCH"], "src"))
+    import metric
+
+    weak, strong, score = rows(count, 0)
+
+    def figures():
+        metric.ReliableMetrics.calculate(weak, strong, score, "math")
+        metric.AdaptiveMetrics.calculate(weak, strong, score, (0.85, 0.95), (0.25, 0.30))
+
+    return hone_bench.median_seconds(figures, repeats=9), None
+
+
 PEERS = {  # row of hone_bench: the same in Python
     "curve_and_apgr/rows:1000000/values:0": lambda: measure(1000000, 0),
     "curve_and_apgr/rows:1000000/values:100": lambda: measure(1000000, 100),
     "curve_and_apgr/rows:10000000/values:0": lambda: measure(10000000, 0),
     "curve_replicates/rows:100000": lambda: bootstrap(100000),
 }
+if "ROUTERXBENCH" in os.environ:
+    PEERS["routerxbench_figures/rows:100000"] = lambda: routerxbench(100000)
 
 
 def main():

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 /// The deferral curve and APGR of scores without and with many ties, against one read of the three columns, which is
-/// the least that any of them does; the same curve by comparing, as it is mostly written; and replicates of figures.
+/// the least that any of them does; the same curve by comparing, as it is mostly written; replicates of figures; and
+/// all that RouterXBench's script makes of one table.
 #include "hone/core/blas.hpp"
 #include "hone/core/random.hpp"
 #include "hone/routing/curve_bootstrap.hpp"
 #include "hone/routing/scenario.hpp"
+#include "hone/statistics/roc.hpp"
 #include "support/rate.hpp"
 
 #include <algorithm>
@@ -72,12 +74,25 @@ void curve_replicates(benchmark::State& state) {
   });
 }
 
+void routerxbench_figures(benchmark::State& state) {
+  using namespace routing;
+  const outcomes x(state.range(0), 0);
+  const auto figures = [&] {
+    const deferral_curve c = curve(x.weak, x.strong, x.score, ties::file_order);
+    benchmark::DoNotOptimize(measure_scenarios(c, config_bands, scenario_mode::reference));
+    const statistics::ranked_scores ranked = statistics::rank_by_outcome(x.score, x.weak);
+    benchmark::DoNotOptimize(statistics::auc(ranked).auc + statistics::youden(ranked).accuracy());
+  };
+  against_roof(state, x.bytes(), figures, [&] { x.read(); });
+}
+
 void shapes(benchmark::internal::Benchmark* b) {
   b->ArgNames({"rows", "values"})->ArgsProduct({{1000000, 10000000}, {0, 100}})->UseManualTime()->Iterations(3);
 }
 
 BENCHMARK(curve_and_apgr)->Apply(shapes);
 BENCHMARK(apgr_by_comparing)->Apply(shapes);
+BENCHMARK(routerxbench_figures)->ArgName("rows")->Arg(100000)->UseManualTime()->Iterations(9);
 BENCHMARK(curve_replicates)->ArgName("rows")->Arg(100000)->UseManualTime()->Iterations(3);
 
 }  // namespace
