@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 /// Denoising steps of one canvas, on one core. A step's roof is the forward pass of its rows in the same run: the
 /// decoder's, without logits, and the classifier's product of the masked rows alone. An order's roof is one token a
-/// step of the same model, which was trained here to go on with sequences a, a + b, a + 2 b, ...; a line before the row
-/// says how many steps a canvas takes, and of how many canvases all tokens are right, those of one token a step beside.
+/// step of the same model, which was trained here on sequences whose log-likelihood is known; a line before the row
+/// says how many steps a canvas takes, nats a token of what was written, and how far that is from one token a step.
 #include "hone/core/random.hpp"
-#include "hone/diffusion/masking.hpp"
-#include "hone/diffusion/objective.hpp"
-#include "hone/loss/likelihood.hpp"
+#include "hone/core/thread_pool.hpp"
 #include "hone/moe/schedule.hpp"
+#include "hone/statistics/intervals.hpp"
 #include "hone/transformer/denoise.hpp"
-#include "hone/transformer/layout.hpp"
-#include "hone/transformer/learner.hpp"
 #include "hone/transformer/linear_loss.hpp"
+#include "hone/transformer/masked_training.hpp"
 #include "support/roof.hpp"
 
+#include <cmath>
 #include <cstdio>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -57,85 +57,113 @@ void denoise_one_step(benchmark::State& state, const config& c, index_t rows, in
   r.report(state, static_cast<double>(rows), "row");
 }
 
-/// A model of sequences a + b i, trained once.
-struct trained_model {
-  static constexpr index_t length = 32, vocab = 33;
-  static constexpr std::int32_t mask = 32;
+/// Sequences over 32 tokens: each token is b after the one before it, or, with chance @c stray, any token; b, 1 or 2,
+/// is of the sequence.
+struct stepping_text {
+  static constexpr index_t tokens = 32;
+  double stray;
 
-  trained_model()
-      : shape{.d_model = 64, .d_ff = 128, .n_layers = 3, .n_heads = 4, .n_kv_heads = 4, .vocab = vocab, .max_seq = 64},
+  [[nodiscard]] std::vector<std::int32_t> sequence(std::uint64_t seed, std::uint64_t index, index_t length) const {
+    const philox random{seed, static_cast<std::uint32_t>(index)};
+    const auto any = [&](std::uint64_t i) { return static_cast<std::int32_t>(random.bits(i)[0] % tokens); };
+    std::vector<std::int32_t> result = {any(0)};
+    const std::int32_t step = 1 + any(1) % 2;
+    for (std::uint64_t i = 2; std::ssize(result) < length; i += 2)
+      result.push_back(random.uniform(i) < stray ? any(i + 1) : (result.back() + step) % tokens);
+    return result;
+  }
+  [[nodiscard]] double log_likelihood(std::span<const std::int32_t> x) const {
+    double of_step[2];
+    for (std::int32_t step = 1; step <= 2; ++step) {
+      double sum = -std::log(2.0 * tokens);
+      for (std::size_t i = 1; i < x.size(); ++i)
+        sum += std::log(stray / tokens + (x[i] == (x[i - 1] + step) % tokens ? 1 - stray : 0));
+      of_step[step - 1] = sum;
+    }
+    return (std::max)(of_step[0], of_step[1]) + std::log1p(std::exp(-std::abs(of_step[0] - of_step[1])));
+  }
+};
+
+/// A model of it, trained once.
+struct trained_model {
+  static constexpr index_t length = 32, vocab = stepping_text::tokens + 1;
+  static constexpr std::int32_t mask = stepping_text::tokens;
+
+  explicit trained_model(double stray)
+      : text{stray},
+        shape{.d_model = 64, .d_ff = 128, .n_layers = 3, .n_heads = 4, .n_kv_heads = 4, .vocab = vocab, .max_seq = 64},
         parameters(train()), model(shape) {}
 
   std::vector<float> train() {
     shape.causal = false;
     shape.mask_token = mask;
     learner<float> l(shape, initial_parameters<float>(shape, 1));
-    constexpr index_t sequences = 16;
-    std::vector<std::int32_t> tokens, noised(sequences * length), labels(noised.size());
-    std::vector<double> t(sequences), weights(noised.size());
-    std::vector<index_t> offsets = {0}, counts(sequences);
-    for (index_t s = 0; s < sequences; ++s) offsets.push_back((s + 1) * length);
-    for (std::uint32_t step = 0; step < 2000; ++step) {
-      tokens.clear();
-      for (index_t s = 0; s < sequences; ++s)
-        add(philox{3}.bits(std::uint64_t{step} * sequences + static_cast<std::uint64_t>(s))[0], tokens);
-      diffusion::draw_times(diffusion::times::stratified, t, {.seed = 5, .step = step});
-      diffusion::mask_at(tokens, offsets, t, {.mask_token = mask, .at_least_one = true, .address = {5, step}}, noised,
-                         counts);
-      const double divisor = diffusion::row_weights(
-          diffusion::weighting::exact_ratio,
-          {.tokens = tokens, .noised = noised, .offsets = offsets, .mask_token = mask}, labels, weights);
-      l.learn({noised, offsets},
-              [&](microbatch<float>& part) {
-                return loss::likelihood(part.activations.logits(), part.rows_of<std::int32_t>(labels),
-                                        {.scale = 1 / divisor, .weights = part.rows_of<double>(weights)});
-              },
-              {.rate = 2e-3});
+    constexpr std::uint32_t sequences = 32, steps = 3000;
+    std::vector<index_t> offsets = {0};
+    for (std::uint32_t s = 0; s < sequences; ++s) offsets.push_back(offsets.back() + length);
+    thread_pool pool;
+    for (std::uint32_t step = 0; step < steps; ++step) {
+      std::vector<std::int32_t> tokens;
+      for (std::uint32_t s = 0; s < sequences; ++s) {
+        const auto x = text.sequence(3, std::uint64_t{step} * sequences + s, length);
+        tokens.insert(tokens.end(), x.begin(), x.end());
+      }
+      learn_masked(l, mask_by_time({tokens, offsets}, {.mask_token = mask, .seed = 5, .step = step}), {},
+                   {.rate = 3e-3 * (1 - 0.9 * step / steps), .clip = 1}, nullptr, pool);
     }
     return l.parameters();
   }
-  static void add(std::uint64_t bits, std::vector<std::int32_t>& tokens) {
-    const std::uint64_t a = bits & 31, b = 1 + (bits >> 5 & 1);
-    for (std::uint64_t i = 0; i < length; ++i) tokens.push_back(static_cast<std::int32_t>((a + b * i) % 32));
-  }
 
+  stepping_text text;
   config shape;
   std::vector<float> parameters;
   decoder<float> model;
 };
 
-void decode(benchmark::State& state, const diffusion::sampler& how) {
-  static const trained_model own;
+/// @param one_at_a_time the order that is compared with.
+void decode(benchmark::State& state, double stray, const diffusion::sampler& how, order one_at_a_time) {
+  static std::map<double, trained_model> models;
+  const trained_model& own = models.try_emplace(stray, stray).first->second;
   const denoiser<float> denoise(own.model, own.parameters);
-  constexpr index_t given = 4, made = trained_model::length - given, sequences = 32;
+  constexpr index_t given = 4, made = trained_model::length - given, sequences = 256;
   std::vector<std::int32_t> tokens;
   std::vector<index_t> offsets = {0};
   for (std::uint64_t s = 0; s < sequences; ++s) {
-    std::vector<std::int32_t> whole;
-    trained_model::add(s * 37, whole);
-    tokens.insert(tokens.end(), whole.begin(), whole.begin() + given);
-    offsets.push_back(static_cast<index_t>(tokens.size()));
+    const auto x = own.text.sequence(4, s, given);
+    tokens.insert(tokens.end(), x.begin(), x.end());
+    offsets.push_back(std::ssize(tokens));
   }
   std::vector<denoised> result, one_by_one;
   record r;
   for (auto _ : state) {
-    const double roof = seconds([&] { one_by_one = denoise({tokens, offsets}, {.length = made, .steps = made}); });
+    const double roof = seconds([&] {
+      one_by_one = denoise({tokens, offsets},
+                           {.length = made, .steps = made, .sampler = {.by = one_at_a_time, .sampling = how.sampling}});
+    });
     r.add(state, seconds([&] { result = denoise({tokens, offsets}, {.length = made, .sampler = how}); }), roof);
   }
   r.report(state, static_cast<double>(sequences * made), "token");
-  index_t steps = 0, right[2] = {0, 0};
+
+  std::vector<double> nats, over;
+  index_t steps = 0;
   for (std::size_t s = 0; s < sequences; ++s) {
-    std::vector<std::int32_t> whole;
-    trained_model::add(s * 37, whole);
+    const auto prompt = std::span(tokens).subspan(s * given, given);
+    const auto nats_of = [&](const std::vector<std::int32_t>& answer) {
+      std::vector<std::int32_t> whole(prompt.begin(), prompt.end());
+      whole.insert(whole.end(), answer.begin(), answer.end());
+      return (own.text.log_likelihood(prompt) - own.text.log_likelihood(whole)) / made;
+    };
     steps += result[s].steps;
-    right[0] += std::equal(result[s].tokens.begin(), result[s].tokens.end(), whole.begin() + given);
-    right[1] += std::equal(one_by_one[s].tokens.begin(), one_by_one[s].tokens.end(), whole.begin() + given);
+    nats.push_back(nats_of(result[s].tokens));
+    over.push_back(nats.back() - nats_of(one_by_one[s].tokens));
   }
-  const std::string line = std::to_string(static_cast<double>(steps) / sequences) + " steps, not " +
-                           std::to_string(made) + "; " + std::to_string(right[0]) + " of " + std::to_string(sequences) +
-                           " right, one by one " + std::to_string(right[1]);
+  const auto all = statistics::estimate_mean(nats), difference = statistics::estimate_mean(over);
+  char line[128];
+  std::snprintf(line, sizeof line, "%.2f steps, not %td; %.4f nats a token, %+.4f +- %.4f over one by one",
+                static_cast<double>(steps) / sequences, made, all.mean, difference.mean,
+                statistics::student_margin(difference));
   static std::string said;  // a row runs several times
-  if (line != said) std::puts(line.c_str());
+  if (line != said) std::puts(line);
   said = line;
 }
 
@@ -160,11 +188,21 @@ const bool registered = [] {
     for (const index_t rows : {128, 512})
       add("denoise_step_" + std::to_string(rows) + "/" + name,
           [c, rows](benchmark::State& state) { denoise_one_step(state, c, rows, 32); });
-  for (const char* threshold : {"0.9", "0.99"})
-    add(std::string("denoise_threshold_") + threshold, [threshold](benchmark::State& state) {
-      decode(state, {.by = order::threshold, .threshold = std::stod(threshold)});
-    });
-  add("denoise_entropy_bound_0.1", [](benchmark::State& state) { decode(state, {.by = order::entropy_bound}); });
+  for (const char* stray : {"0.02", "0.25"})
+    for (const double temperature : {0.0, 1.0}) {
+      const std::string text = std::string("/stray_") + stray + (temperature > 0 ? "/drawn/" : "/likeliest/");
+      const loss::sampling_options sampling{.temperature = temperature, .seed = 9};
+      for (const char* threshold : {"0.5", "0.9", "0.99"})
+        add("denoise_threshold" + text + threshold, [=](benchmark::State& state) {
+          decode(state, std::stod(stray),
+                 {.by = order::threshold, .sampling = sampling, .threshold = std::stod(threshold)}, order::confidence);
+        });
+      for (const char* bound : {"0.1", "0.5", "1"})
+        add("denoise_entropy_bound" + text + bound, [=](benchmark::State& state) {
+          decode(state, std::stod(stray), {.by = order::entropy_bound, .sampling = sampling, .gamma = std::stod(bound)},
+                 order::entropy);
+        });
+    }
   return true;
 }();
 

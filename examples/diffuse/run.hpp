@@ -75,10 +75,13 @@ class run {
   }
 
  private:
-  /// Slots of a layer, a row.
+  /// Slots of a layer that has experts, a row.
   [[nodiscard]] double of_rows(index_t sum) const {
+    const transformer::config& c = learner_.shape();
+    index_t layers = 0;
+    for (index_t layer = 0; layer < c.n_layers; ++layer) layers += c.sparse(layer);
     const index_t rows = state_.step * settings_.batch * ground_.text.length();
-    return rows == 0 ? 0 : static_cast<double>(sum) / static_cast<double>(rows * learner_.shape().n_layers);
+    return rows == 0 ? 0 : static_cast<double>(sum) / static_cast<double>(rows * layers);
   }
   [[nodiscard]] double rate() const {
     const index_t rows = since_start_ * settings_.batch * ground_.text.length();

@@ -4,26 +4,11 @@
 #include "hone/core/thread_pool.hpp"
 
 #include "gradient/methods.hpp"
+#include "support/allocations.hpp"
 #include "support/catch.hpp"
-
-#include <atomic>
-#include <cstdlib>
-#include <new>
 
 using namespace hone;
 using namespace hone::gradient;
-
-namespace {
-std::atomic<long> allocations = 0;
-}  // namespace
-
-[[gnu::noinline]] void* operator new(std::size_t size) {
-  ++allocations;
-  if (void* memory = std::malloc(size)) return memory;
-  throw std::bad_alloc();
-}
-[[gnu::noinline]] void operator delete(void* memory) noexcept { std::free(memory); }
-[[gnu::noinline]] void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
 
 TEST_CASE("a group is combined as if it were alone") {
   const auto f = normals<float>(30000, 1), r = normals<float>(30000, 2);
@@ -132,10 +117,10 @@ TEST_CASE("nothing is allocated") {
   std::vector<index_t> groups;
   for (index_t i = 0; i <= 600; ++i) groups.push_back(1000 * i);
   for_each_method([&](const auto& method) {
-    const long before = allocations;
+    const std::size_t before = allocations::count;
     combine(method, tasks(f, r), out, {.groups = groups, .geometry = true}, pool);
     combine(method, tasks(f, r), out, {}, pool);
-    CHECK(allocations == before);
+    CHECK(allocations::count == before);
   });
 }
 

@@ -3,6 +3,7 @@
 
 #include "io/gguf_bytes.hpp"
 #include "io/support.hpp"
+#include "support/allocations.hpp"
 
 using namespace hone::io;
 using hone::index_t;
@@ -11,9 +12,9 @@ namespace {
 
 void refused(const byte_vector& bytes, std::uint64_t at, const std::string& reason) {
   CAPTURE(reason);
-  largest_allocation = 0;
+  allocations::largest = 0;
   const auto error = format_error_of([&] { parse_gguf(bytes, "model.gguf"); });
-  CHECK(largest_allocation < 4096 + 8 * bytes.size());
+  CHECK(allocations::largest < 4096 + 8 * bytes.size());
   REQUIRE(error);
   CHECK(error->file() == "model.gguf");
   CHECK(error->where().in == position::unit::byte);

@@ -2,29 +2,16 @@
 #include "hone/io/llama2c.hpp"
 
 #include "io/support.hpp"
+#include "support/allocations.hpp"
 #include "support/data.hpp"
 
 #include <algorithm>
 #include <cstdint>
-#include <cstdlib>
 #include <limits>
-#include <new>
 
 using namespace hone::io;
 using hone::index_t;
 namespace transformer = hone::transformer;
-
-// Not inlined, where g++ takes new and free for a mismatch.
-[[gnu::noinline]] void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
-  largest_allocation = (std::max)(largest_allocation, size);
-  return std::malloc(size == 0 ? 1 : size);
-}
-[[gnu::noinline]] void* operator new(std::size_t size) {
-  if (void* memory = operator new(size, std::nothrow)) return memory;
-  throw std::bad_alloc();
-}
-[[gnu::noinline]] void operator delete(void* memory) noexcept { std::free(memory); }
-[[gnu::noinline]] void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
 
 namespace {
 
@@ -84,10 +71,10 @@ void put_int32(byte_vector& bytes, std::size_t offset, std::int32_t value) {
 
 /// The reader's error, which it must give without having asked for memory in bulk.
 std::optional<format_error> error_of(const byte_vector& bytes) {
-  largest_allocation = 0;
+  allocations::largest = 0;
   const auto error = format_error_of([&] { parse_llama2c(bytes, "model.bin"); });
   if (error) {
-    CHECK(largest_allocation < 1024);
+    CHECK(allocations::largest < 1024);
     CHECK(error->file() == "model.bin");
     CHECK(error->where().in == position::unit::byte);
     CHECK(error->where().at <= bytes.size());

@@ -2,6 +2,7 @@
 #include "hone/io/safetensors_shards.hpp"
 
 #include "io/support.hpp"
+#include "support/allocations.hpp"
 
 using namespace hone::io;
 using hone::index_t;
@@ -12,9 +13,9 @@ constexpr const char* index_name = "model.safetensors.index.json";
 
 void refused(std::string_view text, std::optional<std::uint64_t> at, const std::string& reason) {
   CAPTURE(std::string(text.substr(0, 80)));
-  largest_allocation = 0;
+  allocations::largest = 0;
   const auto error = format_error_of([&] { parse_safetensors_index(text, "index.json"); });
-  CHECK(largest_allocation < 4096 + 4 * text.size());
+  CHECK(allocations::largest < 4096 + 4 * text.size());
   REQUIRE(error);
   CHECK(error->file() == "index.json");
   CHECK(error->where().in == (at ? position::unit::byte : position::unit::none));

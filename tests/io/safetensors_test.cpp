@@ -2,6 +2,7 @@
 #include "hone/io/safetensors.hpp"
 
 #include "io/support.hpp"
+#include "support/allocations.hpp"
 
 using namespace hone::io;
 using hone::index_t;
@@ -29,9 +30,9 @@ byte_vector file_of(std::string_view header, std::size_t data, std::optional<std
 /// That a file is refused at byte @p at, for @p reason, and without memory that it does not pay for.
 void refused(const byte_vector& bytes, std::uint64_t at, const std::string& reason) {
   CAPTURE(reason);
-  largest_allocation = 0;
+  allocations::largest = 0;
   const auto error = format_error_of([&] { parse_safetensors(bytes, "model.safetensors"); });
-  CHECK(largest_allocation < 4096 + 4 * bytes.size());
+  CHECK(allocations::largest < 4096 + 4 * bytes.size());
   REQUIRE(error);
   CHECK(error->file() == "model.safetensors");
   CHECK(error->where().in == position::unit::byte);

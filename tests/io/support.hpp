@@ -31,9 +31,6 @@ struct scratch_folder {
   std::filesystem::path path;
 };
 
-/// The largest request of memory since it was set to 0: a file must be refused before memory is asked for on its word.
-inline std::size_t largest_allocation = 0;
-
 using byte_vector = std::vector<std::byte>;
 
 inline byte_vector to_bytes(std::string_view text) {

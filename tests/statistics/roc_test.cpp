@@ -3,32 +3,11 @@
 
 #include "hone/core/random.hpp"
 #include "statistics/golden/scores.hpp"
+#include "support/allocations.hpp"
 #include "support/catch.hpp"
-
-#include <malloc.h>
-
-#include <atomic>
 
 using namespace hone;
 using namespace hone::statistics;
-
-namespace {
-std::atomic<std::size_t> in_use = 0, most_in_use = 0;  // other tests of this program have threads
-}  // namespace
-
-// Not inlined, where g++ takes new and free for a mismatch.
-[[gnu::noinline]] void* operator new(std::size_t size) {
-  void* memory = std::malloc(size);
-  if (!memory) throw std::bad_alloc();
-  in_use += malloc_usable_size(memory);
-  if (in_use > most_in_use) most_in_use = in_use.load();
-  return memory;
-}
-[[gnu::noinline]] void operator delete(void* memory) noexcept {
-  in_use -= malloc_usable_size(memory);
-  std::free(memory);
-}
-[[gnu::noinline]] void operator delete(void* memory, std::size_t) noexcept { operator delete(memory); }
 
 namespace {
 
@@ -236,13 +215,13 @@ TEST_CASE("order: as by comparing, of any values and sizes around the change of 
 TEST_CASE("AUC and average precision take at most twice the memory of their scores") {
   for (const std::size_t positives : {1000u, 100000u, 190000u}) {
     const vector x = scores(1, positives, 1, 1e-9), y = scores(2, 200000 - positives, 0, 1e-9);
-    const std::size_t before = in_use;
-    most_in_use = before;
+    const std::size_t before = allocations::in_use;
+    allocations::most_in_use = before;
     const ranked_scores ranked = rank_scores(x, y);
     CHECK(auc(ranked).auc > 0.7);
     CHECK(average_precision(ranked).average_precision > 0.005);
-    CHECK(most_in_use - before <= 2 * 200000 * sizeof(double) + 65536);
-    CHECK(most_in_use - before >= 200000 * sizeof(double));
+    CHECK(allocations::most_in_use - before <= 2 * 200000 * sizeof(double) + 65536);
+    CHECK(allocations::most_in_use - before >= 200000 * sizeof(double));
   }
 }
 

@@ -6,19 +6,14 @@
 #include "hone/policy/objective.hpp"
 #include "hone/policy/rows.hpp"
 #include "hone/transformer/adapted.hpp"
+#include "support/allocations.hpp"
 #include "support/catch.hpp"
 #include "transformer/support.hpp"
-
-#include <atomic>
-#include <cstdlib>
-#include <new>
 
 using namespace hone;
 using namespace hone::transformer;
 
 namespace {
-
-std::atomic<std::size_t> largest_allocation = 0;
 
 /// A head of 70 tokens, 37 inputs and 131 ids, its loss and gradients.
 template <class T>
@@ -74,15 +69,6 @@ outcome<T> likelihood_of(const head<T>& h, index_t chunk, index_t workers) {
 }
 
 }  // namespace
-
-[[gnu::noinline]] void* operator new(std::size_t size) {
-  if (size > largest_allocation) largest_allocation = size;
-  if (void* memory = std::malloc(size)) return memory;
-  throw std::bad_alloc();
-}
-[[gnu::noinline]] void* operator new(std::size_t size, const std::nothrow_t&) noexcept { return std::malloc(size); }
-[[gnu::noinline]] void operator delete(void* memory) noexcept { std::free(memory); }
-[[gnu::noinline]] void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
 
 TEMPLATE_TEST_CASE("log-probabilities and gradients are the same to the bit for any chunk and any workers", "", float,
                    double) {
@@ -226,7 +212,7 @@ TEST_CASE("no rows, no gradient wanted, and memory of a chunk alone") {
   const auto hidden = normals<float>(rows * inputs, 1), w = normals<float>(vocab * inputs, 2);
   std::vector<float> dhidden(hidden.size()), dw(w.size());
   std::vector<std::int32_t> targets(static_cast<std::size_t>(rows), 3);
-  largest_allocation = 0;
+  allocations::largest = 0;
   linear_loss<float> chunks(inputs, vocab, chunk);
   int calls = 0;
   const auto f = [&](index_t, const matrix_view<float>& logits) {
@@ -236,7 +222,7 @@ TEST_CASE("no rows, no gradient wanted, and memory of a chunk alone") {
   chunks.backward({hidden.data(), rows, inputs}, {w.data(), vocab, inputs}, f, {dhidden.data(), rows, inputs},
                   {dw.data(), vocab, inputs});
   CHECK(calls == rows / chunk);
-  CHECK(largest_allocation <= static_cast<std::size_t>(chunk * vocab) * sizeof(float));
+  CHECK(allocations::largest <= static_cast<std::size_t>(chunk * vocab) * sizeof(float));
   const auto before = dw;
   chunks.backward({hidden.data(), 0, inputs}, {w.data(), vocab, inputs}, f, {}, {dw.data(), vocab, inputs});
   chunks.backward({hidden.data(), rows, inputs}, {w.data(), vocab, inputs}, f, {}, {});

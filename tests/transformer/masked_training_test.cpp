@@ -5,6 +5,7 @@
 #include "hone/moe/schedule.hpp"
 #include "hone/transformer/flops.hpp"
 #include "hone/transformer/layout.hpp"
+#include "support/allocations.hpp"
 #include "support/catch.hpp"
 #include "transformer/corpus.hpp"
 #include "transformer/masked_models.hpp"
@@ -205,4 +206,30 @@ TEST_CASE("docs: a step, what was routed in it, and its operations") {
   for (const index_t c : rows.capacities) taken += c;
   CHECK(executed_slots(seen.layers()) == 2 * 4 * taken);  // two layers of four experts
   CHECK(flops > 3 * forward_flops(shape, rows.offsets));
+}
+
+TEST_CASE("masked training: memory is sized once, then a step takes no more than its rows' plans and weights") {
+  for (const moe::router& r : {moe::expert_choice(2), moe::top_k_then_softmax(2, {5, 4})}) {
+    const config shape = two_way_model(r);
+    learner<float> l(shape, initial_parameters<float>(shape, 7), {.rows = 64});
+    std::vector<std::int32_t> tokens;
+    std::vector<index_t> offsets = {0};
+    for (index_t s = 0; s < 40; ++s) {
+      for (index_t t = 0; t < 30; ++t) tokens.push_back(static_cast<std::int32_t>((3 * s + 5 * t + s * t) % mask));
+      offsets.push_back(std::ssize(tokens));
+    }
+    const auto step = [&](std::uint32_t number) {
+      const masked_rows rows = mask_by_time({tokens, offsets}, {.mask_token = mask, .seed = 3, .step = number});
+      learn_masked(l, rows, {.coverage = r.chosen == moe::selection::row_top ? 0 : 0.01, .z = 1e-3}, {});
+    };
+    for (std::uint32_t number = 0; number < 3; ++number) step(number);
+    const std::size_t before = allocations::in_use;
+    allocations::most_in_use = before;
+    allocations::largest = 0;
+    for (std::uint32_t number = 3; number < 6; ++number) step(number);
+    CHECK(allocations::in_use <= before + 4096);  // a plan of more slots than any before it
+    // Eight bytes a row: weights, and what `mask_by_time` draws; activations have some thousand a row.
+    CHECK(allocations::largest <= 8 * tokens.size());
+    CHECK(allocations::most_in_use <= before + 40 * tokens.size());
+  }
 }

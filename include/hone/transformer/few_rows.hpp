@@ -37,15 +37,19 @@ template <class T>
 void few_rows_forward(const panels<T>& x, const matrix_view<const T>& w, const matrix_view<T>& y) {
   constexpr index_t width = panels<T>::width;
   for_each_tile_of_rows(0, w.rows(), [&]<int Rows>(index_t i, std::integral_constant<int, Rows>) HONE_INLINE_LAMBDA {
-    for (index_t t = 0; t < y.rows(); t += width) {
-      tile<T, Rows> sums;
-      for (auto& sum : sums) sum = simd::pack<T>(0);
-      multiply_tile(&w(i, 0), w.row_stride(), 1, x.at(0, t), w.cols(), sums);
-      T lanes[std::size_t{Rows}][std::size_t{width}];
-      for (int k = 0; k < Rows; ++k) simd::store(lanes[k], sums[k]);
-      for (index_t lane = 0; lane < (min)(width, y.rows() - t); ++lane)
-        for (int k = 0; k < Rows; ++k) y(t + lane, i + k) = lanes[k][lane];
-    }
+    for_each_pair_of_panels<T>(y.rows(),
+                               [&]<int Panels>(index_t t, std::integral_constant<int, Panels>) HONE_INLINE_LAMBDA {
+                                 tile<T, Rows> sums[std::size_t{Panels}];
+                                 for (auto& panel : sums)
+                                   for (auto& sum : panel) sum = simd::pack<T>(0);
+                                 multiply_tiles(&w(i, 0), w.row_stride(), 1, x.at(0, t), x.rows(), w.cols(), sums);
+                                 T lanes[std::size_t{Rows}][std::size_t{Panels * width}];
+                                 for (int k = 0; k < Rows; ++k)
+                                   for (int panel = 0; panel < Panels; ++panel)
+                                     simd::store(lanes[k] + panel * width, sums[panel][k]);
+                                 for (index_t lane = 0; lane < (min)(Panels * width, y.rows() - t); ++lane)
+                                   for (int k = 0; k < Rows; ++k) y(t + lane, i + k) = lanes[k][lane];
+                               });
   });
 }
 
@@ -62,16 +66,20 @@ void few_rows_backward_input(const matrix_view<const T>& dy, const matrix_view<c
       for (index_t p = 0; p < n; p += width)
         store_pack(vector_view<T>(slopes + t * depth, n), p, n, load_pack(vector_view<const T>(&dy(t, v), n), p, n));
     const panels<T> packed = packed_rows<T>({&w(v, 0), n, w.cols(), w.row_stride(), 1});
-    for (index_t j = 0; j < w.cols(); j += width)
-      for_each_tile_of_rows(0, dx.rows(),
-                            [&]<int Rows>(index_t t, std::integral_constant<int, Rows>) HONE_INLINE_LAMBDA {
-                              tile<T, Rows> sums;
-                              const bool first = how == into::overwrite && v == 0;
-                              for (int i = 0; i < Rows; ++i)
-                                sums[i] = first ? simd::pack<T>(0) : load_pack(dx.row(t + i), j, dx.cols());
-                              multiply_tile(slopes + t * depth, depth, 1, packed.at(0, j), n, sums);
-                              for (int i = 0; i < Rows; ++i) store_pack(dx.row(t + i), j, dx.cols(), sums[i]);
-                            });
+    const bool first = how == into::overwrite && v == 0;
+    for_each_pair_of_panels<T>(
+        w.cols(), [&]<int Panels>(index_t j, std::integral_constant<int, Panels>) HONE_INLINE_LAMBDA {
+          for_each_tile_of_rows(
+              0, dx.rows(), [&]<int Rows>(index_t t, std::integral_constant<int, Rows>) HONE_INLINE_LAMBDA {
+                tile<T, Rows> sums[std::size_t{Panels}];
+                for (int k = 0; k < Panels; ++k)
+                  for (int i = 0; i < Rows; ++i)
+                    sums[k][i] = first ? simd::pack<T>(0) : load_pack(dx.row(t + i), j + k * width, dx.cols());
+                multiply_tiles(slopes + t * depth, depth, 1, packed.at(0, j), n, n, sums);
+                for (int k = 0; k < Panels; ++k)
+                  for (int i = 0; i < Rows; ++i) store_pack(dx.row(t + i), j + k * width, dx.cols(), sums[k][i]);
+              });
+        });
   }
 }
 
@@ -106,20 +114,31 @@ void few_rows_backward_input(matrix_view<const std::type_identity_t<T>> dy, cons
 template <class T>
 void few_rows_backward_weight(matrix_view<const std::type_identity_t<T>> dy,
                               matrix_view<const std::type_identity_t<T>> x, matrix_view<T> dw) {
+  constexpr index_t width = panels<T>::width, together = 8 * tile_rows;  // a whole number of packs
   const panels<T> packed = detail::packed_rows<T>(x);
-  static thread_local std::vector<T> slopes;  // of a tile, side by side
+  static thread_local std::vector<T> memory;
   const index_t n = x.rows();
-  T* const slope = detail::sized(slopes, n, tile_rows).data();
-  for_each_tile_of_rows(0, dw.rows(), [&]<int Rows>(index_t i, std::integral_constant<int, Rows>) HONE_INLINE_LAMBDA {
+  T* const slopes = detail::sized(memory, n, together).data();
+  for (index_t first = 0; first < dw.rows(); first += together) {
+    const index_t count = (min)(together, dw.rows() - first);
     for (index_t t = 0; t < n; ++t)
-      for (int k = 0; k < Rows; ++k) slope[t * Rows + k] = dy(t, i + k);
-    for (index_t j = 0; j < dw.cols(); j += panels<T>::width) {
-      tile<T, Rows> sums;
-      for (int k = 0; k < Rows; ++k) sums[k] = load_pack(dw.row(i + k), j, dw.cols());
-      multiply_tile(slope, 1, Rows, packed.at(0, j), n, sums);
-      for (int k = 0; k < Rows; ++k) store_pack(dw.row(i + k), j, dw.cols(), sums[k]);
-    }
-  });
+      for (index_t p = 0; p < count; p += width)
+        store_pack(vector_view<T>(slopes + t * together, count), p, count,
+                   load_pack(vector_view<const T>(&dy(t, first), count), p, count));
+    for_each_tile_of_rows(0, count, [&]<int Rows>(index_t i, std::integral_constant<int, Rows>) HONE_INLINE_LAMBDA {
+      for_each_pair_of_panels<T>(dw.cols(),
+                                 [&]<int Panels>(index_t j, std::integral_constant<int, Panels>) HONE_INLINE_LAMBDA {
+                                   tile<T, Rows> sums[std::size_t{Panels}];
+                                   for (int panel = 0; panel < Panels; ++panel)
+                                     for (int k = 0; k < Rows; ++k)
+                                       sums[panel][k] = load_pack(dw.row(first + i + k), j + panel * width, dw.cols());
+                                   multiply_tiles(slopes + i, 1, together, packed.at(0, j), n, n, sums);
+                                   for (int panel = 0; panel < Panels; ++panel)
+                                     for (int k = 0; k < Rows; ++k)
+                                       store_pack(dw.row(first + i + k), j + panel * width, dw.cols(), sums[panel][k]);
+                                 });
+    });
+  }
 }
 
 }  // namespace HONE_NAMESPACE::transformer

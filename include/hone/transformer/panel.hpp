@@ -4,6 +4,8 @@
 #pragma once
 #include "hone/core/packs.hpp"
 
+#include <utility>
+
 namespace HONE_NAMESPACE::transformer {
 
 /// Rows x columns elements as panels: columns [w j, w (j + 1)) of all rows lie together, w wide, the last panel padded
@@ -98,6 +100,35 @@ HONE_INLINE void multiply_tile(const T* a, index_t row_stride, index_t step, con
       for (std::size_t i = 0; i < Rows; ++i) c[i] += part[i];
   }
   for (; p < depth; ++p) add(p, c);
+}
+
+/// The same for adjacent panels, the first at @p panel, and a tile of each: an element of a is loaded for all of them.
+template <class T, std::size_t Panels, std::size_t Rows>
+HONE_INLINE void multiply_tiles(const T* a, index_t row_stride, index_t step, const T* panel, index_t rows_of_panel,
+                                index_t depth, simd::pack<T> (&c)[Panels][Rows]) {
+  constexpr index_t width = panels<T>::width;
+  // No loop within the loop: g++ would interleave steps of the outer one, with the sums in memory.
+  const auto run = [&]<std::size_t... I, std::size_t... K>(std::index_sequence<I...>,
+                                                           std::index_sequence<K...>) HONE_INLINE_LAMBDA {
+    for (index_t p = 0; p < depth; ++p) {
+      const simd::pack<T> b[] = {simd::load<T>(panel + (static_cast<index_t>(K) * rows_of_panel + p) * width)...};
+      const auto add = [&](std::size_t i) HONE_INLINE_LAMBDA {
+        const simd::pack<T> x(a[static_cast<index_t>(i) * row_stride + p * step]);
+        ((c[K][i] += x * b[K]), ...);
+      };
+      (add(I), ...);
+    }
+  };
+  run(std::make_index_sequence<Rows>{}, std::make_index_sequence<Panels>{});
+}
+
+/// f(first column, std::integral_constant<int, panels>) for pairs of panels of [0, columns), the last one alone.
+template <class T, class F>
+HONE_INLINE void for_each_pair_of_panels(index_t columns, F&& f) {
+  constexpr index_t width = panels<T>::width;
+  index_t j = 0;
+  for (; columns - j > width; j += 2 * width) f(j, std::integral_constant<int, 2>{});
+  if (j < columns) f(j, std::integral_constant<int, 1>{});
 }
 
 /// y = x w for rows @p x (n x in), @p w (in x out) in panels, @p y (n x out). A row's bits do not depend on the others.

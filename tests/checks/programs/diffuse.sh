@@ -69,6 +69,16 @@ for care in none both; do
   cmp -s one.swap two.swap || complain "diffuse --retrofit --care $care: depends on threads"
   run "$programs/diffuse" --sample swapped.$care --prompt ' the old' --length 6
 done
+# LLaDA-MoE's folder, whose first layer is dense and which names neither mask nor tokenizer.
+run "$programs/diffuse" --retrofit "$families/llada_moe" --tokenizer chosen/tokenizer.json --mask-token 63 --length 16 \
+  --batch 4 --held-out 8 --steps 4 --warmup 2 --care top1 --save llada --json llada.json
+[ "$(json llada.json runs 0 uncovered 0)" = 0.0 ] || complain "diffuse --retrofit: uncovered tokens of LLaDA-MoE"
+json llada.json runs 0 uncovered 1 >/dev/null 2>&1 && complain "diffuse --retrofit: the routing of a dense layer"
+awk -v x="$(json llada.json runs 0 slots_per_token)" 'BEGIN { exit !(x >= 2 && x < 2.5) }' ||
+  complain "diffuse --retrofit: not two experts a token of the sparse layer"
+run "$programs/diffuse" --sample llada --tokenizer chosen/tokenizer.json --prompt ' the old' --length 6
+refused 'does not say which token is the mask' "$programs/diffuse" --retrofit "$families/llada_moe" --length 16 \
+  --tokenizer chosen/tokenizer.json
 
 "${diffuse[@]}" --steps 100000000 --report-every 10 --checkpoint stopped.run --json stopped.json \
   >stopped.out 2>stopped.err &
