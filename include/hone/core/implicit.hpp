@@ -93,7 +93,8 @@ inline double log_gamma_slope(double shape, double log_y) {
 }
 
 /// The derivative in the shape of the lower regularised incomplete gamma function P(a, x), a > 0, x >= 0: at most 0;
-/// that of the upper one is its negative. Relative error 1e-12 and that of `log_poisson`, for shapes from 1e-100 to 1e8.
+/// that of the upper one is its negative. Relative error 1e-12 and that of `log_poisson`, for shapes from 1e-100 to
+/// 1e8.
 inline double incomplete_gamma_slope(double a, double x) {
   if (x == 0 && a > 0) return 0;
   if (!(x > 0)) return detail::not_a_number;
@@ -109,12 +110,12 @@ class beta_slope {
   beta_slope(double a, double b)
       : a_(a), b_(b), first_(digamma(1 + a) - digamma(a + b)), span_(detail::digamma_difference(a, b)) {}
 
-  /// @param log_x, log_y logarithms of x and of y = 1 - x, each with its own digits: either may have underflowed.
+  /// @param x, log_x, y the variate, its logarithm and y = 1 - x, each with its own digits: x and y may underflow.
   /// @note Relative error 1e-11 for shapes from 1e-100 to 1e6. Few terms of a series where x or y is small beside
   ///       1 / (a + b); up to some 60 where a + b < 6; else an integral of 112 points, 4 us.
-  [[nodiscard]] double operator()(double log_x, double log_y) const {
-    const double x = std::exp(log_x), y = std::exp(log_y), n = a_ + b_;
-    if (std::isnan(log_x + log_y)) return detail::not_a_number;
+  [[nodiscard]] double operator()(double x, double log_x, double y) const {
+    const double n = a_ + b_;
+    if (std::isnan(x + log_x + y)) return detail::not_a_number;
     if (x <= 0.5 && x * n <= 3) return rising(x, log_x);
     if (x > 0.5 && y * n <= 3) return falling(y, log_x);
     const double distance = span_ + log_x;  // log x - E log x
