@@ -52,10 +52,10 @@ double read(const std::vector<T>& x, thread_pool& pool) {
 }
 
 template <class T>
-void probe_epoch_of(benchmark::State& state, pooling how, weight_noise noise) {
+void probe_epoch_of(benchmark::State& state, pooling how, weight_noise noise, index_t workers) {
   const index_t samples = 1536;
   const set<T> states(samples);
-  thread_pool pool;
+  thread_pool pool(workers);
   std::vector<std::size_t> order(static_cast<std::size_t>(samples));
   std::iota(order.begin(), order.end(), std::size_t{0});
   const auto start = initialise_probe<float>({.how = how, .layers = layers, .width = width, .layer = 12}, 42);
@@ -68,11 +68,11 @@ void probe_epoch_of(benchmark::State& state, pooling how, weight_noise noise) {
       [&] { benchmark::DoNotOptimize(read(states.x, pool)); });
 }
 
-void probe_epoch_float(benchmark::State& state, pooling how, weight_noise noise) {
-  probe_epoch_of<float>(state, how, noise);
+void probe_epoch_float(benchmark::State& state, pooling how, weight_noise noise, index_t workers) {
+  probe_epoch_of<float>(state, how, noise, workers);
 }
-void probe_epoch_bfloat16(benchmark::State& state, pooling how, weight_noise noise) {
-  probe_epoch_of<bfloat16>(state, how, noise);
+void probe_epoch_bfloat16(benchmark::State& state, pooling how, weight_noise noise, index_t workers) {
+  probe_epoch_of<bfloat16>(state, how, noise, workers);
 }
 
 template <class T>
@@ -114,15 +114,29 @@ void dirichlet_draws(benchmark::State& state, gradient_form form, bool gradients
   });
 }
 
-BENCHMARK_CAPTURE(probe_epoch_float, dirichlet, pooling::dirichlet, weight_noise::sampled)
+const index_t cores = thread_pool::default_concurrency();
+BENCHMARK_CAPTURE(probe_epoch_float, dirichlet, pooling::dirichlet, weight_noise::sampled, cores)
     ->UseManualTime()
     ->Iterations(9);
-BENCHMARK_CAPTURE(probe_epoch_bfloat16, dirichlet, pooling::dirichlet, weight_noise::sampled)
+BENCHMARK_CAPTURE(probe_epoch_bfloat16, dirichlet, pooling::dirichlet, weight_noise::sampled, cores)
     ->UseManualTime()
     ->Iterations(9);
-BENCHMARK_CAPTURE(probe_epoch_float, delta, pooling::dirichlet, weight_noise::delta)->UseManualTime()->Iterations(9);
-BENCHMARK_CAPTURE(probe_epoch_bfloat16, delta, pooling::dirichlet, weight_noise::delta)->UseManualTime()->Iterations(9);
-BENCHMARK_CAPTURE(probe_epoch_float, max, pooling::max, weight_noise::mean)->UseManualTime()->Iterations(9);
+BENCHMARK_CAPTURE(probe_epoch_float, dirichlet_one_core, pooling::dirichlet, weight_noise::sampled, 1)
+    ->UseManualTime()
+    ->Iterations(9);
+BENCHMARK_CAPTURE(probe_epoch_bfloat16, dirichlet_one_core, pooling::dirichlet, weight_noise::sampled, 1)
+    ->UseManualTime()
+    ->Iterations(9);
+BENCHMARK_CAPTURE(probe_epoch_float, delta, pooling::dirichlet, weight_noise::delta, cores)
+    ->UseManualTime()
+    ->Iterations(9);
+BENCHMARK_CAPTURE(probe_epoch_bfloat16, delta, pooling::dirichlet, weight_noise::delta, cores)
+    ->UseManualTime()
+    ->Iterations(9);
+BENCHMARK_CAPTURE(probe_epoch_float, mean, pooling::mean, weight_noise::mean, cores)->UseManualTime()->Iterations(9);
+BENCHMARK_CAPTURE(probe_epoch_bfloat16, mean, pooling::mean, weight_noise::mean, cores)->UseManualTime()->Iterations(9);
+BENCHMARK_CAPTURE(probe_epoch_float, max, pooling::max, weight_noise::mean, cores)->UseManualTime()->Iterations(9);
+BENCHMARK_CAPTURE(probe_epoch_bfloat16, max, pooling::max, weight_noise::mean, cores)->UseManualTime()->Iterations(9);
 BENCHMARK(probe_score<float>)->UseManualTime()->Iterations(9);
 BENCHMARK(probe_score<bfloat16>)->UseManualTime()->Iterations(9);
 BENCHMARK_CAPTURE(dirichlet_draws, alone, gradient_form::beta, false)->UseManualTime()->Iterations(9);

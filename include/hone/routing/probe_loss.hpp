@@ -41,14 +41,17 @@ class probe_evaluator {
            probe_loss& total, std::span<double> gradient, executor_reference pool) {
     static_assert(std::is_same_v<accumulator_t<T>, A>,
                   "hone::routing::probe_evaluator: states and parameters compute in different types");
-    check(probe, states.samples(), states.layers(), states.width(), labels, order, objective, gradient);
-    open(probe, objective, !gradient.empty());
+    detail::check_probe_loss(probe, states.samples(), states.layers(), states.width(), labels, order, objective,
+                             gradient);
+    open(probe, objective, !gradient.empty(), pool.concurrency());
     const states_view<const T> all = states;
-    if (!order.empty()) set_words(probe, detail::reads_words(all.sample(0), !probe.mean.empty()));
+    set_words(probe, !order.empty() && detail::reads_words(all.sample(0), !probe.mean.empty()));
+    if (!gradient.empty()) records_.begin(gradient);
     for (std::size_t begin = 0; begin < order.size(); begin += static_cast<std::size_t>(rows_)) {
       const auto window = order.subspan(begin, (std::min)(static_cast<std::size_t>(rows_), order.size() - begin));
       pool.parallel_for(std::ssize(window), index_t{1}, [&](index_t first, index_t last) {
-        scratch own;
+        scratch fresh;
+        scratch& own = window.size() == 1 ? alone_ : fresh;
         for (index_t r = first; r < last; ++r) {
           const std::size_t i = window[static_cast<std::size_t>(r)];
           const detail::sample_states<T> z{all.sample(static_cast<index_t>(i)),
@@ -66,6 +69,7 @@ class probe_evaluator {
       }
       if (!gradient.empty()) records_.fold(probe, std::ssize(window), gradient, pool);
     }
+    if (!gradient.empty()) records_.end(gradient);
   }
 
   /// The logits of samples @p order into @p logits, with mean weights; NaN where a state is not finite.
@@ -73,7 +77,7 @@ class probe_evaluator {
   void score(const layer_probe<A>& probe, const states_view<T>& states, std::span<double> logits,
              executor_reference pool) {
     static const probe_objective plain{.noise = weight_noise::mean};
-    open(probe, plain, false);
+    open(probe, plain, false, pool.concurrency());
     const states_view<const T> all = states;
     set_words(probe, detail::reads_words(all.sample(0), !probe.mean.empty()));
     pool.parallel_for(states.samples(), index_t{1}, [&](index_t first, index_t last) {
@@ -97,26 +101,7 @@ class probe_evaluator {
     std::optional<dirichlet_gradient> gradient;
   };
 
-  void check(const layer_probe<A>& probe, index_t samples, index_t layers, index_t width,
-             std::span<const double> labels, std::span<const std::size_t> order, const probe_objective& o,
-             std::span<double> gradient) const {
-    const char* function = "hone::routing::probe_loss";
-    detail::check_probe(probe, layers, width, function);
-    invalid_argument_unless(std::ssize(labels) == samples, function, "labels", "has %zu elements, states %td samples",
-                            labels.size(), samples);
-    for (const std::size_t i : order)
-      invalid_argument_unless(i < labels.size(), function, "order", "has index %zu of %zu", i, labels.size());
-    invalid_argument_unless(gradient.empty() || std::ssize(gradient) == probe.size(), function, "gradient",
-                            "has %zu elements, expected %td", gradient.size(), probe.size());
-    check_output(gradient, function, "gradient");
-    detail::check_objective(o, function);
-    invalid_argument_unless((o.kl == 0 && o.entropy == 0) || probe.shape.how == pooling::dirichlet, function,
-                            "kl, entropy", "are %g and %g of a probe without concentrations", o.kl, o.entropy);
-    invalid_argument_unless(o.noise != weight_noise::delta || probe.linear(), function, "noise",
-                            "delta needs the variance of a linear head");
-  }
-
-  void open(const layer_probe<A>& probe, const probe_objective& objective, bool learns) {
+  void open(const layer_probe<A>& probe, const probe_objective& objective, bool learns, index_t workers) {
     const probe_shape& s = probe.shape;
     learns_ = learns;
     head_ = probe.head();
@@ -146,7 +131,9 @@ class probe_evaluator {
     total_ = 1;  // of softmax
     if (s.how == pooling::dirichlet && !probe.input_dependent())
       total_ = std::exp(static_cast<double>(probe.log_concentration()));
-    rows_ = probe.linear() ? 64 : (std::max)(index_t{1}, 64 / draws_);
+    // What one worker alone adds need not leave its cache; networks' gradients want many samples at once.
+    const bool alone = workers == 1 && probe.linear() && !probe.input_dependent();
+    rows_ = alone ? 1 : probe.linear() ? 64 : (std::max)(index_t{1}, 64 / draws_);
     const auto rows = static_cast<std::size_t>(rows_);
     losses_.resize(rows);
     logits_.resize(rows);
@@ -368,6 +355,7 @@ class probe_evaluator {
   std::vector<double> mean_, alpha_, regulariser_slope_;
   std::optional<dirichlet_gradient> gradient_;
   std::vector<double> losses_, logits_;
+  scratch alone_;
   detail::probe_records<A> records_;
 };
 

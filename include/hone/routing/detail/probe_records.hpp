@@ -5,12 +5,33 @@
 #include "hone/core/executor.hpp"
 #include "hone/routing/detail/state_kernels.hpp"
 #include "hone/routing/pooling.hpp"
+#include "hone/routing/probe_objective.hpp"
 
 #include <algorithm>
 #include <span>
 #include <vector>
 
 namespace HONE_NAMESPACE::routing::detail {
+
+template <class A>
+void check_probe_loss(const layer_probe<A>& probe, index_t samples, index_t layers, index_t width,
+                      std::span<const double> labels, std::span<const std::size_t> order, const probe_objective& o,
+                      std::span<double> gradient) {
+  const char* function = "hone::routing::probe_loss";
+  check_probe(probe, layers, width, function);
+  invalid_argument_unless(std::ssize(labels) == samples, function, "labels", "has %zu elements, states %td samples",
+                          labels.size(), samples);
+  for (const std::size_t i : order)
+    invalid_argument_unless(i < labels.size(), function, "order", "has index %zu of %zu", i, labels.size());
+  invalid_argument_unless(gradient.empty() || std::ssize(gradient) == probe.size(), function, "gradient",
+                          "has %zu elements, expected %td", gradient.size(), probe.size());
+  check_output(gradient, function, "gradient");
+  check_objective(o, function);
+  invalid_argument_unless((o.kl == 0 && o.entropy == 0) || probe.shape.how == pooling::dirichlet, function,
+                          "kl, entropy", "are %g and %g of a probe without concentrations", o.kl, o.entropy);
+  invalid_argument_unless(o.noise != weight_noise::delta || probe.linear(), function, "noise",
+                          "delta needs the variance of a linear head");
+}
 
 template <class A>
 struct probe_records {
@@ -52,17 +73,21 @@ struct probe_records {
       places[j] = static_cast<std::size_t>(word_place(static_cast<index_t>(j), width));
   }
 
+  /// Around the windows of one gradient: its part that is summed in words' order.
+  void begin(std::span<const double> gradient) {
+    ordered_sums_.resize(places.size());
+    for (std::size_t j = 0; j < places.size(); ++j) ordered_sums_[places[j]] = gradient[j];
+  }
+  void end(std::span<double> gradient) const {
+    for (std::size_t j = 0; j < places.size(); ++j) gradient[j] = ordered_sums_[places[j]];
+  }
+
   /// gradient += what the window's rows add, in their order.
   void fold(const layer_probe<A>& probe, index_t rows, std::span<double> gradient, executor_reference& pool) {
     const index_t width = probe.shape.width;
     const auto taken = [&](index_t r) { return used[static_cast<std::size_t>(r)] != 0; };
     if (probe.linear()) {
-      std::span<double> sums = gradient.first(static_cast<std::size_t>(width));
-      if (words) {
-        ordered_sums_.resize(sums.size());
-        for (std::size_t j = 0; j < sums.size(); ++j) ordered_sums_[places[j]] = sums[j];
-        sums = ordered_sums_;
-      }
+      const std::span<double> sums = words ? std::span<double>(ordered_sums_) : gradient;
       constexpr index_t columns = 1024;
       pool.parallel_for((width + columns - 1) / columns, index_t{1}, [&](index_t first, index_t last) {
         for (index_t j = first * columns; j < (std::min)(last * columns, width); j += columns)
@@ -74,8 +99,6 @@ struct probe_records {
               sums[static_cast<std::size_t>(i)] += factor * static_cast<double>(from[i]);
           }
       });
-      if (words)
-        for (std::size_t j = 0; j < sums.size(); ++j) gradient[j] = ordered_sums_[places[j]];
       for (index_t r = 0; r < rows; ++r)
         if (taken(r)) gradient[static_cast<std::size_t>(width)] += bias[static_cast<std::size_t>(r)];
     } else {

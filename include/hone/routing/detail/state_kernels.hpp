@@ -35,7 +35,7 @@ struct sample_states {
 };
 
 /// Whether a sample's 16-bit states can be read by words, 32 elements as those at even and those at odd places: that
-/// needs no permutation, and the vectors beside them are `put_in_words`.
+/// needs no permutation, and the vectors beside them are ordered by `word_place`.
 template <scalar T>
 bool reads_words(const matrix_view<const T>& z, bool standardised) {
   return simd::has_words<T> && !standardised && z.col_stride() == 1;
