@@ -8,6 +8,7 @@
 #include "hone/core/executor.hpp"
 #include "hone/core/flags.hpp"
 #include "hone/core/gamma.hpp"
+#include "hone/core/implicit.hpp"
 #include "hone/core/labels.hpp"
 #include "hone/core/normal.hpp"
 #include "hone/core/output.hpp"

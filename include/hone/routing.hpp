@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-/// Which of two models, or more, should answer: deferral curves, figures, thresholds, costs, reports; baselines.
+/// Which of two models, or more, should answer: deferral curves, figures, thresholds, costs, reports; baselines; probes
+/// on hidden states.
 #pragma once
 #include "hone/routing/ability.hpp"
 #include "hone/routing/answers.hpp"
@@ -7,11 +8,17 @@
 #include "hone/routing/chain.hpp"
 #include "hone/routing/curve_bootstrap.hpp"
 #include "hone/routing/deferral.hpp"
+#include "hone/routing/dirichlet.hpp"
 #include "hone/routing/domains.hpp"
+#include "hone/routing/features.hpp"
 #include "hone/routing/frontier.hpp"
 #include "hone/routing/matrix_factorization.hpp"
 #include "hone/routing/mlp.hpp"
 #include "hone/routing/neighbours.hpp"
+#include "hone/routing/pooling.hpp"
+#include "hone/routing/probe_loss.hpp"
+#include "hone/routing/probe_objective.hpp"
+#include "hone/routing/probe_training.hpp"
 #include "hone/routing/routellm.hpp"
 #include "hone/routing/scenario.hpp"
 #include "hone/routing/scores.hpp"

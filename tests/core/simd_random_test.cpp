@@ -3,6 +3,7 @@
 
 #include "support/catch.hpp"
 
+#include <cmath>
 #include <vector>
 
 using namespace hone;
@@ -50,4 +51,19 @@ TEMPLATE_TEST_CASE("uniform_pack takes the upper 24 bits", "", float, double) {
   for (int i = 0; i < packs::lanes; ++i) CHECK(x.lane(i) == static_cast<TestType>(words[i] >> 8) * TestType(0x1p-24));
   CHECK(x.lane(1) == 0);
   CHECK(x.lane(5) < 1);
+}
+
+TEST_CASE("gamma variates in bulk are those one by one, in logarithms") {
+  for (const std::size_t size : {0u, 1u, 4u, 5u, 31u, 33u, 64u, 100u}) {
+    std::vector<double> shapes, logs(size);
+    for (std::size_t i = 0; i < size; ++i) shapes.push_back(std::pow(10.0, static_cast<double>(i % 9) - 5));
+    for (const std::uint64_t first : {std::uint64_t{0}, std::uint64_t{12345}, ~std::uint64_t{0} - 40}) {
+      fill_log_gamma({7, 3}, shapes, first, logs);
+      for (std::size_t i = 0; i < size; ++i) CHECK(logs[i] == philox{7, 3}.log_gamma(shapes[i], first + i));
+    }
+  }
+  std::vector<double> logs(2);
+  CHECK_THROWS_AS(fill_log_gamma({}, std::vector<double>{1}, 0, logs), std::invalid_argument);
+  for (const double bad : {0.0, 1e300, std::nan("")})
+    CHECK_THROWS_AS(fill_log_gamma({}, std::vector<double>{1, bad}, 0, logs), std::invalid_argument);
 }

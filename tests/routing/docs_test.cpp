@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 // What docs/routing.md shows.
+#include "hone/core/thread_pool.hpp"
 #include "hone/routing/ability.hpp"
+#include "hone/routing/chain.hpp"
 #include "hone/routing/curve_bootstrap.hpp"
 #include "hone/routing/domains.hpp"
+#include "hone/routing/probe_training.hpp"
 #include "hone/routing/routellm.hpp"
 #include "hone/routing/scenario.hpp"
 #include "hone/routing/thresholds.hpp"
 #include "hone/routing/utility.hpp"
+#include "routing/probe_support.hpp"
 #include "routing/support.hpp"
 #include "support/catch.hpp"
 
@@ -87,4 +91,46 @@ TEST_CASE("docs: costs, many models, domains") {
   const auto means = routing::average_domains(matrix_view<const double>(auroc.data(), 2, 3),
                                               matrix_view<const double>(trained_on.data(), 2, 3));
   CHECK(means[0].gap() == Approx(.02));
+}
+
+TEST_CASE("docs: a probe on hidden states") {
+  const index_t prompts = 500, layers = 4, width = 12, tokens = 5;
+  const probe_test::drawn_states<float> s(prompts, layers, width);
+  const std::vector<float>& memory = s.x;
+  const std::vector<double>& labels = s.labels;
+  std::vector<std::size_t> train, held_out;
+  for (std::size_t i = 0; i < 500; ++i) (i % 5 == 0 ? held_out : train).push_back(i);
+  thread_pool pool(2);
+
+  const routing::states_view<const float> states(memory.data(), prompts, layers, width);  // yours, or a mapped file's
+  const auto start = routing::initialise_probe({.layers = layers, .width = width}, 42);   // Dirichlet's, linear
+  const auto trained = routing::train_probe(start, states, labels, train, held_out, {}, {.rate = 0.01}, pool);
+  std::vector<double> logits(labels.size());
+  const index_t without = routing::score_probe(trained.probe, states, logits, pool);  // NaN: a state is not finite
+  const routing::folded_probe router = routing::fold(trained.probe);  // one vector a layer: what an engine needs
+  CHECK(without == 0);
+  CHECK(trained.epochs[static_cast<std::size_t>(trained.best)].accuracy > 0.7);
+  CHECK(router.v.size() == 48);
+
+  const routing::probe_objective without_draws{.noise = routing::weight_noise::delta};
+  const routing::probe_objective of_eight{.draws = 8, .kl = 1e-4, .positive_weight = 2};
+  auto standardised = start;
+  routing::fit_standardisation(standardised, states, train, pool);  // z-scores, which fold takes into v and bias
+  const auto delta = routing::train_probe(standardised, states, labels, train, held_out, without_draws, {.epochs = 1});
+  CHECK(std::isfinite(delta.epochs[0].loss));
+  CHECK(std::isfinite(routing::train_probe(start, states, labels, train, {}, of_eight, {.epochs = 1}).epochs[0].loss));
+
+  routing::token_features features(layers, width);  // the masked mean over tokens, in pieces of any length
+  for (index_t layer = 0; layer < layers; ++layer)
+    features.add(layer, matrix_view<const float>(memory.data() + layer * tokens * width, tokens, width));
+  std::vector<float> prompt(static_cast<std::size_t>(layers * width));
+  const routing::feature_report seen = features.write(matrix_view<float>(prompt.data(), layers, width));
+  const bool usable = seen.tokens > 0 && seen.unequal == 0 && seen.nonfinite == 0;
+  CHECK(usable);
+
+  std::vector<float> chain(labels.size() * 6);
+  for (index_t i = 0; i < prompts; ++i)
+    routing::chain_features(states.sample(i), vector_view<float>(chain.data() + i * 6, 6));
+  const routing::states_view<const float> of_one_layer(chain.data(), prompts, 1, 6);
+  CHECK(of_one_layer.sample(0)(0, 0) == chain[0]);
 }

@@ -8,25 +8,39 @@
 
 namespace HONE_NAMESPACE {
 
+namespace detail {
+
+inline double normal_of(double uniform) {
+  return normal_quantile((min)(uniform + 0x1p-54, 1 - 0x1p-53));  // the largest would round to 1
+}
+
+}  // namespace detail
+
 inline double philox::normal(std::uint64_t index, std::uint32_t draw) const {
-  return normal_quantile((min)(uniform(index, draw) + 0x1p-54, 1 - 0x1p-53));  // the largest would round to 1
+  return detail::normal_of(uniform(index, draw));
 }
 
 namespace detail {
 
-/// A gamma variate of shape @p shape, or of shape + 1 below 1.
-inline double gamma_from_one(const philox& random, double shape, std::uint64_t index, const char* function) {
+/// Whether the attempt of a normal @p x and a uniform @p u gives a variate, d v, with c = 1 / sqrt(9 d).
+inline bool gamma_attempt(double d, double c, double x, double u, double& v) {
+  const double t = 1 + c * x, square = x * x;
+  if (t <= 0) return false;
+  v = t * t * t;
+  // The first implies the second, without a logarithm.
+  return u < 1 - 0.0331 * square * square || std::log(u) < 0.5 * square + d * (1 - v + std::log(v));
+}
+
+/// A gamma variate of shape @p shape, or of shape + 1 below 1; attempts from @p attempt on.
+inline double gamma_from_one(const philox& random, double shape, std::uint64_t index, const char* function,
+                             std::uint32_t attempt = 0) {
   invalid_argument_unless(shape > 0 && shape < 1e300, function, "shape", "must be positive and finite, is %g", shape);
   const double d = (shape < 1 ? shape + 1 : shape) - 1.0 / 3;
   const double c = 1 / std::sqrt(9 * d);
-  for (std::uint32_t attempt = 0;; ++attempt) {
-    const double x = random.normal(index, 2 * attempt);
-    const double t = 1 + c * x;
-    if (t <= 0) continue;
-    const double v = t * t * t;
-    const double u = random.uniform(index, 2 * attempt + 1) + 0x1p-54;
-    if (std::log(u) < 0.5 * x * x + d * (1 - v + std::log(v))) return d * v;
-  }
+  double v;
+  for (;; ++attempt)
+    if (gamma_attempt(d, c, random.normal(index, 2 * attempt), random.uniform(index, 2 * attempt + 1) + 0x1p-54, v))
+      return d * v;
 }
 
 /// The uniform u of which u^(1 / shape) takes a variate of shape + 1 to shape.

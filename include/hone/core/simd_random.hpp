@@ -2,7 +2,7 @@
 /// The numbers of core/philox.hpp, many at once: a Philox counter a 64-bit lane of vector registers. The bits are those
 /// of `philox::bits`, on every machine.
 #pragma once
-#include "hone/core/philox.hpp"
+#include "hone/core/random.hpp"
 #include "hone/core/simd_memory.hpp"
 
 #include <span>
@@ -183,6 +183,39 @@ inline void fill_uniform(const philox& random, std::span<double> x, std::uint64_
     source.write(first + i, words);
     for (std::size_t k = 0; k < step && i + k < x.size(); ++k) x[i + k] = philox::unit(words[4 * k], words[4 * k + 1]);
   }
+}
+
+/// logs[i] <- random.log_gamma(shapes[i], first + i).
+/// @throws std::invalid_argument if the sizes differ or a shape is not in [1e-300, 1e300).
+inline void fill_log_gamma(const philox& random, std::span<const double> shapes, std::uint64_t first,
+                           std::span<double> logs) {
+  invalid_argument_unless(logs.size() == shapes.size(), "hone::fill_log_gamma", "logs", "has %zu, shapes %zu",
+                          logs.size(), shapes.size());
+  invalid_argument_unless(logs.data() != nullptr || logs.empty(), "hone::fill_log_gamma", "logs",
+                          "has %zu elements and no memory", logs.size());
+  for (const double shape : shapes)
+    invalid_argument_unless(shape >= 1e-300 && shape < 1e300, "hone::fill_log_gamma", "shapes",
+                            "must be in [1e-300, 1e300), one is %g", shape);
+  const simd::philox_words normals(random, 0), uniforms(random, 1), boosts(random, 0xffffffffu);
+  constexpr std::size_t step = simd::philox_words::indices;
+  std::size_t i = 0;
+  for (; i + 4 < shapes.size(); i += step) {
+    std::uint32_t words[3][simd::philox_words::count];
+    normals.write(first + i, words[0]);
+    uniforms.write(first + i, words[1]);
+    boosts.write(first + i, words[2]);
+    for (std::size_t k = 0; k < step && i + k < shapes.size(); ++k) {
+      const auto unit = [&](int draw) { return philox::unit(words[draw][4 * k], words[draw][4 * k + 1]); };
+      const double shape = shapes[i + k], d = (shape < 1 ? shape + 1 : shape) - 1.0 / 3;
+      double v, value;
+      if (detail::gamma_attempt(d, 1 / std::sqrt(9 * d), detail::normal_of(unit(0)), unit(1) + 0x1p-54, v))
+        value = d * v;
+      else
+        value = detail::gamma_from_one(random, shape, first + i + k, "hone::fill_log_gamma", 1);
+      logs[i + k] = std::log(value) + (shape < 1 ? std::log(unit(2) + 0x1p-54) / shape : 0);
+    }
+  }
+  for (; i < shapes.size(); ++i) logs[i] = random.log_gamma(shapes[i], first + i);
 }
 
 }  // namespace HONE_NAMESPACE
