@@ -60,23 +60,35 @@ HONE_INLINE index_t apply_to_words(const Rule& rule, const std::array<vector_vie
   bool contiguous = out.contiguous();
   for (const auto& task : g) contiguous = contiguous && task.contiguous();
   if (!contiguous) return begin;
-  for (; end - begin >= words::count; begin += words::count) {
-    simd::word_watch<T> seen;
-    simd::pack<float> even[K], odd[K];
-    for (std::size_t a = 0; a < K; ++a) {
-      const words x = words::load(g[a].data() + begin);
-      seen.see(x);
-      even[a] = x.even();
-      odd[a] = x.odd();
+  const T* from[K];
+  for (std::size_t a = 0; a < K; ++a) from[a] = g[a].data();
+  T* const to = out.data();
+  while (end - begin >= words::count) {
+    words combined;
+    bool finite = true;
+    // Counting is left to the outer loop: across its call no constant would stay in a register.
+    for (; end - begin >= words::count; begin += words::count) {
+      simd::word_watch<T> seen;
+      simd::pack<float> even[K], odd[K];
+      for (std::size_t a = 0; a < K; ++a) {
+        const words x = words::load(from[a] + begin);
+        seen.see(x);
+        even[a] = x.even();
+        odd[a] = x.odd();
+      }
+      combined = words::join(rule(even), rule(odd));
+      seen.see(combined);
+      finite = seen.finite();
+      if (!finite) [[unlikely]]
+        break;
+      combined.store(to + begin);
     }
-    const words combined = words::join(rule(even), rule(odd));
-    seen.see(combined);
-    if (!seen.finite()) [[unlikely]] {
-      T elements[words::count];
-      combined.store(elements);
-      count_nonfinite<T>(g, begin, begin + words::count, elements, counts);
-    }
-    combined.store(out.data() + begin);
+    if (finite) break;
+    T elements[words::count];
+    combined.store(elements);
+    count_nonfinite<T>(g, begin, begin + words::count, elements, counts);
+    combined.store(to + begin);
+    begin += words::count;
   }
   return begin;
 }
