@@ -3,6 +3,7 @@
 /// where they lie. Layers are numbered as gradients of taps are: 0 … n_layers is what enters a layer, `hidden(layer)`,
 /// with n_layers what the final norm reads, and n_layers + 1 what it makes, `features()`.
 #pragma once
+#include "hone/core/view.hpp"
 #include "hone/routing/sink.hpp"
 #include "hone/transformer/batch.hpp"
 #include "hone/transformer/config.hpp"
