@@ -5,12 +5,14 @@
 #include "hone/routing/domains.hpp"
 #include "hone/routing/routellm.hpp"
 #include "hone/routing/scenario.hpp"
+#include "hone/routing/sink.hpp"
 #include "hone/routing/thresholds.hpp"
 #include "hone/routing/utility.hpp"
 #include "routing/support.hpp"
 #include "support/catch.hpp"
 
 #include <cmath>
+#include <cstdint>
 #include <cstdio>
 #include <span>
 #include <vector>
@@ -87,4 +89,20 @@ TEST_CASE("docs: costs, many models, domains") {
   const auto means = routing::average_domains(matrix_view<const double>(auroc.data(), 2, 3),
                                               matrix_view<const double>(trained_on.data(), 2, 3));
   CHECK(means[0].gap() == Approx(.02));
+}
+
+TEST_CASE("docs: a sink in an engine") {
+  const std::vector<float> v = {0.5f, -0.25f, 0.125f, 1}, states = {1, 2, 3, 4};
+  const std::int32_t tokens = 2;
+  const routing::folded_router router{v.data(), 2, 2, 0.1, 0.5, 1, 0, 2};         // two states of width 2
+  std::vector<routing::layer_sum> sums(static_cast<std::size_t>(router.layers));  // once
+  routing::state_sink sink(router, sums.data());
+  for (std::int32_t state = 0; state < router.states; ++state)  // as the engine makes them, in any pieces
+    sink.add(state, {states.data(), tokens, router.width, router.width, routing::number::float32});
+  const bool answer_here = sink.decide() == routing::decision::small_model;
+  if (sink.decide() == routing::decision::large_by_fault) std::puts(routing::text_of(sink.why()));
+  const double p = sink.probability(), of_embedding = sink.contribution(0);
+  CHECK(answer_here);
+  CHECK(of_embedding == 0.25);
+  CHECK(p == Approx(1 / (1 + std::exp(-3.6))));
 }

@@ -179,3 +179,27 @@ TEST_CASE("a model that is not the router's is a fault of the sink") {
   std::vector<routing::state_sink> one(1, routing::state_sink(r.router, r.sums.data()));
   CHECK_THROWS_AS(state_tap(c, one, s.all()), std::invalid_argument);
 }
+
+TEST_CASE("docs: taps") {
+  const config c = small_models()[0];
+  const decoder<float> model(c);
+  const auto parameters = normals<float>(model.parameters(), 1, 0.4);
+  const std::vector<std::int32_t> prompt = {1, 2, 3};
+  router_of own(c);
+  const routing::folded_router router = own.router;
+  std::vector<routing::layer_sum> sums(static_cast<std::size_t>(router.layers));
+  std::vector<float> logits(static_cast<std::size_t>(c.vocab));
+  const generator<float> generate(model, parameters);
+  kv_cache<float> cache(c, c.max_seq);
+  routing::state_sink sink(router, sums.data());
+  generate.feed(prompt, cache, {logits.data(), 1, c.vocab}, state_tap(c, sink));
+  const bool answer_here = sink.decide() == routing::decision::small_model;
+
+  workspace<float> w(c, 3);
+  const std::vector<index_t> offsets = {0, 3};
+  std::vector<double> lengths;
+  model.forward(parameters, {prompt, offsets}, w, no_observer{},
+                [&](index_t, const matrix_view<const float>& rows) { lengths.push_back(squared_norm(rows.row(0))); });
+  CHECK(std::ssize(lengths) == c.n_layers + 2);
+  CHECK(answer_here == (sink.probability() >= 0.5));
+}

@@ -162,12 +162,23 @@ struct from_bfloat16 {
 };
 struct from_float16 {
   using stored = std::uint16_t;
-  /// On normal numbers alone: right in processes that flush denormals, too.
   static floats widen(halves x) noexcept {
+#if defined(__GNUC__) && defined(__AVX512F__)
+    const auto bits = bits_as<lanes_of<std::int16_t, float_lanes>::type>(x);
+#if defined(__clang__)
+    return __builtin_ia32_vcvtph2ps512_mask(bits, floats{}, static_cast<unsigned short>(0xffff), 4);
+#else
+    return __builtin_ia32_vcvtph2ps512_mask(bits, floats{}, -1, 4);
+#endif
+#elif defined(__GNUC__) && defined(__AVX__) && defined(__F16C__)
+    return __builtin_ia32_vcvtph2ps256(bits_as<lanes_of<std::int16_t, float_lanes>::type>(x));
+#else
+    // On normal numbers alone: right in processes that flush denormals, too.
     const words bits = to_words(x), sign = (bits & 0x8000u) << 16, rest = (bits & 0x7fffu) << 13;
     const words subnormal = bits_as<words>(bits_as<floats>(rest + 0x38800000u) - 0x1p-14f);
     const words finite = rest < 0x00800000u ? subnormal : rest + 0x38000000u;
     return bits_as<floats>(sign | (rest < 0x0f800000u ? finite : rest | 0x7f800000u));
+#endif
   }
 };
 
@@ -190,12 +201,12 @@ inline void add_products(doubles* sums, const unsigned char* states, const float
 }
 
 /// Of 16 elements, unrolled.
-template <class From, int... I>
+template <class From, int... Part>
 inline void add_block(doubles* sums, const unsigned char* states, const float* weights,
-                      std::integer_sequence<int, I...>) noexcept {
+                      std::integer_sequence<int, Part...>) noexcept {
   constexpr std::size_t size = sizeof(typename From::stored);
-  (add_products<From>(sums + I * (float_lanes / double_lanes), states + I * float_lanes * size,
-                      weights + I * float_lanes),
+  (add_products<From>(sums + Part * (float_lanes / double_lanes), states + Part * float_lanes * size,
+                      weights + Part * float_lanes),
    ...);
 }
 

@@ -44,7 +44,23 @@ int main(int count, char**) {
     }
     if (sink.why() != fault::not_finite || sink.decide() != decision::large_by_fault) return 2;
   }
+  // Every 16-bit number.
+  double of_halves[2] = {};
+  const number types[] = {number::float16, number::bfloat16};
+  for (int type = 0; type < 2; ++type)
+    for (std::uint32_t high = 0; high < 256; ++high) {
+      std::uint16_t halves[512] = {};  // g++ warns of a float32 that it takes for possible
+      float weights[256];
+      for (std::uint32_t low = 0; low < 256; ++low) {
+        halves[low] = static_cast<std::uint16_t>(high << 8 | low);
+        weights[low] = v[low % (layers * width)];
+      }
+      layer_sum sum;
+      state_sink one({weights, 1, 256, 0, 0.5, 1, 0, 1}, &sum);
+      one.add(0, {halves, 1, 256, 256, types[type]});
+      if (one.why() == fault::none) of_halves[type] += std::ldexp(one.logit(), type == 0 ? 0 : -100);
+    }
   if (allocations != 0) return 3;
-  std::printf("%a\n", logit);
+  std::printf("%a %a %a\n", logit, of_halves[0], of_halves[1]);
   return 0;
 }
