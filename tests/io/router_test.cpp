@@ -3,7 +3,6 @@
 
 #include "io/support.hpp"
 
-
 using namespace hone;
 using namespace hone::io;
 

@@ -20,17 +20,17 @@ struct router_threshold {
 };
 
 struct stored_router {
-  std::string model;                 ///< hash of a `model_identity`
-  std::int32_t states = 0;           ///< that the model has: its blocks + 1
-  std::vector<std::int32_t> layers;  ///< states that are read, ascending: the rows of v
+  std::string model = {};                 ///< hash of a `model_identity`
+  std::int32_t states = 0;                ///< that the model has: its blocks + 1
+  std::vector<std::int32_t> layers = {};  ///< states that are read, ascending: the rows of v
   routing::last_state last = routing::last_state::after_norm;
   routing::token_pooling tokens = routing::token_pooling::mean;
   bool chat_template = false;
-  std::vector<float> v;  ///< layers x width, row-major
+  std::vector<float> v = {};  ///< layers x width, row-major
   double bias = 0;
-  double slope = 1, intercept = 0;           ///< of the calibration
-  std::vector<router_threshold> thresholds;  ///< at least one, of ascending call rates and values that do not fall
-  std::string training_data;
+  double slope = 1, intercept = 0;                ///< of the calibration
+  std::vector<router_threshold> thresholds = {};  ///< at least one, of ascending call rates and values that do not fall
+  std::string training_data = {};
 
   [[nodiscard]] std::int32_t width() const {
     return layers.empty() ? 0 : static_cast<std::int32_t>(v.size() / layers.size());
@@ -42,12 +42,17 @@ struct stored_router {
     const router_threshold* chosen = thresholds.data();
     for (const router_threshold& t : thresholds)
       if (t.call_rate <= call_rate) chosen = &t;
-    return {v.data(),      static_cast<std::int32_t>(layers.size()),
-            width(),       bias,
-            chosen->value, slope,
-            intercept,     states,
-            layers.data(), tokens,
-            last};
+    return {.v = v.data(),
+            .layers = static_cast<std::int32_t>(layers.size()),
+            .width = width(),
+            .bias = bias,
+            .threshold = chosen->value,
+            .slope = slope,
+            .intercept = intercept,
+            .states = states,
+            .state_of = layers.data(),
+            .tokens = tokens,
+            .last = last};
   }
 };
 
