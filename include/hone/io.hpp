@@ -15,6 +15,7 @@
 #include "hone/io/gguf_model_writer.hpp"
 #include "hone/io/gguf_writer.hpp"
 #include "hone/io/hugging_face.hpp"
+#include "hone/io/identify_model.hpp"
 #include "hone/io/json.hpp"
 #include "hone/io/json_lines.hpp"
 #include "hone/io/llama2c.hpp"

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 // What docs/io.md shows, in a folder with small files of the names that it uses.
 #include "hone/io/csv.hpp"
+#include "hone/io/identify_model.hpp"
 #include "hone/io/lora_gguf.hpp"
 #include "hone/io/model.hpp"
 #include "hone/io/peft.hpp"

@@ -9,6 +9,7 @@
 /// Every field is needed and any other refused. A trained linear probe, whatever pooled its layers, is folded to this.
 #pragma once
 #include "hone/io/model_identity.hpp"
+#include "hone/io/safetensors.hpp"
 #include "hone/routing/sink.hpp"
 
 namespace HONE_NAMESPACE::io {
