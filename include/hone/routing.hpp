@@ -23,5 +23,6 @@
 #include "hone/routing/scenario.hpp"
 #include "hone/routing/scores.hpp"
 #include "hone/routing/similarity_ranking.hpp"
+#include "hone/routing/sink.hpp"
 #include "hone/routing/thresholds.hpp"
 #include "hone/routing/utility.hpp"

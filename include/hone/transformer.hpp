@@ -37,5 +37,6 @@
 #include "hone/transformer/routing_statistics.hpp"
 #include "hone/transformer/source.hpp"
 #include "hone/transformer/swiglu.hpp"
+#include "hone/transformer/taps.hpp"
 #include "hone/transformer/trainer.hpp"
 #include "hone/transformer/workspace.hpp"

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 // What docs/io.md shows, in a folder with small files of the names that it uses.
 #include "hone/io/csv.hpp"
+#include "hone/io/identify_model.hpp"
 #include "hone/io/lora_gguf.hpp"
 #include "hone/io/model.hpp"
 #include "hone/io/peft.hpp"
 #include "hone/io/question_answers.hpp"
 #include "hone/io/read_tokenizer.hpp"
+#include "hone/io/router.hpp"
 #include "hone/io/safetensors_shards.hpp"
 #include "hone/io/tokenizer_gguf.hpp"
 
@@ -170,4 +172,25 @@ TEST_CASE("docs: adapters") {
   hone::io::write_peft("again", config, tuned.adapter, {.base_model = "some/model"});
   CHECK(hone::io::read_peft("again", config).adapter.parameters == made_adapter().parameters);
   CHECK(hone::io::read_lora_gguf("adapter.gguf", config).adapter.sites.size() == 5);
+}
+
+TEST_CASE("docs: routers") {
+  const current_folder here;
+  const std::vector<float> parameters(
+      static_cast<std::size_t>(hone::io::detail::parameters_of(hone::transformer::tensor_table(small_model))), 0.5f);
+  hone::io::write_hugging_face("model", small_model, parameters);
+  const hone::io::model_identity model = hone::io::identify_model("model");
+  hone::io::write_router("router.safetensors",
+                         {.model = model.hash,
+                          .states = static_cast<std::int32_t>(small_model.n_layers) + 1,
+                          .layers = {0, 1},  // the states that are read: rows of v
+                          .v = std::vector<float>(static_cast<std::size_t>(2 * small_model.d_model), 0.25f),
+                          .bias = -0.5,
+                          .thresholds = {{0.2, 0.4}, {0.5, 0.7}}});  // {call rate, probability}
+  const hone::io::stored_router router = hone::io::read_router("router.safetensors");
+  hone::io::require_model(router, "router.safetensors", model);
+  std::vector<hone::routing::layer_sum> sums(router.layers.size());
+  hone::routing::state_sink sink(router.fold(0.5), sums.data());  // at most half of the prompts to the large model
+  CHECK(sink.router().threshold == 0.7);
+  CHECK(sink.why() == hone::routing::fault::no_tokens);
 }

@@ -8,6 +8,7 @@
 #include "hone/routing/probe_training.hpp"
 #include "hone/routing/routellm.hpp"
 #include "hone/routing/scenario.hpp"
+#include "hone/routing/sink.hpp"
 #include "hone/routing/thresholds.hpp"
 #include "hone/routing/utility.hpp"
 #include "routing/probe_support.hpp"
@@ -15,6 +16,7 @@
 #include "support/catch.hpp"
 
 #include <cmath>
+#include <cstdint>
 #include <cstdio>
 #include <span>
 #include <vector>
@@ -133,4 +135,20 @@ TEST_CASE("docs: a probe on hidden states") {
     routing::chain_features(states.sample(i), vector_view<float>(chain.data() + i * 6, 6));
   const routing::states_view<const float> of_one_layer(chain.data(), prompts, 1, 6);
   CHECK(of_one_layer.sample(0)(0, 0) == chain[0]);
+}
+
+TEST_CASE("docs: a sink in an engine") {
+  const std::vector<float> v = {0.5f, -0.25f, 0.125f, 1}, states = {1, 2, 3, 4};
+  const std::int32_t tokens = 2;
+  const routing::folded_router router{v.data(), 2, 2, 0.1, 0.5, 1, 0, 2};         // two states of width 2
+  std::vector<routing::layer_sum> sums(static_cast<std::size_t>(router.layers));  // once
+  routing::state_sink sink(router, sums.data());
+  for (std::int32_t state = 0; state < router.states; ++state)  // as the engine makes them, in any pieces
+    sink.add(state, {states.data(), tokens, router.width, router.width, routing::number::float32});
+  const bool answer_here = sink.decide() == routing::decision::small_model;
+  if (sink.decide() == routing::decision::large_by_fault) std::puts(routing::text_of(sink.why()));
+  const double p = sink.probability(), of_embedding = sink.contribution(0);
+  CHECK(answer_here);
+  CHECK(of_embedding == 0.25);
+  CHECK(p == Approx(1 / (1 + std::exp(-3.6))));
 }

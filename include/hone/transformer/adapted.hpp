@@ -101,18 +101,19 @@ class adapted_decoder {
   /// Elements of the adapter.
   [[nodiscard]] index_t parameters() const { return parameters_; }
 
-  /// As `decoder::forward`; @p observe sees outputs with the adapter's part. With B = 0, the base's bits.
+  /// As `decoder::forward`; @p observe and @p tap see outputs with the adapter's part. With B = 0, the base's bits.
   /// @throws std::invalid_argument also if the classifier has a site and @p w no logits.
   /// @note 2 rank (in + out) flops a site and row beside the base's.
-  template <class Observe = no_observer>
-  void forward(std::span<const T> adapter, const batch& b, workspace<T>& w, Observe&& observe = {}) const {
+  template <class Observe = no_observer, layer_tap<T> Tap = no_tap>
+  void forward(std::span<const T> adapter, const batch& b, workspace<T>& w, Observe&& observe = {},
+               Tap&& tap = {}) const {
     const char* function = "hone::transformer::adapted_decoder::forward";
     base_->check(function, b, w);
     check(function, "adapter", adapter.size());
     invalid_argument_unless(w.has_logits() || site(base_->tensor_index({role::wcls})) == nullptr, function, "w",
                             "has no logits, the classifier an adapter");
     const products p{*this, {frozen_, w.converted_}, adapter, {}, w};
-    base_->run_forward(observed<T>(p, observe), b, w);
+    base_->run_forward(observed<T>(p, observe), b, w, tap);
   }
 
   /// As `decoder::backward`, with dL/dadapter: dA += scale B^T dy^T x, dB += scale dy^T (A x)^T. Goes down to the

@@ -7,6 +7,7 @@
 /// backward pass starts from whatever gradients the caller has, on logits, on hidden states of any layer and on logits
 /// of its router: it knows no loss.
 #pragma once
+#include "hone/transformer/taps.hpp"
 #include "hone/transformer/workspace.hpp"
 
 namespace HONE_NAMESPACE::transformer {
@@ -50,17 +51,19 @@ class decoder {
   /// Fills @p w: logits (if it has any), hidden states, and what `backward` needs.
   /// @param observe observe(tensor_id, inputs (rows x in), outputs (rows x out)) after every product W x + bias, in the
   ///        order of the pass: the statistics that initialisers of adapters collect.
+  /// @param tap tap(layer, rows) as each hidden state appears, as transformer/taps.hpp says.
   /// @throws std::invalid_argument, before anything is written, if the parameters or the workspace do not fit, a
   ///         sequence is longer than max_seq, a token is not in the vocabulary, or capacities are negative or not one a
   ///         sequence; later, as `moe::route`, if the bias of a selection is NaN or infinity.
   /// @note About 2 flops a row and parameter, of experts those that the row goes to. Deterministic; the bits of a row
   ///       may depend on the other rows of its batch through the blocking of the matrix products. Single-threaded.
-  template <class Observe = no_observer>
-  void forward(std::span<const T> parameters, const batch& b, workspace<T>& w, Observe&& observe = {}) const {
+  template <class Observe = no_observer, layer_tap<T> Tap = no_tap>
+  void forward(std::span<const T> parameters, const batch& b, workspace<T>& w, Observe&& observe = {},
+               Tap&& tap = {}) const {
     check("hone::transformer::decoder::forward", parameters.size(), b, w);
     const auto views = view(parameters);
     const frozen_products<T, parameter_views<const T>> products{views, w.converted_};
-    run_forward(observed<T>(products, observe), b, w);
+    run_forward(observed<T>(products, observe), b, w, tap);
   }
 
   /// Adds dL/dparameters to @p gradient, for the batch that @p w holds from `forward` with the same parameters.
@@ -101,11 +104,12 @@ class decoder {
   [[nodiscard]] expert_block<T> experts(index_t layer) const { return {config_, layer}; }
 
   /// The forward pass with the products of @p p, as transformer/product.hpp says.
-  template <class Products>
-  void run_forward(const Products& p, const batch& b, workspace<T>& w) const {
+  template <class Products, class Tap>
+  void run_forward(const Products& p, const batch& b, workspace<T>& w, Tap& tap) const {
     const config& c = config_;
     w.rows_ = b.rows();
     p.embed(b.tokens, w.hidden(0));
+    tap(index_t{0}, matrix_view<const T>(w.hidden(0)));
     for (index_t layer = 0; layer < c.n_layers; ++layer) {
       auto& a = w.layers_[static_cast<std::size_t>(layer)];
       const auto middle = w.view(a.middle, c.d_model);
@@ -114,8 +118,10 @@ class decoder {
         experts(layer).forward(p, b, middle, a.experts, w.experts_, w.hidden(layer + 1));
       else
         mlp(layer).forward(p, middle, a.mlp, w.mlp_, w.hidden(layer + 1));
+      tap(layer + 1, matrix_view<const T>(w.hidden(layer + 1)));
     }
     rmsnorm_forward<T>(w.hidden(c.n_layers), p.vector({role::final_norm}), c.norm_eps, w.final_rms_, w.features());
+    tap(c.n_layers + 1, matrix_view<const T>(w.features()));
     if (w.has_logits()) p.forward({role::wcls}, w.features(), w.logits());
   }
 

@@ -70,12 +70,16 @@ class generator {
   }
 
   /// Feeds @p tokens after what @p cache holds and writes the logits of the last @p logits.rows() of them.
+  /// @param tap tap(layer, rows) as each hidden state of the tokens appears, as transformer/taps.hpp says: the same
+  ///        bits however they were fed.
   /// @pre the cache has room; the tokens are in the vocabulary.
-  void feed(std::span<const std::int32_t> tokens, kv_cache<T>& cache, matrix_view<T> logits) const {
+  template <layer_tap<T> Tap = no_tap>
+  void feed(std::span<const std::int32_t> tokens, kv_cache<T>& cache, matrix_view<T> logits, Tap&& tap = {}) const {
     check_output(logits, "hone::transformer::generator::feed", "logits");
     std::vector<cached_row<T>> rows;
     for (const std::int32_t token : tokens) rows.push_back({token, cache.length++, &cache});
-    const matrix_view<const T> hidden = pass(rows);
+    const matrix_view<const T> hidden = pass(rows, tap);
+    if constexpr (taps_something<Tap>) tap(model_->shape().n_layers + 1, matrix_view<const T>(normed(hidden)));
     classify({hidden.data() + (hidden.rows() - logits.rows()) * hidden.cols(), logits.rows(), hidden.cols()}, logits);
   }
 
@@ -94,18 +98,21 @@ class generator {
   }
 
   /// The residual stream after the last layer, for rows that each know their sequence; of one sequence in order.
-  matrix_view<const T> pass(std::span<const cached_row<T>> rows) const {
+  template <class Tap = const no_tap>
+  matrix_view<const T> pass(std::span<const cached_row<T>> rows, Tap&& tap = {}) const {
     buffers& b = memory();
     const auto x = detail::sized(b.x, static_cast<index_t>(rows.size()), model_->shape().d_model);
     b.tokens.clear();
     for (const cached_row<T>& row : rows) b.tokens.push_back(row.token);
     parameters_.embed(b.tokens, x);
+    tap(index_t{0}, matrix_view<const T>(x));
     for (index_t layer = 0; layer < model_->shape().n_layers; ++layer) {
       model_->attention(layer).forward_rows(parameters_, rows, x, b.attention);
       if (model_->shape().sparse(layer))
         model_->experts(layer).forward_rows(parameters_, x, b.experts);
       else
         model_->mlp(layer).forward_rows(parameters_, x, b.mlp);
+      tap(layer + 1, matrix_view<const T>(x));
     }
     return x;
   }
@@ -122,12 +129,16 @@ class generator {
                       index_t{8 * tile_rows});
   }
 
-  void classify(matrix_view<const T> hidden, matrix_view<T> logits) const {
+  matrix_view<T> normed(matrix_view<const T> hidden) const {
     buffers& b = memory();
-    const auto normed = detail::sized(b.normed, hidden.rows(), hidden.cols());
+    const auto features = detail::sized(b.normed, hidden.rows(), hidden.cols());
     rmsnorm_forward<T>(hidden, parameters_.vector({role::final_norm}), model_->shape().norm_eps,
-                       detail::sized(b.rms, hidden.rows(), 1).data(), normed);
-    parameters_.forward({role::wcls}, normed, logits);
+                       detail::sized(b.rms, hidden.rows(), 1).data(), features);
+    return features;
+  }
+
+  void classify(matrix_view<const T> hidden, matrix_view<T> logits) const {
+    parameters_.forward({role::wcls}, normed(hidden), logits);
   }
 
   template <class F>
