@@ -22,3 +22,14 @@ TEST_CASE("a draw is a function of seed, stream, index and draw") {
   CHECK(philox{1, 2}.uniform(3) != philox{1, 2}.uniform(3, 1));
   CHECK(philox{1, 2}.uniform(std::uint64_t{1} << 40) != philox{1, 2}.uniform(0));
 }
+
+TEST_CASE("every bit of seed, stream, index and draw counts") {
+  constexpr philox random{0xfedcba9876543210u, 0xa5a5a5a5u};
+  CHECK(random.bits(0x0123456789abcdefu, 0x5a5a5a5au) ==
+        hone::philox4x32({0x89abcdef, 0x01234567, 0xa5a5a5a5, 0x5a5a5a5a}, {0x76543210, 0xfedcba98}));
+  for (int bit = 0; bit < 64; ++bit) {
+    CAPTURE(bit);
+    CHECK(random.bits(std::uint64_t{1} << bit) != random.bits(0));
+    CHECK(philox{std::uint64_t{1} << bit}.bits(0) != philox{0}.bits(0));
+  }
+}
