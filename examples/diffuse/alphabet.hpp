@@ -91,6 +91,10 @@ class alphabet {
     }
     return tokenizer_->encode(text, {.add_special = false, .parse_special = false});
   }
+  /// How many bytes @p ids say.
+  [[nodiscard]] double bytes_of(const std::vector<std::int32_t>& ids) const {
+    return static_cast<double>(bytes_ ? ids.size() : program::text_of(*tokenizer_, ids).size());
+  }
   /// Beside a saved model. A tokenizer.bin is left where it is. @throws std::system_error.
   void write(const std::filesystem::path& folder) const {
     if (!file_.empty() && !file_.ends_with(".json")) return;

@@ -37,14 +37,15 @@ inline nlohmann::json timeless(nlohmann::json records) {
   return records;
 }
 
-/// @throws std::system_error.
-inline void write_checkpoint(const std::string& file, const nlohmann::json& options, learner& l,
-                             const progress_state& state) {
+/// @param text its fingerprint. @throws std::system_error.
+inline void write_checkpoint(const std::string& file, const nlohmann::json& options, const std::string& text,
+                             learner& l, const progress_state& state) {
   std::vector<io::tensor_source> tensors;
   detail::for_each_tensor(l, [&](const std::string& name, std::span<float> x) {
     tensors.push_back({name, {static_cast<index_t>(x.size())}, x});
   });
   const nlohmann::json about = {{"options", options},
+                                {"text", text},
                                 {"step", state.step},
                                 {"updates", l.updates()},
                                 {"executed", state.executed},
@@ -68,6 +69,8 @@ class stored_run {
   }
 
   [[nodiscard]] const nlohmann::json& options() const { return about_["options"]; }
+  /// The fingerprint of the text that it learnt from.
+  [[nodiscard]] std::string text() const { return about_.value("text", std::string()); }
 
   /// Puts everything where it was. @throws std::runtime_error if a tensor is missing or has another size.
   void restore(learner& l, progress_state& state) const try {

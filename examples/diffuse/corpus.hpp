@@ -18,10 +18,10 @@ class corpus {
  public:
   /// Of the grammar.
   explicit corpus(index_t length) : length_(length), sentences_(grammar()) {}
-  /// Of @p tokens, those of @p file. @throws std::runtime_error if they are not one sequence to be held out and one to
-  /// be learnt from.
-  corpus(index_t length, std::vector<std::int32_t> tokens, const std::string& file)
-      : length_(length), tokens_(std::move(tokens)) {
+  /// Of @p tokens, those of @p file but for a share @p left_out of it. @throws std::runtime_error if they are not one
+  /// sequence to be held out and one to be learnt from.
+  corpus(index_t length, std::vector<std::int32_t> tokens, double left_out, const std::string& file)
+      : length_(length), tokens_(std::move(tokens)), left_out_(left_out) {
     const index_t count = std::ssize(tokens_);
     program::require(count >= length, "%s: has %td tokens, fewer than a sequence of --length %td", file.c_str(), count,
                      length);
@@ -29,6 +29,9 @@ class corpus {
                      "%s: has %td tokens: with one sequence of --length %td held out, none is left", file.c_str(),
                      count, length);
     learnt_ = (std::min)(count - length, (std::max)(length, count - count / 10));
+    std::uint64_t hash = 0xcbf29ce484222325;
+    for (const std::int32_t token : tokens_) hash = (hash ^ static_cast<std::uint32_t>(token)) * 0x100000001b3;
+    fingerprint_ = program::text("%td tokens, %016llx", count, static_cast<unsigned long long>(hash));
   }
 
   /// @p count sequences of step @p step of a run: where windows begin is drawn.
@@ -66,6 +69,10 @@ class corpus {
     return sum / static_cast<double>(rows.tokens.size());
   }
   [[nodiscard]] index_t length() const { return length_; }
+  /// The share of a text's bytes that its tokens do not say.
+  [[nodiscard]] double left_out() const { return left_out_; }
+  /// Of a text's tokens (FNV-1a), which tells another text of the same name; empty of the grammar.
+  [[nodiscard]] const std::string& fingerprint() const { return fingerprint_; }
 
  private:
   [[nodiscard]] std::span<const std::int32_t> window(index_t begin) const {
@@ -76,13 +83,18 @@ class corpus {
   std::optional<grammar> sentences_;
   std::vector<std::int32_t> tokens_;
   index_t learnt_ = 0;  ///< tokens before those that are held out
+  double left_out_ = 0;
+  std::string fingerprint_;
 };
 
 /// The text that @p file is, in tokens of @p of; the grammar where @p file is empty.
 /// @throws std::system_error if it cannot be read, and as `corpus`.
 inline corpus read_corpus(const std::string& file, const alphabet& of, index_t length) {
   if (file.empty()) return corpus(length);
-  return {length, of.encode(io::text_of(io::read_file(file))), file};
+  const auto bytes = io::read_file(file);
+  std::vector<std::int32_t> tokens = of.encode(io::text_of(bytes));
+  const double left_out = bytes.empty() ? 0 : 1 - of.bytes_of(tokens) / static_cast<double>(bytes.size());
+  return {length, std::move(tokens), left_out, file};
 }
 
 }  // namespace diffuse

@@ -64,13 +64,15 @@ class place {
   /// The options, those that the model has with them.
   [[nodiscard]] const settings& options() const { return settings_; }
   [[nodiscard]] const alphabet& tokens() const { return *tokens_; }
+  [[nodiscard]] const corpus& text() const { return *text_; }
   [[nodiscard]] ground of(const settings& s) const {
     return {*text_, shape_.mask_token, shape_,
             parameters_.empty() ? transformer::initial_parameters<float>(shape_, seed_of(s.seed, stream::parameters))
                                 : parameters_};
   }
-  /// Says what will be held: parameters, moments, a gradient and those of the lanes; activations of the lanes.
-  void note_memory() const {
+  /// Says what will be held: parameters, moments, a gradient and those of the lanes; activations of the lanes. And
+  /// what of the text is not learnt from, if that is more than a hundredth.
+  void note() const {
     const auto f = [](index_t x) { return static_cast<double>(x); };
     const transformer::learner_options own;
     const double parameters = f(transformer::parameter_count(shape_)), lanes = f(own.lanes);
@@ -80,6 +82,9 @@ class place {
     const double floats =
         (5 + lanes) * parameters + lanes * rows * (f(shape_.n_layers) * a_layer + 2 * f(shape_.vocab));
     std::fprintf(stderr, "%.2f million parameters, about %.0f MB of memory\n", parameters / 1e6, floats * 4 / 1e6);
+    if (text_->left_out() > 0.01)
+      std::fprintf(stderr, "%s: %.0f %% of its bytes are left out: the tokenizer has no token for them\n",
+                   settings_.text.c_str(), 100 * text_->left_out());
   }
 
  private:
@@ -136,9 +141,11 @@ int one_run(settings s) {
       if (!stored->options().contains(key) || stored->options()[key] != value)
         throw std::runtime_error(s.resume + ": was made with " + key + " " +
                                  stored->options().value(key, nlohmann::json()).dump() + ", not " + value.dump());
+    if (stored->text() != here.text().fingerprint())
+      throw std::runtime_error(s.resume + ": was made with another text than " + s.text + " is now");
   }
-  program::require_holds(s.save, here.of(s).shape, here.of(s).parameters);
-  here.note_memory();
+  if (!s.save.empty()) program::require_holds(s.save, here.of(s).shape, here.of(s).parameters);
+  here.note();
   thread_pool pool(s.threads);
   story of(here, s, pool, true, stored ? &*stored : nullptr);
   if (program::interrupted()) {
@@ -169,10 +176,12 @@ int one_run(settings s) {
 int many_runs(const settings& s, const std::vector<combination>& all) {
   for (const combination& c : all) {
     const place checked(c.options);
-    if (&c == all.data()) checked.note_memory();
+    if (&c == all.data()) checked.note();
   }
   thread_pool pool(s.threads);
   std::vector<arm> arms(all.size());
+  std::vector<std::string> names;
+  for (const combination& c : all) names.push_back(c.name.empty() ? s.retrofit.empty() ? s.router : s.care : c.name);
   nlohmann::json runs = nlohmann::json::array();
   for (std::size_t k = 0; k < s.seeds && !program::interrupted(); ++k) {
     std::vector<nlohmann::json> of_seed;
@@ -181,12 +190,15 @@ int many_runs(const settings& s, const std::vector<combination>& all) {
       own.seed = s.seed + k;
       const place here(own);
       story of(here, here.options(), pool, false, nullptr);
-      of.steps().go({}, program::text("%s, seed %llu", all[i].name.c_str(), static_cast<unsigned long long>(own.seed)));
+      of.steps().go({}, program::text("%s, seed %llu", names[i].c_str(), static_cast<unsigned long long>(own.seed)));
       if (program::interrupted()) break;
       of_seed.push_back(of.result());
       of_seed.back()["sweep"] = all[i].values;
     }
-    if (of_seed.size() < all.size()) break;  // differences are of whole sets of runs
+    if (of_seed.size() < all.size()) {  // differences are of whole sets of runs
+      for (const nlohmann::json& r : of_seed) runs.push_back(r);
+      break;
+    }
     double least = std::numeric_limits<double>::infinity();
     for (const auto& r : of_seed) least = (std::min)(least, r.at("flops").get<double>());
     for (std::size_t i = 0; i < all.size(); ++i) {
@@ -195,12 +207,14 @@ int many_runs(const settings& s, const std::vector<combination>& all) {
       runs.push_back(of_seed[i]);
     }
   }
-  std::vector<std::string> names;
-  for (const combination& c : all) names.push_back(c.name.empty() ? s.router : c.name);
-  const nlohmann::json rows = runs.empty() ? nlohmann::json::array() : compare(names, arms);
-  if (!runs.empty()) print_comparison(program::sweep_title(s.sweep), rows, arms);
-  std::printf("\nMeans and 95 %% intervals over %zu seeds%s.\n", arms[0].size(),
-              program::interrupted() ? ": interrupted" : "");
+  const std::size_t whole = arms[0].size();
+  const nlohmann::json rows = whole == 0 ? nlohmann::json::array() : compare(names, arms);
+  if (whole > 0) print_comparison(program::sweep_title(s.sweep), rows, arms);
+  const char* stopped = program::interrupted() ? ": interrupted" : "";
+  if (whole > 1)
+    std::printf("\nMeans and 95 %% intervals over %zu seeds%s.\n", whole, stopped);
+  else
+    std::printf("\n%s%s.\n", whole == 1 ? "Of one seed, without intervals" : "Of no seed all runs ended", stopped);
   program::write_json(s.json, {{"config", describe(s)},
                                {"sweep", s.sweep},
                                {"seeds", s.seeds},

@@ -91,11 +91,13 @@ class examiner {
     nlohmann::json result = nlohmann::json::array();
     if (!settings_.kind().experts_choose) return result;
     const auto experts = static_cast<double>(settings_.experts), length = static_cast<double>(length_);
+    index_t before = 0;
     for (const double part : {-0.5, -0.25, 0.0, 0.25, 0.5}) {
       const double per_token = static_cast<double>(settings_.k) * (1 + 1.5 * part);  // from a quarter to 1.75 times k
       transformer::masked_rows rows = rows_;
       const index_t taken =
           (std::clamp)(static_cast<index_t>(std::lround(per_token * length / experts)), index_t{1}, length_);
+      if (std::exchange(before, taken) == taken) continue;  // short sequences have few capacities
       rows.capacities.assign(rows.counts.size(), taken);
       const auto losses = split(transformer::masked_losses(l, rows, nullptr, pool), rows.counts, length_);
       result.push_back({{"experts_per_token", static_cast<double>(taken) * experts / length},

@@ -113,7 +113,8 @@ class run {
     state_.loss_steps = 0;
   }
   void save_checkpoint(const nlohmann::json& options) {
-    if (!settings_.checkpoint.empty()) write_checkpoint(settings_.checkpoint, options, learner_, state_);
+    if (!settings_.checkpoint.empty())
+      write_checkpoint(settings_.checkpoint, options, ground_.text.fingerprint(), learner_, state_);
   }
 
   const ground& ground_;

@@ -100,7 +100,7 @@ inline int write_text(const settings& s, bool told) {
   const index_t room = c.max_seq - std::ssize(prompt), length = told ? s.length : room;
   program::require(length >= 1 && length <= room,
                    "--length %td: after a prompt of %td tokens the model has room for %td", length, std::ssize(prompt),
-                   room);
+                   (std::max)(room, index_t{0}));
   transformer::denoise_options how = how_to_denoise(s, length);
   std::vector<index_t> budget;
   if (s.curve() != moe::schedule::constant) {

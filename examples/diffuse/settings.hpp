@@ -157,7 +157,7 @@ inline program::options options_of(settings& s) {
   program::options row;
   row.group("The text");
   row("--text", s.text, "a file; without it sentences of a small grammar, whose entropy is known");
-  row("--tokenizer", s.tokenizer, "tokenizer.json or tokenizer.bin").shown("bytes");
+  row("--tokenizer", s.tokenizer, "tokenizer.json or tokenizer.bin; without it the folder's, or bytes");
   row("--length", s.length, "tokens of a sequence; of --sample those to be made", items);
 
   row.group("Experts");
@@ -236,7 +236,7 @@ inline program::options options_of(settings& s) {
 
 /// What the options want, without which they change nothing.
 inline std::vector<program::want> wants_of(const settings& s) {
-  const bool training = s.sample.empty(), choose = s.kind().experts_choose;
+  const bool training = s.sample.empty(), choose = s.kind().experts_choose && s.care != "keep";
   const bool moves = choose && s.curve() != moe::schedule::constant;
   const bool made = training && s.retrofit.empty();
   const bool gaussian = moves && s.schedule.starts_with("bell_gaussian");
@@ -260,7 +260,9 @@ inline std::vector<program::want> wants_of(const settings& s) {
         "--samples"}},
       {"a model of a folder: --retrofit or --sample", !made, {"--mask-token"}},
       {"--text: the grammar's tokens are its words", !s.text.empty() || !made, {"--tokenizer"}},
-      {"experts that choose: --router expert_choice or zhou", choose || !training, {"--schedule", "--coverage"}},
+      {"experts that choose: --router expert_choice or zhou, --care another than keep",
+       choose || !training,
+       {"--schedule", "--coverage"}},
       {"a --schedule that is not static", moves, {"--swing"}},
       {"a Gaussian --schedule", gaussian, {"--sigma"}},
       {"tokens that choose: --router token_choice or switch", s.kind().has_factor, {"--capacity-factor"}},

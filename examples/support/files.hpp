@@ -67,7 +67,8 @@ inline void write_json(const std::string& file, const nlohmann::json& result) {
 /// @p path, which need not be there, without links, dots and a slash at its end.
 inline std::filesystem::path whole(const std::string& path) {
   std::error_code ignored;
-  const auto found = std::filesystem::weakly_canonical(path, ignored);
+  // Absolute first: of a path whose first part is not there nothing would be resolved.
+  const auto found = std::filesystem::weakly_canonical(std::filesystem::absolute(path, ignored), ignored);
   return found.has_filename() ? found : found.parent_path();
 }
 

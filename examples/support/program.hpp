@@ -11,6 +11,7 @@
 #include <cstdio>
 #include <exception>
 #include <filesystem>
+#include <new>
 #include <stdexcept>
 #include <string>
 
@@ -68,6 +69,9 @@ int run(const char* name, F&& story) {
     if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0)
       throw std::runtime_error("standard output does not take what is written to it");
     return status;
+  } catch (const std::bad_alloc&) {
+    std::fprintf(stderr, "%s: not enough memory\n", name);
+    return 1;
   } catch (const std::exception& error) {
     std::fprintf(stderr, "%s: %s\n", name, one_line(reason_of(error)).c_str());
     return 1;

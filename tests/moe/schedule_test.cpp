@@ -81,8 +81,11 @@ TEST_CASE("schedules are each other's mirror images, bells are symmetric") {
     CHECK(share(schedule::cosine, r) + share(schedule::cosine, 1 - r) == Approx(1));
     for (const schedule s : {schedule::bell, schedule::bell_gaussian, schedule::bell_gaussian_reverse})
       CHECK(share(s, r) == Approx(share(s, 1 - r)).margin(1e-15));
-    // A bell of endless width is a parabola.
-    CHECK(share(schedule::bell_gaussian, r, 1e100) == Approx(share(schedule::bell, r)).margin(1e-12));
+    // A bell of endless width is a parabola, one of none a needle.
+    for (const double wide : {1e100, 1e200, 1e299})
+      CHECK(share(schedule::bell_gaussian, r, wide) == Approx(share(schedule::bell, r)).margin(1e-12));
+    for (const double narrow : {1e-10, 1e-160, 1e-320})
+      CHECK(share(schedule::bell_gaussian, r, narrow) == (i == 100 ? 1 : 0));
   }
 }
 

@@ -45,7 +45,8 @@ inline double share(schedule s, double mask_ratio, double sigma = 0.22) {
   const double from_middle = mask_ratio - 0.5;
   // By expm1, so that a wide bell is a parabola, not 0 / 0.
   const auto gaussian = [&] {
-    const double rise = -0.5 / sigma / sigma;
+    const double width = (std::clamp)(sigma, 1e-150, 1e150);  // whose square is neither 0 nor infinite
+    const double rise = -0.5 / width / width;
     return 1 - std::expm1(rise * from_middle * from_middle) / std::expm1(rise * 0.25);
   };
   switch (s) {

@@ -91,6 +91,36 @@ wait $! || status=$?
 grep -q 'go on with --resume stopped.run' stopped.err || complain "diffuse does not say how to go on after Ctrl-C"
 [ "$(json stopped.json interrupted)" = ON ] || complain "diffuse's JSON does not say that it was interrupted"
 
+"${diffuse[@]}" --threads 1 --sweep router=expert_choice:steps=2,switch:steps=20000 --json part.json \
+  >part.out 2>part.err &
+: >>part.err
+until grep -q '^switch:steps=20000, seed 1 2000/20000 ' part.err || ! kill -0 $! 2>/dev/null; do sleep 0.1; done
+kill -INT $!
+wait $! || true
+[ "$(json part.json runs 0 config router)$(json part.json interrupted)" = expert_choiceON ] ||
+  complain "diffuse --sweep after Ctrl-C: the run that had ended is lost"
+grep -q '^Of no seed all runs ended: interrupted' part.out || complain "diffuse --sweep: what Ctrl-C left"
+run "${diffuse[@]}" --steps 2 --seeds 2
+grep -q '^expert_choice, seed 2 2/2 ' "$work.err" || complain "diffuse --seeds: progress without a name"
+
+# Words that the tokenizer does not have.
+for ((i = 0; i < 60; ++i)); do echo 'the old fox sees a quasar'; done >quasar.txt
+run "${diffuse[@]}" --text quasar.txt --tokenizer chosen/tokenizer.json --steps 2
+grep -q '^quasar.txt: .* % of its bytes are left out: the tokenizer has no token' "$work.err" ||
+  complain "diffuse --text: does not say what the tokenizer leaves out"
+run "${diffuse[@]}" --text again.txt --steps 2
+! grep -q 'left out' "$work.err" || complain "diffuse --text: bytes are left out"
+run "${diffuse[@]}" --schedule bell_gaussian --sigma 1e-320 --steps 2
+
+cp again.txt other.txt
+run "${diffuse[@]}" --text other.txt --steps 2 --checkpoint other.run
+run "${diffuse[@]}" --text other.txt --steps 2 --resume other.run
+sed -i 's/again/anew!/' other.txt
+refused 'other.run: was made with another text than other.txt is now' "${diffuse[@]}" --text other.txt --steps 2 \
+  --resume other.run
+refused '--json and --checkpoint name the same file' "${diffuse[@]}" --steps 2 --checkpoint same.run --json ./same.run
+refused '--schedule changes nothing without experts that choose' "${swap[@]}" --care keep --schedule linear
+refused 'the model has room for 0' "$programs/diffuse" --sample made --prompt 'Seventeen letters' --length 1
 printf 'too short' >short.txt
 refused '--router' "${diffuse[@]}" --router best
 refused '--schedule' "${diffuse[@]}" --schedule up
