@@ -106,6 +106,8 @@ TEST_CASE("threshold and entropy bound reveal the published places") {
         std::vector<std::int32_t>{0, mask, 0, mask});
   CHECK(step_from({.by = order::threshold, .threshold = .99}, likelihoods, masked(4)) ==
         std::vector<std::int32_t>{0, mask, mask, mask});
+  const rows certain(3, {0, -INFINITY, -1e4, -INFINITY, 0});  // exactly as likely as the threshold: enough
+  CHECK(step_from({.by = order::threshold, .threshold = 1}, certain, masked(3)) == std::vector<std::int32_t>{0, 0, 0});
   const rows entropies = {of_entropy(.30), of_entropy(.02), of_entropy(.69), of_entropy(.05), of_entropy(.04)};
   CHECK(step_from({.by = order::entropy_bound, .gamma = .1}, entropies, masked(5)) ==
         std::vector<std::int32_t>{mask, 0, mask, 0, 0});
@@ -143,6 +145,21 @@ TEST_CASE("confidence, margin, and confidence after the temperature, rank differ
   // After top p alone the likeliest of the second row is certain.
   CHECK(first({.sampling = {.top_p = 0.6}, .after_temperature = true})[0].confidence == Approx(1).epsilon(1e-12));
   CHECK(first({.sampling = {.top_k = 1}, .after_temperature = true})[1].confidence == Approx(1).epsilon(1e-12));
+}
+
+TEST_CASE("where two are the likeliest there is no margin, wherever they stand") {
+  const rows tied = {{2, 2, 0, 0, 0}, {0, 2, 0, 2, 0}, {2, 0, 2, 2, 0}, {0.1, 0, 0, 0, 0}};
+  for (const bool after : {false, true}) {
+    std::vector<double> flat;
+    for (const auto& row : tied) flat.insert(flat.end(), row.begin(), row.end());
+    std::vector<std::int32_t> canvas = masked(4);
+    std::vector<candidate> found;
+    reveal({.by = order::margin, .after_temperature = after}, matrix_view<double>(flat.data(), 4, 5), canvas, mask, {},
+           found);
+    CHECK((found[0].place == 3 && found[0].confidence > 0.02));
+    for (std::size_t i = 1; i < 4; ++i)
+      CHECK((found[i].place == static_cast<index_t>(i) - 1 && found[i].confidence == 0));
+  }
 }
 
 TEMPLATE_TEST_CASE("what ranks after temperature and cuts is of the distribution that was drawn from", "", double,
