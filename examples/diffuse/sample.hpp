@@ -106,13 +106,12 @@ inline int write_text(const settings& s, bool told) {
   if (s.curve() != moe::schedule::constant) {
     program::require(c.experts.count > 0 && c.experts.router.chosen == moe::selection::column_top,
                      "--schedule %s: no experts of %s choose", s.schedule.c_str(), s.sample.c_str());
-    const index_t pool = c.block > 0 ? c.block : std::ssize(prompt) + length;
-    const double each = static_cast<double>(pool) / static_cast<double>(c.experts.count);
-    budget = moe::budget(s.curve(), pool,
-                         {.mean = (std::max)(static_cast<double>(c.experts.router.per_token) * each, 1.0),
-                          .swing = s.swing * each,
-                          .sigma = s.sigma});
-    how.capacities.budget = budget;
+    const index_t whole = std::ssize(prompt) + length, pool = c.block > 0 ? (std::min)(c.block, whole) : whole;
+    program::require(whole % pool == 0,
+                     "--schedule %s: experts choose in blocks of %td tokens, of which %td of the prompt and %td to be "
+                     "made are no whole number",
+                     s.schedule.c_str(), pool, std::ssize(prompt), length);
+    how.capacities.budget = budget = s.budget_of(pool, c.experts.router.per_token, c.experts.count);
   }
   const transformer::decoder<float> decoder(c);
   const transformer::denoiser<float> denoise(decoder, model.parameters);

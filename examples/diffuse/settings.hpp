@@ -127,12 +127,15 @@ struct settings {
   /// Tokens that an expert takes of a sequence of @p tokens by how many are masked; empty where experts do not choose.
   /// Their mean is that of k experts a token for numbers of masks as they are drawn: 0 to all as often, and 1 for 0.
   [[nodiscard]] std::vector<index_t> budget(index_t tokens) const {
-    if (!kind().experts_choose) return {};
-    const double each = static_cast<double>(tokens) / static_cast<double>(experts);
+    return kind().experts_choose ? budget_of(tokens, k, experts) : std::vector<index_t>();
+  }
+  /// The same of a model that has @p count experts, @p of_token of a token: what it was trained with.
+  [[nodiscard]] std::vector<index_t> budget_of(index_t tokens, index_t of_token, index_t count) const {
+    const double each = static_cast<double>(tokens) / static_cast<double>(count);
     std::vector<double> weights(static_cast<std::size_t>(tokens), 1.0);
     weights[0] = 2;
     return moe::budget(curve(), tokens,
-                       {.mean = (std::max)(static_cast<double>(k) * each, 1.0),
+                       {.mean = (std::max)(static_cast<double>(of_token) * each, 1.0),
                         .swing = curve() == moe::schedule::constant ? 0 : swing * each,
                         .sigma = sigma,
                         .weights = weights});

@@ -91,6 +91,26 @@ TEST_CASE("the estimate is within its error of the bound, and the error is the e
   CHECK(estimate({.draws = 20000, .seed = 3}).perplexity() == Approx(3.3337591098).epsilon(0.01));
 }
 
+TEST_CASE("the error of few draws, and of few repeats, is that of their mean") {
+  const auto of = [](const bound_options& o) {
+    return likelihood_bound(std::vector<std::int32_t>{1, 2, 3}, o, [n = std::size_t{0}](auto, index_t) mutable {
+      return std::vector<double>{1, 3, 8, 4}[n++ % 4];
+    });
+  };
+  const bound two = of({.draws = 2, .mask_token = 9});  // 1, 3
+  CHECK((two.nats_per_token == 2 && two.draws == 2));
+  CHECK(two.standard_error == Approx(1));
+  const bound three = of({.draws = 3, .mask_token = 9});  // 1, 3, 8
+  CHECK(three.nats_per_token == Approx(4));
+  CHECK(three.standard_error == Approx(std::sqrt(13.0 / 3)));
+  CHECK(of({.draws = 1, .repeats = 3, .mask_token = 9}).standard_error == Approx(std::sqrt(13.0 / 3)));
+  for (const counts how : {counts::stratified, counts::llada}) {
+    const bound repeats = of({.draws = 2, .repeats = 2, .how = how, .mask_token = 9});  // 2, 6
+    CHECK((repeats.nats_per_token == Approx(4) && repeats.draws == 4));
+    CHECK(repeats.standard_error == Approx(2));
+  }
+}
+
 TEST_CASE("LLaDA's counts") {
   // ((round(first + j length / draws) - 1) mod length) + 1, with numpy's rounding of halves to even.
   const auto all = [](index_t first, index_t draws, index_t length) {
@@ -127,6 +147,7 @@ TEST_CASE("answers alone are masked; edges of the estimate") {
       std::vector<std::int32_t>{1}, {.draws = 3, .mask_token = 9},
       [n = 0](auto, index_t) mutable { return ++n == 2 ? std::numeric_limits<double>::infinity() : 1.0; });
   CHECK((infinite.nonfinite == 1 && !std::isfinite(infinite.nats_per_token)));
+  CHECK(std::isnan(infinite.standard_error));
   const auto loss = [](auto, index_t) { return 1.0; };
   CHECK_THROWS_WITH(likelihood_bound(std::vector<std::int32_t>{1}, {}, loss), Catch::Contains("mask_token"));
   CHECK_THROWS_WITH(likelihood_bound(std::vector<std::int32_t>{}, {.mask_token = 9}, loss),

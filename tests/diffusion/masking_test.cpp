@@ -18,6 +18,11 @@ TEST_CASE("times in strata and with one offset") {
     CHECK(time_of(times::independent, u[i], j, 4) == u[i]);
     CHECK((1 - 1e-3) * stratified[i] + 1e-3 == Approx(std::array{.0784225, .4430575, .5129875, .905095}[i]));
   }
+  const double largest = std::nextafter(1.0, 0);  // what would be 1 is 0
+  CHECK(time_of(times::shared_offset, .25, 3, 4) == 0);
+  CHECK(time_of(times::shared_offset, .5, 1, 2) == 0);
+  CHECK(time_of(times::stratified, largest, 3, 4) == 0);
+  CHECK(time_of(times::independent, largest, 3, 4) == largest);
 }
 
 TEST_CASE("a time is a function of its sequence, in strata, whatever the part; between least and 1") {
@@ -102,6 +107,40 @@ TEST_CASE("exactly so many are masked, every set as likely") {
   mask_exactly(std::vector<std::int32_t>{0, 1}, std::vector<index_t>{0, 2}, counts, {.mask_token = 9},
                std::span(noised).first(2));
   CHECK(counts[0] == 2);
+}
+
+TEST_CASE("exactly so many are those of seed, step, sequence and position, wherever the sequence is") {
+  const std::vector<std::int32_t> tokens(24, 1);
+  const std::vector<std::uint8_t> may = {1, 1, 1, 0, 1, 1, 1, 1, 0, 1, 1, 1, 1, 1, 1, 1, 1, 0, 1, 1, 1, 1, 1, 1};
+  const std::vector<index_t> offsets = {0, 7, 7, 16, 24};
+  const auto all_of = [&](std::uint64_t seed, std::uint32_t step) {
+    std::vector<std::int32_t> noised(24);
+    std::vector<index_t> counts = {3, 2, 4, 3};
+    mask_exactly(tokens, offsets, counts, {.mask_token = 9, .may = may, .address = {seed, step, 2}}, noised);
+    CHECK(counts == std::vector<index_t>{3, 0, 4, 3});
+    return noised;
+  };
+  const auto whole = all_of(8, 5);
+  for (std::size_t s = 0; s < 4; ++s) {
+    const auto begin = static_cast<std::size_t>(offsets[s]), length = static_cast<std::size_t>(offsets[s + 1]) - begin;
+    std::vector<std::int32_t> own(length);
+    std::vector<index_t> count = {std::array{3, 2, 4, 3}[s]};
+    const draw_address address{8, 5, 2 + static_cast<std::uint32_t>(s)};
+    mask_exactly(std::span(tokens).subspan(begin, length), std::vector<index_t>{0, static_cast<index_t>(length)}, count,
+                 {.mask_token = 9, .may = std::span(may).subspan(begin, length), .address = address}, own);
+    CHECK(std::equal(own.begin(), own.end(), whole.begin() + offsets[s]));
+  }
+  CHECK(all_of(9, 5) != whole);
+  CHECK(all_of(8, 6) != whole);
+  std::map<std::vector<std::int32_t>, int> sets;  // of sequences alike but for their number
+  for (std::uint32_t number = 0; number < 10; ++number) {
+    std::vector<std::int32_t> own(7);
+    std::vector<index_t> count = {3};
+    mask_exactly(std::span(tokens).first(7), std::vector<index_t>{0, 7}, count,
+                 {.mask_token = 9, .address = {8, 5, number}}, own);
+    ++sets[own];
+  }
+  CHECK(sets.size() > 5);
 }
 
 TEST_CASE("masks of what does not fit are refused before anything is written") {

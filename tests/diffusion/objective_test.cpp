@@ -71,6 +71,27 @@ TEST_CASE("gradients of all objectives are those of differences") {
     }
 }
 
+TEST_CASE("a mask that is a token of the prompt has no label and no weight, and is none of the masked") {
+  const std::vector<std::int32_t> clean = {4, 1, 2, 3}, with_mask = {4, 4, 2, 3};
+  const std::vector<index_t> one = {0, 4};
+  const std::vector<std::uint8_t> may = {0, 1, 1, 1};
+  for (const weighting how :
+       {weighting::inverse, weighting::exact_ratio, weighting::unweighted, weighting::masked_mean, weighting::answer}) {
+    CAPTURE(static_cast<int>(how));
+    std::vector<std::int32_t> labels(4);
+    std::vector<double> weights(4);
+    const double divisor = row_weights(how, {clean, with_mask, one, may, std::vector<double>{.5}, 4}, labels, weights);
+    CHECK(labels == std::vector<std::int32_t>{-1, 1, -1, -1});
+    CHECK((weights[0] == 0 && weights[2] == 0 && weights[3] == 0));
+    const double expected = how == weighting::inverse       ? 2
+                            : how == weighting::exact_ratio ? 3
+                            : how == weighting::answer      ? 1 / 1.5
+                                                            : 1;
+    CHECK(weights[1] == Approx(expected));
+    CHECK(divisor == (how == weighting::answer || how == weighting::masked_mean ? 1 : 3));
+  }
+}
+
 TEST_CASE("sums and divisors of parts are those of the whole; a sequence without a mask has no loss") {
   for (const weighting how : {weighting::inverse, weighting::exact_ratio, weighting::masked_mean, weighting::answer}) {
     const std::vector<double> values = {.6, .2};

@@ -106,6 +106,8 @@ TEST_CASE("threshold and entropy bound reveal the published places") {
         std::vector<std::int32_t>{0, mask, 0, mask});
   CHECK(step_from({.by = order::threshold, .threshold = .99}, likelihoods, masked(4)) ==
         std::vector<std::int32_t>{0, mask, mask, mask});
+  const rows certain(3, {0, -INFINITY, -1e4, -INFINITY, 0});  // exactly as likely as the threshold: enough
+  CHECK(step_from({.by = order::threshold, .threshold = 1}, certain, masked(3)) == std::vector<std::int32_t>{0, 0, 0});
   const rows entropies = {of_entropy(.30), of_entropy(.02), of_entropy(.69), of_entropy(.05), of_entropy(.04)};
   CHECK(step_from({.by = order::entropy_bound, .gamma = .1}, entropies, masked(5)) ==
         std::vector<std::int32_t>{mask, 0, mask, 0, 0});
@@ -143,6 +145,91 @@ TEST_CASE("confidence, margin, and confidence after the temperature, rank differ
   // After top p alone the likeliest of the second row is certain.
   CHECK(first({.sampling = {.top_p = 0.6}, .after_temperature = true})[0].confidence == Approx(1).epsilon(1e-12));
   CHECK(first({.sampling = {.top_k = 1}, .after_temperature = true})[1].confidence == Approx(1).epsilon(1e-12));
+}
+
+TEST_CASE("where two are the likeliest there is no margin, wherever they stand") {
+  const rows tied = {{2, 2, 0, 0, 0}, {0, 2, 0, 2, 0}, {2, 0, 2, 2, 0}, {0.1, 0, 0, 0, 0}};
+  for (const bool after : {false, true}) {
+    std::vector<double> flat;
+    for (const auto& row : tied) flat.insert(flat.end(), row.begin(), row.end());
+    std::vector<std::int32_t> canvas = masked(4);
+    std::vector<candidate> found;
+    reveal({.by = order::margin, .after_temperature = after}, matrix_view<double>(flat.data(), 4, 5), canvas, mask, {},
+           found);
+    CHECK((found[0].place == 3 && found[0].confidence > 0.02));
+    for (std::size_t i = 1; i < 4; ++i)
+      CHECK((found[i].place == static_cast<index_t>(i) - 1 && found[i].confidence == 0));
+  }
+}
+
+TEMPLATE_TEST_CASE("what ranks after temperature and cuts is of the distribution that was drawn from", "", double,
+                   float, float16, bfloat16) {
+  using T = TestType;
+  constexpr std::int32_t last = 7;
+  std::vector<T> z;
+  for (int i = 0; i < 24; ++i)
+    z.push_back(from_accumulator<T>(
+        static_cast<accumulator_t<T>>(i % 8 == 5 ? -INFINITY : (i < 8 ? 900 : 1) * std::sin(2.3 * i + 0.4))));
+  const auto logit = [&](std::size_t i) { return static_cast<double>(to_accumulator(z[i])); };
+  for (const double temperature : {0.0, 1e-300, 1e-40, 1e-6, 0.01, 0.7, 1.0, 30.0, 1e6, 1e299})
+    for (const index_t top_k : {0, 1, 3, 9})
+      for (const double top_p : {1.0, 0.8, 1e-9})
+        for (const order by : {order::confidence, order::margin, order::entropy, order::entropy_bound}) {
+          CAPTURE(temperature, top_k, top_p, static_cast<int>(by));
+          const sampler s{.by = by,
+                          .sampling = {.temperature = temperature, .top_k = top_k, .top_p = top_p, .seed = 3},
+                          .after_temperature = true};
+          std::vector<T> own = z;
+          std::vector<std::int32_t> canvas(3, last);
+          std::vector<candidate> found;
+          reveal(s, matrix_view<T>(own.data(), 3, 8), canvas, last, {.count = 3}, found);
+          REQUIRE(found.size() == 3);
+          for (const candidate& c : found) {
+            const auto row = static_cast<std::size_t>(c.place) * 8;
+            std::vector<std::pair<double, std::int32_t>> p;  // best first
+            double sum = 0;
+            for (std::size_t v = 0; v < 7; ++v) p.emplace_back(logit(row + v), -static_cast<std::int32_t>(v));
+            std::sort(p.rbegin(), p.rend());
+            const double best = p[0].first;
+            for (auto& [x, v] : p) x = std::exp((x - best) / (temperature > 0 ? temperature : 1));
+            if (top_k > 0 && top_k < 7) p.resize(static_cast<std::size_t>(top_k));
+            for (const auto& [x, v] : p) sum += x;
+            std::size_t kept = 0;
+            double nucleus = 0;
+            while (kept < p.size() && (kept == 0 || nucleus < top_p * sum)) nucleus += p[kept++].first;
+            p.resize(kept);
+            double entropy = 0, drawn = 0;
+            for (const auto& [x, v] : p) {
+              if (x > 0) entropy -= x / nucleus * std::log(x / nucleus);
+              if (-v == c.token) drawn = x / nucleus;
+            }
+            CHECK(drawn > 0);
+            const double margin = (p[0].first - (kept > 1 ? p[1].first : 0)) / nucleus;
+            const double expected = by == order::confidence ? drawn : by == order::margin ? margin : -entropy;
+            CHECK(c.confidence == Approx(expected).epsilon(1e-9).margin(1e-12));
+          }
+          for (std::size_t i = 0; i < z.size(); ++i)
+            if (i % 8 != 7) CHECK(own[i] == z[i]);
+        }
+}
+
+TEST_CASE("in ancestral steps, too, the end token waits for others that stay") {
+  const rows z = {{0, 0, 0, 50, 0}, {50, 0, 0, 0, 0}, {0, 50, 0, 0, 0}};
+  index_t ends = 0, waited = 0, others = 0;
+  for (std::uint32_t step = 0; step < 400; ++step) {
+    const reveal_step at{.step = step, .from = 1, .to = 0.4};
+    const auto plain = step_from({.by = order::ancestral}, z, masked(3), at);
+    const auto made = step_from({.by = order::ancestral, .end_token = 3}, z, masked(3), at);
+    CHECK(std::equal(made.begin() + 1, made.end(), plain.begin() + 1));  // others come by chance alone
+    const bool left = plain[1] == mask || plain[2] == mask;
+    CHECK(made[0] == (left ? mask : plain[0]));
+    ends += made[0] == 3;
+    waited += left && plain[0] == 3;
+    others += !left;
+  }
+  CHECK((ends > 50 && waited > 50 && others > ends));
+  CHECK(step_from({.by = order::ancestral, .end_token = 3}, z, masked(3), {.from = 0.4, .to = 0}) ==
+        std::vector<std::int32_t>{3, 0, 1});
 }
 
 TEST_CASE("the mask is never a candidate, ties go to the lower place") {
@@ -206,6 +293,11 @@ TEST_CASE("guidance is between and beyond both models") {
   CHECK(own == std::vector<float>{1, 2, 3, 4});
   guide(matrix_view<float>(own.data(), 2, 2), matrix_view<const float>(other.data(), 2, 2), -1);
   CHECK(own == other);
+  // What is absent in both, as tokens that are never to be said, is absent in the mixture.
+  own = {-INFINITY, 1, -INFINITY, 2}, other = {-INFINITY, 3, -INFINITY, 2};
+  guide(matrix_view<float>(own.data(), 2, 2), matrix_view<const float>(other.data(), 2, 2), 2);
+  CHECK(own == std::vector<float>{-INFINITY, -3, -INFINITY, 2});
+  own = {1, 2, 3, 4}, other = {0, 2, 1, 8};
   CHECK_THROWS_WITH(guide(matrix_view<float>(own.data(), 2, 2), matrix_view<const float>(other.data(), 1, 4), 1),
                     Catch::Contains("unconditional: is 1 x 4, must be 2 x 2"));
   CHECK_THROWS_WITH(guide(matrix_view<float>(own.data(), 2, 2), matrix_view<const float>(other.data(), 2, 2), NAN),
@@ -229,6 +321,9 @@ TEST_CASE("a step of what does not fit is refused, with the canvas as it was") {
   refused({.threshold = NAN}, {}, "threshold", z);
   refused({.gamma = -1}, {}, "gamma: must be finite", z);
   refused({.sampling = {.temperature = -1}}, {}, "temperature", z);
+  refused({.end_token = 5}, {}, "end_token: must be -1 or one of 5 tokens and not the mask, is 5", z);
+  refused({.end_token = mask}, {}, "end_token: must be -1", z);
+  refused({.end_token = -2}, {}, "end_token: must be -1", z);
   refused({}, {.count = -1}, "count: must not be negative", z);
   refused({.by = order::ancestral}, {.from = 0.5, .to = 0.5}, "times must fall", z);
   refused({.by = order::ancestral}, {.from = 1.5, .to = 0.5}, "times must fall", z);

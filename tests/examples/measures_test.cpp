@@ -95,6 +95,7 @@ TEST_CASE("settings: a router's capacities, and a budget that keeps the mean") {
     CHECK((sum > 8 * 65 - 2 && sum <= 8 * 65));
   }
   s.schedule = "linear_reverse";
+  CHECK(s.budget_of(64, s.k, s.experts) == s.budget(64));  // a saved model writes with what it was trained with
   CHECK(s.budget(64).front() == 14);
   CHECK(s.budget(64).back() == 2);
 }

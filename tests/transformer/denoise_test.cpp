@@ -395,6 +395,10 @@ TEST_CASE("what cannot be denoised is refused in one line") {
   refused({.length = 8, .steps = 8, .last_time = 0.1}, "last_time: is of ancestral steps");
   for (const double time : {-0.1, 1.0, std::numeric_limits<double>::quiet_NaN()})
     refused({.length = 8, .steps = 8, .sampler = {.by = order::ancestral}, .last_time = time}, "last_time: must be in");
+  refused({.length = 8, .steps = 1000, .sampler = {.by = order::ancestral}, .last_time = 1 - 2e-16},
+          "last_time: 1000 steps have no times between 1 and 1");
+  refused({.length = 8, .steps = 8, .sampler = {.end_token = 40}}, "end_token: must be -1 or one of 40 tokens");
+  refused({.length = 8, .steps = 8, .sampler = {.end_token = c.mask_token}}, "end_token");
   refused({.length = 8, .steps = 8, .guidance = std::numeric_limits<double>::infinity()}, "guidance: must be finite");
   refused({.length = 8, .steps = 8, .capacities = {.most = 2}}, "capacities: are of experts that choose");
   refused({.length = 8, .steps = 8, .capacities = {.least = 3, .most = 2}}, "capacities: least must be in [0, most]");
@@ -418,6 +422,11 @@ TEST_CASE("what cannot be denoised is refused in one line") {
   };
   expert_refused({.length = 8, .steps = 8, .capacities = {.budget = longer}}, "a budget for pools of 5 tokens");
   expert_refused({.length = 6, .steps = 6, .capacities = {.budget = budget}}, "of a canvas of 10");
+  const std::vector<index_t> of_ten(10, 1), of_three(3, 1);
+  expert_refused({.length = 6, .steps = 6, .capacities = {.budget = of_ten}}, "of a canvas of 10");  // 4, 4 and 2
+  prompts nothing;
+  nothing.add({});
+  CHECK_NOTHROW(with_experts(nothing.all(), {.length = 3, .steps = 3, .capacities = {.budget = of_three}}));
   expert_refused({.length = 8, .steps = 8, .capacities = {.budget = negative}}, "one is negative: -1");
   expert_refused({.length = 8, .steps = 8, .capacities = {.most = 2, .budget = budget}}, "not both");
   std::vector<float> out(static_cast<std::size_t>(c.vocab));

@@ -72,6 +72,24 @@ TEST_CASE("masked rows: 1 / t where that is the weight") {
   }
 }
 
+TEST_CASE("masked rows: a loss of 1 / t weights is unbiased, in short sequences too") {
+  const std::vector<std::int32_t> tokens(60000, 1);
+  for (const index_t length : {1, 2, 3}) {
+    std::vector<index_t> offsets;
+    for (index_t at = 0; at <= std::ssize(tokens); at += length) offsets.push_back(at);
+    for (const auto how : {weighting::inverse, weighting::answer, weighting::exact_ratio}) {
+      CAPTURE(length, static_cast<int>(how));
+      const masked_rows r =
+          mask_by_time({tokens, offsets}, {.mask_token = mask, .weighting = how, .least_time = 0.05, .seed = 6});
+      double sum = 0, squares = 0, empty = 0;  // of a cross-entropy that is 1 everywhere: so is the loss
+      for (const double w : r.weights) sum += w, squares += w * w;
+      for (const index_t n : r.counts) empty += n == 0;
+      CHECK(sum / r.divisor == Approx(1).margin(5 * std::sqrt(squares) / r.divisor));
+      CHECK((empty > 0) == (how != weighting::exact_ratio));
+    }
+  }
+}
+
 TEST_CASE("masked rows: so many of each sequence, of what may be masked") {
   const corpus data(vocab);
   std::vector<std::uint8_t> may(data.tokens.size(), 1);

@@ -15,11 +15,11 @@ struct routed {
   explicit routed(const moe::router& r, bool biased = false)
       : shape(two_way_model(r, biased)), model(shape), parameters(normals<float>(model.parameters(), 1, 0.3)) {}
 
-  /// Counts of one pass in microbatches of @p rows rows.
+  /// Counts of one pass in microbatches of @p rows rows, in as many lanes as the learner has or @p counted.
   template <class E = serial>
-  std::vector<layer_routing> pass(index_t rows, index_t lanes_count, E&& pool = {}) {
+  std::vector<layer_routing> pass(index_t rows, index_t lanes_count, E&& pool = {}, index_t counted = -1) {
     gradient_lanes<float> lanes(model, rows, lanes_count);
-    routing_statistics seen(shape, lanes_count);
+    routing_statistics seen(shape, counted >= 0 ? counted : lanes_count);
     evaluate(
         model, parameters, batch{data.tokens, data.offsets},
         [&](microbatch<float>& part) {
@@ -91,6 +91,13 @@ TEST_CASE("routing statistics: biases move towards even loads, and thresholds to
   const auto last = t.pass(200, 1);  // of the last layer: what enters the first does not move
   CHECK(static_cast<double>(last[0].load.total()) ==
         Approx(2.0 * static_cast<double>(t.data.tokens.size())).epsilon(0.05));
+}
+
+TEST_CASE("routing statistics: lanes are those of the learner") {
+  const config c = two_way_model(moe::expert_choice(2));
+  CHECK_THROWS_WITH(routing_statistics(c, 0), Catch::Contains("lanes: must be at least 1, is 0"));
+  routed m(moe::expert_choice(2));
+  CHECK_THROWS_WITH(m.pass(12, 3, serial{}, 2), Catch::Contains("is of lane 2, there are 2"));
 }
 
 TEST_CASE("routing statistics: biases are of a model that has them") {

@@ -16,7 +16,7 @@ namespace HONE_NAMESPACE::diffusion {
 /// An estimate of the bound, in nats a token; e to it is the bound's perplexity.
 struct bound {
   double nats_per_token = 0;
-  double standard_error = 0;  ///< NaN of a single draw, or repeat
+  double standard_error = 0;  ///< NaN of a single draw, or repeat, and beside a CE that was not finite
   index_t draws = 0;
   index_t nonfinite = 0;  ///< draws whose CE was not finite: the bound is not either
 
@@ -103,8 +103,9 @@ bound likelihood_bound(std::span<const std::int32_t> tokens, const bound_options
   const auto n = static_cast<double>(samples);
   result.draws = options.repeats * options.draws;
   result.nats_per_token = first + sum / n;
-  result.standard_error = samples < 2 ? std::numeric_limits<double>::quiet_NaN()
-                                      : std::sqrt((max)(0.0, squares - sum * sum / n) / (n - 1) / n);
+  result.standard_error = samples < 2 || result.nonfinite > 0
+                              ? std::numeric_limits<double>::quiet_NaN()
+                              : std::sqrt((max)(0.0, squares - sum * sum / n) / (n - 1) / n);
   return result;
 }
 

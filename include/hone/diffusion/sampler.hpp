@@ -26,7 +26,7 @@ struct sampler {
   bool after_temperature = false;
   double threshold = 0.9;       ///< in [0, 1]
   double gamma = 0.1;           ///< at least 0, nats
-  std::int32_t end_token = -1;  ///< comes last: its places wait while there are others
+  std::int32_t end_token = -1;  ///< comes last: its places wait while there are others (ancestral: others that stay)
 };
 
 /// @throws std::invalid_argument, naming the member, as `loss::validate`, or unless threshold and gamma are in range.
@@ -45,7 +45,8 @@ inline index_t revealed_in_step(index_t masked, index_t steps, index_t step) {
   return masked / steps + (step < masked % steps ? 1 : 0);
 }
 
-/// Classifier-free guidance: @p conditional becomes unconditional + (weight + 1) (conditional - unconditional).
+/// Classifier-free guidance: @p conditional becomes unconditional + (weight + 1) (conditional - unconditional); where
+/// both are equal it stays, so that what is absent (-inf) in both remains so.
 /// @throws std::invalid_argument, before anything is written, if the shapes differ or the weight is not finite.
 /// @note One pass over both; allocates nothing.
 template <mutable_matrix Z, matrix_like U>
@@ -61,7 +62,7 @@ void guide(Z&& conditional, const U& unconditional, double weight) {
   for (index_t i = 0; i < z.rows(); ++i)
     for (index_t j = 0; j < z.cols(); ++j) {
       const A own = to_accumulator(z(i, j)), other = static_cast<A>(to_accumulator(u(i, j)));
-      z(i, j) = from_accumulator<T>(other + static_cast<A>(weight + 1) * (own - other));
+      if (own != other) z(i, j) = from_accumulator<T>(other + static_cast<A>(weight + 1) * (own - other));
     }
 }
 
@@ -83,29 +84,21 @@ struct candidate {
 
 namespace detail {
 
-/// The distribution that candidates are drawn from has these probabilities left; the row is made so: what is cut is
-/// -inf, the rest divided by the temperature.
-template <scalar T>
-void cut_row(const vector_view<T>& z, const loss::sampling_options& o,
-             std::vector<std::pair<double, index_t>>& memory) {
-  using A = accumulator_t<T>;
-  if (o.temperature > 0)
-    for (index_t v = 0; v < z.size(); ++v)
-      z[v] = from_accumulator<T>(static_cast<A>(static_cast<double>(to_accumulator(z[v])) / o.temperature));
-  const bool all = (o.top_k == 0 || o.top_k >= z.size()) && o.top_p >= 1;
-  if (all) return;
-  const auto normalizer = loss::summarize(z).normalizer;
-  memory.clear();
-  for (index_t v = 0; v < z.size(); ++v)
-    memory.emplace_back(-normalizer.log_probability(static_cast<double>(to_accumulator(z[v]))), v);
-  std::sort(memory.begin(), memory.end());
-  std::size_t kept = o.top_k > 0 ? (std::min)(memory.size(), static_cast<std::size_t>(o.top_k)) : memory.size();
-  double total = 0, sum = 0;
-  for (std::size_t i = 0; i < kept; ++i) total += std::exp(-memory[i].first);
-  std::size_t nucleus = 0;
-  while (nucleus < kept && (nucleus == 0 || sum < o.top_p * total)) sum += std::exp(-memory[nucleus++].first);
-  for (std::size_t i = nucleus; i < memory.size(); ++i)
-    z[memory[i].second] = from_accumulator<T>(-std::numeric_limits<A>::infinity());
+/// What an order ranks a candidate by.
+/// @param kept probabilities and ids of the distribution that it comes of, to any sum.
+inline double rank_of(order by, std::span<const std::pair<double, std::int32_t>> kept, std::int32_t token) {
+  double sum = 0, own = 0, first = 0, second = 0;
+  for (const auto& [p, v] : kept) {
+    sum += p;
+    if (v == token) own = p;
+    second = (max)(second, (min)(first, p));
+    first = (max)(first, p);
+  }
+  if (by == order::margin) return (first - second) / sum;
+  if (by != order::entropy && by != order::entropy_bound) return own / sum;
+  double negated_entropy = 0;
+  for (const auto& [p, v] : kept) negated_entropy += p / sum * std::log(p / sum);
+  return negated_entropy;
 }
 
 /// p of the likeliest id less p of the next one.
@@ -130,7 +123,8 @@ void find_candidates(const sampler& s, const matrix_view<T>& logits, std::span<c
                      std::int32_t mask_token, const reveal_step& at, std::vector<candidate>& found) {
   found.clear();
   std::vector<std::pair<double, std::int32_t>> scratch;
-  std::vector<std::pair<double, index_t>> cut;
+  loss::sampling_options drawn_from = s.sampling;  // greedy candidates are the likeliest at temperature 1
+  if (drawn_from.temperature == 0) drawn_from.temperature = 1;
   const philox random{s.sampling.seed, at.step};
   for (index_t i = 0; i < logits.rows(); ++i) {
     if (canvas[static_cast<std::size_t>(i)] != mask_token) continue;
@@ -142,14 +136,15 @@ void find_candidates(const sampler& s, const matrix_view<T>& logits, std::span<c
     const bool random_order = s.by == order::random || s.by == order::ancestral;
     if (random_order) {
       confidence = random.uniform(place(at.sequence, position), once);
+    } else if (s.after_temperature) {
+      if (s.sampling.temperature == 0) loss::sample_token(z, drawn_from, 0, 0, scratch);
+      confidence = rank_of(s.by, scratch, token);  // of what the draw left there
+    } else if (s.by == order::entropy || s.by == order::entropy_bound) {
+      confidence = -loss::summarize_entropy(z).entropy;
+    } else if (s.by == order::margin) {
+      confidence = margin_of(z);
     } else {
-      if (s.after_temperature) cut_row(z, s.sampling, cut);
-      if (s.by == order::entropy || s.by == order::entropy_bound)
-        confidence = -loss::summarize_entropy(z).entropy;
-      else if (s.by == order::margin)
-        confidence = margin_of(z);
-      else
-        confidence = std::exp(loss::log_probability(z, token));
+      confidence = std::exp(loss::log_probability(z, token));
     }
     found.push_back({i, token, confidence});
   }
@@ -158,13 +153,13 @@ void find_candidates(const sampler& s, const matrix_view<T>& logits, std::span<c
 }  // namespace detail
 
 /// Reveals tokens of @p canvas in place and returns how many; 0 where none is masked.
-/// @param logits (places x V) of the canvas's places, any strides; the mask's column becomes -inf, and with
-///        after_temperature the rows of masked places what their candidates are drawn from.
+/// @param logits (places x V) of the canvas's places, any strides; the mask's column becomes -inf.
 /// @param canvas (places) tokens, or the mask.
 /// @param memory grows as it must; holds the candidates, best first.
 /// @throws std::invalid_argument as `validate`, before anything is written; if a size does not fit, the mask is not in
-///         the vocabulary, count is negative, or times do not fall from (0, 1] to [0, from); later, as
-///         `loss::sample_token`, if a row has no distribution, with the canvas as it was.
+///         the vocabulary, the end token is neither -1 nor another of it, count is negative, or times do not fall from
+///         (0, 1] to [0, from); later, with the canvas as it was, as `loss::sample_token`, if a row has no
+///         distribution.
 /// @note A few reads of each masked row; allocates up to V pairs where rows are drawn from or cut. Serial; every draw
 ///       is addressed by (seed, step, sequence, position).
 template <mutable_matrix Z>
@@ -177,6 +172,9 @@ index_t reveal(const sampler& s, Z&& logits, std::span<std::int32_t> canvas, std
                           "has %zu places, logits %td rows", canvas.size(), z.rows());
   invalid_argument_unless(mask_token >= 0 && mask_token < z.cols(), function, "mask_token",
                           "is %d, the logits have %td columns", mask_token, z.cols());
+  invalid_argument_unless(s.end_token >= -1 && s.end_token < z.cols() && s.end_token != mask_token, function,
+                          "end_token", "must be -1 or one of %td tokens and not the mask, is %d", z.cols(),
+                          s.end_token);
   invalid_argument_unless(z.cols() >= 2, function, "logits", "have %td columns: nothing but the mask", z.cols());
   invalid_argument_unless(at.positions.empty() || at.positions.size() == canvas.size(), function, "positions",
                           "has %zu elements for %zu places", at.positions.size(), canvas.size());
@@ -195,7 +193,10 @@ index_t reveal(const sampler& s, Z&& logits, std::span<std::int32_t> canvas, std
   switch (s.by) {
     case order::ancestral: {
       const double chance = (at.from - at.to) / at.from;
-      const auto stays = [&](const candidate& c) { return c.confidence >= chance; };
+      const auto unlucky = [&](const candidate& c) { return c.confidence >= chance; };
+      const bool others_left =
+          std::any_of(memory.begin(), memory.end(), [&](const candidate& c) { return unlucky(c) && !is_end(c); });
+      const auto stays = [&](const candidate& c) { return unlucky(c) || (others_left && is_end(c)); };
       std::stable_partition(memory.begin(), memory.end(), [&](const candidate& c) { return !stays(c); });
       while (taken < memory.size() && !stays(memory[taken])) ++taken;
       break;

@@ -96,9 +96,10 @@ class denoiser {
   ///        sequence.
   /// @throws std::invalid_argument, before anything runs, if a prompt has the mask or a token that is not in the
   ///         vocabulary, or is too long for max_seq; blocks do not divide the length, or their number the steps; steps
-  ///         are asked of an order that takes what it needs, or none of another; a time, a sampler's option (as
-  ///         `diffusion::validate`), guidance or capacity is out of range; capacities are asked of experts that do not
-  ///         choose, or a budget is of pools of another length. Later, as `loss::sample_token`, if logits have no
+  ///         are asked of an order that takes what it needs, or none of another, or are too many for the times before
+  ///         last_time; a time, the end token, a sampler's option (as `diffusion::validate`), guidance or capacity is
+  ///         out of range; capacities are asked of experts that do not choose, or a budget is of pools of another
+  ///         length, or where these are not all as long. Later, as `loss::sample_token`, if logits have no
   ///         distribution.
   /// @note Bitwise for any executor and any grouping of the prompts; one worker a sequence. A pass is 2 flops a row and
   ///       parameter, of experts those that the row goes to, and of the classifier only for masked rows of the block.
@@ -335,7 +336,8 @@ class denoiser {
   void check_budget(const char* function, const ratio_capacities& o, index_t n) const {
     const auto length = static_cast<index_t>(o.budget.size());
     const index_t block = shape().block;
-    invalid_argument_unless(length == 0 || (block > 0 && n % block == 0 ? length == block : length == n), function,
+    const bool even = block == 0 || n <= block || n % block == 0;
+    invalid_argument_unless(length == 0 || (even && length == (block > 0 ? (min)(block, n) : n)), function,
                             "capacities", "a budget for pools of %td tokens, of a canvas of %td", length, n);
   }
 
@@ -358,6 +360,12 @@ class denoiser {
                             o.last_time);
     invalid_argument_unless(o.last_time == 0 || o.sampler.by == order::ancestral, function, "last_time",
                             "is of ancestral steps, is %g", o.last_time);
+    invalid_argument_unless(o.sampler.by != order::ancestral ||
+                                (1 - o.last_time) * static_cast<double>(blocks) > 1e-12 * static_cast<double>(o.steps),
+                            function, "last_time", "%td steps have no times between 1 and %g", o.steps, o.last_time);
+    invalid_argument_unless(
+        o.sampler.end_token >= -1 && o.sampler.end_token < c.vocab && o.sampler.end_token != c.mask_token, function,
+        "end_token", "must be -1 or one of %td tokens and not the mask, is %d", c.vocab, o.sampler.end_token);
     invalid_argument_unless(std::abs(o.guidance) < 1e300, function, "guidance", "must be finite, is %g", o.guidance);
     invalid_argument_unless(
         !prompts.offsets.empty() && prompts.offsets.front() == 0 && prompts.offsets.back() == prompts.rows(), function,

@@ -64,19 +64,22 @@ inline masked_rows blank(const batch& clean) {
 }  // namespace detail
 
 /// Draws a time for each sequence of @p clean and masks each of its tokens with that chance, at least one of those that
-/// may be. @throws std::invalid_argument as `diffusion::draw_times`, `mask_at` and `row_weights`.
+/// may be; where weights are 1 / t, there may be none: with one more, whose weight is the larger the less likely a mask
+/// was, the sum would be no estimate of LLaDA's or MDLM's loss.
+/// @throws std::invalid_argument as `diffusion::draw_times`, `mask_at` and `row_weights`.
 /// @note Draws are addressed by (seed, step, sequence, position). A few passes over the tokens; allocates.
 inline masked_rows mask_by_time(const batch& clean, const noise_options& options) {
   invalid_argument_unless(!clean.offsets.empty(), "hone::transformer::mask_by_time", "clean", "has no offsets");
   masked_rows r = detail::blank(clean);
   std::vector<double> t(r.counts.size());
   const diffusion::draw_address address{options.seed, options.step};
-  diffusion::draw_times(options.times, t, address, options.least_time);
-  diffusion::mask_at(clean.tokens, clean.offsets, t,
-                     {.mask_token = options.mask_token, .may = options.may, .at_least_one = true, .address = address},
-                     r.noised, r.counts);
   const bool valued =
       options.weighting == diffusion::weighting::inverse || options.weighting == diffusion::weighting::answer;
+  diffusion::draw_times(options.times, t, address, options.least_time);
+  diffusion::mask_at(
+      clean.tokens, clean.offsets, t,
+      {.mask_token = options.mask_token, .may = options.may, .at_least_one = !valued, .address = address}, r.noised,
+      r.counts);
   detail::weigh(clean, options, valued ? std::span<const double>(t) : std::span<const double>(), r);
   return r;
 }

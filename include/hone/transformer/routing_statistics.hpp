@@ -34,9 +34,11 @@ struct layer_routing {
 /// pool of the batch decides, on how the batch was cut. Cutoffs are summed lane by lane.
 class routing_statistics {
  public:
-  /// @param lanes of the learner. @throws std::invalid_argument as `validate`.
+  /// @param lanes of the learner. @throws std::invalid_argument as `validate`, or unless there is one.
   explicit routing_statistics(const config& c, index_t lanes = 4) : router_(c.experts.router) {
     validate(c);
+    invalid_argument_unless(lanes >= 1, "hone::transformer::routing_statistics", "lanes", "must be at least 1, is %td",
+                            lanes);
     std::vector<layer_routing> layers;
     for (index_t layer = 0; layer < c.n_layers; ++layer) {
       if (!c.sparse(layer)) continue;
@@ -49,9 +51,12 @@ class routing_statistics {
   }
 
   /// Adds the plans of @p part, after its forward pass. @param labels its rows' (negative: none).
+  /// @throws std::invalid_argument if the learner has more lanes than this.
   /// @pre No other thread adds a part of this lane meanwhile. @note A pass over each plan.
   template <class T>
   void add(microbatch<T>& part, std::span<const std::int32_t> labels) {
+    invalid_argument_unless(part.lane < std::ssize(lanes_), "hone::transformer::routing_statistics::add", "part",
+                            "is of lane %td, there are %zu", part.lane, lanes_.size());
     std::vector<std::uint8_t> masked, others;
     for (const std::int32_t label : labels) {
       masked.push_back(label >= 0);
