@@ -12,8 +12,10 @@ namespace {
 using namespace hone;
 using namespace hone::transformer;
 
-void step(benchmark::State& state, const config& sparse, index_t length, index_t sequences, index_t workers,
+/// @param microbatch rows that go through the model together: an expert has an eighth of them.
+void step(benchmark::State& state, const config& sparse, index_t microbatch, index_t workers,
           const router_losses& losses) {
+  const index_t length = 128, sequences = 32;
   const index_t k = sparse.experts.router.per_token;
   config dense = sparse;
   dense.d_ff = k * sparse.experts.d_ff + sparse.experts.shared_d_ff;
@@ -26,7 +28,7 @@ void step(benchmark::State& state, const config& sparse, index_t length, index_t
     offsets.push_back(std::ssize(tokens));
   }
   thread_pool pool(workers);
-  const learner_options options{.rows = (std::max)(index_t{512}, length)};
+  const learner_options options{.rows = microbatch};
   learner<float> of_experts(sparse, initial_parameters<float>(sparse, 1), options);
   learner<float> of_one(dense, initial_parameters<float>(dense, 1), options);
   std::uint32_t at = 0;
@@ -73,16 +75,17 @@ const bool registered = [] {
   } sizes[] = {{"1M", 64, 64, 4}, {"5M", 128, 128, 4}, {"20M", 256, 256, 4}};
   for (const auto& kind : kinds)
     for (const auto& size : sizes)
-      for (const index_t workers : {index_t{1}, index_t{2}})
-        benchmark::RegisterBenchmark(
-            (std::string("masked_training/") + kind.name + "/" + size.name + "/workers:" + std::to_string(workers))
-                .c_str(),
-            [=](benchmark::State& state) {
-              step(state, shape(size.width, size.expert_width, size.layers, kind.router), 128, 16, workers,
-                   kind.losses);
-            })
-            ->UseManualTime()
-            ->MinTime(1.0);
+      for (const index_t microbatch : {256, 512, 2048})
+        for (const index_t workers : {1, 2})
+          benchmark::RegisterBenchmark((std::string("masked_training/") + kind.name + "/" + size.name +
+                                        "/rows:" + std::to_string(microbatch) + "/workers:" + std::to_string(workers))
+                                           .c_str(),
+                                       [=](benchmark::State& state) {
+                                         step(state, shape(size.width, size.expert_width, size.layers, kind.router),
+                                              microbatch, workers, kind.losses);
+                                       })
+              ->UseManualTime()
+              ->MinTime(1.0);
   return true;
 }();
 }  // namespace
