@@ -62,6 +62,9 @@ TEST_CASE("a retrofit keeps all parameters and changes who chooses; the change i
     // What experts take of each sequence, rounded to the nearest, is what a token had.
     const auto capacities = nearest_capacities(to, s.offsets);
     CHECK(capacities == std::vector<index_t>{4, 1, 0, 2});  // 14, 1, 0 and 9 tokens, of 4 experts with one a token
+    config blocks = to;
+    blocks.block = 8;  // of each whole block, or of a sequence that is shorter
+    CHECK(nearest_capacities(blocks, s.offsets) == std::vector<index_t>{2, 1, 0, 2});
     measure_retrofit(before, parameters, w, uncovered, parameters, u, {s.tokens, s.offsets, capacities});
     CHECK(u.plan(1).load(0) == 7);
   }

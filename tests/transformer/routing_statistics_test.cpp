@@ -93,6 +93,26 @@ TEST_CASE("routing statistics: biases move towards even loads, and thresholds to
         Approx(2.0 * static_cast<double>(t.data.tokens.size())).epsilon(0.05));
 }
 
+TEST_CASE("routing statistics: rows of products as long as the longest are those of all lanes") {
+  routed m(moe::top_k_then_softmax(2));
+  gradient_lanes<float> lanes(m.model, 12, 3);
+  routing_statistics seen(m.shape, 3);
+  moe::expert_load by_hand;
+  index_t parts = 0;
+  evaluate(
+      m.model, m.parameters, batch{m.data.tokens, m.data.offsets},
+      [&](microbatch<float>& part) {
+        seen.add(part, part.rows_of<std::int32_t>(m.data.targets));
+        by_hand.add(part.activations.plan(2));
+        ++parts;
+        return loss::loss_sum{};
+      },
+      lanes, serial{});
+  CHECK(parts > 3);
+  CHECK(by_hand.padded_rows > by_hand.total());
+  CHECK(seen.layers()[1].load.padded_rows == by_hand.padded_rows);
+}
+
 TEST_CASE("routing statistics: lanes are those of the learner") {
   const config c = two_way_model(moe::expert_choice(2));
   CHECK_THROWS_WITH(routing_statistics(c, 0), Catch::Contains("lanes: must be at least 1, is 0"));
