@@ -8,6 +8,7 @@
 #include "hone/core/blas.hpp"
 #include "hone/core/output.hpp"
 #include "hone/core/packs.hpp"
+#include "hone/routing/sink.hpp"
 
 #include <cstdint>
 #include <span>
@@ -49,8 +50,6 @@ class states_view {
   index_t samples_ = 0, layers_ = 0, width_ = 0;
   index_t sample_stride_ = 0, layer_stride_ = 0, stride_ = 1;
 };
-
-enum class token_pooling : std::uint8_t { mean, last };
 
 /// What a prompt's features were made of.
 struct feature_report {

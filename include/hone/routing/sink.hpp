@@ -126,30 +126,30 @@ struct lanes_of {
 };
 #endif
 using floats = lanes_of<float, float_lanes>::type;
-using words = lanes_of<std::uint32_t, float_lanes>::type;
-using halves = lanes_of<std::uint16_t, float_lanes>::type;
+using word_lanes = lanes_of<std::uint32_t, float_lanes>::type;
+using half_lanes = lanes_of<std::uint16_t, float_lanes>::type;
 using few_floats = lanes_of<float, double_lanes>::type;
 using doubles = lanes_of<double, double_lanes>::type;
 
 // One instruction each, which g++ 12 makes four of by itself.
 #if defined(__GNUC__) && !defined(__clang__) && defined(__AVX512F__)
 inline doubles to_doubles(few_floats x) noexcept { return __builtin_ia32_cvtps2pd512_mask(x, doubles{}, -1, 4); }
-inline words to_words(halves x) noexcept {
+inline word_lanes to_words(half_lanes x) noexcept {
   using signed_halves = lanes_of<std::int16_t, float_lanes>::type;
   using signed_words = lanes_of<std::int32_t, float_lanes>::type;
-  return bits_as<words>(__builtin_ia32_pmovzxwd512_mask(bits_as<signed_halves>(x), signed_words{}, 0xffff));
+  return bits_as<word_lanes>(__builtin_ia32_pmovzxwd512_mask(bits_as<signed_halves>(x), signed_words{}, 0xffff));
 }
 #elif defined(__GNUC__) && !defined(__clang__) && defined(__AVX2__)
 inline doubles to_doubles(few_floats x) noexcept { return __builtin_ia32_cvtps2pd256(x); }
-inline words to_words(halves x) noexcept {
-  return bits_as<words>(__builtin_ia32_pmovzxwd256(bits_as<lanes_of<std::int16_t, float_lanes>::type>(x)));
+inline word_lanes to_words(half_lanes x) noexcept {
+  return bits_as<word_lanes>(__builtin_ia32_pmovzxwd256(bits_as<lanes_of<std::int16_t, float_lanes>::type>(x)));
 }
 #elif defined(__GNUC__)
 inline doubles to_doubles(few_floats x) noexcept { return __builtin_convertvector(x, doubles); }
-inline words to_words(halves x) noexcept { return __builtin_convertvector(x, words); }
+inline word_lanes to_words(half_lanes x) noexcept { return __builtin_convertvector(x, word_lanes); }
 #else
 inline doubles to_doubles(few_floats x) noexcept { return x; }
-inline words to_words(halves x) noexcept { return x; }
+inline word_lanes to_words(half_lanes x) noexcept { return x; }
 #endif
 
 struct from_float32 {
@@ -158,11 +158,11 @@ struct from_float32 {
 };
 struct from_bfloat16 {
   using stored = std::uint16_t;
-  static floats widen(halves x) noexcept { return bits_as<floats>(to_words(x) << 16); }
+  static floats widen(half_lanes x) noexcept { return bits_as<floats>(to_words(x) << 16); }
 };
 struct from_float16 {
   using stored = std::uint16_t;
-  static floats widen(halves x) noexcept {
+  static floats widen(half_lanes x) noexcept {
 #if defined(__GNUC__) && defined(__AVX512F__)
     const auto bits = bits_as<lanes_of<std::int16_t, float_lanes>::type>(x);
 #if defined(__clang__)
@@ -174,9 +174,9 @@ struct from_float16 {
     return __builtin_ia32_vcvtph2ps256(bits_as<lanes_of<std::int16_t, float_lanes>::type>(x));
 #else
     // On normal numbers alone: right in processes that flush denormals, too.
-    const words bits = to_words(x), sign = (bits & 0x8000u) << 16, rest = (bits & 0x7fffu) << 13;
-    const words subnormal = bits_as<words>(bits_as<floats>(rest + 0x38800000u) - 0x1p-14f);
-    const words finite = rest < 0x00800000u ? subnormal : rest + 0x38000000u;
+    const word_lanes bits = to_words(x), sign = (bits & 0x8000u) << 16, rest = (bits & 0x7fffu) << 13;
+    const word_lanes subnormal = bits_as<word_lanes>(bits_as<floats>(rest + 0x38800000u) - 0x1p-14f);
+    const word_lanes finite = rest < 0x00800000u ? subnormal : rest + 0x38000000u;
     return bits_as<floats>(sign | (rest < 0x0f800000u ? finite : rest | 0x7f800000u));
 #endif
   }
