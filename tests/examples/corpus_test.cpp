@@ -8,7 +8,7 @@ using namespace diffuse;
 TEST_CASE("corpus: what is held out of a text is never drawn, and all that is left may be") {
   std::vector<std::int32_t> tokens(503);
   for (std::size_t i = 0; i < tokens.size(); ++i) tokens[i] = static_cast<std::int32_t>(i);
-  const corpus text(10, tokens, "file");
+  const corpus text(10, tokens, 0, "file");
   const auto held = text.held_out(128);
   CHECK(std::ssize(held.offsets) - 1 == 5);  // a tenth of the text has five
   std::vector<std::uint8_t> kept(tokens.size());
@@ -28,10 +28,10 @@ TEST_CASE("corpus: what is held out of a text is never drawn, and all that is le
 }
 
 TEST_CASE("corpus: a text is two sequences at least") {
-  CHECK_THROWS_WITH(corpus(10, std::vector<std::int32_t>(9), "short.txt"),
+  CHECK_THROWS_WITH(corpus(10, std::vector<std::int32_t>(9), 0, "short.txt"),
                     Catch::Contains("short.txt: has 9 tokens, fewer than a sequence of --length 10"));
-  CHECK_THROWS_WITH(corpus(10, std::vector<std::int32_t>(19), "short.txt"), Catch::Contains("none is left"));
-  const corpus least(10, std::vector<std::int32_t>(20), "short.txt");
+  CHECK_THROWS_WITH(corpus(10, std::vector<std::int32_t>(19), 0, "short.txt"), Catch::Contains("none is left"));
+  const corpus least(10, std::vector<std::int32_t>(20), 0, "short.txt");
   CHECK(std::ssize(least.held_out(4).offsets) - 1 == 1);
   CHECK(least.draw(1, 1, 3).tokens.size() == 30);
 }
