@@ -108,15 +108,15 @@ HONE_INLINE void multiply_tiles(const T* a, index_t row_stride, index_t step, co
                                 index_t depth, simd::pack<T> (&c)[Panels][Rows]) {
   constexpr index_t width = panels<T>::width;
   // No loop within the loop: g++ would interleave steps of the outer one, with the sums in memory.
-  const auto run = [&]<std::size_t... I, std::size_t... K>(std::index_sequence<I...>,
-                                                           std::index_sequence<K...>) HONE_INLINE_LAMBDA {
+  const auto run = [&]<std::size_t... Row, std::size_t... Panel>(std::index_sequence<Row...>,
+                                                                 std::index_sequence<Panel...>) HONE_INLINE_LAMBDA {
     for (index_t p = 0; p < depth; ++p) {
-      const simd::pack<T> b[] = {simd::load<T>(panel + (static_cast<index_t>(K) * rows_of_panel + p) * width)...};
+      const simd::pack<T> b[] = {simd::load<T>(panel + (static_cast<index_t>(Panel) * rows_of_panel + p) * width)...};
       const auto add = [&](std::size_t i) HONE_INLINE_LAMBDA {
         const simd::pack<T> x(a[static_cast<index_t>(i) * row_stride + p * step]);
-        ((c[K][i] += x * b[K]), ...);
+        ((c[Panel][i] += x * b[Panel]), ...);
       };
-      (add(I), ...);
+      (add(Row), ...);
     }
   };
   run(std::make_index_sequence<Rows>{}, std::make_index_sequence<Panels>{});
