@@ -35,7 +35,7 @@ double integrate_score(double slope, double curvature, F&& at) {
     const double half = 0.5 * length * (border[piece + 1] - border[piece]), middle = length * border[piece] + half;
     double part = 0;
     for (int i = 0; i < 8; ++i)
-      for (const double side : {-1.0, 1.0}) {
+      for (int side = -1; side <= 1; side += 2) {
         at(middle + side * half * node[i], h, score);
         part += weight[i] * score * std::exp(-h);
       }
