@@ -69,21 +69,27 @@ inline double log1p_deficit(double u) {
   return sum;
 }
 
+/// Gauss-Legendre of 16 points on [-1, 1]: the positive nodes, and weights that hold for their mirror images, too.
+struct gauss_legendre_16 {
+  static constexpr double node[] = {0.095012509837637440185, 0.28160355077925891323, 0.45801677765722738634,
+                                    0.61787624440264374845,  0.7554044083550030339,  0.86563120238783174388,
+                                    0.94457502307323257608,  0.9894009349916499326};
+  static constexpr double weight[] = {0.18945061045506849629,  0.18260341504492358887, 0.16915651939500253819,
+                                      0.14959598881657673208,  0.12462897125553387205, 0.09515851168249278481,
+                                      0.062253523938647892863, 0.027152459411754094852};
+};
+
 /// The integral over s in [0, length] of exp(-h(s)), h convex: Gauss-Legendre of 16 points on four quarters.
 template <class F>
 double integrate_tail(double length, F&& h) {
-  constexpr double node[] = {0.095012509837637440185, 0.28160355077925891323, 0.45801677765722738634,
-                             0.61787624440264374845,  0.7554044083550030339,  0.86563120238783174388,
-                             0.94457502307323257608,  0.9894009349916499326};
-  constexpr double weight[] = {0.18945061045506849629,  0.18260341504492358887, 0.16915651939500253819,
-                               0.14959598881657673208,  0.12462897125553387205, 0.09515851168249278481,
-                               0.062253523938647892863, 0.027152459411754094852};
+  using rule = gauss_legendre_16;
   const double half = length / 8;
   double sum = 0;
   for (int quarter = 0; quarter < 4; ++quarter) {
     const double middle = (2 * quarter + 1) * half;
     for (int i = 0; i < 8; ++i)
-      sum += weight[i] * (std::exp(-h(middle - half * node[i])) + std::exp(-h(middle + half * node[i])));
+      sum +=
+          rule::weight[i] * (std::exp(-h(middle - half * rule::node[i])) + std::exp(-h(middle + half * rule::node[i])));
   }
   return half * sum;
 }

@@ -20,12 +20,7 @@ namespace detail {
 /// pieces that double, up to where h is 45. @p at(s, h, weight) sets both.
 template <class F>
 double integrate_score(double slope, double curvature, F&& at) {
-  constexpr double node[] = {0.095012509837637440185, 0.28160355077925891323, 0.45801677765722738634,
-                             0.61787624440264374845,  0.7554044083550030339,  0.86563120238783174388,
-                             0.94457502307323257608,  0.9894009349916499326};
-  constexpr double weight[] = {0.18945061045506849629,  0.18260341504492358887, 0.16915651939500253819,
-                               0.14959598881657673208,  0.12462897125553387205, 0.09515851168249278481,
-                               0.062253523938647892863, 0.027152459411754094852};
+  using rule = gauss_legendre_16;
   double length = tail_length(slope, curvature), h, score;
   for (at(length, h, score); h < 45; at(length, h, score)) length *= 1.5;
   for (at(length / 2, h, score); h > 45; at(length / 2, h, score)) length /= 2;
@@ -36,8 +31,8 @@ double integrate_score(double slope, double curvature, F&& at) {
     double part = 0;
     for (int i = 0; i < 8; ++i)
       for (int side = -1; side <= 1; side += 2) {
-        at(middle + side * half * node[i], h, score);
-        part += weight[i] * score * std::exp(-h);
+        at(middle + side * half * rule::node[i], h, score);
+        part += rule::weight[i] * score * std::exp(-h);
       }
     sum += half * part;
   }
