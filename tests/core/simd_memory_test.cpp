@@ -110,12 +110,32 @@ TEMPLATE_TEST_CASE("of all 16-bit elements those that are not finite are seen, w
     T memory[words::count] = {};
     T& element = memory[bits % std::uint32_t{words::count}];
     element.bits = static_cast<std::uint16_t>(bits);
-    simd::word_watch<T> watch;
-    watch.see(words::load(memory));
-    element = T{};  // and stay seen
-    watch.see(words::load(memory));
-    element.bits = static_cast<std::uint16_t>(bits);
-    wrong += watch.finite() != static_cast<bool>(std::isfinite(to_accumulator(element)));
+    const T others[words::count] = {};
+    const words x[] = {words::load(memory), words::load(others)}, y[] = {x[1], x[0]};
+    const bool finite = std::isfinite(to_accumulator(element));
+    wrong += simd::all_finite(x) != finite || simd::all_finite(y) != finite;
+  }
+  CHECK(wrong == 0);
+}
+
+TEMPLATE_TEST_CASE("words of what operations made of numbers are joined as any are", "", bfloat16, float16) {
+  using words = simd::words<TestType>;
+  constexpr int lanes = simd::pack<float>::lanes;
+  const float infinity = std::numeric_limits<float>::infinity(), made = infinity - infinity;
+  const float special[] = {0, -0.0f, infinity, -infinity, made, -made, 3.4e38f, -3.4e38f, 65519.9f, 65520, 1e-8f};
+  index_t wrong = 0;
+  for (std::uint32_t i = 0; i < 100000; ++i) {
+    float even[lanes], odd[lanes];
+    for (std::uint32_t k = 0; k < std::uint32_t{lanes}; ++k) {
+      const auto x = std::bit_cast<float>((i * lanes + k) * 2654435761u);
+      even[k] = i % 16 == 0 ? special[(i / 16 + k) % std::size(special)] : std::isnan(x) ? 1.0f : x;
+      odd[k] = -even[k] * 0.7f;
+    }
+    const auto x = simd::load<float>(even), y = simd::load<float>(odd);
+    TestType joined[words::count], numbers[words::count];
+    words::join(x, y).store(joined);
+    words::join_numbers(x, y).store(numbers);
+    wrong += std::memcmp(joined, numbers, sizeof joined) != 0;
   }
   CHECK(wrong == 0);
 }

@@ -188,12 +188,16 @@ namespace detail {
 template <class V>
 HONE_INLINE bool any_bit(const V& x, const V& mask) {
 #if defined(__AVX512F__)
-  constexpr int unequal = 4;
   native<std::int32_t, 64>::type bits[2];
   std::memcpy(&bits[0], &x, sizeof x);
   std::memcpy(&bits[1], &mask, sizeof x);
-  return __builtin_ia32_cmpd512_mask(bits[0] & bits[1], bits[0] ^ bits[0], unequal,
-                                     static_cast<unsigned short>(0xffff)) != 0;
+  constexpr unsigned short all_lanes = 0xffff;
+#if defined(__clang__)  // which makes one instruction of both
+  constexpr int unequal = 4;
+  return __builtin_ia32_cmpd512_mask(bits[0] & bits[1], bits[0] ^ bits[0], unequal, all_lanes) != 0;
+#else
+  return __builtin_ia32_ptestmd512(bits[0], bits[1], all_lanes) != 0;
+#endif
 #elif defined(__AVX__)
   native<long long, 32>::type bits[2];
   std::memcpy(&bits[0], &x, sizeof x);

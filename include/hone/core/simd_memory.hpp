@@ -56,24 +56,37 @@ HONE_INLINE half_part take_upper_halves(const float_bits& x) {
 /// Whether one instruction converts a register of float16, denormals too, also where the process flushes them.
 #if defined(__AVX512F__) || (defined(__AVX__) && defined(__F16C__))
 inline constexpr bool converts_float16 = true;
+using signed_half_part = native<std::int16_t, register_bytes / 2>::type;
+#if defined(__AVX512F__) && defined(__clang__)
+inline constexpr unsigned short every_lane = 0xffff;
+#elif defined(__AVX512F__)
+inline constexpr short every_lane = -1;
+#endif
 HONE_INLINE float_part from_float16(const half_part& x) {
-  typename native<std::int16_t, register_bytes / 2>::type halves;
+  signed_half_part halves;
   std::memcpy(&halves, &x, sizeof halves);
 #if defined(__AVX512F__)
   constexpr int current_direction = 4;
-#if defined(__clang__)
-  constexpr unsigned short every_lane = 0xffff;
-#else
-  constexpr short every_lane = -1;
-#endif
   return __builtin_ia32_vcvtph2ps512_mask(halves, float_part{}, every_lane, current_direction);
 #else
   return __builtin_ia32_vcvtph2ps256(halves);
 #endif
 }
+/// To the nearest, ties to even.
+HONE_INLINE half_part to_float16(const float_part& x) {
+#if defined(__AVX512F__)
+  const signed_half_part halves = __builtin_ia32_vcvtps2ph512_mask(x, 0, signed_half_part{}, every_lane);
+#else
+  const signed_half_part halves = __builtin_ia32_vcvtps2ph256(x, 0);
+#endif
+  half_part result;
+  std::memcpy(&result, &halves, sizeof result);
+  return result;
+}
 #else
 inline constexpr bool converts_float16 = false;
 inline float_part from_float16(const half_part&);
+inline half_part to_float16(const float_part&);
 #endif
 
 /// The float of a 16-bit number in the upper half of @p x; a NaN becomes quiet.
@@ -94,13 +107,17 @@ HONE_INLINE float_part from_upper_half(const float_bits& x) {
   }
 }
 
-/// The 16-bit number nearest to @p x, ties to even, in the upper half; a NaN becomes quiet.
-template <format Format>
+/// The 16-bit number nearest to @p x, ties to even, in the upper half; a NaN becomes quiet. Without @p Payloads only one
+/// that an operation made of numbers is sure to stay a NaN.
+template <format Format, bool Payloads = true>
 HONE_INLINE float_bits to_upper_half(const float_part& x) {
   const float_bits bits = as_bits(x);
   if constexpr (Format == format::bfloat16) {
     const float_bits rounded = bits + 0x7fffu + ((bits >> 16) & 1u);
+    if constexpr (!Payloads) return rounded;
     return x == x ? rounded : bits | 0x400000u;
+  } else if constexpr (converts_float16) {
+    return upper_halves(to_float16(x));
   } else {
     const float_bits magnitude = bits & 0x7fffffffu;
     const float_bits normal = (magnitude - 0x38000000u + 0xfffu + ((magnitude >> 13) & 1u)) << 3;
@@ -111,6 +128,15 @@ HONE_INLINE float_bits to_upper_half(const float_part& x) {
     result = magnitude > 0x7f800000u ? nan : result;
     return result | (bits & 0x80000000u);
   }
+}
+
+/// The same where it is stored.
+template <format Format>
+HONE_INLINE half_part to_halves(const float_part& x) {
+  if constexpr (Format == format::float16 && converts_float16)
+    return to_float16(x);
+  else
+    return take_upper_halves(to_upper_half<Format>(x));
 }
 
 }  // namespace detail
@@ -170,7 +196,7 @@ HONE_INLINE void store(T* p, const pack<A>& x) {
   } else {
 #if defined(__GNUC__)
     for (std::size_t i = 0; i < pack<A>::parts; ++i) {
-      const detail::half_part halves = detail::take_upper_halves(detail::to_upper_half<scalar_format<T>>(x.part[i]));
+      const detail::half_part halves = detail::to_halves<scalar_format<T>>(x.part[i]);
       std::memcpy(static_cast<void*>(p + i * pack<A>::part_lanes), &halves, sizeof halves);
     }
 #else
@@ -222,39 +248,44 @@ struct words : detail::block<std::uint32_t> {
     return result;
   }
   /// Rounds and puts together again.
-  static HONE_INLINE words join(const pack<float>& even, const pack<float>& odd) {
+  static HONE_INLINE words join(const pack<float>& even, const pack<float>& odd) { return joined<true>(even, odd); }
+  /// The same of what was computed from finite elements.
+  static HONE_INLINE words join_numbers(const pack<float>& even, const pack<float>& odd) {
+    return joined<false>(even, odd);
+  }
+
+ private:
+  template <bool Payloads>
+  static HONE_INLINE words joined(const pack<float>& even, const pack<float>& odd) {
+    constexpr format to = scalar_format<T>;
     words result;
     for (std::size_t i = 0; i < parts; ++i)
-      result.part[i] = (detail::to_upper_half<scalar_format<T>>(even.part[i]) >> 16) |
-                       (detail::to_upper_half<scalar_format<T>>(odd.part[i]) & 0xffff0000u);
+      result.part[i] = (detail::to_upper_half<to, Payloads>(even.part[i]) >> 16) |
+                       (detail::to_upper_half<to, Payloads>(odd.part[i]) & 0xffff0000u);
     return result;
   }
 };
 
-/// Looks at words, without converting them, for elements that are not finite.
-template <scalar T>
-class word_watch {
- public:
-  HONE_INLINE void see(const words<T>& x) {
-    for (const auto& part : x.part) {
-      magnitudes seen;
-      std::memcpy(&seen, &part, sizeof seen);
-      seen &= 0x7fff;
-      largest_ = seen > largest_ ? seen : largest_;
-    }
-  }
-  /// Whether all were.
-  [[nodiscard]] HONE_INLINE bool finite() const {
-    constexpr std::uint16_t sign = 0x8000, infinity = scalar_format<T> == format::bfloat16 ? 0x7f80 : 0x7c00;
-    detail::float_halves bits;
-    std::memcpy(&bits, &largest_, sizeof bits);
-    return !detail::any_bit(bits + std::uint16_t{sign - infinity}, detail::float_halves{} + sign);
-  }
-
- private:
+/// Whether all elements of all @p x are finite, by their bits.
+template <scalar T, std::size_t N>
+HONE_INLINE bool all_finite(const words<T> (&x)[N]) {
   using magnitudes = typename detail::native<std::int16_t, detail::register_bytes>::type;
-  magnitudes largest_{};
-};
+  constexpr std::uint16_t sign = 0x8000, infinity = scalar_format<T> == format::bfloat16 ? 0x7f80 : 0x7c00;
+  const auto magnitude = [&](std::size_t n, std::size_t i) HONE_INLINE_LAMBDA {
+    magnitudes result;
+    std::memcpy(&result, &x[n].part[i], sizeof result);
+    return result & 0x7fff;
+  };
+  magnitudes largest = magnitude(0, 0);
+  for (std::size_t n = 0; n < N; ++n)
+    for (std::size_t i = 0; i < words<T>::parts; ++i) {
+      const magnitudes seen = magnitude(n, i);
+      largest = seen > largest ? seen : largest;
+    }
+  detail::float_halves bits;
+  std::memcpy(&bits, &largest, sizeof bits);
+  return !detail::any_bit(bits + std::uint16_t{sign - infinity}, detail::float_halves{} + sign);
+}
 #else
 template <class>
 inline constexpr bool has_words = false;

@@ -51,44 +51,35 @@ HONE_NOINLINE void count_nonfinite(const std::array<vector_view<const T>, K>& g,
   }
 }
 
-/// Where gradients and output are 16-bit elements, contiguous, and the rule does not ask for order: rule(even),
-/// rule(odd) of `simd::words` from @p begin on, and the counts. Returns where the whole words end.
-template <class T, std::size_t K, class Rule>
-HONE_INLINE index_t apply_to_words(const Rule& rule, const std::array<vector_view<const T>, K>& g,
-                                   const vector_view<T>& out, index_t begin, index_t end, double* counts) {
-  using words = simd::words<T>;
+/// Whether all lie element after element.
+template <class T, std::size_t K>
+bool all_contiguous(const std::array<vector_view<const T>, K>& g, const vector_view<T>& out) {
   bool contiguous = out.contiguous();
   for (const auto& task : g) contiguous = contiguous && task.contiguous();
-  if (!contiguous) return begin;
+  return contiguous;
+}
+
+/// rule(even), rule(odd) of `simd::words` of contiguous 16-bit elements from @p begin on, as long as all of them are
+/// finite and so are the results. Returns where that ends, or the whole words.
+template <class T, std::size_t K, class Rule>
+HONE_INLINE index_t apply_to_words(const Rule& rule, const std::array<vector_view<const T>, K>& g,
+                                   const vector_view<T>& out, index_t begin, index_t end) {
+  using words = simd::words<T>;
   const T* from[K];
   for (std::size_t a = 0; a < K; ++a) from[a] = g[a].data();
   T* const to = out.data();
-  while (end - begin >= words::count) {
-    words combined;
-    bool finite = true;
-    // Counting is left to the outer loop: across its call no constant would stay in a register.
-    for (; end - begin >= words::count; begin += words::count) {
-      simd::word_watch<T> seen;
-      simd::pack<float> even[K], odd[K];
-      for (std::size_t a = 0; a < K; ++a) {
-        const words x = words::load(from[a] + begin);
-        seen.see(x);
-        even[a] = x.even();
-        odd[a] = x.odd();
-      }
-      combined = words::join(rule(even), rule(odd));
-      seen.see(combined);
-      finite = seen.finite();
-      if (!finite) [[unlikely]]
-        break;
-      combined.store(to + begin);
+  for (; end - begin >= words::count; begin += words::count) {
+    words seen[K + 1];
+    simd::pack<float> even[K], odd[K];
+    for (std::size_t a = 0; a < K; ++a) {
+      seen[a] = words::load(from[a] + begin);
+      even[a] = seen[a].even();
+      odd[a] = seen[a].odd();
     }
-    if (finite) break;
-    T elements[words::count];
-    combined.store(elements);
-    count_nonfinite<T>(g, begin, begin + words::count, elements, counts);
-    combined.store(to + begin);
-    begin += words::count;
+    seen[K] = words::join_numbers(rule(even), rule(odd));
+    if (!simd::all_finite(seen)) [[unlikely]]
+      break;
+    seen[K].store(to + begin);
   }
   return begin;
 }
@@ -113,9 +104,9 @@ HONE_INLINE void apply_to_block(const Rule& rule, const task_gradients<T, K>& g,
   using stored = typename stored_type<Out, A>::type;
   auto own = rule_of_block(rule, begin);
   Observer seen;
-  const auto run = [&](const auto& write, const auto&... target) HONE_INLINE_LAMBDA {
+  const auto run = [&](index_t first, index_t last, const auto& write, const auto&... target) HONE_INLINE_LAMBDA {
     for_each_task_pack(
-        g.task, begin, end,
+        g.task, first, last,
         [&](index_t i, auto bound) HONE_INLINE_LAMBDA {
           packs x[K];
           for (std::size_t a = 0; a < K; ++a) x[a] = load_pack(g.task[a], i, bound);
@@ -125,7 +116,7 @@ HONE_INLINE void apply_to_block(const Rule& rule, const task_gradients<T, K>& g,
           if (!simd::surely_finite(doubt<stored>(x, combined))) [[unlikely]] {
             A values[packs::lanes];
             simd::store(values, combined);
-            count_nonfinite<stored>(g.task, i, (min)(i + packs::lanes, end), values, partial);
+            count_nonfinite<stored>(g.task, i, (min)(i + packs::lanes, last), values, partial);
           }
           seen.see(x, combined);
           write(i, bound, combined);
@@ -134,14 +125,26 @@ HONE_INLINE void apply_to_block(const Rule& rule, const task_gradients<T, K>& g,
   };
   if constexpr (vector_like<Out>) {
     const auto target = as_vector(out).subvector(offset, g.size());
-    if constexpr (simd::has_words<T> && std::is_same_v<stored, T> && Observer::terms == 0 && !in_order<Rule>)
-      begin = apply_to_words(own, g.task, target, begin, end, partial);
-    run([&](index_t i, auto bound, const packs& combined)
-            HONE_INLINE_LAMBDA { store_pack(target, i, bound, combined); },
-        target);
+    constexpr bool by_words =
+        simd::has_words<T> && std::is_same_v<stored, T> && Observer::terms == 0 && !in_order<Rule>;
+    do {
+      index_t last = end;
+      if constexpr (by_words)
+        if (all_contiguous(g.task, target)) {
+          begin = apply_to_words(own, g.task, target, begin, end);
+          last = (min)(begin + simd::words<T>::count, end);
+        }
+      run(
+          begin, last,
+          [&](index_t i, auto bound, const packs& combined)
+              HONE_INLINE_LAMBDA { store_pack(target, i, bound, combined); },
+          target);
+      begin = last;
+    } while (begin < end);
   } else {
     alignas(64) A block[block_size];
-    run([&](index_t i, auto, const packs& combined) HONE_INLINE_LAMBDA { simd::store(block + (i - begin), combined); });
+    run(begin, end,
+        [&](index_t i, auto, const packs& combined) HONE_INLINE_LAMBDA { simd::store(block + (i - begin), combined); });
     out(offset + begin, vector_view<const A>(block, end - begin));
   }
   seen.add_to(partial + K + 1);
