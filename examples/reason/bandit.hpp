@@ -8,11 +8,13 @@
 #include "hone/policy/critic.hpp"
 #include "hone/policy/recipe_loss.hpp"
 #include "hone/policy/rows.hpp"
-#include "reason/task.hpp"
+#include "reason/streams.hpp"
+#include "support/tasks/task.hpp"
 
 namespace reason {
 
 namespace policy = hone::policy;
+using namespace tasks;
 
 struct bandit_settings {
   index_t responses = 128;  ///< of a step, to responses / group prompts

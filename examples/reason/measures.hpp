@@ -2,19 +2,15 @@
 /// What a policy is worth on problems that it was not trained on.
 #pragma once
 #include "hone/transformer/policy_update.hpp"
-#include "reason/rollout.hpp"
-#include "support/program.hpp"
+#include "support/tasks/rollout.hpp"
+#include "support/tasks/teach.hpp"
 
 namespace reason {
 
-/// A policy, or a critic's decoder.
-using network = transformer::learner<float>;
-inline constexpr transformer::learner_options network_options{.rows = 128};
-
-/// @throws std::runtime_error unless the gradient of an update, of this length, is finite.
-inline void require_finite(double length) {
-  if (!std::isfinite(length)) throw std::runtime_error("the gradient of an update is not finite");
-}
+using namespace hone;
+using namespace tasks;
+using transformer::microbatch;
+using transformer::rows_of;
 
 /// On drawn responses to held-out problems.
 struct exam {

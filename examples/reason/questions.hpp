@@ -3,10 +3,12 @@
 #pragma once
 #include "hone/io/pair_codec.hpp"
 #include "hone/io/prompts.hpp"
-#include "reason/task.hpp"
 #include "support/files.hpp"
+#include "support/tasks/task.hpp"
 
 namespace reason {
+
+using namespace tasks;
 
 class questions final : public task {
  public:

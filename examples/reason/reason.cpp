@@ -5,7 +5,7 @@
 #include "reason/bandit_story.hpp"
 #include "reason/questions.hpp"
 #include "reason/sweep.hpp"
-#include "reason/tasks.hpp"
+#include "support/tasks/make_task.hpp"
 
 namespace {
 

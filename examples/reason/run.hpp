@@ -3,7 +3,6 @@
 #pragma once
 #include <ctime>
 
-#include "hone/loss/likelihood.hpp"
 #include "reason/checkpoint.hpp"
 #include "reason/table.hpp"
 #include "support/files.hpp"
@@ -19,33 +18,14 @@ struct ground {
   std::vector<float> parameters;
 };
 
-/// Supervised training on traces of problems that come once; the parameters afterwards.
+/// The parameters after the supervised start.
 inline std::vector<float> teach(const ground& g, const settings& s, thread_pool& pool) {
   const long steps = s.teaching_steps();
   if (steps == 0) return g.parameters;
   network net(g.shape, g.parameters, network_options);
-  const gradient::schedule schedule{
-      .steps = steps, .warmup = (std::min)(20L, steps), .shape = gradient::decay::cosine, .floor = 0.1};
-  program::progress bar(program::text("traces, seed %llu", static_cast<unsigned long long>(s.seed)), steps);
-  const std::uint64_t seed = seed_of(s.seed, stream::lessons);
-  for (long step = 1; step <= steps && !program::interrupted(); ++step) {
-    transformer::labelled_rows rows;
-    for (index_t i = 0; i < s.sft_batch; ++i) {
-      const auto number = static_cast<std::uint64_t>((step - 1) * s.sft_batch + i);
-      const problem p = g.of_training.draw(seed, number);
-      rows.add(p.prompt, g.of_training.trace(p, seed, number));
-    }
-    const double scale = 1 / static_cast<double>(rows.label_count());
-    const auto [loss, length] = net.learn(
-        rows.batch(),
-        [&](microbatch<float>& part) {
-          return loss::likelihood(part.activations.logits(), part.rows_of<std::int32_t>(rows.targets),
-                                  {.scale = scale});
-        },
-        {.rate = s.sft_rate, .clip = 1, .schedule = schedule}, pool);
-    require_finite(length);
-    bar.step(step, program::text("loss %.3f", loss.mean()));
-  }
+  tasks::teach(net, g.of_training,
+               {.steps = steps, .batch = s.sft_batch, .rate = s.sft_rate, .seed = seed_of(s.seed, stream::lessons)},
+               program::text("traces, seed %llu", static_cast<unsigned long long>(s.seed)), pool);
   return net.parameters();
 }
 

@@ -5,14 +5,16 @@
 
 #include "hone/gradient/descend.hpp"
 #include "hone/policy/recipes.hpp"
-#include "reason/task.hpp"
+#include "reason/streams.hpp"
 #include "support/files.hpp"
 #include "support/options.hpp"
 #include "support/program.hpp"
+#include "support/tasks/task.hpp"
 
 namespace reason {
 
 namespace policy = hone::policy;
+using namespace tasks;
 
 /// The recipe that the options name. @throws std::runtime_error, in the words of the command line.
 inline policy::recipe recipe_of(const policy::recipe_options& o) try {

@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-#include "reason/countdown.hpp"
+#include "support/tasks/countdown.hpp"
 
 #include <map>
 #include <set>
 
 #include "examples/support.hpp"
-#include "reason/tasks.hpp"
+#include "support/tasks/make_task.hpp"
 
-using reason::countdown;
+using tasks::countdown;
 
 namespace {
 
-tokens read(const reason::task& task, const std::string& text) {
+tokens read(const tasks::task& task, const std::string& text) {
   tokens ids;
   for (const char c : text)
     for (std::int32_t id = 0; id < task.vocab(); ++id)
@@ -19,7 +19,7 @@ tokens read(const reason::task& task, const std::string& text) {
   return ids;
 }
 
-reason::problem problem(std::vector<std::int64_t> numbers, std::int64_t target) {
+tasks::problem problem(std::vector<std::int64_t> numbers, std::int64_t target) {
   numbers.insert(numbers.begin(), target);
   return {{}, numbers};
 }
@@ -109,7 +109,7 @@ TEST_CASE("countdown: expressions are worked out, and what is none is rejected")
   CHECK(task.check(problem({3, 3, 2}, 9), read(task, "3*2+3")).reward == 1);
   CHECK(task.check(problem({3, 3, 2}, 8), read(task, "3*2+2")).reward == 0);
   CHECK(task.check(problem({2, 5}, -3), read(task, "2-5")).reward == 1);
-  CHECK(task.check(q, tokens(1000, reason::expression::open)).reward == 0);
+  CHECK(task.check(q, tokens(1000, tasks::expression::open)).reward == 0);
 }
 
 TEST_CASE("countdown: order, grouping and signs do not make another solution") {
@@ -191,5 +191,5 @@ TEST_CASE("countdown: a wrong number, a number too often or too rarely, is rejec
 
 TEST_CASE("countdown: what makes no task is refused") {
   CHECK_THROWS_WITH(countdown({.horizons = {5}}), Catch::Contains("--horizon:") && Catch::Contains("one is 5"));
-  CHECK(reason::make_task("countdown")->words() == countdown().words());
+  CHECK(tasks::make_task("countdown")->words() == countdown().words());
 }

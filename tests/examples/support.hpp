@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 /// What every task must hold.
 #pragma once
-#include "reason/task.hpp"
 #include "support/catch.hpp"
+#include "support/tasks/task.hpp"
 
 #include <cstdint>
 #include <vector>
@@ -17,7 +17,7 @@ inline tokens body(tokens trace) {
 }
 
 /// Problems and traces are functions of (seed, number), of ids in the vocabulary, and no longer than the task says.
-inline void check_draws(const reason::task& task, std::uint64_t count) {
+inline void check_draws(const tasks::task& task, std::uint64_t count) {
   CHECK(task.words().back() == "stop");
   CHECK(task.stop() == task.vocab() - 1);
   std::uint64_t same = 0;
@@ -39,7 +39,7 @@ inline void check_draws(const reason::task& task, std::uint64_t count) {
 }
 
 /// What is never a solution: nothing, a part of @p solution, more than it, a stop token, ids that are none.
-inline void check_rejections(const reason::task& task, const reason::problem& p, const tokens& solution) {
+inline void check_rejections(const tasks::task& task, const tasks::problem& p, const tokens& solution) {
   REQUIRE(task.check(p, solution).reward == 1);
   CHECK(task.check(p, solution).solution != 0);
   CHECK(std::ssize(solution) < task.longest_response());

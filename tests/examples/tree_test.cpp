@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-#include "reason/tree.hpp"
+#include "support/tasks/tree.hpp"
 
 #include <algorithm>
 #include <map>
@@ -7,16 +7,16 @@
 #include <set>
 
 #include "examples/support.hpp"
-#include "reason/tasks.hpp"
+#include "support/tasks/make_task.hpp"
 
-using reason::tree;
+using tasks::tree;
 
 namespace {
 
 /// The map of the world, learnt from traces: where each action leads from each state.
 using atlas = std::map<std::pair<int, int>, int>;
 
-atlas explore(const reason::task& task) {
+atlas explore(const tasks::task& task) {
   atlas map;
   for (std::uint64_t i = 0; i < 4000; ++i) {
     const auto p = task.draw(11, i);
@@ -134,7 +134,7 @@ TEST_CASE("tree: traces succeed as often as the actions that they draw let them"
     for (std::uint64_t i = 0; i < 8000; ++i) {
       const auto p = task.draw(1, i);
       const auto strategy = static_cast<std::size_t>(p.hidden[0]);
-      const double by_prior = (1 - error) * reason::strategy_prior[strategy] + stray;
+      const double by_prior = (1 - error) * tasks::strategy_prior[strategy] + stray;
       const double first = tree::aliased(p) ? (by_prior + drawn[p.prompt[1]][strategy]) / 2 : 1 - error + stray;
       const double arrivals = static_cast<double>((p.hidden[1] + 1) / 2);
       const double chance = first * std::pow(1 - error + stray, arrivals);
@@ -192,5 +192,5 @@ TEST_CASE("tree: what makes no task is refused") {
   CHECK_THROWS_WITH(tree({.horizons = {7}}), Catch::Contains("--horizon:") && Catch::Contains("one is 7"));
   CHECK_THROWS_WITH(tree({.aliasing = 1.5}), Catch::Contains("--aliasing:"));
   CHECK_THROWS_WITH(tree({.error = 2}), Catch::Contains("--error:"));
-  CHECK(reason::make_task("tree")->words() == tree().words());
+  CHECK(tasks::make_task("tree")->words() == tree().words());
 }

@@ -107,8 +107,8 @@ HONE_INLINE float_part from_upper_half(const float_bits& x) {
   }
 }
 
-/// The 16-bit number nearest to @p x, ties to even, in the upper half; a NaN becomes quiet. Without @p Payloads only one
-/// that an operation made of numbers is sure to stay a NaN.
+/// The 16-bit number nearest to @p x, ties to even, in the upper half; a NaN becomes quiet. Without @p Payloads
+/// only one that an operation made of numbers is sure to stay a NaN.
 template <format Format, bool Payloads = true>
 HONE_INLINE float_bits to_upper_half(const float_part& x) {
   const float_bits bits = as_bits(x);

@@ -4,13 +4,11 @@
 #include "hone/core/thread_pool.hpp"
 #include "hone/policy/diagnostics.hpp"
 #include "hone/transformer/responses.hpp"
-#include "reason/task.hpp"
+#include "support/tasks/task.hpp"
 
-namespace reason {
+namespace tasks {
 
 using namespace hone;
-using transformer::microbatch;
-using transformer::rows_of;
 
 /// Problems with the same number of responses to each, side by side.
 struct rollout : transformer::responses {
@@ -67,4 +65,4 @@ inline std::vector<problem> draw_problems(const task& t, std::uint64_t seed, std
   return result;
 }
 
-}  // namespace reason
+}  // namespace tasks

@@ -6,10 +6,10 @@
 #pragma once
 #include <cmath>
 
-#include "reason/expression.hpp"
-#include "reason/task.hpp"
+#include "support/tasks/expression.hpp"
+#include "support/tasks/task.hpp"
 
-namespace reason {
+namespace tasks {
 
 class countdown final : public task {
  public:
@@ -126,4 +126,4 @@ class countdown final : public task {
   std::map<std::vector<std::int64_t>, std::vector<worked_out>> expressions_;  // of numbers in ascending order
 };
 
-}  // namespace reason
+}  // namespace tasks

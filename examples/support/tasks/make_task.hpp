@@ -4,11 +4,11 @@
 #include <memory>
 #include <stdexcept>
 
-#include "reason/chain.hpp"
-#include "reason/countdown.hpp"
-#include "reason/tree.hpp"
+#include "support/tasks/chain.hpp"
+#include "support/tasks/countdown.hpp"
+#include "support/tasks/tree.hpp"
 
-namespace reason {
+namespace tasks {
 
 /// @throws std::runtime_error for another name, and as the task's constructor.
 inline std::unique_ptr<task> make_task(std::string_view name, const task_options& options = {}) {
@@ -18,4 +18,4 @@ inline std::unique_ptr<task> make_task(std::string_view name, const task_options
   throw std::runtime_error("no task is called \"" + std::string(name) + "\"");
 }
 
-}  // namespace reason
+}  // namespace tasks

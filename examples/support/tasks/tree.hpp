@@ -12,9 +12,9 @@
 #include <cmath>
 
 #include "hone/core/shuffler.hpp"
-#include "reason/task.hpp"
+#include "support/tasks/task.hpp"
 
-namespace reason {
+namespace tasks {
 
 class tree final : public task {
  public:
@@ -153,4 +153,4 @@ class tree final : public task {
   std::vector<std::string> words_;
 };
 
-}  // namespace reason
+}  // namespace tasks

@@ -6,9 +6,9 @@
 #include <algorithm>
 #include <cmath>
 
-#include "reason/task.hpp"
+#include "support/tasks/task.hpp"
 
-namespace reason {
+namespace tasks {
 
 class chain final : public task {
  public:
@@ -81,4 +81,4 @@ class chain final : public task {
   std::vector<std::string> words_;
 };
 
-}  // namespace reason
+}  // namespace tasks

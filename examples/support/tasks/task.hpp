@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 /// A task with a reward that can be verified: problems, supervised answers to start from, and a checker that accepts
-/// every solution and nothing else. `make_task` is in tasks.hpp.
+/// every solution and nothing else. `make_task` is in make_task.hpp.
 #pragma once
 #include <array>
 #include <span>
@@ -9,9 +9,8 @@
 
 #include "hone/core/random.hpp"
 #include "support/program.hpp"
-#include "support/streams.hpp"
 
-namespace reason {
+namespace tasks {
 
 using hone::index_t;
 
@@ -82,11 +81,6 @@ inline std::string numbered(const char* word, index_t number) {
   return std::string(word).append(std::to_string(number));
 }
 
-/// Every random choice is a number of one of these streams.
-enum class stream : std::uint32_t { parameters = 1, lessons, training, held_out, drawing, held_out_drawing, choice };
-
-using program::seed_of;
-
 /// The number in whose share of the line of @p weights the point @p at is; the last one if rounding leaves none.
 inline std::size_t pick(std::span<const double> weights, double at) {
   std::size_t i = 0;
@@ -135,4 +129,4 @@ inline double error_rate(double given, double own) {
   return given < 0 ? own : given;
 }
 
-}  // namespace reason
+}  // namespace tasks

@@ -9,7 +9,7 @@
 #include <span>
 #include <vector>
 
-namespace reason {
+namespace tasks {
 
 /// A sum of products: what order and grouping do not change.
 class expression {
@@ -170,4 +170,4 @@ class expression_reader {
   std::size_t at_ = 0;
 };
 
-}  // namespace reason
+}  // namespace tasks
