@@ -7,10 +7,10 @@
 
 #include <CLI/CLI.hpp>
 
-#include "route_report/figures.hpp"
 #include "route_report/outcomes.hpp"
 #include "support/files.hpp"
 #include "support/numbers.hpp"
+#include "support/router_figures.hpp"
 
 namespace {
 
