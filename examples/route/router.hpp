@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+/// One router: a probe that is trained on states and labels, calibrated, and made a file.
+#pragma once
+#include <numeric>
+
+#include "hone/core/shuffler.hpp"
+#include "hone/io/router.hpp"
+#include "hone/routing/chain.hpp"
+#include "hone/routing/thresholds.hpp"
+#include "hone/statistics/recalibration.hpp"
+#include "route/settings.hpp"
+#include "route/streams.hpp"
+
+namespace route {
+
+/// Which prompts a router learns from, and those that choose its epoch, calibration and thresholds.
+struct split {
+  std::vector<std::size_t> learn, choose;
+};
+
+/// Four of five of @p rows, in an order that @p random draws; the others choose.
+inline split split_of(std::vector<std::size_t> rows, const hone::philox& random) {
+  hone::shuffle(rows, [&](std::size_t i) { return random.uniform(i); });
+  const auto at = rows.begin() + static_cast<std::ptrdiff_t>(rows.size() * 4 / 5);
+  return {{rows.begin(), at}, {at, rows.end()}};
+}
+
+/// The logistic function of a line, which makes scores probabilities.
+inline statistics::platt_scaling calibrated(std::span<const double> scores, std::span<const double> labels,
+                                            const std::vector<std::size_t>& rows) {
+  std::vector<double> s, y;
+  for (const std::size_t i : rows) {
+    s.push_back(scores[i]);
+    y.push_back(labels[i]);
+  }
+  statistics::platt_scaling line = statistics::fit_platt(s, y);
+  if (!(line.slope > 0) || !std::isfinite(line.slope) || !std::isfinite(line.intercept))
+    line = {.slope = 1, .intercept = 0};
+  return line;
+}
+
+/// Thresholds on probabilities at call rates of 5, 10 … 95 percent of @p rows.
+inline std::vector<io::router_threshold> thresholds_of(const std::vector<double>& probabilities,
+                                                       const std::vector<std::size_t>& rows) {
+  std::vector<double> p;
+  for (const std::size_t i : rows) p.push_back(probabilities[i]);
+  std::vector<io::router_threshold> result;
+  for (int percent = 5; percent < 100; percent += 5) {
+    const double rate = percent / 100.0, value = routing::threshold_by_call_rate(p, rate).value;
+    if (std::isfinite(value)) result.push_back({rate, value});
+  }
+  if (result.empty()) result.push_back({0.5, 0.5});
+  return result;
+}
+
+/// A trained probe. The chain of embedding is a probe on features of its own.
+struct trained_router {
+  probe_kind kind;
+  routing::probe_training<float> training;
+  statistics::platt_scaling calibration;
+};
+
+/// The features of the chain of embedding, a set of one layer.
+template <class T>
+std::vector<float> chain_of(const routing::states_view<const T>& states) {
+  const index_t width = 2 * (states.layers() - 1);
+  std::vector<float> features(static_cast<std::size_t>(states.samples() * width));
+  for (index_t i = 0; i < states.samples(); ++i)
+    routing::chain_features(states.sample(i), hone::vector_view<float>(features.data() + i * width, width));
+  return features;
+}
+
+/// f(states that the probe reads)
+template <class T, class F>
+decltype(auto) with_features(probe_kind kind, const routing::states_view<const T>& states, F&& f) {
+  if (kind != probe_kind::chain) return f(states);
+  const std::vector<float> features = chain_of(states);
+  return f(routing::states_view<const float>(features.data(), states.samples(), 1, 2 * (states.layers() - 1)));
+}
+
+/// Of every prompt.
+template <class T>
+std::vector<double> logits_of(const trained_router& r, const routing::states_view<const T>& states, thread_pool& pool) {
+  std::vector<double> logits(static_cast<std::size_t>(states.samples()));
+  with_features(r.kind, states, [&](const auto& features) {
+    routing::score_probe(r.training.probe, features, std::span(logits), pool);
+  });
+  return logits;
+}
+
+template <class T>
+trained_router train_router(const settings& s, const routing::states_view<const T>& states,
+                            std::span<const double> labels, const split& rows, thread_pool& pool) {
+  constexpr routing::pooling poolings[] = {
+      routing::pooling::fixed,   routing::pooling::last,      routing::pooling::mean, routing::pooling::max,
+      routing::pooling::softmax, routing::pooling::dirichlet, routing::pooling::last};
+  trained_router r{.kind = s.pooling, .training = {}, .calibration = {}};
+  with_features(s.pooling, states, [&](const auto& features) {
+    auto probe = routing::initialise_probe<float>({.how = poolings[static_cast<std::size_t>(s.pooling)],
+                                                   .layers = features.layers(),
+                                                   .width = features.width(),
+                                                   .layer = s.layer.value_or(features.layers() / 2),
+                                                   .hidden = s.hidden,
+                                                   .concentration_layers = s.concentration_layers},
+                                                  seed_of(s.seed, stream::probe));
+    if (s.standardise || s.pooling == probe_kind::chain)
+      routing::fit_standardisation(probe, features, rows.learn, pool);
+    routing::probe_training_options how = s.training;
+    how.seed = seed_of(s.seed, stream::probe, 1);
+    r.training =
+        routing::train_probe(std::move(probe), features, labels, rows.learn, rows.choose, s.objective, how, pool);
+  });
+  r.calibration = calibrated(logits_of(r, states, pool), labels, rows.choose);
+  return r;
+}
+
+/// What the layers count: their weights, how many that is in effect, and the sum of the concentrations.
+inline nlohmann::json layers_of(const trained_router& r) {
+  const auto& probe = r.training.probe;
+  if (r.kind == probe_kind::chain || r.kind == probe_kind::max || probe.input_dependent()) return nullptr;
+  const std::vector<double> weights = routing::mean_weights(probe);
+  double squares = 0;
+  for (const double w : weights) squares += w * w;
+  nlohmann::json result = {{"weights", weights}, {"effective", 1 / squares}};
+  if (r.kind == probe_kind::dirichlet)
+    result["concentration"] = std::exp(static_cast<double>(probe.log_concentration()));
+  return result;
+}
+
+/// The router's file, of states @p state_of of a model of @p blocks blocks.
+inline io::stored_router stored_of(const trained_router& r, const std::string& model, index_t blocks,
+                                   std::vector<std::int32_t> state_of, routing::last_state last,
+                                   routing::token_pooling tokens, bool chat_template,
+                                   std::vector<io::router_threshold> thresholds, const std::string& data) {
+  const routing::folded_probe folded = routing::fold(r.training.probe);
+  return {.model = model,
+          .states = static_cast<std::int32_t>(blocks + 1),
+          .layers = std::move(state_of),
+          .last = last,
+          .tokens = tokens,
+          .chat_template = chat_template,
+          .v = folded.v,
+          .bias = folded.bias,
+          .slope = r.calibration.slope,
+          .intercept = r.calibration.intercept,
+          .thresholds = std::move(thresholds),
+          .training_data = data};
+}
+
+}  // namespace route
