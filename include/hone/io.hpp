@@ -26,6 +26,7 @@
 #include "hone/io/model_identity.hpp"
 #include "hone/io/pair_codec.hpp"
 #include "hone/io/peft.hpp"
+#include "hone/io/pooled_states.hpp"
 #include "hone/io/pre_tokenizer.hpp"
 #include "hone/io/prompts.hpp"
 #include "hone/io/question_answers.hpp"

@@ -31,6 +31,7 @@
 #include "hone/transformer/panel.hpp"
 #include "hone/transformer/policy_update.hpp"
 #include "hone/transformer/product.hpp"
+#include "hone/transformer/prompt_states.hpp"
 #include "hone/transformer/responses.hpp"
 #include "hone/transformer/retrofit.hpp"
 #include "hone/transformer/rotary.hpp"

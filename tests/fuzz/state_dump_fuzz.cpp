@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-/// Any bytes are a dump of states, each of which lies in the file, or a format_error.
+/// Any bytes are a dump of states, each of which lies in the file, or a format_error; and so of pooled states.
+#include "hone/io/pooled_states.hpp"
 #include "hone/io/vllm_states.hpp"
 
 #include "fuzz/support.hpp"
@@ -20,5 +21,14 @@ FUZZ(input) {
                         ((rows.rows - 1) * rows.stride + d.width) * (rows.type == routing::number::float32 ? 4 : 2);
       require(rows.data >= input.bytes().data() && end <= input.bytes().data() + input.size());
     }
+  });
+  read_or_refused(input.size(), [&] {
+    const pooled_states p = pooled_states_of(parse_safetensors(input.bytes(), "fuzz"), "fuzz");
+    require(p.ids.empty() || std::ssize(p.ids) == p.samples);
+    std::vector<float> read(static_cast<std::size_t>(p.samples * p.layers * p.width));
+    p.with([&](const auto& x) {
+      require(x.samples() == p.samples && !read.empty());
+      copy_tokens(x, {}, routing::states_view<float>(read.data(), p.samples, p.layers, p.width));
+    });
   });
 }

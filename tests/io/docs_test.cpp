@@ -5,11 +5,13 @@
 #include "hone/io/lora_gguf.hpp"
 #include "hone/io/model.hpp"
 #include "hone/io/peft.hpp"
+#include "hone/io/pooled_states.hpp"
 #include "hone/io/question_answers.hpp"
 #include "hone/io/read_tokenizer.hpp"
 #include "hone/io/router.hpp"
 #include "hone/io/safetensors_shards.hpp"
 #include "hone/io/tokenizer_gguf.hpp"
+#include "hone/routing/probe_loss.hpp"
 
 #include "io/adapters.hpp"
 #include "io/support.hpp"
@@ -193,4 +195,21 @@ TEST_CASE("docs: routers") {
   hone::routing::state_sink sink(router.fold(0.5), sums.data());  // at most half of the prompts to the large model
   CHECK(sink.router().threshold == 0.7);
   CHECK(sink.why() == hone::routing::fault::no_tokens);
+}
+
+TEST_CASE("docs: pooled states") {
+  const current_folder here;
+  const hone::index_t prompts = 2, layers = 3, width = 2;
+  const std::vector<float> memory = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12};
+  const std::vector<hone::io::tensor_source> tensors = {
+      {"hidden_states", {prompts, layers, width}, memory, hone::format::bfloat16}};
+  hone::io::write_safetensors("states.safetensors", tensors, {{"last_state", "hugging_face"}, {"tokens", "mean"}});
+
+  const hone::io::pooled_states pooled = hone::io::read_pooled_states("states.safetensors");
+  const auto probe = hone::routing::initialise_probe({.layers = pooled.layers, .width = pooled.width}, 42);
+  std::vector<double> logits(static_cast<std::size_t>(pooled.samples));
+  pooled.with([&](const auto& states) { hone::routing::score_probe(probe, states, logits); });  // in the file's type
+  CHECK(logits[0] != logits[1]);
+  CHECK(pooled.last == hone::routing::last_state::after_norm);
+  CHECK(pooled.tokens == hone::routing::token_pooling::mean);
 }

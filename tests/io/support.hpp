@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-/// Folders, bytes and errors for the tests of io/.
+/// Folders, bytes, safetensors files made by hand, and errors for the tests of io/.
 #pragma once
 #include "hone/io/file.hpp"
 
@@ -46,6 +46,41 @@ inline void write_bytes(const std::filesystem::path& path, std::span<const std::
   hone::io::atomic_file file(path);
   file.write(bytes);
   file.commit();
+}
+
+template <class T>
+byte_vector bytes_of(const std::vector<T>& x) {
+  const auto bytes = std::as_bytes(std::span(x));
+  return {bytes.begin(), bytes.end()};
+}
+
+/// A tensor of whatever type and shape.
+struct tensor_bytes {
+  std::string name, type, shape;
+  byte_vector bytes;
+};
+
+/// A safetensors file as the format has it, with as many spaces after its header.
+inline byte_vector safetensors_of(const std::vector<tensor_bytes>& tensors, const std::string& metadata = "",
+                                  std::size_t spaces = 0) {
+  std::string header = "{";
+  if (!metadata.empty()) header += "\"__metadata__\":" + metadata;
+  std::size_t at = 0;
+  byte_vector data;
+  for (const tensor_bytes& t : tensors) {
+    if (header.size() > 1) header += ',';
+    header += "\"" + t.name + "\":{\"dtype\":\"" + t.type + "\",\"shape\":" + t.shape + ",\"data_offsets\":[" +
+              std::to_string(at) + "," + std::to_string(at + t.bytes.size()) + "]}";
+    at += t.bytes.size();
+    data.insert(data.end(), t.bytes.begin(), t.bytes.end());
+  }
+  header += '}' + std::string(spaces, ' ');
+  byte_vector file;
+  hone::io::append_little_endian(file, std::uint64_t{header.size()});
+  const byte_vector text = to_bytes(header);
+  file.insert(file.end(), text.begin(), text.end());
+  file.insert(file.end(), data.begin(), data.end());
+  return file;
 }
 
 /// A file that golden/make_*.py wrote.

@@ -11,37 +11,7 @@ using namespace hone::io;
 
 namespace {
 
-/// A file of whatever types and shapes, as the format has it.
-struct entry {
-  std::string name, type, shape;
-  byte_vector bytes;
-};
-byte_vector file_of(const std::vector<entry>& entries, const std::string& metadata = "") {
-  std::string header = "{";
-  if (!metadata.empty()) header += "\"__metadata__\":" + metadata;
-  std::size_t at = 0;
-  byte_vector data;
-  for (const entry& e : entries) {
-    if (header.size() > 1) header += ',';
-    header += "\"" + e.name + "\":{\"dtype\":\"" + e.type + "\",\"shape\":" + e.shape + ",\"data_offsets\":[" +
-              std::to_string(at) + "," + std::to_string(at + e.bytes.size()) + "]}";
-    at += e.bytes.size();
-    data.insert(data.end(), e.bytes.begin(), e.bytes.end());
-  }
-  header += '}';
-  byte_vector file;
-  append_little_endian(file, std::uint64_t{header.size()});
-  const byte_vector text = to_bytes(header);
-  file.insert(file.end(), text.begin(), text.end());
-  file.insert(file.end(), data.begin(), data.end());
-  return file;
-}
-template <class T>
-byte_vector bytes_of(const std::vector<T>& x) {
-  const auto bytes = std::as_bytes(std::span(x));
-  return {bytes.begin(), bytes.end()};
-}
-entry ids(const std::vector<std::int64_t>& x) {
+tensor_bytes ids(const std::vector<std::int64_t>& x) {
   return {"token_ids", "I64", "[" + std::to_string(x.size()) + "]", bytes_of(x)};
 }
 std::vector<float> counted(index_t n) {
@@ -49,7 +19,9 @@ std::vector<float> counted(index_t n) {
   for (index_t i = 0; i < n; ++i) x.push_back(static_cast<float>(i));
   return x;
 }
-entry states(const std::string& shape, index_t n) { return {"hidden_states", "F32", shape, bytes_of(counted(n))}; }
+tensor_bytes states(const std::string& shape, index_t n) {
+  return {"hidden_states", "F32", shape, bytes_of(counted(n))};
+}
 
 float at(const state_dump& d, index_t layer, index_t t, index_t i) {
   const routing::state_rows x = d.rows(layer);
@@ -69,10 +41,10 @@ std::string refusal(const byte_vector& bytes) {
 
 TEST_CASE("the axes of a dump are told by the number of tokens, or by what the file says") {
   const auto read = [](const byte_vector& bytes) { return state_dump_of(parse_safetensors(bytes, "dump"), "dump"); };
-  const byte_vector tokens_first = file_of({ids({5, 6, 7}), states("[3,2,4]", 24)});
-  const byte_vector layers_first = file_of({ids({5, 6, 7}), states("[2,3,4]", 24)});
-  const byte_vector either = file_of({ids({5, 6}), states("[2,2,4]", 16)});
-  const byte_vector stated = file_of({ids({5, 6}), states("[2,2,4]", 16)}, R"({"axes":"layers,tokens,width"})");
+  const byte_vector tokens_first = safetensors_of({ids({5, 6, 7}), states("[3,2,4]", 24)});
+  const byte_vector layers_first = safetensors_of({ids({5, 6, 7}), states("[2,3,4]", 24)});
+  const byte_vector either = safetensors_of({ids({5, 6}), states("[2,2,4]", 16)});
+  const byte_vector stated = safetensors_of({ids({5, 6}), states("[2,2,4]", 16)}, R"({"axes":"layers,tokens,width"})");
   const state_dump a = read(tokens_first), b = read(layers_first), c = read(either), d = read(stated);
   CHECK(a.tokens == std::vector<std::int32_t>{5, 6, 7});
   for (index_t layer = 0; layer < 2; ++layer)
@@ -90,23 +62,24 @@ TEST_CASE("the axes of a dump are told by the number of tokens, or by what the f
 }
 
 TEST_CASE("a dump that is none is refused with the reason") {
-  CHECK(refusal(file_of({states("[3,2,4]", 24)})) == "there is no tensor \"token_ids\"");
-  CHECK(refusal(file_of({ids({1, 2, 3})})) == "there is no tensor \"hidden_states\"");
+  CHECK(refusal(safetensors_of({states("[3,2,4]", 24)})) == "there is no tensor \"token_ids\"");
+  CHECK(refusal(safetensors_of({ids({1, 2, 3})})) == "there is no tensor \"hidden_states\"");
   const auto has = [](const byte_vector& bytes, const char* text) {
     CHECK(refusal(bytes).find(text) != std::string::npos);
   };
-  has(file_of({ids({1, 2, 3, 4}), states("[3,2,4]", 24)}), "neither is 4");
-  has(file_of({ids({1, 2, 3}), states("[6,4]", 24)}), "2 axes, must have 3");
-  has(file_of({ids({}), states("[0,2,4]", 0)}), "no tokens");
-  has(file_of({ids({1, 2, 3}), states("[3,0,4]", 0)}), "empty axis");
-  has(file_of({ids({1, 2, 3}), states("[3,4,0]", 0)}), "empty axis");
-  has(file_of({ids({1, -2, 3}), states("[3,2,4]", 24)}), "no token");
-  has(file_of({ids({1, 2147483648, 3}), states("[3,2,4]", 24)}), "no token");
-  has(file_of({{"token_ids", "F32", "[3]", bytes_of(counted(3))}, states("[3,2,4]", 24)}), "must be I32 or I64");
-  has(file_of({ids({1}), {"hidden_states", "F64", "[1,1,1]", bytes_of(std::vector<double>{1})}}), "F32, F16 or BF16");
-  has(file_of({ids({1, 2, 3}), states("[3,2,4]", 24)}, R"({"axes":"layers,tokens,width"})"), "as the file says");
-  has(file_of({ids({1, 2, 3}), states("[3,2,4]", 24)}, R"({"axes":"tlw"})"), "\"axes\"");
-  const byte_vector whole = file_of({ids({1, 2, 3}), states("[3,2,4]", 24)});
+  has(safetensors_of({ids({1, 2, 3, 4}), states("[3,2,4]", 24)}), "neither is 4");
+  has(safetensors_of({ids({1, 2, 3}), states("[6,4]", 24)}), "2 axes, must have 3");
+  has(safetensors_of({ids({}), states("[0,2,4]", 0)}), "no tokens");
+  has(safetensors_of({ids({1, 2, 3}), states("[3,0,4]", 0)}), "empty axis");
+  has(safetensors_of({ids({1, 2, 3}), states("[3,4,0]", 0)}), "empty axis");
+  has(safetensors_of({ids({1, -2, 3}), states("[3,2,4]", 24)}), "no token");
+  has(safetensors_of({ids({1, 2147483648, 3}), states("[3,2,4]", 24)}), "no token");
+  has(safetensors_of({{"token_ids", "F32", "[3]", bytes_of(counted(3))}, states("[3,2,4]", 24)}), "must be I32 or I64");
+  has(safetensors_of({ids({1}), {"hidden_states", "F64", "[1,1,1]", bytes_of(std::vector<double>{1})}}),
+      "F32, F16 or BF16");
+  has(safetensors_of({ids({1, 2, 3}), states("[3,2,4]", 24)}, R"({"axes":"layers,tokens,width"})"), "as the file says");
+  has(safetensors_of({ids({1, 2, 3}), states("[3,2,4]", 24)}, R"({"axes":"tlw"})"), "\"axes\"");
+  const byte_vector whole = safetensors_of({ids({1, 2, 3}), states("[3,2,4]", 24)});
   for (std::size_t size = 0; size < whole.size(); ++size)
     REQUIRE(format_error_of([&] { state_dump_of(parse_safetensors(std::span(whole).first(size), "dump"), "dump"); }));
 }
@@ -114,7 +87,7 @@ TEST_CASE("a dump that is none is refused with the reason") {
 TEST_CASE("the last state of a dump is normed token by token before it is pooled, or refused") {
   // Two tokens, weights (1, 2), eps 0: the means before and after the norm, which the norm of the mean is not.
   const std::vector<float> values = {3, 4, 8, -6}, weight = {1, 2};
-  const byte_vector bytes = file_of({ids({1, 2}), {"hidden_states", "F32", "[2,1,2]", bytes_of(values)}});
+  const byte_vector bytes = safetensors_of({ids({1, 2}), {"hidden_states", "F32", "[2,1,2]", bytes_of(values)}});
   const state_dump dump = state_dump_of(parse_safetensors(bytes, "dump"), "dump");
   std::vector<float> out(2);
   const matrix_view<float> row(out.data(), 1, 2);
@@ -132,7 +105,7 @@ TEST_CASE("the last state of a dump is normed token by token before it is pooled
   CHECK(error->reason() == "its last state is before the model's final norm, and is needed after it");
   // R.4's two tokens.
   const std::vector<float> other = {2, 1, -1, 7}, half = {1, 0.5f};
-  const byte_vector second = file_of({ids({1, 2}), {"hidden_states", "F32", "[2,1,2]", bytes_of(other)}});
+  const byte_vector second = safetensors_of({ids({1, 2}), {"hidden_states", "F32", "[2,1,2]", bytes_of(other)}});
   pool_states(state_dump_of(parse_safetensors(second, "dump"), "dump"), {.states = 1, .norm = final_norm{half, 0}},
               routing::token_pooling::mean, row);
   CHECK(out[0] == Approx(0.5324555320).margin(1e-6));
@@ -169,7 +142,7 @@ TEST_CASE("a dump of a long prompt has the sink's logit, in every type and order
           stored[static_cast<std::size_t>(((layers_first ? l * tokens + t : t * layers + l)) * width + i)] =
               from_accumulator<T>(x[static_cast<std::size_t>((t * layers + l) * width + i)]);
     const std::string shape = layers_first ? "[3,131,5]" : "[131,3,5]";
-    const byte_vector bytes = file_of({ids(list), {"hidden_states", type, shape, bytes_of(stored)}});
+    const byte_vector bytes = safetensors_of({ids(list), {"hidden_states", type, shape, bytes_of(stored)}});
     const state_dump dump = state_dump_of(parse_safetensors(bytes, "dump"), "dump");
     std::vector<routing::layer_sum> sums(layers);
     routing::state_sink sink({v.data(), layers, width, 0, 0.5, 1, 0, layers}, sums.data());
@@ -192,7 +165,7 @@ TEST_CASE("a dump of a long prompt has the sink's logit, in every type and order
 }
 
 TEST_CASE("a dump that does not fit what is wanted is refused, and NaN is counted") {
-  const byte_vector bytes = file_of({ids({1, 2, 3}), states("[3,2,4]", 24)});
+  const byte_vector bytes = safetensors_of({ids({1, 2, 3}), states("[3,2,4]", 24)});
   const state_dump dump = state_dump_of(parse_safetensors(bytes, "dump"), "dump");
   std::vector<float> out(8), weight(3);
   const auto refused = [&](const wanted_states& want) {
@@ -211,7 +184,7 @@ TEST_CASE("a dump that does not fit what is wanted is refused, and NaN is counte
                   std::invalid_argument);
   std::vector<float> x = counted(24);
   x[9] = std::nanf("");
-  const byte_vector bad = file_of({ids({1, 2, 3}), {"hidden_states", "F32", "[3,2,4]", bytes_of(x)}});
+  const byte_vector bad = safetensors_of({ids({1, 2, 3}), {"hidden_states", "F32", "[3,2,4]", bytes_of(x)}});
   CHECK(pool_states(state_dump_of(parse_safetensors(bad, "dump"), "dump"), {.states = 5, .of = some},
                     routing::token_pooling::mean, {out.data(), 2, 4}) == 1);
 }

@@ -135,6 +135,10 @@ TEST_CASE("routing features: each token a sample") {
   CHECK_THROWS_AS(
       copy_tokens(view(x), mask, states_view<bfloat16>(out.data(), 3, layers, width, layers * width, width, 0)),
       std::invalid_argument);
+  CHECK_THROWS_WITH(copy_tokens(view(x), mask, states_view<bfloat16>(out.data(), 3, layers, width, 0, width)),
+                    Catch::Contains("strides 0 and " + std::to_string(width)));
+  CHECK_THROWS_WITH(copy_tokens(view(x), mask, states_view<bfloat16>(out.data(), 3, layers, width, 1, 3 * width)),
+                    Catch::Contains("strides 1 and 1"));
   CHECK_THROWS_AS(copy_tokens(view(x), std::span(mask).first(3), states_view<bfloat16>(out.data(), 3, layers, width)),
                   std::invalid_argument);
 }

@@ -44,12 +44,18 @@ inline std::string short_text(double x) {
   return text;
 }
 
-/// The first characters of @p text, of at most 40 bytes, and whether there are more; no UTF-8 character is cut.
+/// The first characters of @p text, of at most 40 bytes, and whether there are more; no UTF-8 character is cut, and
+/// control characters are question marks: a message is one line.
 inline std::string short_text(std::string_view text) {
   std::size_t end = 40;
-  if (text.size() <= end) return std::string(text);
-  while (end > 36 && (static_cast<unsigned char>(text[end]) & 0xc0) == 0x80) --end;
-  return std::string(text.substr(0, end)) + "...";
+  if (text.size() <= end)
+    end = text.size();
+  else
+    while (end > 36 && (static_cast<unsigned char>(text[end]) & 0xc0) == 0x80) --end;
+  std::string result(text.substr(0, end));
+  for (char& c : result)
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '?';
+  return end == text.size() ? result : result + "...";
 }
 
 }  // namespace HONE_NAMESPACE::io

@@ -1,20 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-/// The hidden states of many prompts, each pooled over its tokens, as one safetensors file: "hidden_states" [N, L, d] of
-/// float32, float16 or bfloat16, and "ids" [N], whole numbers, where rows are not in the order of another file's lines.
-/// Metadata, where it is there, says what the states are: "last_state" ("hugging_face": after the final norm, "vllm":
-/// before) and "tokens" ("mean", "last"). They stay where the file is mapped.
+/// The hidden states of many prompts, each pooled over its tokens, as one safetensors file: "hidden_states" [N, L, d]
+/// of float32, float16 or bfloat16, and "ids" [N], int32 or int64, where rows are not in the order of another file's
+/// lines. Metadata, where it is there, says what the states are: "last_state" ("hugging_face": after the final norm,
+/// "vllm": before) and "tokens" ("mean", "last"). They stay where the file is mapped.
 #pragma once
 #include "hone/io/router.hpp"
 #include "hone/routing/features.hpp"
 
 #include <bit>
+#include <cstring>
+#include <optional>
 
 namespace HONE_NAMESPACE::io {
 
 struct pooled_states {
   safetensors file;  ///< which the states lie in
   std::string name;
-  std::vector<std::string> ids;  ///< N, in decimal digits; none: rows are numbered
+  std::vector<std::string> ids;  ///< N, in decimal digits, as those of `routing_label`; none: rows are numbered
   index_t samples = 0, layers = 0, width = 0;
   std::optional<routing::last_state> last = {};
   std::optional<routing::token_pooling> tokens = {};
@@ -44,7 +46,8 @@ inline pooled_states pooled_states_of(safetensors file, const std::string& name)
   const auto fail = [&](const std::string& reason) { throw format_error(name, {}, reason); };
   const stored_tensor *states = find_tensor(file.tensors, "hidden_states"), *ids = find_tensor(file.tensors, "ids");
   if (states == nullptr) fail("there is no tensor \"hidden_states\"");
-  if (states->shape.size() != 3) detail::fail(*states, "must be samples x layers x width");
+  if (states->shape.size() != 3)
+    detail::fail(*states, "has " + std::to_string(states->shape.size()) + " axes, must be samples x layers x width");
   const element_kind kind = states->type->kind;
   if (kind != element_kind::float32 && kind != element_kind::float16 && kind != element_kind::bfloat16)
     detail::fail(*states, std::string("is of type ") + states->type->name + ", must be F32, F16 or BF16");
@@ -55,32 +58,32 @@ inline pooled_states pooled_states_of(safetensors file, const std::string& name)
     if (ids->type->kind != element_kind::int32 && ids->type->kind != element_kind::int64)
       detail::fail(*ids, std::string("is of type ") + ids->type->name + ", must be I32 or I64");
     if (ids->shape.size() != 1 || ids->size() != result.samples)
-      detail::fail(*ids, "must have " + std::to_string(result.samples) + " elements, a row of the states each");
+      detail::fail(*ids, "must be [" + std::to_string(result.samples) + "], one for each row of the states");
     std::map<std::string, std::size_t> rows;
     for (index_t i = 0; i < result.samples; ++i) {
       std::int64_t id = 0;
-      if (ids->type->kind == element_kind::int64)
-        std::memcpy(&id, ids->bytes.data() + 8 * i, 8);
-      else
-        id = static_cast<std::int32_t>(load_little_endian<std::uint32_t>(ids->bytes, static_cast<std::size_t>(4 * i)));
+      if (ids->type->kind == element_kind::int64) {
+        std::memcpy(&id, ids->bytes.data() + 8 * i, sizeof id);
+      } else {
+        std::int32_t narrow = 0;
+        std::memcpy(&narrow, ids->bytes.data() + 4 * i, sizeof narrow);
+        id = narrow;
+      }
       result.ids.push_back(std::to_string(id));
       const auto [at, fresh] = rows.emplace(result.ids.back(), result.ids.size() - 1);
       if (!fresh)
         detail::fail(*ids, "has " + at->first + " in rows " + std::to_string(at->second) + " and " + std::to_string(i));
     }
   }
-  const auto choice = [&](const char* key, const auto& names) {
+  const auto choose = [&]<class Choice>(const char* key, const auto& names, std::optional<Choice>& chosen) {
     const auto found = file.metadata.find(key);
-    if (found == file.metadata.end()) return -1;
-    for (int i = 0; i < 2; ++i)
-      if (found->second == names[i]) return i;
-    fail("\"" + std::string(key) + "\" is \"" + short_text(found->second) + "\"");
-    return -1;
+    if (found == file.metadata.end()) return;
+    const auto* const at = std::find(std::begin(names), std::end(names), found->second);
+    if (at == std::end(names)) fail("\"" + std::string(key) + "\" is \"" + short_text(found->second) + "\"");
+    chosen = static_cast<Choice>(at - std::begin(names));
   };
-  if (const int last = choice("last_state", detail::last_state_names); last >= 0)
-    result.last = static_cast<routing::last_state>(last);
-  if (const int tokens = choice("tokens", detail::token_pooling_names); tokens >= 0)
-    result.tokens = static_cast<routing::token_pooling>(tokens);
+  choose("last_state", detail::last_state_names, result.last);
+  choose("tokens", detail::token_pooling_names, result.tokens);
   const std::size_t size = kind == element_kind::float32 ? 4 : 2;
   if (reinterpret_cast<std::uintptr_t>(states->bytes.data()) % size != 0)
     result.aligned.assign(states->bytes.begin(), states->bytes.end());
@@ -90,7 +93,8 @@ inline pooled_states pooled_states_of(safetensors file, const std::string& name)
 }
 
 /// @throws std::system_error; format_error as `read_safetensors`, `pooled_states_of`.
-/// @note Maps the file: nothing is read but its header and the ids.
+/// @note Maps the file: nothing is read but its header and the ids; states that do not begin where their type can are
+///       copied.
 inline pooled_states read_pooled_states(const std::filesystem::path& path) {
   return pooled_states_of(read_safetensors(path), path.string());
 }

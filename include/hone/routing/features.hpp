@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <span>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 namespace HONE_NAMESPACE::routing {
@@ -40,6 +41,7 @@ class states_view {
   [[nodiscard]] index_t samples() const { return samples_; }
   [[nodiscard]] index_t layers() const { return layers_; }
   [[nodiscard]] index_t width() const { return width_; }
+  [[nodiscard]] index_t sample_stride() const { return sample_stride_; }
   /// L x d.
   [[nodiscard]] matrix_view<T> sample(index_t i) const {
     return {data_ + i * sample_stride_, layers_, width_, layer_stride_, stride_};
@@ -50,6 +52,17 @@ class states_view {
   index_t samples_ = 0, layers_ = 0, width_ = 0;
   index_t sample_stride_ = 0, layer_stride_ = 0, stride_ = 1;
 };
+
+/// `check_output` of states: of each two of the three axes.
+template <scalar T>
+void check_output_states(const states_view<T>& x, const char* function, const char* argument) {
+  if (x.samples() == 0) return;
+  const matrix_view<T> first = x.sample(0);
+  check_output(first, function, argument);
+  for (const auto& [size, stride] :
+       {std::pair(x.layers(), first.row_stride()), std::pair(x.width(), first.col_stride())})
+    check_output(matrix_view<T>(first.data(), x.samples(), size, x.sample_stride(), stride), function, argument);
+}
 
 /// What a prompt's features were made of.
 struct feature_report {
@@ -166,8 +179,7 @@ void copy_tokens(const states_view<T>& tokens, std::span<const std::uint8_t> mas
   invalid_argument_unless(out.samples() == kept && out.layers() == tokens.layers() && out.width() == tokens.width(),
                           function, "out", "is %td x %td x %td, expected %td x %td x %td", out.samples(), out.layers(),
                           out.width(), kept, tokens.layers(), tokens.width());
-  if (kept > 0)
-    for (index_t l = 0; l < out.layers(); ++l) check_output(out.sample(0).row(l), function, "out");
+  check_output_states(out, function, "out");
   for (index_t t = 0, to = 0; t < tokens.samples(); ++t) {
     if (!mask.empty() && mask[static_cast<std::size_t>(t)] == 0) continue;
     for (index_t l = 0; l < out.layers(); ++l) copy(tokens.sample(t).row(l), out.sample(to).row(l));

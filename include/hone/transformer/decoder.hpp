@@ -25,6 +25,22 @@ struct tap_gradient {
   tapped at = tapped::hidden;
 };
 
+/// @throws std::invalid_argument, naming @p function and @p argument, unless a model of shape @p c takes @p b.
+inline void check_batch(const batch& b, const config& c, const char* function, const char* argument) {
+  invalid_argument_unless(!b.offsets.empty() && b.offsets.front() == 0 && b.offsets.back() == b.rows(), function,
+                          argument, "offsets must begin with 0 and end with the number of tokens, %td", b.rows());
+  for (index_t s = 0; s < b.sequences(); ++s)
+    invalid_argument_unless(b.end(s) >= b.begin(s) && b.end(s) - b.begin(s) <= c.max_seq, function, argument,
+                            "sequence %td has %td tokens, the model takes %td", s, b.end(s) - b.begin(s), c.max_seq);
+  invalid_argument_unless(b.capacities.empty() || static_cast<index_t>(b.capacities.size()) == b.sequences(), function,
+                          argument, "has %zu capacities for %td sequences", b.capacities.size(), b.sequences());
+  for (const index_t n : b.capacities)
+    invalid_argument_unless(n >= 0, function, argument, "a capacity must not be negative, is %td", n);
+  for (const std::int32_t token : b.tokens)
+    invalid_argument_unless(token >= 0 && token < c.vocab, function, argument, "token %d, the vocabulary has %td",
+                            token, c.vocab);
+}
+
 /// The model without its weights: parameters come with every call, as one span laid out by `tensor_table`. Const and
 /// free of state, so that any number of threads may share it, each with a workspace of its own.
 template <class T>
@@ -174,19 +190,7 @@ class decoder {
     invalid_argument_unless(w.shape() == config_, function, "w", "was made for a model of another shape");
     invalid_argument_unless(b.rows() <= w.capacity(), function, "b", "has %td rows, the workspace holds %td", b.rows(),
                             w.capacity());
-    invalid_argument_unless(!b.offsets.empty() && b.offsets.front() == 0 && b.offsets.back() == b.rows(), function, "b",
-                            "offsets must begin with 0 and end with the number of tokens, %td", b.rows());
-    for (index_t s = 0; s < b.sequences(); ++s)
-      invalid_argument_unless(b.end(s) >= b.begin(s) && b.end(s) - b.begin(s) <= config_.max_seq, function, "b",
-                              "sequence %td has %td tokens, the model takes %td", s, b.end(s) - b.begin(s),
-                              config_.max_seq);
-    invalid_argument_unless(b.capacities.empty() || static_cast<index_t>(b.capacities.size()) == b.sequences(),
-                            function, "b", "has %zu capacities for %td sequences", b.capacities.size(), b.sequences());
-    for (const index_t c : b.capacities)
-      invalid_argument_unless(c >= 0, function, "b", "a capacity must not be negative, is %td", c);
-    for (const std::int32_t token : b.tokens)
-      invalid_argument_unless(token >= 0 && token < config_.vocab, function, "b", "token %d, the vocabulary has %td",
-                              token, config_.vocab);
+    check_batch(b, config_, function, "b");
   }
 
   void check_backward(const char* function, const batch& b, const workspace<T>& w, const matrix_view<const T>& dlogits,
