@@ -21,6 +21,7 @@ TEST_CASE("dense matrices are views of their memory, and copies take any strides
   const matrix_view<const float> whole(rows.data(), 4, 3);
   CHECK(copy_of(whole) == m.cast<float>().cast<double>());
   CHECK(copy_rows(whole, 1, 3, -2) == -2 * m.cast<float>().cast<double>().middleRows(1, 2));
+  CHECK(copy_of(whole, -2) == -2 * m.cast<float>().cast<double>());
   const matrix_view<const float> transposed(rows.data(), 3, 4, 1, 3);
   CHECK(copy_of(transposed) == copy_of(whole).transpose());
   const auto halves = row_major<bfloat16>(m);

@@ -61,6 +61,11 @@ TEST_CASE("completion keeps what is given, is orthonormal, and repeats itself") 
     CHECK(skew(q) <= 1e-13);
     CHECK(q.cols() == 12);
   }
+  // A column that is completed may lie along another unit vector: that one adds nothing any more.
+  matrix pairs = matrix::Zero(4, 2);
+  pairs(0, 0) = pairs(1, 0) = pairs(2, 1) = pairs(3, 1) = std::sqrt(0.5);
+  complete_orthonormal(pairs, 4);
+  CHECK(skew(pairs) <= 1e-13);
   matrix units = matrix::Identity(5, 2);
   complete_orthonormal(units, 4);
   CHECK(units == matrix::Identity(5, 4));

@@ -56,7 +56,9 @@ TEST_CASE("known eigenvalues: a diagonal, a block of ones, the second difference
             Approx(2 + 2 * std::cos(static_cast<double>(k + 1) * std::acos(-1.0) / 9)).epsilon(1e-13));
   }
   CHECK(decompose(square<3>{}).rank() == 0);
-  CHECK(decompose(square<3>{}).vectors[2][2] == 1);
+  const auto zero = decompose(square<3>{});
+  for (std::size_t i = 0; i < 3; ++i)
+    for (std::size_t j = 0; j < 3; ++j) CHECK(zero.vectors[i][j] == (i == j ? 1 : 0));
 }
 
 TEST_CASE("a matrix that falls apart in the middle of a step, by underflow") {

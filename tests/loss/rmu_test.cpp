@@ -69,6 +69,10 @@ TEST_CASE("RMU passes the gradient check and refuses what does not fit") {
   CHECK_THROWS_WITH(
       rmu_retain(matrix_view<double>(gradient.data(), 2, 9), matrix_view<double>(gradient.data(), 1, 9), {}),
       Catch::Contains("reference"));
+  std::vector<double> longer(27);
+  CHECK_THROWS_WITH(
+      rmu_retain(matrix_view<double>(gradient.data(), 2, 9), matrix_view<double>(longer.data(), 3, 9), {}),
+      Catch::Contains("reference"));
   std::vector<double> none;
   CHECK_THROWS_WITH(steering_direction(none, philox{1}), Catch::Contains("empty"));
 }

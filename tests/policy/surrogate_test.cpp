@@ -122,6 +122,8 @@ TEST_CASE("parameters of surrogates out of range are refused") {
   CHECK_THROWS_WITH((ppo_clip{.high = NAN}.check()), Catch::Contains("high"));
   CHECK_THROWS_WITH((ppo_clip{.dual = 1}.check()), Catch::Contains("dual"));
   CHECK_THROWS_WITH((ppo_clip{.delta = 1.1}.check()), Catch::Contains("delta"));
+  CHECK_THROWS_WITH((ppo_clip{.low = 0.1, .high = 0.3, .delta = 1.2}.check()), Catch::Contains("delta"));
+  CHECK_NOTHROW((ppo_clip{.low = 0.3, .high = 0.1, .delta = 1.1}.check()));
   CHECK_THROWS_WITH((sapo{.positive = 0}.check()), Catch::Contains("temperature"));
   CHECK_THROWS_WITH((sapo{.negative = 0}.check()), Catch::Contains("temperature"));
   CHECK_THROWS_WITH((cispo{2, 1}.check()), Catch::Contains("upper"));

@@ -189,6 +189,15 @@ TEST_CASE("routing probe training: left out samples, one class, nothing to learn
   const auto broken = train_probe(start, s.view(), s.labels, std::vector<std::size_t>{7, 9}, {}, {}, quick);
   CHECK(broken.invalid == 2);
   CHECK(broken.epochs.empty());
+  const auto unseen =
+      train_probe(start, s.view(), s.labels, from_to(10, 40), std::vector<std::size_t>{7, 9}, {}, quick);
+  CHECK(unseen.validation_invalid == 2);
+  CHECK(unseen.best == -1);
+  CHECK(unseen.probe.parameters == start.parameters);
+  auto silent = start;  // no noise at all: draws are the mean
+  silent.log_concentration() = 1e4f;
+  const auto still = train_probe(silent, s.view(), s.labels, from_to(10, 40), {}, {}, quick);
+  for (const float p : still.probe.parameters) CHECK(std::isfinite(p));
 }
 
 TEST_CASE("routing probe training: the probe on the chain of embedding") {

@@ -31,4 +31,14 @@ TEST_CASE("sorting by score is stable, of few items and of many, whatever the sc
         equal = equal && items[i].score == expected[i].score && items[i].value == expected[i].value;
       CHECK(equal);
     }
+  // Digit by digit: every bit decides somewhere.
+  for (int bit = 0; bit < 52; ++bit) {
+    std::vector<scored> items(5000, {1, 0});
+    for (std::size_t i = 0; i < items.size(); i += 2) items[i] = {1 + std::ldexp(1.0, -52 + bit), 1};
+    sort_by_score(items);
+    CHECK(items[2499].value == 0);
+    CHECK(items[2500].value == 1);
+    CHECK(
+        std::is_sorted(items.begin(), items.end(), [](const scored& a, const scored& b) { return a.score < b.score; }));
+  }
 }

@@ -168,7 +168,7 @@ TEST_CASE("a model that is not the router's is a fault of the sink") {
   };
   config other = c;
   other.n_layers = c.n_layers + 1;
-  CHECK(faults(other) == routing::fault::missing_state);
+  CHECK(faults(other) == routing::fault::no_such_state);
   other.n_layers = c.n_layers - 1;
   CHECK(faults(other) == routing::fault::no_such_state);
   other = c;
@@ -176,6 +176,11 @@ TEST_CASE("a model that is not the router's is a fault of the sink") {
   CHECK(faults(other) == routing::fault::bad_rows);
 
   router_of r(c);
+  routing::folded_router first_of_more = r.router;  // reads states that this model has, of a deeper one
+  first_of_more.states += 27;
+  routing::state_sink deeper(first_of_more, r.sums.data());
+  model.forward(parameters, s.all(), w, no_observer{}, state_tap(c, deeper));
+  CHECK(deeper.why() == routing::fault::no_such_state);
   std::vector<routing::state_sink> one(1, routing::state_sink(r.router, r.sums.data()));
   CHECK_THROWS_AS(state_tap(c, one, s.all()), std::invalid_argument);
 }

@@ -34,6 +34,7 @@ inline std::uint64_t draw_index(std::size_t sample, index_t draw) {
 
 /// What concentrations are drawn with at least: a weight that never comes.
 inline constexpr double least_concentration = 1e-100;
+inline constexpr double most_concentration = 1e6;  ///< of all layers together: hardly any noise is left
 
 /// One draw: weights, and the logarithms of the gamma variates that they are made of.
 class dirichlet_draw {

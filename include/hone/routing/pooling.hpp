@@ -150,14 +150,20 @@ std::vector<double> mean_weights(const layer_probe<A>& probe) {
   return weights;
 }
 
-/// The concentrations of a global Dirichlet, exp(gamma) softmax(theta), at least 1e-100.
+/// Their sum, exp(gamma), at most 1e6. @pre a global Dirichlet
+template <std::floating_point A>
+double total_concentration(const layer_probe<A>& probe) {
+  return (min)(std::exp(static_cast<double>(probe.log_concentration())), most_concentration);
+}
+
+/// The concentrations of a global Dirichlet, exp(gamma) softmax(theta), each at least 1e-100 and together at most 1e6.
 /// @throws std::invalid_argument of other probes.
 template <std::floating_point A>
 std::vector<double> concentrations(const layer_probe<A>& probe) {
   invalid_argument_unless(probe.shape.how == pooling::dirichlet && !probe.input_dependent(),
                           "hone::routing::concentrations", "probe", "has no global Dirichlet");
   std::vector<double> alpha = mean_weights(probe);
-  const double total = std::exp(static_cast<double>(probe.log_concentration()));
+  const double total = total_concentration(probe);
   for (double& a : alpha) a = (max)(a * total, least_concentration);
   return alpha;
 }
@@ -214,7 +220,7 @@ double logit_variance(const layer_probe<A>& probe, std::span<const double> u) {
   const std::vector<double> weights = mean_weights(probe);
   double sum = 0;
   for (std::size_t l = 0; l < u.size(); ++l) sum += weights[l] * (u[l] - mean) * (u[l] - mean);
-  return sum / (1 + std::exp(static_cast<double>(probe.log_concentration())));
+  return sum / (1 + total_concentration(probe));
 }
 
 }  // namespace HONE_NAMESPACE::routing

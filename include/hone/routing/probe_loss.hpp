@@ -132,8 +132,7 @@ class probe_evaluator {
       if (sampled_) gradient_.emplace(alpha_, objective.form);
     }
     total_ = 1;  // of softmax
-    if (s.how == pooling::dirichlet && !probe.input_dependent())
-      total_ = std::exp(static_cast<double>(probe.log_concentration()));
+    if (s.how == pooling::dirichlet && !probe.input_dependent()) total_ = total_concentration(probe);
     // What one worker alone adds need not leave its cache; networks' gradients want many samples at once.
     const bool alone = workers == 1 && probe.linear() && !probe.input_dependent();
     rows_ = alone ? 1 : probe.linear() ? 64 : (std::max)(index_t{1}, 64 / draws_);

@@ -186,7 +186,7 @@ probe_training<A> train_probe(layer_probe<A> probe, const states_view<T>& states
       result.validation_invalid = other.invalid;
     }
     const auto count = static_cast<double>(other.count);
-    done.validation = other.count > 0 ? other.sum / count : done.loss;
+    done.validation = validation.empty() ? done.loss : other.sum / count;  // NaN, which betters nothing, of none
     done.accuracy = other.count > 0 ? static_cast<double>(other.right) / count : 0;
     result.epochs.push_back(done);
     if (done.validation < best) {

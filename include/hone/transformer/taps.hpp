@@ -43,6 +43,10 @@ class state_tap {
 
   void operator()(index_t layer, const matrix_view<const float>& rows) const {
     for (std::size_t s = 0; s < sinks_.size(); ++s) {
+      if (sinks_[s].router().states != n_layers_ + 1) {
+        sinks_[s].add(-1, {});  // of another model: no state of this one is meant
+        continue;
+      }
       const bool after = sinks_[s].router().last == routing::last_state::after_norm;
       if (layer >= n_layers_ && (layer > n_layers_) != after) continue;
       const index_t begin = offsets_.empty() ? 0 : offsets_[s], end = offsets_.empty() ? rows.rows() : offsets_[s + 1];
