@@ -5,7 +5,7 @@
 
 namespace diffuse {
 
-/// Refuses @p c, of the folder @p path, unless it is such a model, and gives it the mask that is told where it says none.
+/// Refuses @p c, of the folder @p path, unless it is such a model; gives it the mask that is told where it says none.
 /// @throws std::runtime_error.
 inline void require_masked_diffusion(const std::string& path, transformer::config& c, std::optional<index_t> mask) {
   program::require(!c.causal, "%s: a model that writes from left to right, as `generate` does", path.c_str());

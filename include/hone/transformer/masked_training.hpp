@@ -99,8 +99,8 @@ std::vector<double> masked_losses(learner<T, Sum>& l, const masked_rows& rows, r
 
 /// `diffusion::likelihood_bound` of each sequence of @p clean, whose numbers begin with options.sequence; a draw of all
 /// together is one pass. @param options may: of all tokens. @param budget as of `noise_options`.
-/// @throws std::invalid_argument as `diffusion::validate` and `mask_by_count`, or if a sequence has no token that may be
-///         masked. @note draws times repeats forward passes; the same bits for any executor.
+/// @throws std::invalid_argument as `diffusion::validate` and `mask_by_count`, or if a sequence has no token that may
+///         be masked. @note draws times repeats forward passes; the same bits for any executor.
 template <class T, class Sum, executor E = const serial>
 std::vector<diffusion::bound> likelihood_bounds(learner<T, Sum>& l, const batch& clean,
                                                 const diffusion::bound_options& options,

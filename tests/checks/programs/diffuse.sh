@@ -120,7 +120,7 @@ for at in 4 40; do
   done
   run "${with[@]}" --resume half.swap --checkpoint two.swap --json two.json
   cmp -s one.swap two.swap || complain "diffuse --care both: depends on the resuming at step $at"
-  cmp -s <(timeless one.json) <(timeless two.json) || complain "diffuse --care both: the JSON depends on resuming at $at"
+  cmp -s <(timeless one.json) <(timeless two.json) || complain "diffuse --care both: another JSON if resumed at $at"
 done
 refused 'half.swap: was made with mask_token null, not 32' "${with[@]}" --mask-token 32 --resume half.swap
 refused '--mask-token 5: the mask of chosen is 32' "${swap[@]}" --mask-token 5
