@@ -66,8 +66,8 @@ run "${diffuse[@]}" --text again.txt --steps 2 --save made
 cp -r made foreign
 : >foreign/model.safetensors.index.json
 refused '--save foreign has model.safetensors.index.json, which would stay' "${diffuse[@]}" --steps 2 --save foreign
-refused '--save made holds made/tokenizer.json, which is to be read' "${diffuse[@]}" --steps 2 --text made/tokenizer.json \
-  --save made
+refused '--save made holds made/tokenizer.json, which is to be read' "${diffuse[@]}" --steps 2 --save made \
+  --text made/tokenizer.json
 # A tokenizer.bin lies in no folder, and none that another model left is taken for it.
 bin=("${diffuse[@]}" --text again.txt --tokenizer tokens.bin --steps 2 --save made.bins)
 mkdir made.bins
