@@ -10,6 +10,7 @@
 #include "diffuse/grammar.hpp"
 #include "hone/io/byte_alphabet.hpp"
 #include "hone/io/tokenizer.hpp"
+#include "hone/io/unicode.hpp"
 #include "support/files.hpp"
 
 namespace diffuse {
@@ -41,9 +42,9 @@ inline nlohmann::json tokenizer_of(const std::vector<std::string>& pieces, bool 
 
 /// The letter that stands for @p byte in the alphabet of bytes, in UTF-8.
 inline std::string letter_of(unsigned char byte) {
-  const unsigned letter = io::byte_alphabet[byte];
-  if (letter < 0x80) return {static_cast<char>(letter)};
-  return {static_cast<char>(0xc0 | letter >> 6), static_cast<char>(0x80 | (letter & 0x3f))};
+  std::string letter;
+  io::append_utf8(letter, io::byte_alphabet[byte]);
+  return letter;
 }
 
 inline nlohmann::json tokenizer_of_words() {
@@ -60,24 +61,30 @@ inline nlohmann::json tokenizer_of_bytes() {
 /// The tokenizer of a file of its own, or one of those above, with as many tokens as a model must have.
 class alphabet {
  public:
-  /// Words where @p text is empty, else the tokenizer in @p file, else bytes.
+  /// The tokenizer in @p file, if that is told, else bytes, or words.
   /// @throws what `program::read_tokenizer` throws.
-  alphabet(const std::string& text, const std::string& file) {
+  alphabet(bool bytes, const std::string& file) : bytes_(bytes && file.empty()) {
     if (!file.empty()) {
-      file_ = file;
-      tokenizer_.emplace(program::saying_what_it_seems(file, "tokenizer", [&] { return io::read_tokenizer(file); }));
+      read(file);
       vocab_ = tokenizer_->vocab() + 1;
       return;
     }
-    bytes_ = !text.empty();
-    json_ = bytes_ ? tokenizer_of_bytes() : tokenizer_of_words();
-    tokenizer_.emplace(io::parse_tokenizer_json(json_.dump(), "tokenizer.json"));
+    json_ = (bytes_ ? tokenizer_of_bytes() : tokenizer_of_words()).dump(1);
+    tokenizer_.emplace(io::parse_tokenizer_json(json_, "tokenizer.json"));
     vocab_ = tokenizer_->vocab();
   }
-  /// That of the @p model, a folder, or in @p file, for @p vocab tokens.
-  alphabet(const std::string& model, const std::string& file, index_t vocab)
-      : file_(file.empty() ? (std::filesystem::path(model) / "tokenizer.json").string() : file), vocab_(vocab) {
+  /// That of the @p model, a folder or a GGUF file, or in @p file, for @p vocab tokens: no more, as the mask may be one
+  /// that the tokenizer does not know.
+  alphabet(const std::string& model, const std::string& file, index_t vocab) : vocab_(vocab) {
+    if (!file.empty()) {
+      read(file);
+      program::require(tokenizer_->vocab() <= vocab, "%s: %td tokens, the model has %td", file.c_str(),
+                       tokenizer_->vocab(), vocab);
+      return;
+    }
     tokenizer_.emplace(program::read_tokenizer(model, file, vocab));
+    if (std::filesystem::is_directory(model))
+      json_ = io::text_of(io::read_file(std::filesystem::path(model) / "tokenizer.json"));
   }
 
   [[nodiscard]] index_t vocab() const { return vocab_; }
@@ -95,21 +102,30 @@ class alphabet {
   [[nodiscard]] double bytes_of(const std::vector<std::int32_t>& ids) const {
     return static_cast<double>(bytes_ ? ids.size() : program::text_of(*tokenizer_, ids).size());
   }
-  /// Beside a saved model. A tokenizer.bin is left where it is. @throws std::system_error.
+  /// Whether there is a tokenizer.json to be saved: of a tokenizer.bin or a GGUF file there is none.
+  [[nodiscard]] bool can_be_saved() const { return !json_.empty(); }
+  /// Makes the tokenizer.json beside a saved model this one, or takes away what an earlier model left.
+  /// @throws std::system_error.
   void write(const std::filesystem::path& folder) const {
-    if (!file_.empty() && !file_.ends_with(".json")) return;
-    const std::string text = file_.empty() ? json_.dump(1) : std::string(io::text_of(io::read_file(file_)));
+    if (!can_be_saved()) {
+      std::filesystem::remove(folder / "tokenizer.json");
+      return;
+    }
     io::atomic_file out(folder / "tokenizer.json");
-    out.write(text);
+    out.write(json_);
     out.commit();
   }
 
  private:
-  std::string file_;
-  nlohmann::json json_;
+  void read(const std::string& file) {
+    tokenizer_.emplace(program::saying_what_it_seems(file, "tokenizer", [&] { return io::read_tokenizer(file); }));
+    if (file.ends_with(".json")) json_ = io::text_of(io::read_file(file));
+  }
+
+  bool bytes_ = false;
+  std::string json_;
   std::optional<io::tokenizer> tokenizer_;
   index_t vocab_ = 0;
-  bool bytes_ = false;
 };
 
 }  // namespace diffuse

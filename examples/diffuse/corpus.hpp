@@ -71,7 +71,11 @@ class corpus {
   [[nodiscard]] index_t length() const { return length_; }
   /// The share of a text's bytes that its tokens do not say.
   [[nodiscard]] double left_out() const { return left_out_; }
-  /// Of a text's tokens (FNV-1a), which tells another text of the same name; empty of the grammar.
+  /// Whether @p token may be in it.
+  [[nodiscard]] bool has(std::int32_t token) const {
+    return sentences_ ? token < grammar::words : std::find(tokens_.begin(), tokens_.end(), token) != tokens_.end();
+  }
+  /// Of a text's tokens (FNV-1a, of words of 32 bits), which tells another text of the same name; empty of the grammar.
   [[nodiscard]] const std::string& fingerprint() const { return fingerprint_; }
 
  private:

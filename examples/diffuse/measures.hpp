@@ -42,13 +42,13 @@ inline std::vector<index_t> even_counts(index_t sequences, index_t length) {
   return counts;
 }
 
-class examiner {
+class evaluator {
  public:
   /// @param text whose held-out sequences are taken. @param mask its token.
-  examiner(const corpus& text, const settings& s, std::int32_t mask)
+  evaluator(const corpus& text, const settings& s, std::int32_t mask)
       : settings_(s), mask_(mask), length_(text.length()), clean_(text.held_out(s.held_out)),
         counts_(even_counts(sequences(), length_)), budget_(s.budget(length_)),
-        rows_(transformer::mask_by_count(clean_.batch(), counts_, noise(0))) {}
+        rows_(transformer::mask_by_count(clean_.batch(), counts_, noise())) {}
 
   [[nodiscard]] const transformer::token_rows& clean() const { return clean_; }
   /// As they are masked in the reports.
@@ -56,8 +56,8 @@ class examiner {
   [[nodiscard]] index_t sequences() const { return std::ssize(clean_.offsets) - 1; }
 
   /// The losses, and how the rows were routed.
-  [[nodiscard]] std::pair<loss_by_ratio, std::vector<transformer::layer_routing>> examine(learner& l,
-                                                                                          thread_pool& pool) const {
+  [[nodiscard]] std::pair<loss_by_ratio, std::vector<transformer::layer_routing>> evaluate(learner& l,
+                                                                                           thread_pool& pool) const {
     transformer::routing_statistics seen(l.shape());
     const auto losses = transformer::masked_losses(l, rows_, &seen, pool);
     return {split(losses, rows_.counts, length_), seen.layers()};
@@ -65,31 +65,29 @@ class examiner {
 
   /// Exact counts, spread evenly over the draws of a sequence; the error is that over sequences.
   [[nodiscard]] diffusion::bound bound(learner& l, thread_pool& pool) const {
-    std::vector<double> means(static_cast<std::size_t>(sequences()));
-    const auto draws = static_cast<double>(settings_.bound_draws);
-    index_t nonfinite = 0;
-    for (index_t draw = 0; draw < settings_.bound_draws; ++draw) {
-      std::vector<index_t> counts;
-      for (index_t s = 0; s < sequences(); ++s) {
-        const double u = hone::philox{seed_of(0, stream::held_out_masks, 1)}.uniform(static_cast<std::uint64_t>(s));
-        const double share = diffusion::time_of(diffusion::times::shared_offset, u, draw, settings_.bound_draws);
-        counts.push_back(1 + static_cast<index_t>(share * static_cast<double>(length_)));
-      }
-      const auto rows = transformer::mask_by_count(clean_.batch(), counts, noise(1 + draw));
-      const auto losses = transformer::masked_losses(l, rows, nullptr, pool);
-      for (std::size_t s = 0; s < means.size(); ++s) {
-        means[s] += losses[s] / draws;
-        nonfinite += !std::isfinite(losses[s]);
-      }
+    const auto each = transformer::likelihood_bounds(l, clean_.batch(),
+                                                     {.draws = settings_.bound_draws,
+                                                      .how = diffusion::counts::stratified,
+                                                      .mask_token = mask_,
+                                                      .seed = seed_of(0, stream::held_out_masks, 1)},
+                                                     budget_, pool);
+    std::vector<double> means;
+    diffusion::bound result;
+    for (const diffusion::bound& b : each) {
+      means.push_back(b.nats_per_token);
+      result.draws += b.draws;
+      result.nonfinite += b.nonfinite;
     }
     const auto m = statistics::estimate_mean(means);
-    return {m.mean, m.standard_error, m.count * settings_.bound_draws, nonfinite};
+    result.nats_per_token = m.mean;
+    result.standard_error = m.standard_error;
+    return result;
   }
 
   /// The losses at other capacities, the same for every sequence, with the weights as they are.
   [[nodiscard]] nlohmann::json counterfactual(learner& l, thread_pool& pool) const {
     nlohmann::json result = nlohmann::json::array();
-    if (!settings_.kind().experts_choose) return result;
+    if (l.shape().experts.router.chosen != moe::selection::column_top) return result;
     const auto experts = static_cast<double>(settings_.experts), length = static_cast<double>(length_);
     index_t before = 0;
     for (const double part : {-0.5, -0.25, 0.0, 0.25, 0.5}) {
@@ -108,11 +106,8 @@ class examiner {
   }
 
  private:
-  [[nodiscard]] transformer::noise_options noise(index_t draw) const {
-    return {.mask_token = mask_,
-            .budget = budget_,
-            .seed = seed_of(0, stream::held_out_masks),
-            .step = static_cast<std::uint32_t>(draw)};
+  [[nodiscard]] transformer::noise_options noise() const {
+    return {.mask_token = mask_, .budget = budget_, .seed = seed_of(0, stream::held_out_masks)};
   }
 
   const settings& settings_;

@@ -8,6 +8,7 @@
 #include "hone/diffusion/objective.hpp"
 #include "hone/diffusion/sampler.hpp"
 #include "hone/gradient/descend.hpp"
+#include "hone/moe/retrofit.hpp"
 #include "hone/moe/schedule.hpp"
 #include "hone/transformer/masked_training.hpp"
 #include "support/files.hpp"
@@ -38,6 +39,18 @@ inline constexpr router_kind routers[] = {{"expert_choice", true},
                                           {"switch", false, true, true},
                                           {"loss_free", false, false, false, true},
                                           {"threshold", false, false, false, true}};
+
+/// What is done beside the swap of routers.
+struct care_kind {
+  const char* name;
+  bool keeps = false;     ///< no swap: what more training alone does
+  bool best = false;      ///< tokens without an expert keep their first choice
+  bool homotopy = false;  ///< biases lead there for the first quarter of the steps, while tokens still choose
+
+  [[nodiscard]] bool tokens_choose() const { return keeps || homotopy; }
+};
+inline constexpr care_kind cares[] = {
+    {"none"}, {"keep", true}, {"top1", false, true}, {"homotopy", false, false, true}, {"both", false, true, true}};
 
 struct schedule_kind {
   const char* name;
@@ -74,7 +87,7 @@ struct settings {
   std::string router = "expert_choice", schedule = "static";
   index_t experts = 16, k = 2, shared = 1, expert_width = 64;
   double swing = 3, sigma = 0.22;
-  std::optional<double> capacity_factor, balance, coverage;
+  std::optional<double> capacity_factor, aux, coverage;
   double z = 1e-3, bias_rate = 1e-3, threshold_decay = 0.99;
   index_t width = 64, layers = 2, heads = 4;
 
@@ -103,9 +116,10 @@ struct settings {
   long threads = static_cast<long>((std::max)(1u, std::thread::hardware_concurrency()));
 
   [[nodiscard]] const router_kind& kind() const { return program::find(routers, router); }
+  [[nodiscard]] const care_kind& retrofit_care() const { return program::find(cares, care); }
   [[nodiscard]] moe::schedule curve() const { return program::find(schedules, schedule).is; }
   [[nodiscard]] long report_steps() const { return report_every > 0 ? report_every : (std::max)(steps / 20, 1L); }
-  [[nodiscard]] double balance_weight() const { return kind().has_balance ? balance.value_or(0.01) : 0; }
+  [[nodiscard]] double balance_weight() const { return kind().has_balance ? aux.value_or(0.01) : 0; }
   [[nodiscard]] double coverage_weight() const { return kind().experts_choose ? coverage.value_or(0.01) : 0; }
   [[nodiscard]] double factor() const {
     return !kind().has_factor ? 0 : capacity_factor.value_or(router == "switch" ? 1.25 : 0);
@@ -125,18 +139,21 @@ struct settings {
     return moe::expert_threshold(k);
   }
   /// Tokens that an expert takes of a sequence of @p tokens by how many are masked; empty where experts do not choose.
-  /// Their mean is that of k experts a token for numbers of masks as they are drawn: 0 to all as often, and 1 for 0.
+  /// Their mean is that of k experts a token for numbers of masks as they are drawn: 0 to all as often, and 1 for 0. Of
+  /// `static` all are the same, the nearest to it.
   [[nodiscard]] std::vector<index_t> budget(index_t tokens) const {
     return kind().experts_choose ? budget_of(tokens, k, experts) : std::vector<index_t>();
   }
   /// The same of a model that has @p count experts, @p of_token of a token: what it was trained with.
   [[nodiscard]] std::vector<index_t> budget_of(index_t tokens, index_t of_token, index_t count) const {
+    if (curve() == moe::schedule::constant)
+      return std::vector<index_t>(static_cast<std::size_t>(tokens), moe::nearest_capacity(tokens, of_token, count));
     const double each = static_cast<double>(tokens) / static_cast<double>(count);
     std::vector<double> weights(static_cast<std::size_t>(tokens), 1.0);
     weights[0] = 2;
     return moe::budget(curve(), tokens,
                        {.mean = (std::max)(static_cast<double>(of_token) * each, 1.0),
-                        .swing = curve() == moe::schedule::constant ? 0 : swing * each,
+                        .swing = swing * each,
                         .sigma = sigma,
                         .weights = weights});
   }
@@ -156,7 +173,7 @@ inline program::options options_of(settings& s) {
   const auto share = between(0, 1), weight = at_least(0, most_weight), rate = above(0, most_rate);
   const auto count = at_least(1, most_count), items = at_least(1, most_items);
   const auto any_count = at_least(0, most_count);
-  const bool training = s.sample.empty();
+  const bool training = s.sample.empty(), made = training && s.retrofit.empty();
   program::options row;
   row.group("The text");
   row("--text", s.text, "a file; without it sentences of a small grammar, whose entropy is known");
@@ -172,25 +189,25 @@ inline program::options options_of(settings& s) {
   row("--k", s.k, "experts of a token, in the mean where experts choose", between(1, 65536));
   row("--swing", s.swing, "experts a token between the ends of a schedule", weight);
   row("--sigma", s.sigma, "of the Gaussian schedules", above(0, 1e3));
-  row("--shared", s.shared, "experts that every token goes through", between(0, 1024)).reported(training);
-  row("--expert-width", s.expert_width, "", between(1, 65536)).reported(training);
+  row("--shared", s.shared, "experts that every token goes through", between(0, 1024)).reported(made);
+  row("--expert-width", s.expert_width, "", between(1, 65536)).reported(made);
   row("--capacity-factor", s.capacity_factor, "of what an expert takes at most where tokens choose; 0: no limit",
       between(0, 100))
       .shown("1.25 of switch, else 0");
-  row("--aux", s.balance, "coefficient of the balance loss where tokens choose", weight).shown("0.01");
+  row("--aux", s.aux, "coefficient of the balance loss where tokens choose", weight).shown("0.01");
   row("--coverage", s.coverage, "coefficient of the token-coverage loss where experts choose", weight).shown("0.01");
   row("--z", s.z, "coefficient of the squared log-normaliser of router logits", weight);
   row("--bias-rate", s.bias_rate, "of loss_free: how far biases move a step", rate);
   row("--threshold-decay", s.threshold_decay, "of threshold: what stays of thresholds each step", share);
 
   row.group("Learning", training);
-  row("--width", s.width, "of the model", between(2, 4096));
-  row("--layers", s.layers, "", between(1, 64));
-  row("--heads", s.heads, "", between(1, 64));
+  row("--width", s.width, "of the model", between(2, 4096)).reported(made);
+  row("--layers", s.layers, "", between(1, 64)).reported(made);
+  row("--heads", s.heads, "", between(1, 64)).reported(made);
   row.choice("--weighting", s.weighting, weightings,
              "of masked places: exact_ratio, inverse, unweighted or masked_mean")
       .shown("exact_ratio");
-  row("--least-time", s.least_time, "least chance of a mask, with --weighting inverse", between(1e-6, 1));
+  row("--least-time", s.least_time, "least chance of a mask, with --weighting inverse", between(1e-6, 0.999));
   row("--batch", s.batch, "sequences of a step", items);
   row("--steps", s.steps, "of AdamW", any_count);
   row("--warmup", s.warmup, "steps in which the rate rises, before it falls to a tenth", any_count);
@@ -209,7 +226,7 @@ inline program::options options_of(settings& s) {
   row("--care", s.care,
       "none, top1 (a token without an expert keeps its first choice), homotopy (biases lead there for a quarter of the "
       "steps), both, or keep (no swap)",
-      CLI::IsMember({"none", "top1", "homotopy", "both", "keep"}));
+      CLI::IsMember(names(cares)));
 
   row.group("Text from a model", !training);
   row("--sample", s.sample, "the folder of a model, which writes; nothing is learnt");
@@ -223,7 +240,8 @@ inline program::options options_of(settings& s) {
   row("--guidance", s.guidance, "how much further from a model without the prompt", between(-most_weight, most_weight));
   row("--temperature", s.temperature, "0: the likeliest token", between(0, 1e3));
   row("--samples", s.samples, "texts to be made", items);
-  row("--mask-token", s.mask_token, "the id of the mask in a model whose folder does not say it", any_count);
+  row("--mask-token", s.mask_token, "the id of the mask in a model whose folder does not say it", any_count)
+      .reported(!s.retrofit.empty());
 
   row.group("The run", false);
   row("--seed", s.seed, "of every random choice").reported(true);
@@ -239,7 +257,7 @@ inline program::options options_of(settings& s) {
 
 /// What the options want, without which they change nothing.
 inline std::vector<program::want> wants_of(const settings& s) {
-  const bool training = s.sample.empty(), choose = s.kind().experts_choose && s.care != "keep";
+  const bool training = s.sample.empty(), choose = s.kind().experts_choose && !s.retrofit_care().keeps;
   const bool moves = choose && s.curve() != moe::schedule::constant;
   const bool made = training && s.retrofit.empty();
   const bool gaussian = moves && s.schedule.starts_with("bell_gaussian");
@@ -251,7 +269,7 @@ inline std::vector<program::want> wants_of(const settings& s) {
                                                          "--clip",         "--held-out",   "--bound-draws",
                                                          "--report-every", "--json",       "--seeds",
                                                          "--sweep",        "--checkpoint", "--checkpoint-every",
-                                                         "--resume",       "--save"}},
+                                                         "--resume",       "--save",       "--threads"}},
       {"a model that is made: --retrofit and --sample have one",
        made,
        {"--router", "--experts", "--k", "--shared", "--expert-width", "--capacity-factor", "--bias-rate",
@@ -269,7 +287,9 @@ inline std::vector<program::want> wants_of(const settings& s) {
       {"a --schedule that is not static", moves, {"--swing"}},
       {"a Gaussian --schedule", gaussian, {"--sigma"}},
       {"tokens that choose: --router token_choice or switch", s.kind().has_factor, {"--capacity-factor"}},
-      {"tokens that choose: --router token_choice or switch", s.kind().has_balance || !s.retrofit.empty(), {"--aux"}},
+      {"tokens that choose: --router token_choice or switch, --care keep, homotopy or both",
+       made ? s.kind().has_balance : s.retrofit_care().tokens_choose(),
+       {"--aux"}},
       {"another --router: a token of switch has one expert", s.router != "switch", {"--k"}},
       {"--router loss_free", s.router == "loss_free", {"--bias-rate"}},
       {"--router threshold", s.router == "threshold", {"--threshold-decay"}},
@@ -287,28 +307,37 @@ inline std::vector<program::want> wants_of(const settings& s) {
   };
 }
 
-/// @throws std::runtime_error if several runs would write over each other's files.
-inline void require_one_run(const settings& s) {
-  const bool several = s.seeds > 1 || !s.sweep.empty();
-  program::require(!several || (s.checkpoint.empty() && s.resume.empty() && s.save.empty()), "%s",
-                   "--checkpoint, --resume and --save are of one run: without --sweep and --seeds");
+/// @throws std::runtime_error where experts that choose have less than a token each of a sequence of @p tokens.
+inline void require_tokens_for_experts(index_t tokens, index_t per_token, index_t experts) {
+  program::require(per_token * tokens >= experts,
+                   "--length %td: %td of %td experts a token are less than one token an expert", tokens, per_token,
+                   experts);
 }
 
 /// Refuses what would only fail later. @throws std::runtime_error, std::invalid_argument, std::system_error.
 inline void complete(const settings& s) {
-  program::require_outputs({{"--json", s.json}, {"--save", s.save, ".bin"}, {"--checkpoint", s.checkpoint}},
+  program::require_outputs({{"--json", s.json},
+                            {"--save", s.save, ".bin", {"config.json", "model.safetensors", "tokenizer.json"}},
+                            {"--checkpoint", s.checkpoint}},
                            {s.text, s.tokenizer, s.retrofit, s.sample, s.resume == s.checkpoint ? "" : s.resume});
-  if (!s.sample.empty() || !s.retrofit.empty()) return require_one_run(s);
+  const bool several = s.seeds > 1 || !s.sweep.empty();
+  program::require(!several || (s.checkpoint.empty() && s.resume.empty() && s.save.empty()), "%s",
+                   "--checkpoint, --resume and --save are of one run: without --sweep and --seeds");
+  if (!s.sample.empty()) return;
+  program::require(!s.retrofit_care().homotopy || s.steps >= 4, "--care %s: a quarter of --steps %ld is no step",
+                   s.care.c_str(), s.steps);
+  if (!s.retrofit.empty()) return;
   program::require(s.width % (2 * s.heads) == 0,
                    "--width %td with --heads %td: the width must be a multiple of twice the heads", s.width, s.heads);
   program::require(s.per_token() <= s.experts, "--k %td: there are %td experts", s.k, s.experts);
-  require_one_run(s);
+  if (s.kind().experts_choose) require_tokens_for_experts(s.length, s.k, s.experts);
 }
 
 /// What a result says of how it came about; the options that the numbers depend on.
 inline nlohmann::json describe(settings s) {
   nlohmann::json result = options_of(s).report();
   result["report_every"] = s.report_steps();
+  result["k"] = s.per_token();
   result["aux"] = s.balance_weight();
   result["coverage"] = s.coverage_weight();
   result["capacity_factor"] = s.factor();

@@ -5,22 +5,16 @@
 
 namespace diffuse {
 
-/// A text, its mask, and the model that begins.
-struct ground {
-  const corpus& text;
-  std::int32_t mask;
-  transformer::config shape;
-  std::vector<float> parameters;
-};
-
-/// Step number state.step + 1 of @p l: a function of the present state and the number. Returns what was learnt from.
-/// @param budget of the text's length, or empty. @throws std::runtime_error if the gradient is not finite.
-inline transformer::masked_rows take_step(learner& l, const ground& g, const settings& s,
-                                          std::span<const index_t> budget, progress_state& state, thread_pool& pool) {
-  const long number = ++state.step;
-  const transformer::token_rows clean = g.text.draw(s.seed, number, s.batch);
+/// Step number state.step + 1 of @p l on @p text: a function of the present state and the number. Returns what was
+/// learnt from; nothing where the gradient is not finite: then all is as it was.
+/// @param budget of the text's length, or empty.
+inline std::optional<transformer::masked_rows> take_step(learner& l, const corpus& text, const settings& s,
+                                                         std::span<const index_t> budget, progress_state& state,
+                                                         thread_pool& pool) {
+  const long number = state.step + 1;
+  const transformer::token_rows clean = text.draw(s.seed, number, s.batch);
   transformer::masked_rows rows = transformer::mask_by_time(
-      clean.batch(), {.mask_token = g.mask,
+      clean.batch(), {.mask_token = l.shape().mask_token,
                       .weighting = s.weighting,
                       .least_time = s.weighting == diffusion::weighting::inverse ? s.least_time : 0,
                       .budget = budget,
@@ -29,8 +23,8 @@ inline transformer::masked_rows take_step(learner& l, const ground& g, const set
   transformer::routing_statistics seen(l.shape());
   const transformer::masked_update update = transformer::learn_masked(
       l, rows, {.balance = s.balance_weight(), .coverage = s.coverage_weight(), .z = s.z}, s.step(), &seen, pool);
-  program::require(std::isfinite(update.length), "step %ld: the gradient is not finite; a lower --rate may help",
-                   number);
+  if (!std::isfinite(update.length)) return {};
+  state.step = number;
   const auto layers = seen.layers();
   if (s.router == "loss_free") transformer::update_biases(l.model(), l.trained(), layers, s.bias_rate, true);
   if (s.router == "threshold")

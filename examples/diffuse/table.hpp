@@ -15,9 +15,10 @@ inline double mean_of(const nlohmann::json& list) {
   return sum;
 }
 
-/// A number, or "-".
+/// A finite number, or "-".
 inline std::string cell(const nlohmann::json& x, int width, int digits) {
-  return x.is_number() ? program::text("%*.*f", width, digits, x.get<double>()) : program::text("%*s", width, "-");
+  const bool finite = x.is_number() && std::isfinite(x.get<double>());
+  return finite ? program::text("%*.*f", width, digits, x.get<double>()) : program::text("%*s", width, "-");
 }
 
 inline void print_header() {
@@ -35,15 +36,17 @@ inline void print_record(const nlohmann::json& r) {
 
 inline void print_result(const nlohmann::json& r) {
   const auto& bound = r.at("bound");
-  std::printf("\nbound on the likelihood: %.4f nats a token, standard error %.4f, perplexity %.2f\n",
-              bound.at("nats_per_token").get<double>(),
-              bound.at("standard_error").is_number() ? bound.at("standard_error").get<double>() : NAN,
-              bound.at("perplexity").get<double>());
+  std::printf("\nbound on the likelihood: %s nats a token, standard error %s, perplexity %s\n",
+              cell(bound.at("nats_per_token"), 0, 4).c_str(), cell(bound.at("standard_error"), 0, 4).c_str(),
+              cell(bound.at("perplexity"), 0, 2).c_str());
+  if (bound.at("nonfinite") > 0)
+    std::printf("not finite under %ld of its %ld masks\n", bound.at("nonfinite").get<long>(),
+                bound.at("draws").get<long>());
   if (r.contains("entropy"))
     std::printf("the source itself: %.4f nats a token of the same sentences\n", r.at("entropy").get<double>());
   if (r.contains("kl_at_swap"))
-    std::printf("at the swap of routers: KL of %.4f nats a masked place from the model as it was\n",
-                r.at("kl_at_swap").get<double>());
+    std::printf("at the swap of routers: KL of %s nats a masked place from the model as it was\n",
+                cell(r.at("kl_at_swap"), 0, 4).c_str());
   std::printf("executed: %.3e floating-point operations, %.3f slots a token and layer, %.3f if all were as long\n",
               r.at("flops").get<double>(), r.at("slots_per_token").get<double>(),
               r.at("padded_slots_per_token").get<double>());
@@ -51,7 +54,7 @@ inline void print_result(const nlohmann::json& r) {
   std::printf("\nat other capacities, with these weights\n%14s %8s %8s %8s %8s %8s\n", "experts/token", "loss", "0-25%",
               "25-50%", "50-75%", "75-100%");
   for (const auto& c : r.at("counterfactual")) {
-    std::printf("%14.2f %8.4f", c.at("experts_per_token").get<double>(), c.at("loss").get<double>());
+    std::printf("%14.2f %s", c.at("experts_per_token").get<double>(), cell(c.at("loss"), 8, 4).c_str());
     for (const auto& bin : c.at("loss_by_ratio")) std::printf(" %s", cell(bin, 8, 4).c_str());
     std::printf("\n");
   }

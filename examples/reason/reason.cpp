@@ -114,34 +114,25 @@ int one_run(settings s) {
   thread_pool pool(s.threads);
   const place here(s);
   const ground g = here.of(s);
-  std::optional<stored_run> stored;
+  std::optional<program::run_file> stored;
   if (!s.resume.empty()) {
-    stored.emplace(s.resume);
+    stored.emplace(s.resume, "reason");
     if (s.report_every == 0) s.report_every = stored->options().value("report_every", 0L);
   }
   const nlohmann::json options = describe(s);
   here.note_context();
-  if (stored) {
-    for (const auto& [key, value] : options.items())
-      if (key != "steps" && key != "tokens" && (!stored->options().contains(key) || stored->options()[key] != value))
-        throw std::runtime_error(s.resume + ": was made with " + key + " " +
-                                 stored->options().value(key, nlohmann::json()).dump() + ", not " + value.dump());
-  }
+  if (stored) program::require_same_options(*stored, options, {"steps", "tokens"});
   warn_of_silent_anchor(s);
-  const std::vector<float> taught = stored ? stored->numbers("reference") : teach(g, s, pool);
+  const std::vector<float> taught = stored ? stored->elements_of("reference") : teach(g, s, pool);
   if (program::interrupted()) {
     std::fputs("interrupted during the supervised start: nothing to keep\n", stderr);
     return 130;
   }
   run r(g, s, taught, pool, true);
-  if (stored) stored->restore(r.model(), r.state());
+  if (stored) restore(*stored, r.model(), r.state());
   r.go(options, s.algorithm.name);
   if (program::interrupted()) {
-    std::fprintf(stderr, "interrupted after step %ld: ", r.state().step);
-    if (s.checkpoint.empty())
-      std::fputs("no --checkpoint to go on from\n", stderr);
-    else
-      std::fprintf(stderr, "go on with --resume %s\n", s.checkpoint.c_str());
+    program::say_where_to_go_on(r.state().step, s.checkpoint);
     if (!r.begun()) return 130;
     std::fputs("scoring what was reached; again to end at once\n", stderr);
   }

@@ -38,15 +38,20 @@ inline hone::io::tokenizer read_tokenizer(const std::string& model, const std::s
   }
 }
 
-/// The text of @p ids, with U+FFFD for those beyond the tokenizer's: the vocabulary of a model is often padded.
+/// Adds the text of @p id to @p text: U+FFFD beyond the tokenizer's, as the vocabulary of a model is often padded.
+inline void append_text(const hone::io::tokenizer& t, hone::io::token_id id, hone::io::tokenizer::decoder_state& state,
+                        std::string& text) {
+  if (id < t.vocab())
+    t.decode(id, true, state, text);
+  else
+    text += unknown_character;
+}
+
+/// The text of @p ids, as `append_text` has it.
 inline std::string text_of(const hone::io::tokenizer& t, std::span<const hone::io::token_id> ids) {
   std::string text;
   hone::io::tokenizer::decoder_state state;
-  for (const hone::io::token_id id : ids)
-    if (id < t.vocab())
-      t.decode(id, true, state, text);
-    else
-      text += unknown_character;
+  for (const hone::io::token_id id : ids) append_text(t, id, state, text);
   return text;
 }
 
@@ -89,7 +94,8 @@ inline bool lies_in(const std::string& path, const std::string& folder) {
 struct output {
   const char* option;
   std::string path;
-  std::string file_ending = "";  ///< anything else is a folder
+  std::string file_ending = "";                                           ///< anything else is a folder
+  std::vector<std::string> files = {"config.json", "model.safetensors"};  ///< that are written to the folder
 
   [[nodiscard]] bool is_file() const { return path.ends_with(file_ending); }
 };
@@ -118,6 +124,18 @@ inline void try_folder(const std::filesystem::path& path) {
   if (!reason.empty()) throw std::runtime_error(path.string() + ": cannot create files in it: " + reason);
 }
 
+/// Refuses a folder that has files besides those that are written to it: what is left of another model would lie beside
+/// this one. @throws std::runtime_error.
+inline void require_own_folder(const output& o) {
+  std::error_code ignored;
+  for (const auto& entry : std::filesystem::directory_iterator(o.path, ignored)) {
+    const std::string name = entry.path().filename().string();
+    if (std::find(o.files.begin(), o.files.end(), name) == o.files.end())
+      throw std::runtime_error(std::string(o.option) + " " + o.path + " has " + name +
+                               ", which would stay beside what is saved: name another folder, or empty it");
+  }
+}
+
 /// Refuses a @p path of --save whose format cannot hold this model, before it is trained.
 /// @throws std::runtime_error.
 inline void require_holds(const std::string& path, const hone::transformer::config& c,
@@ -144,6 +162,9 @@ inline void require_outputs(const std::vector<output>& all, const std::vector<st
       if (std::filesystem::is_directory(input, ignored) && lies_in(one.path, input))
         throw std::runtime_error(std::string(one.option) + " " + one.path + " lies in " + input +
                                  ", which is to be read");
+      if (!one.is_file() && lies_in(input, one.path))
+        throw std::runtime_error(std::string(one.option) + " " + one.path + " holds " + input +
+                                 ", which is to be read");
     }
     for (const output& other : all) {
       if (&one < &other && same_file(one.path, other.path))
@@ -161,7 +182,7 @@ inline void require_outputs(const std::vector<output>& all, const std::vector<st
     if (o.is_file())
       hone::io::atomic_file{o.path};
     else
-      try_folder(o.path);
+      require_own_folder(o), try_folder(o.path);
   }
 }
 

@@ -78,6 +78,12 @@ int run(const char* name, F&& story) {
   }
 }
 
+/// Columns of the terminal that stderr is; 80 of none.
+inline std::size_t columns() {
+  winsize size{};
+  return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
+}
+
 /// Progress on stderr: `step(done, text)` redraws a bar at most ten times a second on a terminal, with the time left;
 /// elsewhere it prints a line for every tenth of the way and for where the way ends.
 class progress {
@@ -129,11 +135,6 @@ class progress {
     line_ += tail;
     if (line_.size() >= width) line_.resize(width - 1);
     std::fprintf(stderr, "\r\033[K%s", line_.c_str());
-  }
-
-  static std::size_t columns() {
-    winsize size{};
-    return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
   }
 
   std::string title_;

@@ -23,7 +23,9 @@ inline axis parse_axis(const std::string& text) {
   const auto equals = text.find('=');
   axis a{text.substr(0, equals), {}};
   if (equals != std::string::npos) a.values = CLI::detail::split(text.substr(equals + 1), ',');
-  if (a.values.empty() || std::any_of(a.values.begin(), a.values.end(), [](const auto& v) { return v.empty(); }))
+  // The last of "1,2," is no value to split.
+  if (a.values.empty() || text.ends_with(',') ||
+      std::any_of(a.values.begin(), a.values.end(), [](const auto& v) { return v.empty(); }))
     throw std::runtime_error("--sweep \"" + text + "\": must be OPTION=VALUE,VALUE");
   return a;
 }

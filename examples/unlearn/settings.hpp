@@ -178,7 +178,9 @@ inline void complete(const CLI::App& app, settings& s) {
   if (program::same_file(s.forget, s.retain))
     throw std::runtime_error("--forget and --retain name the same file: what is to be forgotten cannot be kept");
   program::require_outputs(
-      {{"--json", s.json}, {"--save", s.save, ".bin"}, {"--save-adapter", s.save_adapter, ".gguf"}},
+      {{"--json", s.json},
+       {"--save", s.save, ".bin"},
+       {"--save-adapter", s.save_adapter, ".gguf", {"adapter_config.json", "adapter_model.safetensors"}}},
       {s.model, s.tokenizer, s.forget, s.retain, s.forget_perturbed, s.retain_perturbed, s.real_authors,
        s.world_facts});
 }

@@ -45,7 +45,7 @@ TEST_CASE("corpus: the grammar's sentences have the entropy that the source says
 }
 
 TEST_CASE("alphabet: words and bytes come back from the tokenizers that are written") {
-  const alphabet words("", ""), bytes("some text", "");
+  const alphabet words(false, ""), bytes(true, "");
   CHECK(words.vocab() == 33);
   CHECK(bytes.vocab() == 257);
   for (std::int32_t i = 0; i < 32; ++i) {

@@ -77,6 +77,12 @@ TEST_CASE("table: differences are between runs of one seed, and losses at equal 
   CHECK(loss_at(records, 30) == Approx(1));
 }
 
+TEST_CASE("table: what is no finite number is a dash, read from a file or not") {
+  CHECK(cell(1.25, 6, 1) == "   1.2");
+  for (const nlohmann::json& x : {nlohmann::json(NAN), nlohmann::json(INFINITY), nlohmann::json()})
+    CHECK(cell(x, 3, 1) == "  -");
+}
+
 TEST_CASE("settings: a router's capacities, and a budget that keeps the mean") {
   settings s;
   s.router = "token_choice";
@@ -94,6 +100,8 @@ TEST_CASE("settings: a router's capacities, and a budget that keeps the mean") {
     const index_t sum = std::accumulate(budget.begin(), budget.end(), budget.front());  // none masked becomes one
     CHECK((sum > 8 * 65 - 2 && sum <= 8 * 65));
   }
+  s.schedule = "static";
+  CHECK(s.budget(50) == std::vector<index_t>(50, 6));  // 6.25: no step at some number of masks
   s.schedule = "linear_reverse";
   CHECK(s.budget_of(64, s.k, s.experts) == s.budget(64));  // a saved model writes with what it was trained with
   CHECK(s.budget(64).front() == 14);

@@ -60,6 +60,7 @@ TEST_CASE("sweep: two values at a time, one twice, none, and what may not differ
   using Catch::Contains;
   CHECK_THROWS_WITH(program_of_two().combinations({"a"}), Contains("must be OPTION=VALUE"));
   CHECK_THROWS_WITH(program_of_two().combinations({"a=1,,2"}), Contains("must be OPTION=VALUE"));
+  CHECK_THROWS_WITH(program_of_two().combinations({"a=1,2,"}), Contains("must be OPTION=VALUE"));
   CHECK_THROWS_WITH(program_of_two().combinations({"c=1"}), Contains("\"c\" is no option"));
   CHECK_THROWS_WITH(program_of_two().combinations({"name=x,y"}), Contains("\"name\" is no option"));
   CHECK_THROWS_WITH(program_of_two().combinations({"help=1"}), Contains("\"help\" is no option"));

@@ -57,6 +57,40 @@ TEST_CASE("masked rows: draws are those of (seed, step) alone, and no budget is 
   CHECK(of(1, 2).batch().capacities.empty());
 }
 
+TEST_CASE("masked rows: parts of a batch have the masks of the whole") {
+  const corpus data(vocab);
+  const batch all = data.all();
+  const std::vector<index_t> budget = {7, 5, 3}, counts(23, 2);
+  for (const auto times :
+       {diffusion::times::independent, diffusion::times::stratified, diffusion::times::shared_offset}) {
+    const noise_options how{.mask_token = mask, .times = times, .budget = budget, .seed = 3, .step = 5};
+    const masked_rows whole = mask_by_time(all, how), counted = mask_by_count(all, counts, how);
+    masked_rows joined, joined_counts;
+    for (const auto& [first, last] : {std::pair<index_t, index_t>{0, 7}, {7, 8}, {8, 23}}) {
+      const batch_slice part(all, first, last);
+      noise_options own = how;
+      own.first_sequence = static_cast<std::uint32_t>(first);
+      own.batch = 23;
+      const auto add = [](masked_rows& to, const masked_rows& r) {
+        to.noised.insert(to.noised.end(), r.noised.begin(), r.noised.end());
+        to.weights.insert(to.weights.end(), r.weights.begin(), r.weights.end());
+        to.capacities.insert(to.capacities.end(), r.capacities.begin(), r.capacities.end());
+        to.divisor += r.divisor;
+      };
+      add(joined, mask_by_time(part.batch(), own));
+      add(joined_counts,
+          mask_by_count(part.batch(), std::span(counts).first(static_cast<std::size_t>(last - first)), own));
+    }
+    CHECK(joined.noised == whole.noised);
+    CHECK(joined.weights == whole.weights);
+    CHECK(joined.capacities == whole.capacities);
+    CHECK(joined.divisor == whole.divisor);
+    CHECK(joined_counts.noised == counted.noised);
+  }
+  noise_options own{.mask_token = mask, .first_sequence = 7};
+  CHECK_THROWS_WITH(mask_by_time(batch_slice(all, 7, 8).batch(), own), Catch::Contains("batch: must say of how many"));
+}
+
 TEST_CASE("masked rows: 1 / t where that is the weight") {
   const std::vector<std::int32_t> tokens(4000, 1);
   const std::vector<index_t> offsets = {0, 1000, 2000, 3000, 4000};
@@ -110,6 +144,18 @@ TEST_CASE("masked rows: so many of each sequence, of what may be masked") {
 }
 
 TEST_CASE("masked rows: what does not fit is refused") {
+  {
+    const std::vector<std::int32_t> with_mask = {1, mask, 2};
+    const std::vector<index_t> one = {0, 3};
+    const std::vector<std::uint8_t> others = {1, 0, 1};
+    const batch b{with_mask, one};
+    CHECK_THROWS_WITH(mask_by_time(b, {.mask_token = mask}),
+                      Catch::Contains("clean: token 1, which may be masked, is the"));
+    CHECK_THROWS_WITH(mask_by_count(b, std::vector<index_t>{1}, {.mask_token = mask}),
+                      Catch::Contains("clean: token 1, which may be masked, is the mask itself"));
+    CHECK(mask_by_count(b, std::vector<index_t>{2}, {.mask_token = mask, .may = others}).labels ==
+          std::vector<std::int32_t>{1, -1, 2});
+  }
   const corpus data(vocab);
   CHECK_THROWS_WITH(mask_by_time({}, {.mask_token = mask}), Catch::Contains("clean: has no offsets"));
   CHECK_THROWS_WITH(mask_by_time(data.all(), {}), Catch::Contains("mask_token"));

@@ -10,6 +10,9 @@
 #include "transformer/corpus.hpp"
 #include "transformer/masked_models.hpp"
 
+#include <barrier>
+#include <thread>
+
 using namespace hone;
 using namespace hone::transformer;
 
@@ -176,6 +179,127 @@ TEST_CASE("masked training: losses by sequence are means over what is masked, an
     learn_masked(l, mask_by_time(clean, {.mask_token = mask, .step = step}), {.balance = 0.01},
                  {.rate = 1e-2, .clip = 1});
   CHECK(mean() < 0.7 * before);
+}
+
+TEST_CASE("masked training: bounds of a batch are those of its sequences, one by one") {
+  const config shape = two_way_model(moe::expert_choice(2));
+  const corpus data(11);
+  const batch clean{data.tokens, data.offsets};
+  const std::vector<index_t> budget = {1, 2, 1};
+  std::vector<std::uint8_t> may(data.tokens.size());
+  for (std::size_t i = 0; i < may.size(); ++i) may[i] = i % 3 != 1 || data.tokens.size() < 3;
+  for (index_t s = 0; s < clean.sequences(); ++s) may[static_cast<std::size_t>(clean.begin(s))] = 1;
+  learner<double> l(shape, initial_parameters<double>(shape, 1), {.rows = 12, .lanes = 3});
+  thread_pool pool(3);
+  for (const auto how : {diffusion::counts::independent, diffusion::counts::stratified, diffusion::counts::llada}) {
+    diffusion::bound_options o{
+        .draws = 3, .repeats = 2, .how = how, .mask_token = mask, .may = may, .seed = 4, .sequence = 5};
+    const auto all = likelihood_bounds(l, clean, o, budget, pool);
+    REQUIRE(std::ssize(all) == clean.sequences());
+    for (index_t s = 0; s < clean.sequences(); s += 4) {
+      const batch_slice one(clean, s, s + 1);
+      o.sequence = static_cast<std::uint32_t>(5 + s);
+      o.may = rows_of(may, clean.begin(s), one.rows());
+      workspace<double> w(shape, one.rows());
+      const diffusion::bound alone =
+          diffusion::likelihood_bound(one.batch().tokens, o, [&](std::span<const std::int32_t> noised, index_t n) {
+            const std::vector<index_t> capacity = {budget[static_cast<std::size_t>((std::min)(n, index_t{3}) - 1)]};
+            l.model().forward(l.parameters(), {noised, one.batch().offsets, capacity}, w);
+            double sum = 0;
+            for (index_t i = 0; i < one.rows(); ++i) {
+              const auto at = static_cast<std::size_t>(i);
+              if (noised[at] == mask) sum -= loss::log_probability(w.logits().row(i), one.batch().tokens[at]);
+            }
+            return sum / static_cast<double>(n);
+          });
+      const auto& found = all[static_cast<std::size_t>(s)];
+      CHECK(found.nats_per_token == Approx(alone.nats_per_token).epsilon(1e-9));
+      CHECK(found.standard_error == Approx(alone.standard_error).epsilon(1e-6));
+      CHECK((found.draws == 6 && found.nonfinite == 0));
+    }
+  }
+  const std::vector<std::uint8_t> none(may.size());
+  CHECK_THROWS_WITH(likelihood_bounds(l, clean, {.mask_token = mask, .may = none}),
+                    Catch::Contains("sequence 0 has no token that may be masked"));
+  CHECK_THROWS_WITH(likelihood_bounds(l, clean, {.draws = 0, .mask_token = mask}), Catch::Contains("draws: must be"));
+}
+
+TEST_CASE("masked training: two parts say what one says: losses, bounds, and how rows were routed") {
+  for (const moe::router& r : {moe::top_k_then_softmax(2), moe::expert_threshold(2)}) {
+    const config shape = two_way_model(r, true);
+    const corpus data(11);
+    const batch clean{data.tokens, data.offsets};
+    const masked_rows rows = mask_by_time(clean, {.mask_token = mask, .seed = 9});
+    struct all {
+      std::vector<double> losses, trained;
+      std::vector<diffusion::bound> bounds;
+      std::vector<layer_routing> layers;
+    };
+    const auto measure = [&](auto& l) {
+      all result;
+      const auto sum = [&](std::span<double> x) { l.sum_over_parts(x); };
+      for (std::uint32_t step = 1; step <= 3; ++step) {
+        routing_statistics seen(shape);
+        learn_masked(l, mask_by_time(clean, {.mask_token = mask, .step = step}), {}, {.rate = 1e-2, .clip = 1}, &seen);
+        const auto layers = seen.layers(sum);
+        if (r.chosen == moe::selection::threshold)
+          follow_thresholds<double>(l.model(), l.trained(), layers, 0.5);
+        else
+          update_biases<double>(l.model(), l.trained(), layers, 0.01);
+      }
+      routing_statistics seen(shape);
+      result.losses = masked_losses(l, rows, &seen);
+      result.layers = seen.layers(sum);
+      result.bounds = likelihood_bounds(l, clean, {.draws = 2, .mask_token = mask});
+      result.trained.assign(l.trained().begin(), l.trained().end());
+      return result;
+    };
+    learner<double> alone(shape, initial_parameters<double>(shape, 1), {.rows = 12});
+    const all one = measure(alone);
+
+    // Both parts lay out what they have, wait, and read both: the first plus the second.
+    std::barrier<> both(2);
+    const void* laid_out[2];
+    all two[2];
+    const auto run = [&](std::size_t rank) {
+      const auto sum = [&, rank]<class X>(std::span<X> x) {
+        laid_out[rank] = x.data();
+        both.arrive_and_wait();
+        std::vector<X> total(x.size());
+        for (std::size_t i = 0; i < x.size(); ++i)
+          total[i] = static_cast<const X*>(laid_out[0])[i] + static_cast<const X*>(laid_out[1])[i];
+        both.arrive_and_wait();
+        std::copy(total.begin(), total.end(), x.begin());
+      };
+      learner<double, decltype(sum)> l(shape, initial_parameters<double>(shape, 1),
+                                       {.rows = 12, .part = static_cast<index_t>(rank), .parts = 2}, sum);
+      two[rank] = measure(l);
+    };
+    std::thread other(run, 1);
+    run(0);
+    other.join();
+    CHECK(two[0].trained == two[1].trained);
+    for (const all& part : two) {
+      for (std::size_t i = 0; i < one.trained.size(); ++i)
+        REQUIRE(part.trained[i] == Approx(one.trained[i]).margin(1e-9));
+      for (std::size_t s = 0; s < one.losses.size(); ++s) {
+        CHECK(part.losses[s] == Approx(one.losses[s]).margin(1e-9));
+        CHECK(part.bounds[s].nats_per_token == Approx(one.bounds[s].nats_per_token).margin(1e-9));
+      }
+      REQUIRE(part.layers.size() == one.layers.size());
+      for (std::size_t i = 0; i < one.layers.size(); ++i) {
+        const layer_routing &a = part.layers[i], &b = one.layers[i];
+        CHECK(a.load.taken == b.load.taken);
+        CHECK(a.chosen == b.chosen);
+        CHECK((a.load.dropped == b.load.dropped && a.load.padded_rows == b.load.padded_rows));
+        CHECK(a.cutoff_count == b.cutoff_count);
+        for (const auto& [x, y] : {std::pair(a.masked, b.masked), std::pair(a.others, b.others)}) {
+          CHECK((x.tokens == y.tokens && x.uncovered == y.uncovered && x.executed == y.executed));
+          CHECK((x.squares == y.squares && x.least == y.least && x.most == y.most));
+        }
+      }
+    }
+  }
 }
 
 TEST_CASE("masked training: a step of nothing, and one along no number, are refused") {

@@ -114,6 +114,10 @@ TEST_CASE("biases lead to where experts have equal shares, and begin with nothin
   CHECK(spread() < at_first);
   // A model that has biases keeps them.
   CHECK(with_selection_bias<double>(to, own) == own);
+  // Without them, it is what it was; one that has some keeps them.
+  CHECK(without_selection_bias<double>(from, own) == parameters);
+  CHECK(without_selection_bias<double>(to, own) == own);
+  CHECK_THROWS_WITH(without_selection_bias<double>(from, parameters), Catch::Contains("parameters: has"));
 }
 
 TEST_CASE("what cannot be retrofitted is refused in one line") {

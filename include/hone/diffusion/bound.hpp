@@ -47,20 +47,76 @@ struct bound_options {
   std::uint32_t sequence = 0;  ///< its number, which addresses the draws
 };
 
+/// @throws std::invalid_argument, as @p function, unless draws are in [1, 2^24) and repeats in [1, 256).
+inline void validate(const bound_options& options, const char* function = "hone::diffusion::validate") {
+  invalid_argument_unless(options.draws >= 1 && options.draws < (index_t{1} << 24), function, "draws",
+                          "must be in [1, 2^24), is %td", options.draws);
+  invalid_argument_unless(options.repeats >= 1 && options.repeats < (index_t{1} << 8), function, "repeats",
+                          "must be in [1, 256), is %td", options.repeats);
+}
+
+/// How many of @p length places draw number @p draw, through all repeats, of sequence @p sequence masks.
+/// @pre length >= 1.
+inline index_t drawn_count(const bound_options& options, index_t draw, std::uint32_t sequence, index_t length) {
+  const index_t j = draw % options.draws;
+  const index_t from = options.how == counts::independent ? draw : draw - j;
+  double u = philox{options.seed, static_cast<std::uint32_t>(from)}.uniform(detail::place(sequence, 0), detail::once);
+  if (options.how == counts::stratified) u = time_of(times::shared_offset, u, j, options.draws);
+  const index_t even = 1 + static_cast<index_t>(u * static_cast<double>(length));
+  return options.how == counts::llada ? llada_count(even, j, options.draws, length) : even;
+}
+
+/// The mean CE of one draw after another, in order, as they become a bound. The error is sd / sqrt(K) of K independent
+/// draws; of others that of the repeats' means.
+class bound_estimate {
+ public:
+  explicit bound_estimate(const bound_options& options)
+      : draws_(options.draws), of_each_(options.how == counts::independent) {}
+
+  void add(double mean_loss) {
+    ++result_.draws;
+    result_.nonfinite += !std::isfinite(mean_loss);
+    mean_ += mean_loss / static_cast<double>(draws_);
+    if (of_each_) return sample(mean_loss);
+    if (result_.draws % draws_ != 0) return;
+    sample(mean_);
+    mean_ = 0;
+  }
+  /// Of whole repeats. @pre There is one.
+  [[nodiscard]] bound result() const {
+    bound r = result_;
+    const auto n = static_cast<double>(samples_);
+    r.nats_per_token = first_ + sum_ / n;
+    r.standard_error = samples_ < 2 || r.nonfinite > 0
+                           ? std::numeric_limits<double>::quiet_NaN()
+                           : std::sqrt((max)(0.0, squares_ - sum_ * sum_ / n) / (n - 1) / n);
+    return r;
+  }
+
+ private:
+  void sample(double x) {
+    if (samples_++ == 0) first_ = x;
+    sum_ += x - first_;
+    squares_ += (x - first_) * (x - first_);
+  }
+
+  index_t draws_, samples_ = 0;
+  bool of_each_;
+  bound result_;
+  double mean_ = 0;                           // of the repeat so far
+  double first_ = 0, sum_ = 0, squares_ = 0;  // about the first sample
+};
+
 /// The bound of one sequence.
 /// @param mean_loss mean_loss(std::span<const std::int32_t> noised, index_t masked) -> the mean cross-entropy of the
 ///        clean tokens over the masked places. Called repeats times draws times, in order.
 /// @throws std::invalid_argument unless there is a token that may be masked, draws and repeats are at least 1, and as
 ///         `mask_exactly`.
-/// @note The error is sd / sqrt(K) of K independent draws; of others that of the repeats' means. Serial; beside the
-///       calls, a pass over the tokens a draw, which allocates as many pairs.
+/// @note Serial; beside the calls, a pass over the tokens a draw, which allocates as many pairs.
 template <class F>
 bound likelihood_bound(std::span<const std::int32_t> tokens, const bound_options& options, F&& mean_loss) {
   const char* function = "hone::diffusion::likelihood_bound";
-  invalid_argument_unless(options.draws >= 1 && options.draws < (index_t{1} << 24), function, "draws",
-                          "must be in [1, 2^24), is %td", options.draws);
-  invalid_argument_unless(options.repeats >= 1 && options.repeats < (index_t{1} << 8), function, "repeats",
-                          "must be in [1, 256), is %td", options.repeats);
+  validate(options, function);
   const index_t offsets[2] = {0, static_cast<index_t>(tokens.size())};
   mask_options masking{.mask_token = options.mask_token, .may = options.may};
   masking.address = {options.seed, 0, options.sequence};
@@ -69,44 +125,14 @@ bound likelihood_bound(std::span<const std::int32_t> tokens, const bound_options
   detail::check_masking(function, tokens, offsets, masking, noised, count);
   const auto length = static_cast<index_t>(detail::maskable(offsets, 0, masking).size());
   invalid_argument_unless(length >= 1, function, "tokens", "has none that may be masked");
-  bound result;
-  double sum = 0, squares = 0;  // of draws, or of repeats' means; squares about the first
-  double first = 0;
-  const bool independent = options.how == counts::independent;
-  const index_t samples = independent ? options.repeats * options.draws : options.repeats;
-  for (index_t repeat = 0; repeat < options.repeats; ++repeat) {
-    double mean = 0;
-    double start = 0;  // the draw of the whole repeat
-    for (index_t j = 0; j < options.draws; ++j) {
-      masking.address.step = static_cast<std::uint32_t>(repeat * options.draws + j);
-      double u = philox{options.seed, masking.address.step}.uniform(detail::place(options.sequence, 0), detail::once);
-      if (j == 0) start = u;
-      if (options.how == counts::stratified) u = time_of(times::shared_offset, start, j, options.draws);
-      const auto even = [length](double share) {
-        return 1 + static_cast<index_t>(share * static_cast<double>(length));
-      };
-      count[0] = options.how == counts::llada ? llada_count(even(start), j, options.draws, length) : even(u);
-      mask_exactly(tokens, offsets, count, masking, noised);
-      const double value = mean_loss(std::span<const std::int32_t>(noised), count[0]);
-      result.nonfinite += !std::isfinite(value);
-      mean += value / static_cast<double>(options.draws);
-      if (!independent) continue;
-      if (repeat == 0 && j == 0) first = value;
-      sum += value - first;
-      squares += (value - first) * (value - first);
-    }
-    if (independent) continue;
-    if (repeat == 0) first = mean;
-    sum += mean - first;
-    squares += (mean - first) * (mean - first);
+  bound_estimate estimate(options);
+  for (index_t draw = 0; draw < options.repeats * options.draws; ++draw) {
+    masking.address.step = static_cast<std::uint32_t>(draw);
+    count[0] = drawn_count(options, draw, options.sequence, length);
+    mask_exactly(tokens, offsets, count, masking, noised);
+    estimate.add(mean_loss(std::span<const std::int32_t>(noised), count[0]));
   }
-  const auto n = static_cast<double>(samples);
-  result.draws = options.repeats * options.draws;
-  result.nats_per_token = first + sum / n;
-  result.standard_error = samples < 2 || result.nonfinite > 0
-                              ? std::numeric_limits<double>::quiet_NaN()
-                              : std::sqrt((max)(0.0, squares - sum * sum / n) / (n - 1) / n);
-  return result;
+  return estimate.result();
 }
 
 }  // namespace HONE_NAMESPACE::diffusion

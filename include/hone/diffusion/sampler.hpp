@@ -79,7 +79,7 @@ struct reveal_step {
 struct candidate {
   index_t place;  ///< row of the logits
   std::int32_t token;
-  double confidence;  ///< what the order ranks by: higher first; entropies negated
+  double confidence;  ///< what the order ranks by, higher first, entropies negated; the draw of an ancestral step
 };
 
 namespace detail {

@@ -27,6 +27,8 @@ namespace HONE_NAMESPACE::transformer {
 
 /// What experts that choose take of a pool (the canvas, or a block of a model that has blocks) by the ratio r of masks
 /// among its tokens; what the router says where neither most nor budget is set.
+/// @note In a pool of masks alone all rows are one row but for the rounding of attention. Which of them an expert takes
+///       is the same in every run of one build, equal scores from the front (moe/select.hpp), and means nothing.
 struct ratio_capacities {
   moe::schedule by = moe::schedule::constant;  ///< k(r) of `moe::experts_per_token`, floor(tokens k / experts) tokens
   index_t least = 0, most = 0;                 ///< experts a token

@@ -12,6 +12,12 @@
 
 namespace HONE_NAMESPACE::transformer {
 
+/// A matrix of router logits, rows x experts, as `moe` reads it: experts x rows, in the same memory.
+template <class T>
+matrix_view<T> by_expert(const matrix_view<T>& logits) {
+  return {logits.data(), logits.cols(), logits.rows(), logits.col_stride(), logits.row_stride()};
+}
+
 template <class T>
 class expert_block {
  public:
@@ -86,7 +92,7 @@ class expert_block {
     const matrix_view<T> normed(s.normed, n, c_.d_model);
     rmsnorm_forward<T>(x, p.vector(id(role::ffn_norm)), c_.norm_eps, a.rms, normed);
     p.forward(id(role::router), normed, {a.logits, n, c_.experts.count});
-    moe::route<T>(c_.experts.router, by_expert(a.logits, n), options(p, b, s), a.plan, s.route);
+    moe::route<T>(c_.experts.router, routed(a.logits, n), options(p, b, s), a.plan, s.route);
     const index_t shared = c_.experts.shared_d_ff;
     if (shared > 0) {
       const matrix_view<T> gate(a.shared_gate, n, shared), up(a.shared_up, n, shared), gated(s.shared_gated, n, shared);
@@ -115,8 +121,8 @@ class expert_block {
     }
     s.dgates.resize(a.plan.token.size());
     experts_backward(p, layer_, a.plan, normed, dx, rows(a, s, n), s.dgates.data(), dnormed);
-    moe::route_backward<T>(c_.experts.router, by_expert(a.logits, n), options(p, b, s), a.plan, s.dgates,
-                           by_expert(s.dlogits, n), s.route);
+    moe::route_backward<T>(c_.experts.router, routed(a.logits, n), options(p, b, s), a.plan, s.dgates,
+                           routed(s.dlogits, n), s.route);
     p.backward(id(role::router), {s.dlogits, n, c_.experts.count}, normed, dnormed, into::accumulate);
     p.norm_backward(id(role::ffn_norm), x, a.rms, dnormed, dx);
   }
@@ -136,7 +142,7 @@ class expert_block {
     moe::route_options<T> o = options(p);
     o.offsets = pools;
     o.capacities = capacities;
-    moe::route<T>(row_router(c_), by_expert(logits.data(), n), o, m.plan, m.route);
+    moe::route<T>(row_router(c_), routed(logits.data(), n), o, m.plan, m.route);
     if (shared > 0) {
       const auto gate = detail::sized(m.shared_gate, n, shared), up = detail::sized(m.shared_up, n, shared);
       shared_products().template forward<Products, T>(p, normed, gate, up, gate, sum);
@@ -158,9 +164,9 @@ class expert_block {
   [[nodiscard]] gated_products shared_products() const {
     return {id(role::shared_w1), id(role::shared_w2), id(role::shared_w3)};
   }
-  /// Logits, a row a token, as `moe::route` reads them.
-  [[nodiscard]] matrix_view<T> by_expert(T* logits, index_t n) const {
-    return {logits, c_.experts.count, n, index_t{1}, c_.experts.count};
+  /// Logits of @p n rows, as `moe::route` reads them.
+  [[nodiscard]] matrix_view<T> routed(T* logits, index_t n) const {
+    return by_expert(matrix_view<T>(logits, n, c_.experts.count));
   }
   /// @param s where what the batch does not have is put.
   template <class Products>

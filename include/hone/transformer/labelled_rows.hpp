@@ -10,7 +10,7 @@
 
 namespace HONE_NAMESPACE::transformer {
 
-/// Sequences without targets: prompts.
+/// Sequences without targets: prompts, or what is masked to be learnt from.
 struct token_rows {
   std::vector<std::int32_t> tokens;
   std::vector<index_t> offsets = {0};

@@ -185,6 +185,11 @@ class learner {
     return *activations;
   }
 
+  /// x <- the sum over the parts, which all call this; where there is one, nothing.
+  void sum_over_parts(std::span<double> x) {
+    if (options_.parts > 1) sum_(x);
+  }
+
   /// `gradient::descend` along @p g, step number updates() + 1. Returns the length of @p g. Biases of a router's
   /// selection, which have no gradient, stay as they are: no weight decay moves them.
   template <executor E = const serial>
@@ -260,7 +265,7 @@ class learner {
       loss::sequence_nll(part.activations.logits(), part.template rows_of<std::int32_t>(rows.targets),
                          part.tokens.offsets, rows_of(nll, part.first_sequence, part.tokens.sequences()));
     });
-    if (options_.parts > 1) sum_(std::span<double>(nll));  // each sequence is one part's, and 0 elsewhere
+    sum_over_parts(nll);  // each sequence is one part's, and 0 elsewhere
     return nll;
   }
 

@@ -31,6 +31,8 @@ struct noise_options {
   std::span<const index_t> budget = {};
   std::uint64_t seed = 0;
   std::uint32_t step = 0;
+  std::uint32_t first_sequence = 0;  ///< the number of the first one, where a batch is masked in parts
+  index_t batch = 0;                 ///< sequences of the whole, whose strata times are of; 0: there are no more
 };
 
 namespace detail {
@@ -53,7 +55,13 @@ inline void weigh(const batch& clean, const noise_options& options, std::span<co
   }
 }
 
-inline masked_rows blank(const batch& clean) {
+inline masked_rows blank(const char* function, const batch& clean, const noise_options& options) {
+  invalid_argument_unless(!clean.offsets.empty(), function, "clean", "has no offsets");
+  invalid_argument_unless(options.may.empty() || options.may.size() == clean.tokens.size(), function, "may",
+                          "has %zu elements for %zu tokens", options.may.size(), clean.tokens.size());
+  for (std::size_t i = 0; i < clean.tokens.size(); ++i)
+    invalid_argument_unless(clean.tokens[i] != options.mask_token || (!options.may.empty() && options.may[i] == 0),
+                            function, "clean", "token %zu, which may be masked, is the mask itself", i);
   masked_rows r;
   r.noised.resize(clean.tokens.size());
   r.offsets.assign(clean.offsets.begin(), clean.offsets.end());
@@ -66,16 +74,17 @@ inline masked_rows blank(const batch& clean) {
 /// Draws a time for each sequence of @p clean and masks each of its tokens with that chance, at least one of those that
 /// may be; where weights are 1 / t, there may be none: with one more, whose weight is the larger the less likely a mask
 /// was, the sum would be no estimate of LLaDA's or MDLM's loss.
-/// @throws std::invalid_argument as `diffusion::draw_times`, `mask_at` and `row_weights`.
-/// @note Draws are addressed by (seed, step, sequence, position). A few passes over the tokens; allocates.
+/// @throws std::invalid_argument as `diffusion::draw_times`, `mask_at` and `row_weights`, or if a token that may be
+///         masked is the mask: it would be learnt, and not counted.
+/// @note Draws are addressed by (seed, step, sequence, position): parts of a batch that say where they begin, and of
+///       how many sequences they are, have the masks of the whole. A few passes over the tokens; allocates.
 inline masked_rows mask_by_time(const batch& clean, const noise_options& options) {
-  invalid_argument_unless(!clean.offsets.empty(), "hone::transformer::mask_by_time", "clean", "has no offsets");
-  masked_rows r = detail::blank(clean);
+  masked_rows r = detail::blank("hone::transformer::mask_by_time", clean, options);
   std::vector<double> t(r.counts.size());
-  const diffusion::draw_address address{options.seed, options.step};
+  const diffusion::draw_address address{options.seed, options.step, options.first_sequence};
   const bool valued =
       options.weighting == diffusion::weighting::inverse || options.weighting == diffusion::weighting::answer;
-  diffusion::draw_times(options.times, t, address, options.least_time);
+  diffusion::draw_times(options.times, t, address, options.least_time, options.batch);
   diffusion::mask_at(
       clean.tokens, clean.offsets, t,
       {.mask_token = options.mask_token, .may = options.may, .at_least_one = !valued, .address = address}, r.noised,
@@ -85,17 +94,19 @@ inline masked_rows mask_by_time(const batch& clean, const noise_options& options
 }
 
 /// Masks exactly @p counts[s] tokens of each sequence, as many as may be at most, weighted by `exact_ratio`: for
-/// measures, on the same masks each time. @throws std::invalid_argument as `diffusion::mask_exactly`.
+/// measures, on the same masks each time. Of the options weighting, times and least time are not read.
+/// @throws std::invalid_argument as `diffusion::mask_exactly`, or if a token that may be masked is the mask.
 inline masked_rows mask_by_count(const batch& clean, std::span<const index_t> counts, noise_options options) {
   const char* function = "hone::transformer::mask_by_count";
-  invalid_argument_unless(!clean.offsets.empty(), function, "clean", "has no offsets");
+  masked_rows r = detail::blank(function, clean, options);
   invalid_argument_unless(std::ssize(counts) == clean.sequences(), function, "counts",
                           "has %zu elements for %td sequences", counts.size(), clean.sequences());
-  masked_rows r = detail::blank(clean);
   r.counts.assign(counts.begin(), counts.end());
-  diffusion::mask_exactly(
-      clean.tokens, clean.offsets, r.counts,
-      {.mask_token = options.mask_token, .may = options.may, .address = {options.seed, options.step}}, r.noised);
+  diffusion::mask_exactly(clean.tokens, clean.offsets, r.counts,
+                          {.mask_token = options.mask_token,
+                           .may = options.may,
+                           .address = {options.seed, options.step, options.first_sequence}},
+                          r.noised);
   options.weighting = diffusion::weighting::exact_ratio;
   detail::weigh(clean, options, {}, r);
   return r;

@@ -2,9 +2,10 @@
 /// A step of training a masked-diffusion model, dense or with experts, and its loss by sequence:
 ///   noise -> forward -> weighted likelihood of what was masked, losses on router logits as taps -> AdamW
 ///   const masked_rows rows = mask_by_time(clean, {.mask_token = mask, .budget = capacities, .step = step});
-///   const masked_update u = learn_masked(learner, rows, {.z = 1e-3}, {.rate = 1e-3, .clip = 1}, pool);
+///   const masked_update u = learn_masked(learner, rows, {.z = 1e-3}, {.rate = 1e-3, .clip = 1}, nullptr, pool);
 /// The model is one that sees both ways (config::causal false).
 #pragma once
+#include "hone/diffusion/bound.hpp"
 #include "hone/moe/coverage.hpp"
 #include "hone/transformer/learner.hpp"
 #include "hone/transformer/masked_rows.hpp"
@@ -51,7 +52,8 @@ struct masked_update {
   index_t nonfinite = 0;  ///< rows whose loss was not finite
 };
 
-/// One step of @p l on @p rows. @param seen counts how they were routed, if it is there.
+/// One step of @p l on @p rows. @param seen counts how they were routed, if it is there: those of this part of the
+/// learner's, which `routing_statistics::layers` adds up.
 /// @throws std::invalid_argument as `learner::learn`, if rows have no divisor (nothing is masked) or a coefficient is
 ///         not finite. @note The same bits for any executor.
 template <class T, class Sum, executor E = const serial>
@@ -74,8 +76,9 @@ masked_update learn_masked(learner<T, Sum>& l, const masked_rows& rows, const ro
   return {u.loss.sum / rows.divisor, u.length, u.loss.nonfinite};
 }
 
-/// The mean cross-entropy over the masked places of each sequence of @p rows, whatever their weights; NaN of one
-/// without any. @note A forward pass; the same bits for any executor.
+/// The mean cross-entropy over the masked places of each sequence of @p rows, whatever their weights, of all parts of
+/// the learner; NaN of one without any. @param seen as above.
+/// @note A forward pass; the same bits for any executor.
 template <class T, class Sum, executor E = const serial>
 std::vector<double> masked_losses(learner<T, Sum>& l, const masked_rows& rows, routing_statistics* seen = nullptr,
                                   E&& pool = serial{}) {
@@ -89,8 +92,48 @@ std::vector<double> masked_losses(learner<T, Sum>& l, const masked_rows& rows, r
                            rows_of(sums, part.first_sequence, part.tokens.sequences()));
       },
       pool);
+  l.sum_over_parts(sums);  // each sequence is one part's, and 0 elsewhere
   for (std::size_t s = 0; s < sums.size(); ++s) sums[s] /= static_cast<double>(rows.counts[s]);
   return sums;
+}
+
+/// `diffusion::likelihood_bound` of each sequence of @p clean, whose numbers begin with options.sequence; a draw of all
+/// together is one pass. @param options may: of all tokens. @param budget as of `noise_options`.
+/// @throws std::invalid_argument as `diffusion::validate` and `mask_by_count`, or if a sequence has no token that may
+///         be masked. @note draws times repeats forward passes; the same bits for any executor.
+template <class T, class Sum, executor E = const serial>
+std::vector<diffusion::bound> likelihood_bounds(learner<T, Sum>& l, const batch& clean,
+                                                const diffusion::bound_options& options,
+                                                std::span<const index_t> budget = {}, E&& pool = serial{}) {
+  const char* function = "hone::transformer::likelihood_bounds";
+  diffusion::validate(options, function);
+  invalid_argument_unless(options.may.empty() || options.may.size() == clean.tokens.size(), function, "may",
+                          "has %zu elements for %zu tokens", options.may.size(), clean.tokens.size());
+  std::vector<index_t> lengths;
+  for (index_t s = 0; s < clean.sequences(); ++s) {
+    index_t length = clean.end(s) - clean.begin(s);
+    for (const std::uint8_t may : rows_of(options.may, clean.begin(s), length)) length -= may == 0;
+    invalid_argument_unless(length >= 1, function, "clean", "sequence %td has no token that may be masked", s);
+    lengths.push_back(length);
+  }
+  std::vector<diffusion::bound_estimate> estimates(lengths.size(), diffusion::bound_estimate(options));
+  std::vector<index_t> counts(lengths.size());
+  for (index_t draw = 0; draw < options.draws * options.repeats; ++draw) {
+    for (std::size_t s = 0; s < counts.size(); ++s)
+      counts[s] = diffusion::drawn_count(options, draw, options.sequence + static_cast<std::uint32_t>(s), lengths[s]);
+    const masked_rows rows = mask_by_count(clean, counts,
+                                           {.mask_token = options.mask_token,
+                                            .may = options.may,
+                                            .budget = budget,
+                                            .seed = options.seed,
+                                            .step = static_cast<std::uint32_t>(draw),
+                                            .first_sequence = options.sequence});
+    const std::vector<double> losses = masked_losses(l, rows, nullptr, pool);
+    for (std::size_t s = 0; s < losses.size(); ++s) estimates[s].add(losses[s]);
+  }
+  std::vector<diffusion::bound> result;
+  for (const auto& estimate : estimates) result.push_back(estimate.result());
+  return result;
 }
 
 }  // namespace HONE_NAMESPACE::transformer

@@ -63,6 +63,21 @@ std::vector<T> with_selection_bias(const config& c, std::span<const T> parameter
   return result;
 }
 
+/// The parameters of `with_selection_bias(c)`, or their moments, as those of @p c.
+/// @throws std::invalid_argument if the model is dense, or @p parameters does not fit. @note One copy.
+template <class T>
+std::vector<T> without_selection_bias(const config& c, std::span<const T> parameters) {
+  const std::vector<tensor> to = tensor_table(c);
+  const parameter_layout from(with_selection_bias(c));
+  invalid_argument_unless(static_cast<index_t>(parameters.size()) == from.size(),
+                          "hone::transformer::without_selection_bias", "parameters",
+                          "has %zu elements, the model with biases has %td", parameters.size(), from.size());
+  std::vector<T> result(static_cast<std::size_t>(to.back().offset + to.back().size()));
+  for (const tensor& t : to)
+    std::copy_n(parameters.data() + from[from.index(t.id)].offset, t.size(), result.data() + t.offset);
+  return result;
+}
+
 /// Sets the biases of all layers to `moe::homotopy_bias` of what their routers say of @p b with the biases that there
 /// are: -alpha times the logit that an expert's best k T / E of the batch's tokens are above.
 /// @param parameters of a model that has such biases. @param w holds the batch after it.
@@ -79,9 +94,8 @@ void set_homotopy_bias(const decoder<T>& model, std::span<T> parameters, const b
   model.forward(parameters, b, w);
   for (index_t layer = 0; layer < c.n_layers; ++layer) {
     if (!c.sparse(layer)) continue;
-    const matrix_view<T> z = w.router_logits(layer);
-    moe::homotopy_bias(matrix_view<const T>(z.data(), z.cols(), z.rows(), z.col_stride(), z.row_stride()),
-                       c.experts.router.per_token, alpha, model.view(parameters).vector({role::selection_bias, layer}));
+    moe::homotopy_bias(by_expert(w.router_logits(layer)), c.experts.router.per_token, alpha,
+                       model.view(parameters).vector({role::selection_bias, layer}));
   }
 }
 

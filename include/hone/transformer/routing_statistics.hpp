@@ -7,13 +7,9 @@
 #include "hone/moe/update.hpp"
 #include "hone/transformer/trainer.hpp"
 
-namespace HONE_NAMESPACE::transformer {
+#include <type_traits>
 
-/// A matrix of router logits, rows x experts, as `moe` reads it: experts x rows, in the same memory.
-template <class T>
-matrix_view<T> by_expert(const matrix_view<T>& logits) {
-  return {logits.data(), logits.cols(), logits.rows(), logits.col_stride(), logits.row_stride()};
-}
+namespace HONE_NAMESPACE::transformer {
 
 /// One layer.
 struct layer_routing {
@@ -35,7 +31,8 @@ struct layer_routing {
 class routing_statistics {
  public:
   /// @param lanes of the learner. @throws std::invalid_argument as `validate`, or unless there is one.
-  explicit routing_statistics(const config& c, index_t lanes = 4) : router_(c.experts.router) {
+  explicit routing_statistics(const config& c, index_t lanes = 4)
+      : router_(c.experts.router), experts_(c.experts.count) {
     validate(c);
     invalid_argument_unless(lanes >= 1, "hone::transformer::routing_statistics", "lanes", "must be at least 1, is %td",
                             lanes);
@@ -76,7 +73,7 @@ class routing_statistics {
     }
   }
 
-  /// The sparse layers, all lanes together.
+  /// The sparse layers, all lanes together; of a learner in parts, this part's microbatches.
   [[nodiscard]] std::vector<layer_routing> layers() const {
     std::vector<layer_routing> result = lanes_[0];
     for (std::size_t lane = 1; lane < lanes_.size(); ++lane)
@@ -96,8 +93,54 @@ class routing_statistics {
     return result;
   }
 
+  /// The same of all parts.
+  /// @param sum sum(std::span<double>): x <- the sum over the parts, as `learner::sum_over_parts`.
+  /// @note Counts are exact; cutoffs of parts may have other last bits than those of one process.
+  template <class Sum>
+  [[nodiscard]] std::vector<layer_routing> layers(Sum&& sum) const {
+    std::vector<layer_routing> result = layers();
+    std::vector<double> all;
+    for_each_number(result, [&](auto& x) { all.push_back(static_cast<double>(x)); });
+    const std::size_t numbers = all.size(), width = static_cast<std::size_t>(experts_) + 1;
+    all.resize(numbers + 2 * result.size() * width);
+    // The extremes of each part, where they are: the first and the last of all are those of all tokens.
+    for_each_load(result, [&](std::size_t i, moe::token_load& load) {
+      if (load.tokens == 0) return;
+      for (const index_t n : {load.least, load.most}) all[numbers + i * width + static_cast<std::size_t>(n)] = 1;
+    });
+    sum(std::span<double>(all));
+    auto from = all.begin();
+    for_each_number(result, [&](auto& x) { x = static_cast<std::remove_reference_t<decltype(x)>>(*from++); });
+    for_each_load(result, [&](std::size_t i, moe::token_load& load) {
+      if (load.tokens == 0) return;
+      const auto begin = all.begin() + static_cast<std::ptrdiff_t>(numbers + i * width);
+      load.least = 0;
+      while (begin[load.least] == 0) ++load.least;
+      load.most = experts_;
+      while (begin[load.most] == 0) --load.most;
+    });
+    return result;
+  }
+
  private:
+  template <class F>
+  static void for_each_number(std::vector<layer_routing>& layers, F&& f) {
+    for (layer_routing& l : layers) {
+      l.load.taken.resize(l.chosen.size());
+      for (index_t& x : l.load.taken) f(x);
+      for (index_t& x : l.chosen) f(x);
+      for (double& x : l.cutoffs) f(x);
+      for (moe::token_load* t : {&l.masked, &l.others}) f(t->tokens), f(t->uncovered), f(t->executed), f(t->squares);
+      f(l.load.dropped), f(l.load.padded_rows), f(l.cutoff_count);
+    }
+  }
+  template <class F>
+  static void for_each_load(std::vector<layer_routing>& layers, F&& f) {
+    for (std::size_t i = 0; i < layers.size(); ++i) f(2 * i, layers[i].masked), f(2 * i + 1, layers[i].others);
+  }
+
   moe::router router_;
+  index_t experts_;
   std::vector<std::vector<layer_routing>> lanes_;
 };
 

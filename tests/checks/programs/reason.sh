@@ -143,6 +143,10 @@ run "$programs/reason" --model model.bin --tokenizer tokens.bin --prompts long.j
   --batch 8 --samples 8 --steps 1 --algorithm sppo --sft-steps 20 --sft-batch 8
 grep -q -- "--longest 100 does not fit the model's context of 128" "$work.err" || complain "does not say what fits"
 run "${own[@]}" --save tuned
+run "${own[@]}" --save tuned
+cp -r tuned told
+: >told/tokenizer.json
+refused '--save told has tokenizer.json, which would stay beside what is saved' "${own[@]}" --save told
 # The first exam says that it runs, and Ctrl-C ends it.
 for ((i = 0; i < 5000; ++i)); do echo "{\"prompt\": \"$i is\", \"answer\": $i}"; done >many.jsonl
 "$programs/reason" --model model.bin --tokenizer tokens.bin --prompts many.jsonl --held-out 4999 --longest 64 \

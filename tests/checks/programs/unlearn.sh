@@ -148,6 +148,13 @@ refused 'name the same file' "${long[@]}" --save out --json out
 refused 'names a file that is to be read' "${long[@]}" --json forget.json
 refused '--json names a file that is to be read' "${long[@]}" --json ./folder/../forget.json
 cp -r "$families/qwen3" brought
+cp forget.json brought
+refused '--save brought holds brought/forget.json, which is to be read' "${long[@]/#forget.json/brought/forget.json}" \
+  --save brought
+rm brought/forget.json
+mkdir other
+: >other/adapter_model.safetensors
+refused '--save other has adapter_model.safetensors, which would stay' "${long[@]}" --save other
 for file in config.json model.safetensors sub/new.json; do
   refused "--json brought/$file lies in brought, which is to be read" "${long[@]/#model.bin/brought}" \
     --json brought/$file
