@@ -103,6 +103,25 @@ TEST_CASE("the last state of a dump is normed token by token before it is pooled
   const auto error = format_error_of([&] { pool_states(dump, {.states = 1}, routing::token_pooling::mean, row); });
   REQUIRE(error);
   CHECK(error->reason() == "its last state is before the model's final norm, and is needed after it");
+  // A dump that says that it was normed is not normed again.
+  const auto with = [&](const char* last) {
+    return state_dump_of(
+        parse_safetensors(safetensors_of({ids({1, 2}), {"hidden_states", "F32", "[2,1,2]", bytes_of(values)}},
+                                         std::string(R"({"last_state":")") + last + R"("})"),
+                          "dump"),
+        "dump");
+  };
+  pool_states(with("hugging_face"), after, routing::token_pooling::mean, row);
+  CHECK(out == std::vector<float>{5.5f, -1});
+  pool_states(with("vllm"), after, routing::token_pooling::mean, row);
+  CHECK(out[0] == Approx(0.98994949).margin(1e-6));
+  const auto normed = format_error_of([&] {
+    pool_states(with("hugging_face"), {.states = 1, .last = routing::last_state::before_norm},
+                routing::token_pooling::mean, row);
+  });
+  REQUIRE(normed);
+  CHECK(normed->reason() == "its last state is after the model's final norm, and is needed before it");
+  CHECK(format_error_of([&] { with("openai"); })->reason().find("\"openai\"") != std::string::npos);
   // R.4's two tokens.
   const std::vector<float> other = {2, 1, -1, 7}, half = {1, 0.5f};
   const byte_vector second = safetensors_of({ids({1, 2}), {"hidden_states", "F32", "[2,1,2]", bytes_of(other)}});

@@ -8,6 +8,7 @@
 ///             "thresholds" ([call rate, value], …) and "training_data" (a hash or name; may be empty)
 /// Every field is needed and any other refused. A trained linear probe, whatever pooled its layers, is folded to this.
 #pragma once
+#include "hone/io/detail/state_names.hpp"
 #include "hone/io/model_identity.hpp"
 #include "hone/io/safetensors.hpp"
 #include "hone/routing/sink.hpp"
@@ -60,8 +61,6 @@ struct stored_router {
 namespace detail {
 
 inline constexpr const char* router_format = "hone router 1";
-inline constexpr const char* last_state_names[] = {"hugging_face", "vllm"};
-inline constexpr const char* token_pooling_names[] = {"mean", "last"};
 
 /// Why @p r is no router, or empty.
 inline std::string router_flaw(const stored_router& r) {

@@ -2,9 +2,11 @@
 /// The hidden states of a prompt as vLLM dumps them (`extract_hidden_states`), a safetensors file a request:
 /// "token_ids" [T] and "hidden_states" [T, L, d]. Documentation once had the axes the other way round: [L, T, d] is
 /// read, too, told by T. Where both fit, the metadata's "axes" ("tokens,layers,width" or "layers,tokens,width") says
-/// which, or else it is the first. vLLM's last state lies before the model's final norm.
+/// which, or else it is the first. vLLM's last state lies before the model's final norm, unless "last_state" in the
+/// metadata is "hugging_face".
 /// [vllm-project/vllm #33736; vllm-project.github.io #184]
 #pragma once
+#include "hone/io/detail/state_names.hpp"
 #include "hone/io/safetensors.hpp"
 #include "hone/routing/sink.hpp"
 #include "hone/transformer/normalization.hpp"
@@ -20,6 +22,7 @@ struct state_dump {
   index_t layers = 0, width = 0;
   bool layers_first = false;
   routing::number type = routing::number::float32;
+  routing::last_state last = routing::last_state::before_norm;
   const std::byte* states = nullptr;
 
   /// The rows of a layer, where they lie. @pre layer in [0, layers).
@@ -72,6 +75,12 @@ inline state_dump state_dump_of(safetensors file, const std::string& name) {
       detail::fail(states, "its axes are not \"" + axes->second + "\", as the file says");
     dump.layers_first = stated;
   }
+  if (const auto last = file.metadata.find("last_state"); last != file.metadata.end()) {
+    if (last->second == detail::last_state_names[0])
+      dump.last = routing::last_state::after_norm;
+    else if (last->second != detail::last_state_names[1])
+      throw format_error(name, {}, "\"last_state\" is \"" + short_text(last->second) + "\"");
+  }
   dump.layers = dump.layers_first ? first : second;
   dump.width = states.shape[2];
   if (dump.layers == 0 || dump.width == 0 || dump.width > 2147483647) detail::fail(states, "has an empty axis");
@@ -113,13 +122,13 @@ void for_each_state(const state_dump& d, const wanted_states& want, F&& f) {
   const auto state = [&](index_t layer) {
     return want.of.empty() ? static_cast<std::int32_t>(layer) : want.of[static_cast<std::size_t>(layer)];
   };
-  const auto converts = [&](index_t layer) {
-    return state(layer) == want.states - 1 && want.last == routing::last_state::after_norm;
-  };
+  const auto converts = [&](index_t layer) { return state(layer) == want.states - 1 && want.last != d.last; };
   for (index_t layer = 0; layer < d.layers; ++layer) {
     if (state(layer) < 0 || state(layer) >= want.states)
       fail("state " + std::to_string(state(layer)) + " of a model that has " + std::to_string(want.states));
     if (!converts(layer)) continue;
+    if (d.last == routing::last_state::after_norm)
+      fail("its last state is after the model's final norm, and is needed before it");
     if (!want.norm) fail("its last state is before the model's final norm, and is needed after it");
     if (std::ssize(want.norm->weight) != d.width)
       fail("is of width " + std::to_string(d.width) + ", the model's norm of " +
