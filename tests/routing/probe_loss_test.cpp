@@ -256,10 +256,20 @@ TEST_CASE("routing probe loss: concentrations of the input, by differences and a
 TEMPLATE_TEST_CASE("routing probe loss: the collapse against pooled states, sizes about a pack and a block", "", float,
                    bfloat16, float16, double) {
   using A = accumulator_t<TestType>;
-  for (const index_t width : {1, 15, 16, 17, 63, 64, 65, 4095, 4097}) {
-    const drawn_states<TestType> s(3, 6, width);
-    auto probe = initialise_probe<A>({.how = pooling::softmax, .layers = 6, .width = width}, 4);
-    for (std::size_t l = 0; l < 6; ++l) probe.theta()[l] = static_cast<A>(0.3 * static_cast<double>(l));
+  // Layers are read four, eight and nine at a time, and alone.
+  for (const auto& [layers, width] : {std::pair<index_t, index_t>{6, 1},
+                                      {6, 15},
+                                      {6, 16},
+                                      {9, 17},
+                                      {9, 63},
+                                      {13, 64},
+                                      {17, 65},
+                                      {6, 4095},
+                                      {17, 4097}}) {
+    const drawn_states<TestType> s(3, layers, width);
+    auto probe = initialise_probe<A>({.how = pooling::softmax, .layers = layers, .width = width}, 4);
+    for (std::size_t l = 0; l < static_cast<std::size_t>(layers); ++l)
+      probe.theta()[l] = static_cast<A>(0.1 * static_cast<double>(l));
     const numbers weights = mean_weights(probe);
     numbers logits(3);
     score_probe(probe, s.view(), logits);
@@ -270,7 +280,7 @@ TEMPLATE_TEST_CASE("routing probe loss: the collapse against pooled states, size
       numbers f(static_cast<std::size_t>(width));
       for (index_t j = 0; j < width; ++j) {
         const auto at = static_cast<std::size_t>(j);
-        for (index_t l = 0; l < 6; ++l)
+        for (index_t l = 0; l < layers; ++l)
           f[at] += weights[static_cast<std::size_t>(l)] * static_cast<double>(to_accumulator(s.view().sample(n)(l, j)));
         logit += f[at] * static_cast<double>(probe.weights()[at]);
       }

@@ -46,7 +46,7 @@ class probe_evaluator {
     open(probe, objective, !gradient.empty(), pool.concurrency());
     const states_view<const T> all = states;
     set_words(probe, !order.empty() && detail::reads_words(all.sample(0), !probe.mean.empty()));
-    if (!gradient.empty()) records_.begin(gradient);
+    if (!gradient.empty()) records_.begin(gradient, probe.shape.width);
     for (std::size_t begin = 0; begin < order.size(); begin += static_cast<std::size_t>(rows_)) {
       const auto window = order.subspan(begin, (std::min)(static_cast<std::size_t>(rows_), order.size() - begin));
       pool.parallel_for(std::ssize(window), index_t{1}, [&](index_t first, index_t last) {
@@ -54,8 +54,11 @@ class probe_evaluator {
         scratch& own = window.size() == 1 ? alone_ : fresh;
         for (index_t r = first; r < last; ++r) {
           const std::size_t i = window[static_cast<std::size_t>(r)];
+          const std::size_t place = begin + static_cast<std::size_t>(r),
+                            after = place + 1 < order.size() ? order[place + 1] : i;
           const detail::sample_states<T> z{all.sample(static_cast<index_t>(i)),
-                                           probe.mean.empty() ? nullptr : probe.mean.data(), probe.inverse.data()};
+                                           probe.mean.empty() ? nullptr : probe.mean.data(), probe.inverse.data(),
+                                           all.sample(static_cast<index_t>(after))};
           measure(probe, z, i, labels[i], objective, random, r, own);
         }
       });
@@ -84,7 +87,7 @@ class probe_evaluator {
       scratch own;
       for (index_t i = first; i < last; ++i) {
         const detail::sample_states<T> z{all.sample(i), probe.mean.empty() ? nullptr : probe.mean.data(),
-                                         probe.inverse.data()};
+                                         probe.inverse.data(), all.sample(i + 1 < states.samples() ? i + 1 : i)};
         const double logit = measure(probe, z, 0, 0.5, plain, {}, -1, own);
         logits[static_cast<std::size_t>(i)] = logit;
       }
@@ -143,9 +146,9 @@ class probe_evaluator {
   /// How the states are read, and w beside them.
   void set_words(const layer_probe<A>& probe, bool words) {
     words_ = words && probe.linear();
-    records_.set_words(words_, probe.shape.width);
-    ordered_.resize(words_ ? records_.places.size() : 0);
-    for (std::size_t j = 0; j < ordered_.size(); ++j) ordered_[records_.places[j]] = probe.parameters[j];
+    records_.words = words_;
+    ordered_.resize(words_ ? static_cast<std::size_t>(probe.shape.width) : 0);
+    if (words_) detail::order_by_words<false>(probe.parameters.data(), probe.shape.width, ordered_.data());
   }
 
   /// Sample @p i's logit with mean weights, or its loss and what it adds at row @p r; NaN, and not used, where a state

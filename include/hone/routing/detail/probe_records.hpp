@@ -41,7 +41,6 @@ struct probe_records {
   std::vector<A> values, deltas;                                  ///< of one with hidden layers, a record a draw
   std::vector<double> layer_slopes;                               ///< in theta and gamma
   std::vector<A> network_inputs, network_values, network_deltas;  ///< of the concentrations'
-  std::vector<std::size_t> places;                                ///< of elements among words
   index_t draws = 1;
   bool words = false;
 
@@ -65,21 +64,13 @@ struct probe_records {
     }
   }
 
-  /// Whether `inputs` are in words' order.
-  void set_words(bool yes, index_t width) {
-    words = yes;
-    places.resize(yes ? static_cast<std::size_t>(width) : 0);
-    for (std::size_t j = 0; j < places.size(); ++j)
-      places[j] = static_cast<std::size_t>(word_place(static_cast<index_t>(j), width));
-  }
-
-  /// Around the windows of one gradient: its part that is summed in words' order.
-  void begin(std::span<const double> gradient) {
-    ordered_sums_.resize(places.size());
-    for (std::size_t j = 0; j < places.size(); ++j) ordered_sums_[places[j]] = gradient[j];
+  /// Around the windows of one gradient: its part that is summed in words' order, if the `inputs` are in that.
+  void begin(std::span<const double> gradient, index_t width) {
+    ordered_sums_.resize(words ? static_cast<std::size_t>(width) : 0);
+    if (words) order_by_words<false>(gradient.data(), width, ordered_sums_.data());
   }
   void end(std::span<double> gradient) const {
-    for (std::size_t j = 0; j < places.size(); ++j) gradient[j] = ordered_sums_[places[j]];
+    order_by_words<true>(ordered_sums_.data(), std::ssize(ordered_sums_), gradient.data());
   }
 
   /// gradient += what the window's rows add, in their order.
@@ -94,9 +85,10 @@ struct probe_records {
           for (index_t r = 0; r < rows; ++r) {
             if (!taken(r)) continue;
             const double factor = factors[static_cast<std::size_t>(r)];
-            const A* from = inputs.data() + r * width;
-            for (index_t i = j; i < (std::min)(j + columns, width); ++i)
-              sums[static_cast<std::size_t>(i)] += factor * static_cast<double>(from[i]);
+            const A* from = inputs.data() + r * width + j;
+            double* to = sums.data() + j;
+            const index_t count = (std::min)(columns, width - j);
+            for (index_t i = 0; i < count; ++i) to[i] += factor * static_cast<double>(from[i]);
           }
       });
       for (index_t r = 0; r < rows; ++r)

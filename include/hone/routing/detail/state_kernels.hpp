@@ -20,6 +20,7 @@ struct sample_states {
   matrix_view<const T> z;
   const A* mean = nullptr;
   const A* inverse = nullptr;
+  matrix_view<const T> next = z;  ///< the sample that is read after this one, to be prefetched
 
   /// Calls f(load) with load(l, i, bound), the pack of layer l at i.
   template <class F>
@@ -35,32 +36,48 @@ struct sample_states {
 };
 
 /// Whether a sample's 16-bit states can be read by words, 32 elements as those at even and those at odd places: that
-/// needs no permutation, and the vectors beside them are ordered by `word_place`.
+/// needs no permutation, and the vectors beside them are ordered by `order_by_words`.
 template <scalar T>
 bool reads_words(const matrix_view<const T>& z, bool standardised) {
   return simd::has_words<T> && !standardised && z.col_stride() == 1;
 }
 
-/// Where element @p j of @p d lies among words.
-inline index_t word_place(index_t j, index_t d) {
-  const index_t block = j / 32 * 32, i = j - block;
-  return block + 32 > d ? j : block + i % 2 * 16 + i / 2;
+/// to <- the d elements at @p from as they lie among words; or back.
+template <bool Back, class X>
+void order_by_words(const X* from, index_t d, X* to) {
+  index_t block = 0;
+  for (; block + 32 <= d; block += 32)
+    for (index_t i = 0; i < 16; ++i)
+      for (index_t side = 0; side < 2; ++side) {
+        const index_t apart = block + 16 * side + i, joined = block + 2 * i + side;
+        if constexpr (Back)
+          to[joined] = from[apart];
+        else
+          to[apart] = from[joined];
+      }
+  for (; block < d; ++block) to[block] = from[block];
 }
 
 /// What a pass over layers does with z_l: u[l] = <z_l, w>, f += c[l] z_l, or both; or f = max(f, z_l), and u[l] = 0,
 /// NaN where z_l is not finite.
 enum class layer_pass : std::uint8_t { multiply, combine, both, largest };
 
-/// The pass over R layers at once: what is read beside them is read once, and stays in the first cache.
+/// The pass over R layers at once: what is read beside them is read once, and stays in the first cache. Lines are
+/// prefetched by hand, as rows are few pages long: those of the same rows and, past their ends, of the rows from
+/// @p next on; where this sample was read before, the first quarter of the next.
 template <std::size_t R, layer_pass Pass, bool Words, scalar T, class Load>
 HONE_INLINE void pass_layers(const sample_states<T>& states, Load&& load, const accumulator_t<T>* w, const index_t* l,
-                             const double* c, double* u, accumulator_t<T>* f) {
+                             const void* next, const double* c, double* u, accumulator_t<T>* f) {
   using A = accumulator_t<T>;
   using packs = simd::pack<A>;
   constexpr index_t lanes = packs::lanes;
   constexpr bool largest = Pass == layer_pass::largest, multiplies = Pass != layer_pass::combine,
                  weighs = multiplies && !largest, combines = Pass != layer_pass::multiply;
-  const index_t d = states.z.cols();
+  constexpr index_t ahead = 1024, step = 2 * lanes * index_t{sizeof(T)};
+  const index_t d = states.z.cols(), bytes = d * index_t{sizeof(T)},
+                jump = static_cast<index_t>(reinterpret_cast<std::uintptr_t>(next) -
+                                            reinterpret_cast<std::uintptr_t>(&states.z(l[0], 0))) -
+                       bytes + ahead;
   const vector_view<const A> ws(w, d);
   const vector_view<A> out(f, d);
   packs factor[R];
@@ -79,10 +96,14 @@ HONE_INLINE void pass_layers(const sample_states<T>& states, Load&& load, const 
           if constexpr (weighs) weight[k] = load_pack(ws, i + k * lanes, whole_pack{});
           if constexpr (combines) sum[k] = load_pack(out, i + k * lanes, whole_pack{});
         }
+        const index_t distance = i * index_t{sizeof(T)} + ahead < bytes ? ahead : jump;
         for (std::size_t r = 0; r < R; ++r) {
           packs z[2];
-          for (std::size_t ahead = 1024; ahead < 1024 + 2 * lanes * sizeof(T); ahead += 64)  // few pages long: by hand
-            simd::prefetch(&states.z(l[r], i), static_cast<index_t>(ahead));
+          for (index_t line = 0; line < step; line += 64)
+            if constexpr (Pass != layer_pass::combine)
+              simd::prefetch(&states.z(l[r], i), distance + line);
+            else if (r % 4 == 0)
+              simd::prefetch(&states.next(l[r] / 4, i), line);
           if constexpr (Words) {
             const auto words = simd::words<std::remove_const_t<T>>::load(&states.z(l[r], i));
             z[0] = words.even();
@@ -117,7 +138,7 @@ HONE_INLINE void pass_layers(const sample_states<T>& states, Load&& load, const 
     for (std::size_t r = 0; r < R; ++r) u[l[r]] = total[r];
 }
 
-/// The pass over @p layers, eight at a time. w and f are in words' order if @c Words.
+/// The pass over @p layers, eight or nine at a time. w and f are in words' order if @c Words.
 template <layer_pass Pass, bool Words = false, scalar T>
 void pass_over(const sample_states<T>& states, const accumulator_t<T>* w, std::span<const index_t> layers,
                const double* c, double* u, accumulator_t<T>* f) {
@@ -126,9 +147,18 @@ void pass_over(const sample_states<T>& states, const accumulator_t<T>* w, std::s
          Pass == layer_pass::largest ? -std::numeric_limits<accumulator_t<T>>::infinity() : accumulator_t<T>{0});
   states.visit([&](auto&& load) HONE_INLINE_LAMBDA {
     std::size_t at = 0;
-    for (; at + 8 <= layers.size(); at += 8) pass_layers<8, Pass, Words>(states, load, w, &layers[at], c, u, f);
-    for (; at + 4 <= layers.size(); at += 4) pass_layers<4, Pass, Words>(states, load, w, &layers[at], c, u, f);
-    for (; at < layers.size(); ++at) pass_layers<1, Pass, Words>(states, load, w, &layers[at], c, u, f);
+    const auto take = [&]<std::size_t R>(std::integral_constant<std::size_t, R>, std::size_t times) HONE_INLINE_LAMBDA {
+      for (; times > 0; --times, at += R) {
+        const bool last = at + R == layers.size();
+        const void* next = last ? &states.next(layers[0], 0) : &states.z(layers[at + R], 0);
+        pass_layers<R, Pass, Words>(states, load, w, &layers[at], next, c, u, f);
+      }
+    };
+    const std::size_t n = layers.size(), nine = n > 8 && n % 8 == 1 ? 1 : 0;  // a layer alone is slow
+    take(std::integral_constant<std::size_t, 8>(), n / 8 - nine);
+    take(std::integral_constant<std::size_t, 9>(), nine);
+    take(std::integral_constant<std::size_t, 4>(), (n - at) / 4);
+    take(std::integral_constant<std::size_t, 1>(), n - at);
   });
 }
 
