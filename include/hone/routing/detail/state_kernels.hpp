@@ -62,9 +62,9 @@ void order_by_words(const X* from, index_t d, X* to) {
 /// NaN where z_l is not finite.
 enum class layer_pass : std::uint8_t { multiply, combine, both, largest };
 
-/// The pass over R layers at once: what is read beside them is read once, and stays in the first cache. By hand, as rows
-/// are few pages long, lines are prefetched: those of the same rows and, past their ends, of rows from @p next on; where
-/// this sample was read before, the first quarter of the next.
+/// The pass over R layers at once: what is read beside them is read once, and stays in the first cache. Lines are
+/// prefetched by hand, as rows are few pages long: those of the same rows and, past their ends, of the rows from
+/// @p next on; where this sample was read before, the first quarter of the next.
 template <std::size_t R, layer_pass Pass, bool Words, scalar T, class Load>
 HONE_INLINE void pass_layers(const sample_states<T>& states, Load&& load, const accumulator_t<T>* w, const index_t* l,
                              const void* next, const double* c, double* u, accumulator_t<T>* f) {
