@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""Draws what `unlearn --json`, `reason --json` or `route_report --json` wrote.
+"""Draws what `unlearn --json`, `reason --json`, `route --json` or `route_report --json` wrote.
 
     plot.py RESULT.json PICTURE.png|.svg
 
@@ -8,7 +8,8 @@ The experiment on made-up facts becomes retained against forgotten knowledge: th
 (first seed, greatest weight), and what is kept once forgetting is done, over weights; a run on files its losses,
 cosines and probabilities over the steps. Runs that reason become learning curves over the generated tokens, and,
 if they are a sweep's, pass@1 against pass@k at the end; the bandit has the latter alone. A router becomes its curve,
-between the best possible one and chance, with either model as a line. Means over seeds, with 95 %
+between the best possible one and chance, with either model as a line; several that were trained on models made for
+them, curves in and out of the domains that they learnt from. Means over seeds, with 95 %
 intervals; the experiment's, which compares few seeds, with their range. PICTURE appears whole or not at all.
 """
 import collections
@@ -202,6 +203,26 @@ def draw_router(result):
     return figure
 
 
+def draw_routers(result):
+    figure, axes = plt.subplots(1, 2, figsize=(13, 5))
+    groups = collections.defaultdict(list)
+    for run in result["runs"]:
+        groups[run.get("free") or ", ".join(map(str, run["sweep"].values())) or "router"].append(run)
+    for axis, key, title in ((axes[0], "curve_in", "in domain"), (axes[1], "curve_out", "out of domain")):
+        for number, (name, runs) in enumerate(groups.items()):
+            curves = [run[key] for run in runs]
+            mean = [(curves[0][i][0], sum(c[i][1] for c in curves) / len(curves)) for i in range(len(curves[0]))]
+            axis.plot(*zip(*mean), color=f"C{number % 10}", linestyle=":" if "free" in runs[0] else "-",
+                      linewidth=1.2 if number < 10 else 0.8, label=plain(name))
+        ends = [(sum(run[key][i][1] for run in result["runs"]) / len(result["runs"])) for i in (0, -1)]
+        axis.plot([0, 1], ends, "--", color="gray", label="random")
+        axis.set_xlabel("share of prompts that the large model answers")
+        axis.set_ylabel("mean quality")
+        axis.set_title(title)
+    axes[1].legend(fontsize=7)
+    return figure
+
+
 def draw(result):
     if "oracle" in result:
         return draw_router(result)
@@ -209,7 +230,11 @@ def draw(result):
         return draw_bandit(result)
     runs = result.get("runs", [result])
     if not runs or ("runs" not in result and "steps" not in result and "records" not in result):
-        raise ValueError("no result of unlearn, reason or route_report")
+        raise ValueError("no result of unlearn, reason, route or route_report")
+    if "curve_in" in runs[0]:
+        return draw_routers(result)
+    if "curve" in runs[0]:
+        raise ValueError("a router on an engine's states has its curve in runs[].curve alone")
     if "records" in runs[0]:
         return draw_reason(result)
     return draw_experiment(result) if "runs" in result else draw_run(result)

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 /// Two models that answer the tasks, the small one's hidden states while it reads the prompts, and who was right.
 #pragma once
+#include <set>
+
 #include "hone/routing/chain.hpp"
 #include "hone/routing/scores.hpp"
 #include "hone/transformer/prompt_states.hpp"
@@ -66,12 +68,23 @@ struct answered {
   }
 };
 
-/// Problems [first, first + count) of each domain, or of those that routers are trained on.
-inline std::vector<problem> draw_domains(const mixture& t, std::uint64_t seed, index_t first, index_t count, bool all) {
+/// @p count problems of each domain, or of those that routers are trained on, whose prompts are not among @p seen, to
+/// which they are added. @throws std::runtime_error where a domain has no more.
+inline std::vector<problem> draw_domains(const mixture& t, std::uint64_t seed, index_t count, bool all,
+                                         std::set<std::vector<std::int32_t>>& seen) {
   std::vector<problem> result;
-  for (std::size_t d = 0; d < domains().size(); ++d)
-    for (index_t i = 0; (all || domains()[d].in_domain) && i < count; ++i)
-      result.push_back(t.draw_of(d, seed, static_cast<std::uint64_t>(first + i)));
+  for (std::size_t d = 0; d < domains().size(); ++d) {
+    if (!all && !domains()[d].in_domain) continue;
+    index_t found = 0;
+    for (std::uint64_t number = 0; found < count; ++number) {
+      program::require(number < 20 * static_cast<std::uint64_t>(count),
+                       "%s has fewer prompts than --test and --prompts ask for", domains()[d].name);
+      problem p = t.draw_of(d, seed, number);
+      if (!seen.insert(p.prompt).second) continue;
+      result.push_back(std::move(p));
+      ++found;
+    }
+  }
   return result;
 }
 
@@ -83,8 +96,10 @@ inline answered answer_all(const mixture& t, model_pair& models, const std::vect
   const std::size_t n = problems.size();
   answered all{.layers = net.shape().n_layers + 1, .width = net.shape().d_model};
   all.states.resize(n * static_cast<std::size_t>(all.layers * all.width));
-  transformer::pool_states(net, prompts.batch(), s.pooled_tokens(), routing::last_state::after_norm,
-                           {all.states.data(), std::ssize(problems), all.layers, all.width}, pool);
+  const index_t nonfinite =
+      transformer::pool_states(net, prompts.batch(), s.pooled_tokens(), routing::last_state::after_norm,
+                               {all.states.data(), std::ssize(problems), all.layers, all.width}, pool);
+  program::require(nonfinite == 0, "%td elements of the small model's states are not finite", nonfinite);
   std::vector<routing::logit_scores> sure(n);
   net.evaluate(
       prompts.batch(),

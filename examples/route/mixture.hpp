@@ -22,10 +22,10 @@ struct domain {
 
 /// The table of RouterXBench in small: three domains, and three shifts.
 inline const std::vector<domain>& domains() {
-  static const std::vector<domain> all = {{"chain", "chain", true, {1, 2, 3, 4}, {5}},
-                                          {"countdown", "countdown", true, {2, 3}},
+  static const std::vector<domain> all = {{"chain", "chain", true, {3, 4, 5}, {5}},
+                                          {"countdown", "countdown", true, {3}},
                                           {"tree", "tree", true, {2, 3}},
-                                          {"chain mod 7", "chain", false, {1, 2, 3, 4}, {7}},
+                                          {"chain mod 7", "chain", false, {3, 4, 5}, {7}},
                                           {"countdown of 4", "countdown", false, {4}},
                                           {"tree, longer", "tree", false, {4}}};
   return all;

@@ -27,20 +27,16 @@ struct figure {
 inline constexpr figure figures[] = {{"auroc", "AUROC"}, {"apgr", "APGR"}, {"lpm", "LPM"},    {"hcr", "HCR"},
                                      {"mpm", "MPM"},     {"ece", "ECE"},   {"brier", "Brier"}};
 
-/// In that order, of a router whose scores were made @p probabilities.
+/// In that order, as `route_report` has them, of a router whose scores were made @p probabilities.
 inline std::vector<double> measure_figures(const program::routed& r, std::span<const double> probabilities) {
-  const routing::deferral_curve curve = routing::curve(r.weak, r.strong, r.scores);
-  const routing::scenario_report bands = routing::measure_scenarios(curve);
+  const auto curve = routing::curve(r.weak, r.strong, r.scores, routing::ties::file_order);
   const statistics::calibration quality = statistics::calibrate(probabilities, r.labels);
-  const auto ranked = statistics::rank_by_outcome(r.scores, r.labels);
-  const auto value = [](const routing::measure& m) { return m.value.value_or(std::nan("")); };
-  return {statistics::auc(ranked).auc,
-          value(routing::apgr(curve)),
-          value(bands.cheap.figure),
-          value(bands.high_accuracy.figure),
-          value(bands.balanced.figure),
-          quality.expected_error,
-          quality.brier};
+  std::vector<double> result = {statistics::auc(statistics::rank_by_outcome(r.scores, r.labels)).auc};
+  for (const routing::measure& m : program::detail::in_file_order(curve, {}))
+    result.push_back(m.value.value_or(std::nan("")));
+  result.push_back(quality.expected_error);
+  result.push_back(quality.brier);
+  return result;
 }
 
 /// A router's rows of one domain, or of some.

@@ -17,14 +17,14 @@ class gate {
   gate(const io::stored_router& router, double call_rate, const transformer::decoder<float>& model,
        const std::vector<float>& parameters)
       : shape_(model.shape()), sums_(router.layers.size()), sink_(router.fold(call_rate), sums_.data()),
-        generate_(model, parameters), cache_(shape_, shape_.max_seq), logits_(static_cast<std::size_t>(shape_.vocab)) {}
+        generate_(model, parameters), logits_(static_cast<std::size_t>(shape_.vocab)) {}
 
   /// Reads a prompt. What it comes to is in `sink()`; of no tokens, and of more than the model takes, it is a fault.
   void read(std::span<const std::int32_t> prompt) {
     sink_.reset();
-    cache_.length = 0;
     if (prompt.empty() || std::ssize(prompt) > shape_.max_seq) return;
-    generate_.feed(prompt, cache_, {logits_.data(), 1, shape_.vocab}, transformer::state_tap(shape_, sink_));
+    transformer::kv_cache<float> cache(shape_, std::ssize(prompt));
+    generate_.feed(prompt, cache, {logits_.data(), 1, shape_.vocab}, transformer::state_tap(shape_, sink_));
   }
   [[nodiscard]] const routing::state_sink& sink() const { return sink_; }
 
@@ -33,9 +33,19 @@ class gate {
   std::vector<routing::layer_sum> sums_;
   routing::state_sink sink_;
   transformer::generator<float> generate_;
-  transformer::kv_cache<float> cache_;
   std::vector<float> logits_;
 };
+
+/// The threshold's own call rate, the highest up to @p call_rate. @throws std::runtime_error if there is none.
+inline double call_rate_of(const io::stored_router& router, double call_rate) {
+  program::require(router.thresholds[0].call_rate <= call_rate,
+                   "--call-rate %g: the router's thresholds begin at a call rate of %g", call_rate,
+                   router.thresholds[0].call_rate);
+  double rate = 0;
+  for (const io::router_threshold& t : router.thresholds)
+    if (t.call_rate <= call_rate) rate = t.call_rate;
+  return rate;
+}
 
 /// What a sink has to say, as a line of JSON.
 inline nlohmann::json to_json(const routing::state_sink& sink) {
@@ -69,16 +79,22 @@ inline int serve(const settings& s) {
   program::require(!router.chat_template || s.form != "{}",
                    "%s: was trained on prompts in a chat template: --form says it, with {} for the line",
                    s.router.c_str());
+  const double rate = call_rate_of(router, s.call_rate);
   const io::checkpoint model = program::read_finite_model(s.model);
   const io::tokenizer tokenizer = program::read_tokenizer(s.model, s.tokenizer, model.config.vocab);
   const transformer::decoder<float> decoder(model.config);
   gate at(router, s.call_rate, decoder, model.parameters);
-  std::fprintf(stderr, "calls the large model below p = %.4f\n", at.sink().router().threshold);
+  std::fprintf(stderr, "the large model is called below p = %.4f, for %g of the prompts that this was chosen on\n",
+               at.sink().router().threshold, rate);
+  // A line's own text makes no special token, whatever it says.
+  const std::size_t at_line = s.form.find("{}");
+  const std::string before = s.form.substr(0, at_line), after = s.form.substr(at_line + 2);
   for_each_line([&](const std::string& line) {
-    std::string prompt = s.form;
-    prompt.replace(prompt.find("{}"), 2, line);
-    const std::vector<io::token_id> ids =
-        tokenizer.encode(prompt, {.add_special = true, .parse_special = s.form != "{}"});
+    std::vector<io::token_id> ids = tokenizer.encode(before, {.add_special = true, .parse_special = true});
+    for (const auto& [text, special] : {std::pair(line, false), std::pair(after, true)}) {
+      const auto more = tokenizer.encode(text, {.add_special = false, .parse_special = special});
+      ids.insert(ids.end(), more.begin(), more.end());
+    }
     at.read(ids);
     nlohmann::json said = to_json(at.sink());
     if (std::ssize(ids) > model.config.max_seq)

@@ -76,6 +76,8 @@ struct settings {
   [[nodiscard]] bool folds() const {
     return pooling != probe_kind::max && pooling != probe_kind::chain && hidden.empty() && concentration_layers.empty();
   }
+  /// Whether the story ends with lines that are answered.
+  [[nodiscard]] bool answers() const { return makes_models() && folds() && seeds == 1 && sweep.empty(); }
   [[nodiscard]] bool draws_weights() const {
     return is_dirichlet() && objective.noise == routing::weight_noise::sampled;
   }
@@ -148,9 +150,9 @@ inline program::options options_of(settings& s) {
   row("--accept-copy", s.accept_copy, "serve a copy of the model in another type or format").needs({"--router"});
 
   row.group("The run", false);
-  row("--save", s.save, "where the router goes, a safetensors file");
+  row("--save", s.save, "where the router goes, a safetensors file; of the first seed");
   row("--save-model", s.save_model,
-      "where the small model goes: a .bin of llama2.c, else a folder, which has its words as a tokenizer.json");
+      "folder that the small model goes to, of the first seed, with its words as a tokenizer.json");
   row("--json", s.json, "where the result goes, as one object");
   row("--seed", s.seed, "of every random choice").reported(true);
   row("--seeds", s.seeds, "how many runs, with the seeds from --seed on", between(1, 1000));
@@ -197,7 +199,8 @@ inline std::vector<program::want> wants_of(const settings& s) {
         "--sweep"}},
       {"--states", s.on_files(), {"--convention", "--layers", "--held-out", "--chat-template"}},
       {"--router or --states", !s.makes_models(), {"--model"}},
-      {"a router that decides: --router, or the story's own", !s.on_files(), {"--call-rate"}},
+      {"a router that decides: --router, or one that folds, of one run", s.serves() || s.answers(), {"--call-rate"}},
+      {"work to share: --router reads a line at a time", !s.serves(), {"--threads"}},
       {"--pooling fixed", s.pooling == probe_kind::fixed || !trains, {"--layer"}},
       {"--pooling dirichlet",
        dirichlet || !trains,
@@ -216,7 +219,6 @@ inline void complete(const settings& s) {
   require(!(s.serves() && s.on_files()), "%s", "--router and --states exclude each other");
   if (s.serves()) program::require_tokenizer(s.model, s.tokenizer);
   require(s.form.find("{}") != std::string::npos, "%s", "--form: has no {}, where the line goes");
-  const bool several = s.seeds > 1 || !s.sweep.empty();
   if (s.makes_models()) {
     for (const auto& [option, width] : {std::pair{"--width", s.width}, std::pair{"--large-width", s.large_width}})
       require(width % (2 * s.heads) == 0, "%s %td with --heads %td: the width must be a multiple of twice the heads",
@@ -226,7 +228,10 @@ inline void complete(const settings& s) {
   } else {
     require(s.seeds == 1, "%s", "--seeds: the states of --states are what they are, intervals are a bootstrap's");
   }
-  require(!several || s.on_files() || s.save_model.empty(), "%s", "--save-model is of one run: without --seeds");
+  require(s.save_model.empty() || s.sweep.empty(), "%s", "--save-model is of one model: without --sweep");
+  require(!s.save_model.ends_with(".bin"), "%s", "--save-model: is a folder");
+  require(!s.is_dirichlet() || s.hidden.empty() || s.objective.noise != routing::weight_noise::delta, "%s",
+          "--noise delta is of a linear head: without --hidden");
   require(s.save.empty() || s.sweep.empty(), "%s", "--save is of one router: without --sweep");
   require(s.save.empty() || !s.on_files() || !s.model.empty(), "%s",
           "--save wants --model: a router's file says which model its states are of");

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "hone/io/identify_model.hpp"
+#include "hone/io/mapped_model.hpp"
 #include "hone/io/model.hpp"
 #include "hone/io/pooled_states.hpp"
 #include "hone/io/routing_labels.hpp"
@@ -77,24 +78,43 @@ inline void match_rows(stored_states& states, const std::vector<std::string>& id
   states.unlabelled = ids.size() - labels.size();
 }
 
-/// The model's own final norm, for dumps that end before it.
+/// The model's own final norm, for dumps that end before it; of a folder nothing else is read.
 inline std::vector<float> final_norm_of(const std::string& path) {
+  constexpr transformer::tensor_id norm{transformer::role::final_norm};
+  std::vector<float> result;
+  if (std::filesystem::is_directory(path)) {
+    const io::mapped_model model = io::map_model(path);
+    model(norm).visit([&](const auto& m) {
+      for (index_t i = 0; i < m.rows() * m.cols(); ++i)
+        result.push_back(static_cast<float>(hone::to_accumulator(m(i / m.cols(), i % m.cols()))));
+    });
+    return result;
+  }
   const io::checkpoint model = program::read_finite_model(path);
   for (const transformer::tensor& t : transformer::tensor_table(model.config))
-    if (t.id.role == transformer::role::final_norm)
-      return {model.parameters.begin() + t.offset, model.parameters.begin() + t.offset + t.size()};
-  return {};
+    if (t.id == norm)
+      result.assign(model.parameters.begin() + t.offset, model.parameters.begin() + t.offset + t.size());
+  return result;
 }
 
 /// Every file of a folder that vLLM filled, pooled over its tokens: the id is the name without its ending.
 inline stored_states pool_dumps(const settings& s, const std::optional<io::model_identity>& model,
                                 const std::vector<io::routing_label>& labels) {
+  std::set<std::string> wanted;
+  for (const io::routing_label& l : labels) wanted.insert(l.id);
   std::vector<std::filesystem::path> files;
-  for (const auto& entry : std::filesystem::directory_iterator(s.states))
-    if (entry.path().extension() == ".safetensors" && !entry.path().filename().string().starts_with('.'))
+  std::size_t others = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(s.states)) {
+    const std::string name = entry.path().filename().string();
+    if (entry.path().extension() != ".safetensors" || name.starts_with('.')) continue;
+    if (wanted.contains(entry.path().stem().string()))
       files.push_back(entry.path());
+    else
+      ++others;
+  }
   std::sort(files.begin(), files.end());
-  if (files.empty()) throw io::format_error(s.states, {}, "no file ending in .safetensors is in it");
+  if (files.empty())
+    throw io::format_error(s.states, {}, "no file ending in .safetensors in it is named as a label of " + s.labels);
   stored_states result{.last = s.convention.value_or(routing::last_state::before_norm), .tokens = s.pooled_tokens()};
   std::vector<float> norm;
   if (result.last == routing::last_state::after_norm && model) norm = final_norm_of(s.model);
@@ -130,6 +150,7 @@ inline stored_states pool_dumps(const settings& s, const std::optional<io::model
     bar.step(std::ssize(ids), file.filename().string());
   }
   match_rows(result, ids, std::ssize(files), labels, s);
+  result.unlabelled = others;
   return result;
 }
 
@@ -147,6 +168,8 @@ inline stored_states map_states(const settings& s, const std::optional<io::model
   program::require(!file.last || *file.last == result.last,
                    "%s: its last state is of the other convention, and what is pooled cannot be converted",
                    s.states.c_str());
+  program::require(file.tokens || s.tokens, "%s: does not say which tokens its states are pooled over: --tokens does",
+                   s.states.c_str());
   result.tokens = s.tokens.value_or(file.tokens.value_or(result.tokens));
   program::require(!file.tokens || *file.tokens == result.tokens, "%s: its tokens are pooled the other way",
                    s.states.c_str());
@@ -160,6 +183,18 @@ inline stored_states map_states(const settings& s, const std::optional<io::model
   });
   result.mapped = std::move(file);
   return result;
+}
+
+/// The row of the states that --layer means, a state of the model; the middle one unless it is told.
+inline index_t row_of_layer(const settings& s, const stored_states& states) {
+  if (!s.layer) return states.layers / 2;
+  if (s.state_of.empty()) {
+    program::require(*s.layer < states.layers, "--layer %td: the states are 0 to %td", *s.layer, states.layers - 1);
+    return *s.layer;
+  }
+  const auto found = std::find(s.state_of.begin(), s.state_of.end(), static_cast<std::int32_t>(*s.layer));
+  program::require(found != s.state_of.end(), "--layer %td: is none of --layers", *s.layer);
+  return found - s.state_of.begin();
 }
 
 inline stored_states read_states(const settings& s, const std::optional<io::model_identity>& model,

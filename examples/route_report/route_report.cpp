@@ -109,7 +109,8 @@ int main(int argc, char** argv) {
     const routing::deferral_curve curve = routing::curve(routed.weak, routed.strong, routed.scores);
     std::vector<program::router_figure> figures;
     try {
-      figures = program::measure_router(routed, of, {.replicates = replicates});
+      program::stoppable_pool pool;
+      figures = program::measure_router(routed, of, {.replicates = replicates}, pool);
     } catch (const program::stopped_by_user&) {
       std::fputs("route_report: interrupted, nothing is written\n", stderr);
       return 130;

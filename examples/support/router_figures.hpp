@@ -81,6 +81,8 @@ struct stopped_by_user {};
 /// A pool whose loops Ctrl-C ends, by stopped_by_user.
 class stoppable_pool {
  public:
+  stoppable_pool() = default;
+  explicit stoppable_pool(hone::index_t workers) : pool_(workers) {}
   [[nodiscard]] hone::index_t concurrency() const { return pool_.concurrency(); }
   template <class F>
   void parallel_for(hone::index_t count, hone::index_t grain, F&& f) {
@@ -99,10 +101,10 @@ class stoppable_pool {
 
 /// All of them, in the order in which they are printed. @throws stopped_by_user.
 inline std::vector<router_figure> measure_router(const routed& r, const hone::routing::deferral_bands& bands,
-                                                 const hone::statistics::bootstrap_options& options) {
+                                                 const hone::statistics::bootstrap_options& options,
+                                                 stoppable_pool& pool) {
   using namespace hone;
   using routing::absence, routing::measure, routing::ties;
-  stoppable_pool pool;
   std::vector<router_figure> all;
   const auto add = [&](const char* key, const std::string& title, const measure& figure,
                        const statistics::interval& interval, index_t undefined) {

@@ -72,6 +72,20 @@ TEST_CASE("counts, the 1 / t integral and orders of revealing give one bound") {
   CHECK((2 * table[1] + table[2] + table[3]) / 4 == Approx(12323.0 / 10080).epsilon(1e-14));
 }
 
+TEST_CASE("each sequence has counts of its own") {
+  for (const counts how : {counts::stratified, counts::independent}) {
+    index_t seen[4] = {};
+    for (std::uint32_t sequence = 0; sequence < 60; ++sequence)
+      likelihood_bound(std::vector<std::int32_t>{5, 6, 7},
+                       {.mask_token = 9, .draws = 1, .how = how, .sequence = sequence},
+                       [&](std::span<const std::int32_t>, index_t n) {
+                         ++seen[n];
+                         return 1.0;
+                       });
+    for (int n = 1; n <= 3; ++n) CHECK(seen[n] >= 8);
+  }
+}
+
 TEST_CASE("the estimate is within its error of the bound, and the error is the estimates' own spread") {
   for (const counts how : {counts::independent, counts::stratified}) {
     double sum = 0, squares = 0, errors = 0;

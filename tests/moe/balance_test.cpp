@@ -151,6 +151,11 @@ TEST_CASE("sums over a batch that was cut are those of the whole, and a token's 
   const balance_options options{.scale = 0.01, .competes = b.competes};
   const auto expected = switch_loss(z, b.plan, by_expert(whole, 5), options);
   const auto z_expected = z_loss(z, by_expert(whole, 5), options);
+  // Whatever is not 0 competes.
+  std::vector<std::uint8_t> others = b.competes;
+  for (std::uint8_t& c : others) c = c != 0 ? 255 : 0;
+  std::vector<double> of_others(b.logits.size(), 0.0);
+  CHECK(switch_loss(z, b.plan, by_expert(of_others, 5), {.scale = 0.01, .competes = others}).sum == expected.sum);
   loss_sum sum, z_sum;
   for (const auto& [begin, end] : {std::pair<index_t, index_t>{0, 7}, {7, 7}, {7, 90}, {90, 200}}) {
     const matrix_view<const double> part(b.logits.data() + begin * 5, 5, end - begin, 1, 5);

@@ -24,6 +24,8 @@ TEST_CASE("loads of the reference plans (R.2)") {
   of_cut.add(cut);
   CHECK(of_cut.taken == std::vector<index_t>{4, 3, 3});
   CHECK(of_cut.dropped_share() == Approx(2.0 / 12));
+  of_cut.add(chosen);
+  CHECK(of_cut.dropped_share() == Approx(2.0 / 24));
   // Experts choose: k = 1, c = 2.
   const auto choosing = plan_of<float>(3, {{}, {}, {0, 2}, {0, 1}, {2}, {1}});
   expert_load even;

@@ -143,6 +143,22 @@ TEST_CASE("masked rows: so many of each sequence, of what may be masked") {
   }
 }
 
+TEST_CASE("masked rows: weights count what may be masked alone") {
+  const corpus data(vocab);
+  std::vector<std::uint8_t> may(data.tokens.size(), 1);
+  for (std::size_t i = 0; i < may.size(); i += 2) may[i] = 0;
+  const masked_rows r = mask_by_time(data.all(), {.mask_token = mask, .may = may, .seed = 5});
+  for (std::size_t s = 0; s + 1 < data.offsets.size(); ++s) {
+    double maskable = 0, masked = 0;
+    for (auto i = static_cast<std::size_t>(data.offsets[s]); i < static_cast<std::size_t>(data.offsets[s + 1]); ++i) {
+      maskable += may[i];
+      masked += r.noised[i] == mask;
+    }
+    for (auto i = static_cast<std::size_t>(data.offsets[s]); i < static_cast<std::size_t>(data.offsets[s + 1]); ++i)
+      CHECK(r.weights[i] == (r.noised[i] == mask ? Approx(maskable / masked) : Approx(0)));
+  }
+}
+
 TEST_CASE("masked rows: what does not fit is refused") {
   {
     const std::vector<std::int32_t> with_mask = {1, mask, 2};

@@ -115,8 +115,10 @@ TEST_CASE("a sink behind a tap has the probability of the states, of each sequen
   const auto parameters = normals<float>(model.parameters(), 1, 0.4);
   const sequences s(c);
   workspace<float> w(c, 24);
-  for (const auto last : {routing::last_state::after_norm, routing::last_state::before_norm}) {
-    std::vector<router_of> routers(4, router_of(c, last));
+  for (const std::size_t first : {0u, 1u}) {  // routers of both conventions in one batch
+    constexpr routing::last_state conventions[] = {routing::last_state::after_norm, routing::last_state::before_norm};
+    std::vector<router_of> routers;
+    for (std::size_t q = 0; q < 4; ++q) routers.emplace_back(c, conventions[(first + q) % 2]);
     std::vector<routing::state_sink> sinks;
     for (router_of& r : routers) {
       r.router.v = r.v.data();
@@ -131,6 +133,7 @@ TEST_CASE("a sink behind a tap has the probability of the states, of each sequen
         continue;
       }
       double expected = 0.1;
+      const routing::last_state last = routers[q].router.last;
       for (index_t l = 0; l <= c.n_layers; ++l) {
         const bool features = l == c.n_layers && last == routing::last_state::after_norm;
         const auto rows = features ? w.features() : w.hidden(l);

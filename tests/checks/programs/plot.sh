@@ -13,12 +13,14 @@ if "$python" -c 'import matplotlib' 2>/dev/null; then
   printf 'a,True,True\nbb,False,True\nccc,False,False\n' >>outcomes.csv
   run "$programs/route_report" --scores outcomes.csv --weak '$\frac{$' --strong s --router prompt_length \
     --bootstrap 10 --json router.json
-  for result in run sweep bandit experiment steps router; do
+  run "$programs/route" --width 8 --large-width 8 --heads 2 --model-layers 1 --steps 2 --large-steps 2 --prompts 20 \
+    --test 10 --epochs 2 --seeds 2 --sweep pooling=mean,last --json routers.json
+  for result in run sweep bandit experiment steps router routers; do
     run "$python" "$plot" $result.json $result.svg
     [ -s $result.svg ] || complain "plot.py draws nothing of $result.json"
   done
   echo '{"runs": []}' >none.json
-  refused 'none.json: no result of unlearn, reason or route_report' "$python" "$plot" none.json out.svg
+  refused 'none.json: no result of unlearn, reason, route or route_report' "$python" "$plot" none.json out.svg
   refused 'usage:' "$python" "$plot" sweep.json out.txt
 else
   echo "skipped: plot.py (no matplotlib)"

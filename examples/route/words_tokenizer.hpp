@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-/// A tokenizer.json whose tokens are whole words, which spaces part.
+/// A tokenizer.json whose tokens are whole words, which spaces part; readers drop what is no word.
 #pragma once
 #include <filesystem>
 #include <string>
@@ -9,7 +9,7 @@
 
 #include "hone/io/file.hpp"
 
-namespace program {
+namespace route {
 
 /// Word i of @p words is token i. @throws std::system_error.
 inline void write_words_tokenizer(const std::filesystem::path& folder, const std::vector<std::string>& words) {
@@ -31,4 +31,4 @@ inline void write_words_tokenizer(const std::filesystem::path& folder, const std
   out.commit();
 }
 
-}  // namespace program
+}  // namespace route
