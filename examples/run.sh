@@ -81,6 +81,9 @@ tour() {
   else
     note "Skipped: tofu_eval_logs/phi_full.json is not there (set HONE_DATA)."
   fi
+  section "Routers from a small model's hidden states" "$programs/route" --seeds 2 \
+    --sweep pooling=mean,dirichlet,softmax,max,last --json "$report/routers.json"
+  picture routers "mean quality over the share of calls, in and out of domain, for every router"
   if [ -d "$data/routellm_mmlu" ]; then
     section "A router between two models on MMLU" "$programs/route_report" --scores "$data/routellm_mmlu" \
       --weak mistralai/Mixtral-8x7B-Instruct-v0.1 --strong gpt-4-1106-preview --router subject_gain \
