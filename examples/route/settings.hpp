@@ -41,7 +41,7 @@ struct settings {
   index_t width = 32, layers = 6, large_width = 64, heads = 4;
   long steps = 1500, large_steps = 3000;
   double teach_rate = 3e-3;
-  index_t prompts = 1000, test = 500;
+  index_t prompts = 500, test = 250;
 
   std::string states, labels;
   std::optional<routing::last_state> convention = {};

@@ -57,16 +57,16 @@ HONE_INLINE half_part take_upper_halves(const float_bits& x) {
 #if defined(__AVX512F__) || (defined(__AVX__) && defined(__F16C__))
 inline constexpr bool converts_float16 = true;
 using signed_half_part = native<std::int16_t, register_bytes / 2>::type;
-#if defined(__AVX512F__) && defined(__clang__)
-inline constexpr unsigned short every_lane = 0xffff;
-#elif defined(__AVX512F__)
-inline constexpr short every_lane = -1;
-#endif
 HONE_INLINE float_part from_float16(const half_part& x) {
   signed_half_part halves;
   std::memcpy(&halves, &x, sizeof halves);
 #if defined(__AVX512F__)
   constexpr int current_direction = 4;
+#if defined(__clang__)
+  constexpr unsigned short every_lane = 0xffff;
+#else
+  constexpr short every_lane = -1;
+#endif
   return __builtin_ia32_vcvtph2ps512_mask(halves, float_part{}, every_lane, current_direction);
 #else
   return __builtin_ia32_vcvtph2ps256(halves);
@@ -75,6 +75,7 @@ HONE_INLINE float_part from_float16(const half_part& x) {
 /// To the nearest, ties to even.
 HONE_INLINE half_part to_float16(const float_part& x) {
 #if defined(__AVX512F__)
+  constexpr unsigned short every_lane = 0xffff;
   const signed_half_part halves = __builtin_ia32_vcvtps2ph512_mask(x, 0, signed_half_part{}, every_lane);
 #else
   const signed_half_part halves = __builtin_ia32_vcvtps2ph256(x, 0);
