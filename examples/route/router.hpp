@@ -26,8 +26,8 @@ inline split split_of(std::vector<std::size_t> rows, const hone::philox& random)
   return {{rows.begin(), at}, {at, rows.end()}};
 }
 
-/// The logistic function of a line, which makes scores probabilities. Of scores that do not rise with the labels a level
-/// line, the labels' mean.
+/// The logistic function of a line, which makes scores probabilities. Of scores that do not rise with the labels a
+/// level line, the labels' mean.
 inline statistics::platt_scaling calibrated(std::span<const double> scores, std::span<const double> labels,
                                             const std::vector<std::size_t>& rows) {
   std::vector<double> s, y;

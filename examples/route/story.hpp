@@ -127,8 +127,8 @@ inline void answer_lines(const mixture& t, const world& w, const io::stored_rout
   });
 }
 
-/// All routers of one seed, in the order of @p all, then the free scores; empty after Ctrl-C. What the first one was made
-/// on goes to @p first, and the router's file, if it is the only one and folds, to @p stored.
+/// All routers of one seed, in the order of @p all, then the free scores; empty after Ctrl-C. What the first one was
+/// made on goes to @p first, and the router's file, if it is the only one and folds, to @p stored.
 inline std::vector<nlohmann::json> run_seed(const mixture& t, const std::vector<combination>& all, std::uint64_t seed,
                                             thread_pool& pool, std::optional<world>& first,
                                             std::optional<io::stored_router>& stored) try {

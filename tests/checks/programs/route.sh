@@ -13,21 +13,26 @@ json one.json runs 1 layers weights 2 >/dev/null || complain "route: the JSON ha
 run "${quick[@]}" --save-model small
 [ -s small/model.safetensors ] && [ -s small/tokenizer.json ] || complain "route: --save-model wrote no folder"
 
-# States of 40 prompts in that model: 3 of width 16, all 0.25 but the first element of the middle one, which says whether
-# the small model is right. A number's low and high half of a bfloat16 are easy to write.
+# States of 40 prompts in that model: 3 of width 16, all 0.25 but the first element of the middle one, which says
+# whether the small model is right. Bytes of a bfloat16 are easy to write.
 word() { printf "\\x$(printf %02x $((($1) & 255)))\\x$(printf %02x $((($1) >> 8)))"; }
 states() { # states FILE SHAPE METADATA IDS: what the labels say is in $right
   local shape=$2 metadata=$3 ids=$4 header count=0 i tensor
   local bytes=$((2 * $(tr -d '[]' <<<"$shape" | tr , '*')))
   header="{$metadata\"hidden_states\":{\"dtype\":\"BF16\",\"shape\":$shape,\"data_offsets\":[0,$bytes]}"
-  [ -z "$ids" ] || header+=",\"ids\":{\"dtype\":\"I32\",\"shape\":[${#right}],\"data_offsets\":[$bytes,$((bytes + 4 * ${#right}))]}"
+  local end=$((bytes + 4 * ${#right}))
+  [ -z "$ids" ] || header+=",\"ids\":{\"dtype\":\"I32\",\"shape\":[${#right}],\"data_offsets\":[$bytes,$end]}"
   header+='}'
   {
     word ${#header}; printf '\x00\x00\x00\x00\x00\x00'
     printf %s "$header"
     for ((i = 0; i < ${#right}; ++i)); do
       for ((count = 0; count < 48; ++count)); do
-        if [ $count -ne 16 ]; then printf '\x80\x3e'; elif [ "${right:i:1}" = 1 ]; then printf '\x80\x3f'; else printf '\x80\xbf'; fi
+        case $count$((${right:i:1})) in
+          161) printf '\x80\x3f' ;;
+          160) printf '\x80\xbf' ;;
+          *) printf '\x80\x3e' ;;
+        esac
       done
     done
     [ -z "$ids" ] || for ((i = 0; i < ${#right}; ++i)); do word $((100 - i)); printf '\x00\x00'; done
@@ -42,15 +47,17 @@ engine=("$programs/route" --states states.safetensors --labels labels.jsonl --ra
 run "${engine[@]}" --model small --save router.safetensors --json out.json
 grep -qF '26 prompts to learn from, 6 to choose by, 8 to judge by; label: the small model is right' "$work.out" ||
   complain "route does not say what the prompts are for"
-[ "$(json out.json runs 0 auroc)" = 1 ] || complain "route: a state that says it all has an AUROC of $(json out.json runs 0 auroc)"
+[ "$(json out.json runs 0 auroc)" = 1 ] || complain "route: a state that says it all has another AUROC than 1"
 run "${engine[@]}" --pooling fixed --layer 1 --model small --save middle.safetensors
-grep -q '"layers":\[1\]' <(tr -d '\\ ' <middle.safetensors | head -c 2000) || complain "route: a router of one state has others"
+tr -d '\\ ' <middle.safetensors | head -c 2000 | grep -aq '"layers":\[1\]' ||
+  complain "route: a router of one state has others"
 run "${engine[@]}" --pooling fixed --layer 0 --json blind.json
 [ "$(json blind.json runs 0 calibrated)" = OFF ] || complain "route: a state that says nothing is called calibrated"
 
 # Decisions, a line for each line.
 printf 'mod5 3 +2 *4 =\n\n%s\n' "$(yes mod5 | head -100 | tr '\n' ' ')" >lines.txt
-"$programs/route" --router router.safetensors --model small <lines.txt >"$work.out" 2>"$work.err" || complain "route does not serve"
+serve=("$programs/route" --router router.safetensors --model)
+"${serve[@]}" small <lines.txt >"$work.out" 2>"$work.err" || complain "route does not serve"
 [ "$(wc -l <"$work.out")" -eq 3 ] || complain "route: not a line for each line"
 head -1 "$work.out" >decision.json
 [ "$(json decision.json tokens)" = 5 ] || complain "route read $(json decision.json tokens) tokens of 5"
@@ -58,29 +65,35 @@ json decision.json contributions 2 >/dev/null || complain "route does not say wh
 tail -1 "$work.out" >decision.json
 [ "$(json decision.json decision)" = large ] && [[ $(json decision.json reason) == "100 tokens, the model takes "* ]] ||
   complain "route: a prompt that is too long is not the large model's"
-refused '--call-rate 0: the thresholds begin at' "$programs/route" --router router.safetensors --model small --call-rate 0
+refused "--call-rate 0: the router's thresholds begin at" "${serve[@]}" small --call-rate 0
 run "${quick[@]}" --seed 2 --save-model other
-refused 'was trained on the model' "$programs/route" --router router.safetensors --model other
-"$programs/route" --router router.safetensors --model other --accept-copy <lines.txt >/dev/null 2>&1 ||
+refused 'was trained on the model' "${serve[@]}" other
+"${serve[@]}" other --accept-copy <lines.txt >/dev/null 2>&1 ||
   complain "route refuses a copy that is accepted"
 run "${engine[@]}" --chat-template --model small --save template.safetensors
 refused '--form says it' "$programs/route" --router template.safetensors --model small
 
 # What does not fit: one line, nothing written.
 states none.safetensors '[40,3,16]' '' ids
-refused '--convention does' "$programs/route" --states none.safetensors --labels labels.jsonl --json x.json
-refused '--tokens does' "$programs/route" --states none.safetensors --labels labels.jsonl --convention vllm --json x.json
-refused 'is of the other convention' "${engine[@]}" --convention vllm --json x.json
-refused 'pooled the other way' "${engine[@]}" --tokens last --json x.json
+stored() { # what is to be said, the states, the labels, more
+  local expected=$1 states=$2 labels=$3
+  shift 3
+  refused "$expected" "$programs/route" --states "$states" --labels "$labels" --json x.json "$@"
+}
+stored '--convention does' none.safetensors labels.jsonl
+stored '--tokens does' none.safetensors labels.jsonl --convention vllm
+stored 'is of the other convention' states.safetensors labels.jsonl --convention vllm
+stored 'pooled the other way' states.safetensors labels.jsonl --tokens last
 head -c 3000 states.safetensors >cut.safetensors
-refused 'cut.safetensors' "$programs/route" --states cut.safetensors --labels labels.jsonl --json x.json
-{ head -c $(($(wc -c <states.safetensors) - 40 * 100)) states.safetensors; printf '\xc0\x7f'; tail -c $((40 * 100 - 2)) states.safetensors; } >nan.safetensors
-refused 'is not finite' "$programs/route" --states nan.safetensors --labels labels.jsonl --json x.json
+stored 'cut.safetensors' cut.safetensors labels.jsonl
+size=$(wc -c <states.safetensors)
+{ head -c $((size - 1000)) states.safetensors; printf '\xc0\x7f'; tail -c 998 states.safetensors; } >nan.safetensors
+stored 'is not finite' nan.safetensors labels.jsonl
 sed 's/"id": 100,/"id": 7,/' labels.jsonl >strange.jsonl
-refused 'is of the id "7", of which states.safetensors has no states' "$programs/route" --states states.safetensors \
-  --labels strange.jsonl --json x.json
+stored 'is of the id "7", of which states.safetensors has no states' states.safetensors strange.jsonl
 head -5 labels.jsonl >few.jsonl
-refused '5 prompts are too few' "$programs/route" --states states.safetensors --labels few.jsonl --json x.json
+stored '5 prompts are too few' states.safetensors few.jsonl
+stored 'in it is named as a label' small labels.jsonl
 run "${quick[@]}" --width 24 --save-model wide
 refused 'is of width 16, the model of 24' "${engine[@]}" --model wide --json x.json
 run "${quick[@]}" --model-layers 3 --save-model deep
@@ -95,5 +108,4 @@ refused '--draws changes nothing without --noise sampled' "${quick[@]}" --noise 
 refused '--kl changes nothing without --pooling dirichlet' "${quick[@]}" --pooling mean --kl 0.1
 refused '--prompts changes nothing without' "${engine[@]}" --prompts 20
 refused '--save-model is of one model' "${quick[@]}" --sweep pooling=mean,max --save-model x
-refused 'no file ending in .safetensors in it is named as a label' "$programs/route" --states small --labels labels.jsonl
 refused '--labels' "$programs/route" --states states.safetensors
