@@ -77,7 +77,7 @@ TEST_CASE("each sequence has counts of its own") {
     index_t seen[4] = {};
     for (std::uint32_t sequence = 0; sequence < 60; ++sequence)
       likelihood_bound(std::vector<std::int32_t>{5, 6, 7},
-                       {.mask_token = 9, .draws = 1, .how = how, .sequence = sequence},
+                       {.draws = 1, .how = how, .mask_token = 9, .sequence = sequence},
                        [&](std::span<const std::int32_t>, index_t n) {
                          ++seen[n];
                          return 1.0;
