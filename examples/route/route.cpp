@@ -17,8 +17,6 @@ int from_states(const settings& s, const std::vector<combination>& all) try {
   if (!s.model.empty()) model = io::identify_model(s.model);
   const stored_states states = read_states(s, model, labels);
   if (program::interrupted()) throw program::stopped_by_user{};
-  if (states.unlabelled > 0)
-    std::fprintf(stderr, "%zu prompts have states and no label: they are left out\n", states.unlabelled);
   std::vector<double> weak, strong;
   for (const io::routing_label& l : labels) {
     weak.push_back(l.weak);
@@ -39,6 +37,8 @@ int from_states(const settings& s, const std::vector<combination>& all) try {
   program::require(held >= 2 && rows.size() - held >= 10,
                    "%s: %zu prompts are too few: 10 to learn from and 2 to be judged by", s.labels.c_str(),
                    rows.size());
+  if (states.unlabelled > 0)
+    std::fprintf(stderr, "%zu prompts have states and no label: they are left out\n", states.unlabelled);
   const std::vector<std::size_t> judges(rows.begin(), rows.begin() + static_cast<std::ptrdiff_t>(held));
   const split parts =
       split_of({rows.begin() + static_cast<std::ptrdiff_t>(held), rows.end()}, {seed_of(s.seed, stream::split), 0});
