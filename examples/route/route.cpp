@@ -16,6 +16,7 @@ int from_states(const settings& s, const std::vector<combination>& all) try {
   std::optional<io::model_identity> model;
   if (!s.model.empty()) model = io::identify_model(s.model);
   const stored_states states = read_states(s, model, labels);
+  for (const combination& c : all) row_of_layer(c.options, states);
   if (program::interrupted()) throw program::stopped_by_user{};
   std::vector<double> weak, strong;
   for (const io::routing_label& l : labels) {

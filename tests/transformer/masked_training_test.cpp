@@ -175,6 +175,8 @@ TEST_CASE("masked training: losses by sequence are means over what is masked, an
   }
   const double before = mean();
   CHECK(before == Approx(by_hand).epsilon(1e-5));
+  counts[4] = 0;
+  CHECK(std::isnan(masked_losses(l, mask_by_count(clean, counts, {.mask_token = mask, .seed = 9}))[4]));
   for (std::uint32_t step = 1; step <= 60; ++step)
     learn_masked(l, mask_by_time(clean, {.mask_token = mask, .step = step}), {.balance = 0.01},
                  {.rate = 1e-2, .clip = 1});
@@ -309,6 +311,16 @@ TEST_CASE("masked training: a step of nothing, and one along no number, are refu
   const corpus data(11);
   const masked_rows rows = mask_by_time(batch{data.tokens, data.offsets}, {.mask_token = mask});
   CHECK_THROWS_WITH(learn_masked(l, rows, {.z = std::nan("")}, {}), Catch::Contains("coefficient must be finite"));
+  std::vector<float> broken = initial_parameters<float>(shape, 1);
+  for (const tensor& t : tensor_table(shape))
+    if (t.id.role == role::wcls) broken[static_cast<std::size_t>(t.offset)] = std::nanf("");
+  learner<float> lost(shape, broken);
+  const masked_update u = learn_masked(lost, rows, {}, {.rate = 1e-2});
+  index_t masked = 0;
+  for (const index_t n : rows.counts) masked += n;
+  CHECK(u.nonfinite == masked);
+  CHECK_FALSE(std::isfinite(u.length));
+  CHECK(lost.updates() == 0);
 }
 
 TEST_CASE("docs: a step, what was routed in it, and its operations") {

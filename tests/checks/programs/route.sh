@@ -2,8 +2,8 @@
 # Sourced by ../programs.sh: route, on models made here and on an engine's states.
 shape=(--width 16 --model-layers 2)
 quick() { # more options
-  "$programs/route" "${shape[@]}" --large-width 16 --heads 2 --prompts 60 --test 30 --epochs 5 --steps 3 --large-steps 3 \
-    "$@" </dev/null
+  "$programs/route" "${shape[@]}" --large-width 16 --heads 2 --prompts 60 --test 30 --epochs 5 --steps 3 \
+    --large-steps 3 "$@" </dev/null
 }
 run quick --seeds 2 --sweep pooling=mean,dirichlet:noise=delta,chain --threads 1 --json one.json
 grep -qF 'Means and 95 % intervals over 2 seeds' "$work.out" || complain "route does not say of how many seeds"
