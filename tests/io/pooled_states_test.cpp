@@ -138,7 +138,7 @@ TEST_CASE("pooled states say what they are, or do not") {
   CHECK(refusal(R"({"last_state":"after_norm"})") == "\"last_state\" is \"after_norm\"");
   CHECK(refusal(R"({"last_state":"mean"})") == "\"last_state\" is \"mean\"");
   CHECK(refusal(R"({"tokens":""})") == "\"tokens\" is \"\"");
-  CHECK(refusal(R"({"tokens":"mean\nlast"})") == "\"tokens\" is \"mean?last\"");
+  CHECK(refusal(R"({"tokens":"mean\nlast"})") == "\"tokens\" is \"mean\\nlast\"");
 }
 
 TEST_CASE("pooled states that are none are refused with the reason") {

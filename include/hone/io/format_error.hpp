@@ -45,16 +45,20 @@ inline std::string short_text(double x) {
 }
 
 /// The first characters of @p text, of at most 40 bytes, and whether there are more; no UTF-8 character is cut, and
-/// control characters are question marks: a message is one line.
+/// control characters are written as \n and \x09: a message is one line.
 inline std::string short_text(std::string_view text) {
   std::size_t end = 40;
   if (text.size() <= end)
     end = text.size();
   else
     while (end > 36 && (static_cast<unsigned char>(text[end]) & 0xc0) == 0x80) --end;
-  std::string result(text.substr(0, end));
-  for (char& c : result)
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '?';
+  std::string result;
+  for (const char c : text.substr(0, end)) {
+    const auto byte = static_cast<unsigned char>(c);
+    char escaped[8] = "\\n";
+    if (c != '\n') std::snprintf(escaped, sizeof escaped, "\\x%02x", static_cast<unsigned>(byte));
+    result += byte < 0x20 || byte == 0x7f ? std::string(escaped) : std::string(1, c);
+  }
   return end == text.size() ? result : result + "...";
 }
 
