@@ -90,6 +90,12 @@ inline nlohmann::json judge(const program::routed& r, const std::vector<double>&
   return result;
 }
 
+/// Without those that have no value: a mean is of the seeds that have one.
+inline std::vector<double> present(std::vector<double> x) {
+  std::erase_if(x, [](double value) { return std::isnan(value); });
+  return x;
+}
+
 /// A router's runs, one a seed.
 struct arm {
   std::string name;
@@ -116,8 +122,10 @@ inline nlohmann::json compare(const std::vector<arm>& arms) {
         const std::string path = program::text("/%s/%s", where, f.key);
         std::vector<double> own = a.values(path), ahead = arms[0].values(path);
         for (std::size_t k = 0; k < own.size(); ++k) ahead[k] = own[k] - ahead[k];
-        const auto mean = statistics::estimate_mean(own), difference = statistics::estimate_mean(ahead);
-        row[where][f.key] = {{"mean", mean.mean},
+        const auto mean = statistics::estimate_mean(present(own)),
+                   difference = statistics::estimate_mean(present(ahead));
+        row[where][f.key] = {{"seeds", present(own).size()},
+                             {"mean", mean.mean},
                              {"margin", statistics::student_margin(mean)},
                              {"over_first", difference.mean},
                              {"over_first_margin", statistics::student_margin(difference)}};
@@ -132,10 +140,12 @@ inline void print_arms(const std::vector<arm>& arms) {
   std::size_t width = 6;
   for (const arm& a : arms) width = (std::max)(width, a.name.size());
   const int w = static_cast<int>(width);
-  const auto cell = [](const std::vector<double>& x, int digits, const char* sign, std::size_t columns) {
+  const auto cell = [](const std::vector<double>& all, int digits, const char* sign, std::size_t columns) {
+    const std::vector<double> x = present(all);
     const double mean = statistics::estimate_mean(x).mean;
     std::string text = std::isnan(mean) ? "-" : program::text(sign, digits, mean);
     if (!std::isnan(mean)) text += program::margin(x, digits);
+    if (!x.empty() && x.size() < all.size()) text += '*';
     std::printf("  %s", program::right(text, columns).c_str());
   };
   std::printf("\n%-*s", w, "AUROC");

@@ -196,7 +196,7 @@ inline int story(const settings& s, const std::vector<combination>& all) {
   if (program::interrupted())
     std::printf("\nInterrupted: %zu of %zu seeds ended.\n", arms[0].runs.size(), s.seeds);
   else if (s.seeds > 1)
-    std::printf("\nMeans and 95 %% intervals over %zu seeds.\n", s.seeds);
+    std::printf("\nMeans and 95 %% intervals over %zu seeds; * of those that have the figure.\n", s.seeds);
   std::fflush(stdout);
   program::write_json(s.json, {{"config", describe(s)},
                                {"sweep", s.sweep},

@@ -45,7 +45,7 @@ inline std::string short_text(double x) {
 }
 
 /// The first characters of @p text, of at most 40 bytes, and whether there are more; no UTF-8 character is cut, and
-/// control characters are written as \n and \x09: a message is one line.
+/// control characters are escaped as in C: a message is one line.
 inline std::string short_text(std::string_view text) {
   std::size_t end = 40;
   if (text.size() <= end)
