@@ -11,19 +11,6 @@ namespace {
 
 using namespace reason;
 
-/// The model that is made for @p t.
-transformer::config shape_for(const task& t, const settings& s) {
-  return {.d_model = s.width,
-          .d_ff = (std::max)(s.width * 8 / 3 / 4 * 4, index_t{4}),
-          .n_layers = s.layers,
-          .n_heads = s.heads,
-          .n_kv_heads = s.heads,
-          .vocab = t.vocab(),
-          .max_seq = t.longest_prompt() + t.longest_response(),
-          .tie_embeddings = false,
-          .rope = transformer::rope_layout::half};
-}
-
 /// What the options that the taught model depends on say.
 std::string taught_by(const settings& s) {
   const nlohmann::json all = describe(s);
@@ -41,7 +28,7 @@ class place {
   explicit place(const settings& s) {
     if (!s.on_files()) {
       task_ = make_task(s.task, s.options);
-      stored_shape_ = shape_ = shape_for(*task_, s);
+      stored_shape_ = shape_ = shape_for(*task_, s.width, s.layers, s.heads);
       require_support(s);
       if (!s.save.empty())
         program::require_holds(s.save, shape_,

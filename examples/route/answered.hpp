@@ -16,19 +16,6 @@ namespace route {
 
 using tasks::network;
 
-/// The model that is made for @p t.
-inline transformer::config shape_for(const tasks::task& t, const settings& s, index_t width) {
-  return {.d_model = width,
-          .d_ff = (std::max)(width * 8 / 3 / 4 * 4, index_t{4}),
-          .n_layers = s.layers,
-          .n_heads = s.heads,
-          .n_kv_heads = s.heads,
-          .vocab = t.vocab(),
-          .max_seq = t.longest_prompt() + t.longest_response(),
-          .tie_embeddings = false,
-          .rope = transformer::rope_layout::half};
-}
-
 /// A small and a large model, taught the same traces, the large one more of them.
 struct model_pair {
   std::unique_ptr<network> small, large;
@@ -37,7 +24,7 @@ struct model_pair {
 /// Ctrl-C ends the teaching.
 inline model_pair teach_pair(const mixture& t, const settings& s, thread_pool& pool) {
   const auto made = [&](index_t width, stream which, long steps, const char* name) {
-    const transformer::config shape = shape_for(t, s, width);
+    const transformer::config shape = tasks::shape_for(t, width, s.layers, s.heads);
     auto net = std::make_unique<network>(shape, transformer::initial_parameters<float>(shape, seed_of(s.seed, which)),
                                          tasks::network_options);
     tasks::teach(*net, t, {.steps = steps, .rate = s.teach_rate, .seed = seed_of(s.seed, stream::lessons)},

@@ -49,7 +49,7 @@ inline std::vector<io::router_threshold> thresholds_of(const std::vector<double>
   std::vector<double> p;
   for (const std::size_t i : rows) p.push_back(probabilities[i]);
   std::vector<io::router_threshold> result;
-  for (int percent = 5; percent < 100; percent += 5) {
+  for (int percent = static_cast<int>(100 * least_call_rate + 0.5); percent < 100; percent += 5) {
     const double rate = percent / 100.0, value = routing::threshold_by_call_rate(p, rate).value;
     if (std::isfinite(value)) result.push_back({rate, value});
   }
@@ -130,8 +130,7 @@ inline nlohmann::json layers_of(const trained_router& r) {
   double squares = 0;
   for (const double w : weights) squares += w * w;
   nlohmann::json result = {{"weights", weights}, {"effective", 1 / squares}};
-  if (r.kind == probe_kind::dirichlet)
-    result["concentration"] = std::exp(static_cast<double>(probe.log_concentration()));
+  if (r.kind == probe_kind::dirichlet) result["concentration"] = routing::total_concentration(probe);
   return result;
 }
 

@@ -37,6 +37,9 @@ inline const std::map<std::string, routing::token_pooling> token_poolings = {{"m
 inline const std::map<std::string, routing::last_state> conventions = {
     {"hugging_face", routing::last_state::after_norm}, {"vllm", routing::last_state::before_norm}};
 
+/// Of the thresholds that a router is given.
+inline constexpr double least_call_rate = 0.05;
+
 struct settings {
   index_t width = 32, layers = 6, large_width = 64, heads = 4;
   long steps = 1500, large_steps = 3000;
@@ -228,6 +231,8 @@ inline void complete(const settings& s) {
   } else {
     require(s.seeds == 1, "%s", "--seeds: the states of --states are what they are, intervals are a bootstrap's");
   }
+  require(!s.answers() || s.call_rate >= least_call_rate, "--call-rate %g: a router's thresholds begin at %g",
+          s.call_rate, least_call_rate);
   require(s.save_model.empty() || s.sweep.empty(), "%s", "--save-model is of one model: without --sweep");
   require(!s.save_model.ends_with(".bin"), "%s", "--save-model: is a folder");
   require(!s.is_dirichlet() || s.hidden.empty() || s.objective.noise != routing::weight_noise::delta, "%s",

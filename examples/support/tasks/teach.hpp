@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-/// A model's supervised start: traces of a task.
+/// The model that is made for a task, and its supervised start: traces.
 #pragma once
 #include "hone/core/thread_pool.hpp"
 #include "hone/transformer/learner.hpp"
@@ -16,6 +16,19 @@ inline constexpr transformer::learner_options network_options{.rows = 128};
 /// @throws std::runtime_error unless the gradient of an update, of this length, is finite.
 inline void require_finite(double length) {
   if (!std::isfinite(length)) throw std::runtime_error("the gradient of an update is not finite");
+}
+
+/// The model that is made for @p t.
+inline transformer::config shape_for(const task& t, index_t width, index_t layers, index_t heads) {
+  return {.d_model = width,
+          .d_ff = (std::max)(width * 8 / 3 / 4 * 4, index_t{4}),
+          .n_layers = layers,
+          .n_heads = heads,
+          .n_kv_heads = heads,
+          .vocab = t.vocab(),
+          .max_seq = t.longest_prompt() + t.longest_response(),
+          .tie_embeddings = false,
+          .rope = transformer::rope_layout::half};
 }
 
 struct teaching {

@@ -112,5 +112,6 @@ refused '--noise delta is of a linear head' quick --noise delta --hidden 8
 refused '--draws changes nothing without --noise sampled' quick --noise delta --draws 4
 refused '--kl changes nothing without --pooling dirichlet' quick --pooling mean --kl 0.1
 refused '--prompts changes nothing without' "${engine[@]}" --prompts 20
+refused "--call-rate 0: a router's thresholds begin at 0.05" quick --call-rate 0
 refused '--save-model is of one model' quick --sweep pooling=mean,max --save-model x
 refused '--labels' "$programs/route" --states states.safetensors
