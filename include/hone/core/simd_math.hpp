@@ -198,6 +198,19 @@ HONE_INLINE pack<A> exp_softmax(const pack<A>& x) {
   return exp_softmax<Degree>(x, softmax_rate<A>(1.0));
 }
 
+/// log(1 + t) for 0 <= t <= 1, NaN for NaN: 2 atanh(t / (2 + t)) by a polynomial of least error (1.4e-18). At most 2
+/// units in the last place.
+HONE_INLINE pack<double> log1p_unit(const pack<double>& t) {
+  constexpr double coefficient[] = {0.33333333333333076, 0.20000000000092874, 0.14285714272727057, 0.11111112040373837,
+                                    0.09090870416252403, 0.07693307021152004, 0.06650187016337313, 0.06055084364034609,
+                                    0.0416225325593041,  0.08522081781390699};
+  const pack<double> s = t / (t + pack<double>(2.0)), q = s * s;
+  pack<double> value(coefficient[9]);
+  for (int k = 8; k >= 0; --k) value = value * q + pack<double>(coefficient[k]);
+  const pack<double> twice = s + s;
+  return twice + twice * (q * value);
+}
+
 /// The square root, correctly rounded; NaN for negative numbers. By the machine's instruction where one is known here,
 /// since compilers keep std::sqrt scalar for the sake of errno.
 template <class A>
