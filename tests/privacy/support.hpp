@@ -37,7 +37,7 @@ inline raw_records twelve() {
 
 /// Rows in the ball, arms by a logistic model, some records invalid where @p broken.
 inline raw_records random_records(hone::privacy::domain limits, std::uint32_t seed, bool broken = false) {
-  raw_records data{.limits = limits};
+  raw_records data{{}, {}, {}, limits};
   for (hone::index_t i = 0; i < limits.rows; ++i) {
     const hone::philox random{seed, static_cast<std::uint32_t>(i)};
     double first = 0;

@@ -93,9 +93,9 @@ struct stability {
   double rounding_weight = 0;      ///< of a weight, relative
   double moved_by_rounding = 0;    ///< what D1 grows by for it
 
-  /// D1 of what a solver leaves that stops at a gradient of @p tau.
-  [[nodiscard]] double moved_solved(double tau) const {
-    return outward(moved + moved_per_gradient * (tau + rounding_gradient) + moved_by_rounding);
+  /// D1 of weights that a solver reaches to its certificate, in the machine's arithmetic.
+  [[nodiscard]] double moved_solved(const certificate& solver) const {
+    return outward(moved + moved_per_gradient * (solver.tau * start + rounding_gradient) + moved_by_rounding);
   }
 };
 

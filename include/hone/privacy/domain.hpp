@@ -63,7 +63,7 @@ double root_from_above(F&& f, double low, double high) {
 /// How far a solver goes. A data set on which it stops earlier or later is not told by the noise: this constant is
 /// what is charged, on every one.
 struct certificate {
-  double tau = 1e-11;  ///< the norm of the gradient that is reached, in units of the largest gradient of one record
+  double tau = 1e-11;  ///< the norm of the gradient that is reached, in units of the largest where the solver starts
 };
 
 }  // namespace HONE_NAMESPACE::privacy
