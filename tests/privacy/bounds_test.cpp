@@ -70,7 +70,8 @@ TEST_CASE("more arms, softmax and kernels") {
   CHECK(four.radius == .5);
   CHECK(std::isinf(four.moved_released));
   thousand.arms = 3;  // the last term grows with the arms
-  CHECK(bound(softmax_balancing{.least_arm = 300, .ridge = 4}, thousand).moved == Approx(28.1828183 + .5).epsilon(1e-8));
+  CHECK(bound(softmax_balancing{.least_arm = 300, .ridge = 4}, thousand).moved ==
+        Approx(28.1828183 + .5).epsilon(1e-8));
 
   const stability k = bound(kernel_balancing{}, unit_rows);
   CHECK(k.moved == Approx(8).epsilon(1e-9));

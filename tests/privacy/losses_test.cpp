@@ -54,19 +54,22 @@ void check_loss(const Loss& loss, domain limits) {
     for (index_t i = 0; i < limits.rows; ++i) {
       std::vector<long double> z(m);
       for (std::size_t c = 0; c < m; ++c)
-        for (std::size_t j = 0; j < d; ++j) z[c] += static_cast<long double>(at[c * d + j]) * data(i, static_cast<index_t>(j));
+        for (std::size_t j = 0; j < d; ++j)
+          z[c] += static_cast<long double>(at[c * d + j]) * data(i, static_cast<index_t>(j));
       if (data.valid()[i] != 0) sum += w[static_cast<std::size_t>(i)] * plain(loss, data, i, z);
     }
     return sum;
   };
-  CHECK(sum_rows<products>(data, theta, gradient, rows, alone) == Approx(static_cast<double>(value_at(theta))).epsilon(1e-13));
+  CHECK(sum_rows<products>(data, theta, gradient, rows, alone) ==
+        Approx(static_cast<double>(value_at(theta))).epsilon(1e-13));
   double longest = 0;
   for (std::size_t k = 0; k < theta.size(); ++k) {
     std::vector<double> up = theta, down = theta;
     const double step = 1e-5;
     up[k] += step;
     down[k] -= step;
-    CHECK(gradient[k] == Approx(static_cast<double>((value_at(up) - value_at(down)) / (2 * step))).epsilon(1e-6).margin(1e-6));
+    CHECK(gradient[k] ==
+          Approx(static_cast<double>((value_at(up) - value_at(down)) / (2 * step))).epsilon(1e-6).margin(1e-6));
     longest = std::max(longest, std::abs(gradient[k]));
   }
   CHECK(longest > .1);
@@ -82,7 +85,8 @@ void check_loss(const Loss& loss, domain limits) {
       sum_rows<products>(data, up, up_gradient, rows, alone);
       sum_rows<products>(data, down, down_gradient, rows, alone);
       for (std::size_t j = k; j < d; ++j)
-        CHECK(hessian[j * d + k] == Approx((up_gradient[j] - down_gradient[j]) / (2 * step)).epsilon(1e-5).margin(2e-5));
+        CHECK(hessian[j * d + k] ==
+              Approx((up_gradient[j] - down_gradient[j]) / (2 * step)).epsilon(1e-5).margin(2e-5));
     }
   }
 }
@@ -105,7 +109,8 @@ void check_bounds(const Loss& loss, domain limits, double tightness) {
       w[i] = 1;
       for (std::size_t k = 0; k < theta.size(); ++k) theta[k] = hone::philox{seed, 6}.normal(8 * i + k) * 8;
       if (seed % 4 == 2)
-        for (std::size_t j = 0; j < d; ++j) theta[j] = (j % 3 == seed % 3 ? 9 : -9) * data(static_cast<index_t>(i), static_cast<index_t>(j));
+        for (std::size_t j = 0; j < d; ++j)
+          theta[j] = (j % 3 == seed % 3 ? 9 : -9) * data(static_cast<index_t>(i), static_cast<index_t>(j));
       double squared = 0;
       for (const double value : theta) squared += value * value;
       if (std::isfinite(b.radius))
@@ -176,7 +181,8 @@ TEST_CASE("the constants L and c") {
   domain four = d;
   four.arms = 4;
   check(bound(ad_learning{.radius = 5}, four), 2 * 2 * (4 + 2 * 5), 8, 5, 3);
-  CHECK_THROWS_WITH(bound(owl_logistic{}, four), "hone::privacy::bound(owl_logistic): arms: are 4, and this loss knows two");
+  CHECK_THROWS_WITH(bound(owl_logistic{}, four),
+                    "hone::privacy::bound(owl_logistic): arms: are 4, and this loss knows two");
   CHECK_THROWS_AS(bound(owl_huber{}, four), std::invalid_argument);
   CHECK_THROWS_AS(bound(a_learning{}, four), std::invalid_argument);
   CHECK_NOTHROW(bound(logistic{}, four));
@@ -197,7 +203,8 @@ TEST_CASE("corners of a simplex") {
     for (index_t a = 0; a < arms; ++a)
       for (index_t b = 0; b < arms; ++b) {
         double product = 0;
-        for (index_t c = 0; c < k; ++c) product += u[static_cast<std::size_t>(a * k + c)] * u[static_cast<std::size_t>(b * k + c)];
+        for (index_t c = 0; c < k; ++c)
+          product += u[static_cast<std::size_t>(a * k + c)] * u[static_cast<std::size_t>(b * k + c)];
         CHECK(product == Approx(a == b ? 1 : -1 / static_cast<double>(k)).epsilon(1e-12));
       }
     CHECK(u[0] == Approx(1 / std::sqrt(static_cast<double>(k))).epsilon(1e-14));

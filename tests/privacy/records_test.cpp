@@ -20,7 +20,8 @@ double length(const records& data, index_t i) {
 }  // namespace
 
 TEST_CASE("rows are clipped, the constant stays") {
-  const raw_records raw = random_records({.rows = 203, .features = 5, .row_bound = 2, .outcome_bound = 3, .intercept = .75}, 1);
+  const raw_records raw =
+      random_records({.rows = 203, .features = 5, .row_bound = 2, .outcome_bound = 3, .intercept = .75}, 1);
   const records data = raw.clipped();
   CHECK(data.columns() == 6);
   CHECK(data.held() == 203);
@@ -30,7 +31,8 @@ TEST_CASE("rows are clipped, the constant stays") {
     CHECK(length(data, i) <= 2);
     CHECK(data(i, 5) == .75);
     long double squared = 0;
-    for (index_t j = 0; j < 5; ++j) squared += std::pow(static_cast<long double>(raw.x[static_cast<std::size_t>(i * 5 + j)]), 2);
+    for (index_t j = 0; j < 5; ++j)
+      squared += std::pow(static_cast<long double>(raw.x[static_cast<std::size_t>(i * 5 + j)]), 2);
     const bool longer = squared > 4 - .75 * .75;
     clipped += longer ? 1 : 0;
     for (index_t j = 0; j < 5; ++j) {
@@ -63,7 +65,8 @@ TEST_CASE("every double is a row") {
   const std::vector<index_t> arm(6, 1);
   const std::vector<double> outcome{huge, -huge, tiny, 0, 1, -1};
   const hone::serial alone;
-  const records data({.rows = 6, .features = 2, .intercept = 0}, hone::matrix_view<const double>(x.data(), 6, 2), arm, outcome, alone);
+  const records data({.rows = 6, .features = 2, .intercept = 0}, hone::matrix_view<const double>(x.data(), 6, 2), arm,
+                     outcome, alone);
   CHECK(data(0, 0) == Approx(std::sqrt(.5)).epsilon(1e-14));
   CHECK(data(1, 0) == tiny);
   CHECK(data(2, 0) == Approx(1).epsilon(1e-14));
@@ -82,7 +85,8 @@ TEST_CASE("a record that is no record is a zero record") {
   const std::vector<index_t> arm{0, 1, 1, -1, 3, 2, 1, 0, 0};
   const std::vector<double> outcome{1, 1, 1, 1, 1, nan, -inf, 1, .5};
   const hone::serial alone;
-  const records data({.rows = 9, .features = 1, .arms = 3}, hone::matrix_view<const double>(x.data(), 9, 1), arm, outcome, alone);
+  const records data({.rows = 9, .features = 1, .arms = 3}, hone::matrix_view<const double>(x.data(), 9, 1), arm,
+                     outcome, alone);
   for (index_t i = 0; i < 9; ++i) {
     const bool taken = i == 0 || i == 8;
     CHECK(data.valid()[i] == (taken ? 1 : 0));
@@ -104,7 +108,8 @@ TEST_CASE("memory of any type and stride, and any executor, make the same record
       single[i * 3 + j] = static_cast<float>(raw.x[i * 3 + j]);
     }
   hone::thread_pool pool(3);
-  const records other(raw.limits, hone::matrix_view<const double>(turned.data(), 1100, 3, 1, 1100), raw.arm, raw.outcome, pool);
+  const records other(raw.limits, hone::matrix_view<const double>(turned.data(), 1100, 3, 1, 1100), raw.arm,
+                      raw.outcome, pool);
   const records rounded(raw.limits, hone::matrix_view<const float>(single.data(), 1100, 3), raw.arm, raw.outcome, pool);
   for (index_t i = 0; i < 1100; ++i) {
     CHECK(length(rounded, i) <= 1);

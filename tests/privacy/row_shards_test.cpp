@@ -55,7 +55,8 @@ TEST_CASE("ranks: the same bits, however the blocks are dealt out") {
   const std::vector<double> right = reference(rows);
   for (index_t first = 0; first <= blocks; ++first)
     for (index_t second = first; second <= blocks; ++second) {
-      const std::array<index_t, 4> border{0, (std::min)(first * block_rows, rows), (std::min)(second * block_rows, rows), rows};
+      const std::array<index_t, 4> border{0, (std::min)(first * block_rows, rows),
+                                          (std::min)(second * block_rows, rows), rows};
       hone::distributed::thread_ranks all(3);
       all.run([&](hone::distributed::threads& comm) {
         const auto r = static_cast<std::size_t>(comm.rank());

@@ -43,7 +43,8 @@ TEST_CASE("value and gradient beside sums in long double") {
     for (index_t i = 0; i < raw.limits.rows; ++i) {
       long double z[2] = {};
       for (std::size_t j = 0; j < d; ++j)
-        for (std::size_t c = 0; c < 2; ++c) z[c] += static_cast<long double>(theta[c * d + j]) * data(i, static_cast<index_t>(j));
+        for (std::size_t c = 0; c < 2; ++c)
+          z[c] += static_cast<long double>(theta[c * d + j]) * data(i, static_cast<index_t>(j));
       const double base = static_cast<double>(i / tile_rows * tile_rows), a = 1 + base / 1000, b = .5 - base / 3000;
       sum += a * z[0] * z[0] + b * z[1];
       for (std::size_t j = 0; j < d; ++j) {
@@ -68,7 +69,8 @@ TEST_CASE("value and gradient beside sums in long double") {
         long double expected = 0;
         for (index_t i = 0; i < raw.limits.rows; ++i) {
           long double z = 0;
-          for (std::size_t l = 0; l < d; ++l) z += static_cast<long double>(theta[l]) * data(i, static_cast<index_t>(l));
+          for (std::size_t l = 0; l < d; ++l)
+            z += static_cast<long double>(theta[l]) * data(i, static_cast<index_t>(l));
           const long double c = 1 + static_cast<long double>(i / tile_rows * tile_rows) / 1000 + z * z;
           expected += c * data(i, static_cast<index_t>(j)) * data(i, static_cast<index_t>(k));
         }

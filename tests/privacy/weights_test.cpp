@@ -15,7 +15,8 @@ const hone::serial alone;
 template <class Scheme>
 std::vector<double> weights_of(const Scheme& scheme, const records& data, std::vector<double>* beta = nullptr) {
   constexpr certificate solver{1e-13};
-  std::vector<double> own(static_cast<std::size_t>(parameters(scheme, data.limits()))), w(static_cast<std::size_t>(data.held()));
+  std::vector<double> own(static_cast<std::size_t>(parameters(scheme, data.limits()))),
+      w(static_cast<std::size_t>(data.held()));
   CHECK(solve(scheme, data, own, alone, solver).converged);
   weigh_by(scheme, data, own, w, alone);
   if (beta != nullptr) *beta = own;
@@ -88,11 +89,14 @@ TEST_CASE("in the limit of no ridge arms agree in their moments") {
   }
   for (std::size_t i = 0; i < 12; ++i) {
     double z = 0;
-    for (hone::index_t j = 0; j < 3; ++j) z += data(static_cast<hone::index_t>(i), j) * beta[static_cast<std::size_t>(3 * data.arm()[i] + j)];
+    for (hone::index_t j = 0; j < 3; ++j)
+      z += data(static_cast<hone::index_t>(i), j) * beta[static_cast<std::size_t>(3 * data.arm()[i] + j)];
     w[i] = std::exp(z);
   }
-  check_near(w, {.8682519080, 1.5262922468, 1.7264590154, .6677076182, 1.2931179780, 1.9558956186, 1.0646731722,
-                 4.0847558382, 2.2325189481, 4.0311607647, 3.5764329304, .9727339605}, 2e-8);
+  check_near(w,
+             {.8682519080, 1.5262922468, 1.7264590154, .6677076182, 1.2931179780, 1.9558956186, 1.0646731722,
+              4.0847558382, 2.2325189481, 4.0311607647, 3.5764329304, .9727339605},
+             2e-8);
 }
 
 namespace {
@@ -110,7 +114,8 @@ std::vector<double> gradient_at(const Scheme& scheme, const records& data, const
     const double t = data.sign()[i];
     std::vector<long double> z(m), slope(m);
     for (std::size_t c = 0; c < m; ++c)
-      for (std::size_t j = 0; j < d; ++j) z[c] += static_cast<long double>(beta[c * d + j]) * data(i, static_cast<index_t>(j));
+      for (std::size_t j = 0; j < d; ++j)
+        z[c] += static_cast<long double>(beta[c * d + j]) * data(i, static_cast<index_t>(j));
     if constexpr (std::same_as<Scheme, covariate_balancing>) {
       slope[0] = -t * (std::exp(-t * z[0]) + 1);
     } else if constexpr (std::same_as<Scheme, entropy_balancing>) {
@@ -154,7 +159,8 @@ void check_solution(const Scheme& scheme, const records& data) {
   const stability s = bound(scheme, data.limits());
   std::vector<double> g = gradient_at(scheme, data, beta);
   const auto d = static_cast<std::size_t>(data.columns());
-  const std::size_t part = parameters(scheme, data.limits()) == data.columns() || std::same_as<Scheme, ipw> ? beta.size() : d;
+  const std::size_t part =
+      parameters(scheme, data.limits()) == data.columns() || std::same_as<Scheme, ipw> ? beta.size() : d;
   for (std::size_t at = 0; at < beta.size(); at += part) {
     const std::span<const double> own = std::span(beta).subspan(at, part), slope = std::span(g).subspan(at, part);
     CHECK(norm(own) <= s.radius * (1 + 1e-12));
@@ -175,7 +181,8 @@ void check_solution(const Scheme& scheme, const records& data) {
 
 TEST_CASE("the gradient of each method vanishes, with zero records and balls too") {
   for (const bool broken : {false, true}) {
-    const records two = random_records({.rows = 301, .features = 4, .row_bound = 1.5, .intercept = .25}, 8, broken).clipped();
+    const records two =
+        random_records({.rows = 301, .features = 4, .row_bound = 1.5, .intercept = .25}, 8, broken).clipped();
     check_solution(ipw{.ridge = .3}, two);
     check_solution(overlap{.ridge = .3}, two);
     check_solution(covariate_balancing{}, two);
@@ -196,7 +203,8 @@ TEST_CASE("the gradient of each method vanishes, with zero records and balls too
 TEST_CASE("weights of more arms are inverse probabilities") {
   const records data = random_records({.rows = 50, .features = 3, .arms = 4}, 9, true).clipped();
   std::vector<double> beta;
-  const std::vector<double> w = weights_of(ipw{.ridge = .3}, data, &beta), cut = weights_of(ipw{.ridge = .3, .clip = 4}, data);
+  const std::vector<double> w = weights_of(ipw{.ridge = .3}, data, &beta),
+                            cut = weights_of(ipw{.ridge = .3, .clip = 4}, data);
   for (index_t i = 0; i < 50; ++i) {
     const auto at = static_cast<std::size_t>(i);
     CHECK(cut[at] == (std::min)(w[at], 4.0));
@@ -254,7 +262,8 @@ TEST_CASE("every data set has weights: an empty arm, one record, no valid one, e
 
 TEST_CASE("normalised weights sum to n in every arm above the floor") {
   const records data = random_records({.rows = 40, .features = 2, .arms = 3}, 14, true).clipped();
-  const std::vector<double> raw = weights_of(ipw{}, data), w = weights_of(normalised<ipw>{.scheme = {}, .floor = .05}, data),
+  const std::vector<double> raw = weights_of(ipw{}, data),
+                            w = weights_of(normalised<ipw>{.scheme = {}, .floor = .05}, data),
                             floored = weights_of(normalised<ipw>{.scheme = {}, .floor = 2}, data);
   double sums[3] = {}, before[3] = {};
   for (index_t i = 0; i < 40; ++i) {
@@ -290,9 +299,9 @@ TEST_CASE("sizes that do not fit are refused") {
   const records data = twelve().clipped();
   std::vector<double> beta(4), w(11), all(12);
   CHECK_THROWS_WITH(solve(ipw{}, data, beta, alone), "hone::privacy::solve: beta: has 4 elements, not 3");
-  CHECK_THROWS_WITH(weigh_by(ipw{}, data, beta, all, alone),
-                    "hone::privacy::weigh_by: beta: has 4 elements, not 3");
-  CHECK_THROWS_WITH(weigh(ipw{}, data, w, alone), "hone::privacy::weigh_by: weight: has 11 elements, there are 12 rows");
+  CHECK_THROWS_WITH(weigh_by(ipw{}, data, beta, all, alone), "hone::privacy::weigh_by: beta: has 4 elements, not 3");
+  CHECK_THROWS_WITH(weigh(ipw{}, data, w, alone),
+                    "hone::privacy::weigh_by: weight: has 11 elements, there are 12 rows");
   CHECK_THROWS_AS(normalise(data, 0, all, alone), std::invalid_argument);
   CHECK(parameters(ipw{}, {.rows = 5, .features = 2, .arms = 4}) == 12);
   CHECK(parameters(entropy_balancing{}, {.rows = 5, .features = 2, .intercept = 0}) == 4);

@@ -80,18 +80,19 @@ struct normalised {
 /// What is known of the weights before the data. In the notation above.
 struct stability {
   double radius = 0;
-  double largest = 1;        ///< W
-  double moved = 0;          ///< D1
-  double moved_released = 0; ///< D1 where beta is released, and the others' weights depend on nothing else of them; else infinite
-  double beta = 0;           ///< of an exact solver
-  double curvature = 0;      ///< lambda1: the least curvature of the problem
-  double smoothness = 0;     ///< its largest, where the solver goes
-  double gradient = 0;       ///< the largest of one record's
-  double start = 0;          ///< the largest gradient of the problem where the solver starts
-  double moved_per_gradient = 0;   ///< what D1 grows by for each unit of gradient that the solver leaves
-  double rounding_gradient = 0;    ///< what rounding leaves of a gradient
-  double rounding_weight = 0;      ///< of a weight, relative
-  double moved_by_rounding = 0;    ///< what D1 grows by for it
+  double largest = 1;  ///< W
+  double moved = 0;    ///< D1
+  double moved_released =
+      0;  ///< D1 where beta is released, and the others' weights depend on nothing else of them; else infinite
+  double beta = 0;                ///< of an exact solver
+  double curvature = 0;           ///< lambda1: the least curvature of the problem
+  double smoothness = 0;          ///< its largest, where the solver goes
+  double gradient = 0;            ///< the largest of one record's
+  double start = 0;               ///< the largest gradient of the problem where the solver starts
+  double moved_per_gradient = 0;  ///< what D1 grows by for each unit of gradient that the solver leaves
+  double rounding_gradient = 0;   ///< what rounding leaves of a gradient
+  double rounding_weight = 0;     ///< of a weight, relative
+  double moved_by_rounding = 0;   ///< what D1 grows by for it
 
   /// D1 of weights that a solver reaches to its certificate, in the machine's arithmetic.
   [[nodiscard]] double moved_solved(const certificate& solver) const {
@@ -178,7 +179,8 @@ inline stability bound(const ipw& scheme, const domain& d) {
   const double b = d.row_bound;
   stability s;
   if (d.arms == 2) {
-    const double r = (min)(ball, detail::logistic_radius(ridge, b)), largest = (min)(clip, outward(1 + std::exp(b * r)));
+    const double r = (min)(ball, detail::logistic_radius(ridge, b)),
+                 largest = (min)(clip, outward(1 + std::exp(b * r)));
     s = detail::of_parameters(d, ridge, r, largest, sigmoid(b * r) * b, detail::above_zero(largest - 1), b * b / 4,
                               b / 2, 1);
   } else {
@@ -212,8 +214,8 @@ inline stability bound(const covariate_balancing& scheme, const domain& d) {
   const double clip = detail::limit(scheme.clip, function, "clip");
   const double ball = detail::limit(scheme.radius, function, "radius");
   const double b = d.row_bound;
-  const double r = (min)(ball, root_from_above([&](double x) { return ridge * x - b * (1 + std::exp(-b * x)); }, 0,
-                                               2 * b / ridge));
+  const double r =
+      (min)(ball, root_from_above([&](double x) { return ridge * x - b * (1 + std::exp(-b * x)); }, 0, 2 * b / ridge));
   const double odds = std::exp(b * r), largest = (min)(clip, outward(1 + odds));
   const stability s = detail::of_parameters(d, ridge, r, largest, (1 + odds) * b, detail::above_zero(largest - 1),
                                             odds * b * b, 2 * b, 1);
@@ -227,10 +229,10 @@ inline stability bound(const entropy_balancing& scheme, const domain& d) {
   const double ridge = detail::positive(scheme.ridge, function, "ridge");
   const double clip = detail::limit(scheme.clip, function, "clip");
   const double ball = detail::limit(scheme.radius, function, "radius");
-  const double b = d.row_bound, r = (min)(ball, b / ridge), odds = std::exp(b * r), largest = (min)(clip, outward(odds));
-  const stability s =
-      detail::of_parameters(d, ridge, r, largest, b * (max)(1.0, odds - 1), largest, odds * b * b, b,
-                            std::sqrt(static_cast<double>(d.arms)));
+  const double b = d.row_bound, r = (min)(ball, b / ridge), odds = std::exp(b * r),
+               largest = (min)(clip, outward(odds));
+  const stability s = detail::of_parameters(d, ridge, r, largest, b * (max)(1.0, odds - 1), largest, odds * b * b, b,
+                                            std::sqrt(static_cast<double>(d.arms)));
   detail::check_finite(s, function);
   return s;
 }
@@ -259,11 +261,8 @@ inline double kernel_bound(const kernel_balancing& scheme, const domain& d) {
   return scheme.kind == kernel::energy ? d.row_bound : d.row_bound * d.row_bound;
 }
 
-/// The solver of kernel weights takes this many steps, on every data set: what they leave adds less than 2^-30 W to D1.
-inline index_t kernel_steps(const kernel_balancing& scheme, const domain& d) {
-  const double ratio = (kernel_bound(scheme, d) + scheme.ridge) / scheme.ridge;
-  return static_cast<index_t>(std::ceil((std::log(static_cast<double>(d.rows)) + 31 * std::log(2.0)) * ratio));
-}
+/// How near the solver of kernel weights comes: each weight to 2^-40 W in the mean.
+inline constexpr double kernel_precision = 0x1p-40;
 
 inline stability bound(const kernel_balancing& scheme, const domain& d) {
   const char* function = "hone::privacy::bound(kernel_balancing)";
@@ -281,11 +280,10 @@ inline stability bound(const kernel_balancing& scheme, const domain& d) {
               .beta = unlimited,
               .curvature = 2 * ridge / n,
               .smoothness = outward(2 * (kappa + ridge) / n)};
-  const double steps = static_cast<double>(kernel_steps(scheme, d)), unit = std::numeric_limits<double>::epsilon() / 2;
   // Rounded sums of n products, or of a tree of them, over the curvature.
-  const double depth = scheme.features == 0 ? n : 1024 + std::log2(n + 1);
-  s.moved_by_rounding = outward(2 * n * largest *
-                                (std::exp(steps * std::log1p(-ridge / (kappa + ridge))) + unit * depth * kappa / ridge));
+  const double unit = std::numeric_limits<double>::epsilon() / 2,
+               depth = scheme.features == 0 ? n : 1024 + std::log2(n + 1);
+  s.moved_by_rounding = outward(2 * n * largest * (kernel_precision + unit * depth * (kappa + ridge) / ridge));
   detail::check_finite(s, function);
   return s;
 }

@@ -39,9 +39,9 @@ inline void check(const domain& d, const char* function) {
                           "is %g, not finite and positive", d.row_bound);
   invalid_argument_unless(d.outcome_bound > 0 && std::isfinite(d.outcome_bound), function, "outcome_bound",
                           "is %g, not finite and positive", d.outcome_bound);
-  invalid_argument_unless(d.intercept >= 0 && (d.intercept < d.row_bound || (d.intercept == d.row_bound && d.features == 0)),
-                          function, "intercept", "is %g, which leaves nothing of the row bound %g", d.intercept,
-                          d.row_bound);
+  invalid_argument_unless(
+      d.intercept >= 0 && (d.intercept < d.row_bound || (d.intercept == d.row_bound && d.features == 0)), function,
+      "intercept", "is %g, which leaves nothing of the row bound %g", d.intercept, d.row_bound);
   invalid_argument_unless(d.arms >= 2 && d.arms <= most_arms, function, "arms", "are %td, not 2 to %td", d.arms,
                           most_arms);
 }

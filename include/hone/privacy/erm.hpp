@@ -57,8 +57,8 @@ linalg::minimum minimise(const Loss& loss, const records& data, std::span<const 
                           std::ssize(weight), data.held());
   invalid_argument_unless(std::ssize(theta) == l.products * data.columns(), function, "theta",
                           "has %td elements, not %td", std::ssize(theta), l.products * data.columns());
-  invalid_argument_unless(tilt.empty() || tilt.size() == theta.size(), function, "tilt",
-                          "has %zu elements, theta %zu", tilt.size(), theta.size());
+  invalid_argument_unless(tilt.empty() || tilt.size() == theta.size(), function, "tilt", "has %zu elements, theta %zu",
+                          tilt.size(), theta.size());
   const sensitivity_bound b = bound_minimum(loss, data.limits(), ridge, largest, 0, solver);
   double push = 0;
   for (const double value : tilt) push += value * value;

@@ -43,7 +43,8 @@ inline double kernel_value(const kernel_balancing& scheme, const records& data, 
 class dense_kernel {
  public:
   dense_kernel(const kernel_balancing& scheme, const records& data, executor_reference pool)
-      : ridge_(scheme.ridge), rows_(data.limits().rows), pool_(pool), members_(static_cast<std::size_t>(data.limits().arms)) {
+      : ridge_(scheme.ridge), rows_(data.limits().rows), pool_(pool),
+        members_(static_cast<std::size_t>(data.limits().arms)) {
     for (index_t i = 0; i < data.held(); ++i)
       if (data.arm()[i] >= 0) members_[static_cast<std::size_t>(data.arm()[i])].push_back(i);
     std::vector<double> all(static_cast<std::size_t>(data.held()));
@@ -100,13 +101,15 @@ class dense_kernel {
 class feature_kernel {
  public:
   feature_kernel(const kernel_balancing& scheme, const records& data, executor_reference pool)
-      : data_(data), ridge_(scheme.ridge), pool_(pool), width_(scheme.features > 0 ? 2 * scheme.features : data.columns()),
+      : data_(data), ridge_(scheme.ridge), pool_(pool),
+        width_(scheme.features > 0 ? 2 * scheme.features : data.columns()),
         phi_(static_cast<std::size_t>(data.held() * width_)) {
     const index_t d = data.columns();
     std::vector<double> omega(static_cast<std::size_t>(scheme.features * d));
     for (std::size_t k = 0; k < omega.size(); ++k)
-      omega[k] = philox{static_cast<std::uint32_t>(scheme.seed), static_cast<std::uint32_t>(scheme.seed >> 32)}.normal(k) /
-                 scheme.bandwidth;
+      omega[k] =
+          philox{static_cast<std::uint32_t>(scheme.seed), static_cast<std::uint32_t>(scheme.seed >> 32)}.normal(k) /
+          scheme.bandwidth;
     const double share = 1 / std::sqrt(static_cast<double>((max)(scheme.features, index_t{1})));
     pool.parallel_for(data.held(), index_t{64}, [&](index_t first, index_t last) {
       for (index_t i = first; i < last; ++i) {
@@ -179,11 +182,19 @@ linalg::minimum balance(const Product& product, const kernel_balancing& scheme, 
   std::vector<double> right(weight.size());
   for (std::size_t i = 0; i < weight.size(); ++i) right[i] = -2 / (n * n) * product.sums()[i];
   for (double& value : weight) value = (min)(1.0, scheme.largest);
-  return linalg::minimise_box(product, right, weight,
-                              {.lower = 0,
-                               .upper = scheme.largest,
-                               .bounds = {.least = s.curvature, .largest = s.smoothness},
-                               .steps = kernel_steps(scheme, d)});
+  const linalg::convexity bounds{.least = s.curvature, .largest = s.smoothness};
+  // Within tolerance / curvature in length, so within sqrt(n) times that in sum.
+  const double tolerance = kernel_precision * scheme.largest * s.curvature * std::sqrt(n);
+  // All steps, on every data set: ranks, which see their own part of the certificate, must not stop at different ones.
+  linalg::minimum result =
+      linalg::minimise_box(product, right, weight,
+                           {.lower = 0,
+                            .upper = scheme.largest,
+                            .bounds = bounds,
+                            .steps = linalg::steps_that_suffice(bounds, tolerance, s.smoothness * std::sqrt(n),
+                                                                scheme.largest * std::sqrt(n))});
+  result.converged = result.certificate <= tolerance;
+  return result;
 }
 
 }  // namespace detail
@@ -192,13 +203,13 @@ linalg::minimum balance(const Product& product, const kernel_balancing& scheme, 
 /// @return how the solver got there: private, like the weights.
 /// @throws std::invalid_argument for a bad scheme, for more than @c most_kernel_rows rows and for several ranks where
 ///         the kernel has no features; never for what a record holds.
-/// @note kernel_steps(…) products, on every data set. Bitwise for any executor, with features for any number of ranks.
+/// @note Some 2 sqrt((kappa^2 + ridge) / ridge) 30 products at most. Bitwise for any executor, with features for any number of ranks.
 inline linalg::minimum weigh(const kernel_balancing& scheme, const records& data, std::span<double> weight,
                              executor_reference pool, const certificate& = {}) {
   const char* function = "hone::privacy::weigh(kernel_balancing)";
   bound(scheme, data.limits());
-  invalid_argument_unless(std::ssize(weight) == data.held(), function, "weight",
-                          "has %td elements, there are %td rows", std::ssize(weight), data.held());
+  invalid_argument_unless(std::ssize(weight) == data.held(), function, "weight", "has %td elements, there are %td rows",
+                          std::ssize(weight), data.held());
   linalg::minimum result;
   if (scheme.features > 0 || scheme.kind == kernel::linear) {
     result = detail::balance(detail::feature_kernel(scheme, data, pool), scheme, data.limits(), weight);

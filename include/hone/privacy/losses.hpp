@@ -31,10 +31,10 @@ struct ad_learning {
 
 /// What is known of a loss before the data.
 struct loss_bound {
-  double gradient = 0;           ///< L
-  double curvature = 0;          ///< c
+  double gradient = 0;                                      ///< L
+  double curvature = 0;                                     ///< c
   double radius = std::numeric_limits<double>::infinity();  ///< of the ball in which theta is sought
-  index_t products = 1;          ///< columns of theta
+  index_t products = 1;                                     ///< columns of theta
 };
 
 namespace detail {
@@ -118,7 +118,7 @@ HONE_INLINE margin_terms logistic_margin(const lanes& m) {
 /// 0 above 1 + h, (1 + h - m)^2 / (4 h) down to 1 - h, 1 - m below.
 HONE_INLINE margin_terms huber_margin(const lanes& m, double h) {
   const lanes gap = lanes(1 + h) - m;
-  const simd::mask<double> over = gap < lanes(0.0), under = gap > lanes(2 * h);
+  const simd::mask<double> over = gap<lanes(0.0), under = gap> lanes(2 * h);
   const lanes zero = 0.0, one = 1.0;
   return {select(over, zero, select(under, one - m, gap * gap * lanes(1 / (4 * h)))),
           select(over, zero, select(under, -one, gap * lanes(-1 / (2 * h)))),

@@ -64,9 +64,11 @@ class records {
   }
   [[nodiscard]] const double* tile(index_t t) const { return tiles_.data() + t * columns_ * tile_rows; }
   // Of row i, up to the end of the last tile.
-  [[nodiscard]] const index_t* arm() const { return arm_.data(); }       ///< -1 for a zero record
-  [[nodiscard]] const double* valid() const { return valid_.data(); }    ///< 1, or 0 for a zero record
-  [[nodiscard]] const double* sign() const { return sign_.data(); }      ///< t: 1 for arm 1, -1 for others; 0 for a zero record
+  [[nodiscard]] const index_t* arm() const { return arm_.data(); }     ///< -1 for a zero record
+  [[nodiscard]] const double* valid() const { return valid_.data(); }  ///< 1, or 0 for a zero record
+  [[nodiscard]] const double* sign() const {
+    return sign_.data();
+  }  ///< t: 1 for arm 1, -1 for others; 0 for a zero record
   [[nodiscard]] const double* outcome() const { return outcome_.data(); }  ///< clipped
 
  private:

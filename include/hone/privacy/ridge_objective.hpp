@@ -33,8 +33,7 @@ struct ridge_objective {
   void hessian(std::span<const double> theta, std::span<double> h) const
     requires curved_row<Row>
   {
-    sum_row_products(
-        data, theta, h, [&](index_t first, const lanes& z) { return row.curvature(first, z); }, pool);
+    sum_row_products(data, theta, h, [&](index_t first, const lanes& z) { return row.curvature(first, z); }, pool);
     const double n = static_cast<double>(data.limits().rows);
     const std::size_t d = theta.size();
     for (std::size_t i = 0; i < d; ++i) {

@@ -22,15 +22,15 @@ class rank_reference {
   rank_reference() = default;
   /// @p comm must outlive this.
   template <class C>
-    requires(!std::same_as<std::remove_cvref_t<C>, rank_reference> && requires(C& c, std::span<double> x) {
-      c.all_reduce(x);
-      { c.rank() } -> std::convertible_to<index_t>;
-      { c.size() } -> std::convertible_to<index_t>;
-    })
+    requires(!std::same_as<std::remove_cvref_t<C>, rank_reference> &&
+             requires(C& c, std::span<double> x) {
+               c.all_reduce(x);
+               { c.rank() } -> std::convertible_to<index_t>;
+               { c.size() } -> std::convertible_to<index_t>;
+             })
   rank_reference(C& comm)
-      : comm_(&comm), rank_(comm.rank()), size_(comm.size()), all_reduce_([](void* c, std::span<double> x) {
-          static_cast<C*>(c)->all_reduce(x);
-        }) {}
+      : comm_(&comm), rank_(comm.rank()), size_(comm.size()),
+        all_reduce_([](void* c, std::span<double> x) { static_cast<C*>(c)->all_reduce(x); }) {}
 
   [[nodiscard]] index_t rank() const { return rank_; }
   [[nodiscard]] index_t size() const { return size_; }
@@ -75,9 +75,10 @@ inline void fold_subtrees(std::vector<subtree>& list, index_t blocks, index_t te
       subtree& left = list[depth - 2];
       const subtree right = list[depth - 1];
       const index_t width = left.end - left.begin;
-      const bool siblings = left.end == right.begin && std::has_single_bit(static_cast<std::size_t>(width)) &&
-                            left.begin % (2 * width) == 0 &&
-                            (right.end - right.begin == width || (right.end == blocks && right.end - right.begin < width));
+      const bool siblings =
+          left.end == right.begin && std::has_single_bit(static_cast<std::size_t>(width)) &&
+          left.begin % (2 * width) == 0 &&
+          (right.end - right.begin == width || (right.end == blocks && right.end - right.begin < width));
       if (!siblings) break;
       for (index_t t = 0; t < terms; ++t) row(depth - 2)[t] += row(depth - 1)[t];
       left.end = right.end;
@@ -125,8 +126,9 @@ class row_shards {
     const auto first_block = [&](index_t row) { return (row + block_rows - 1) / block_rows; };
     const auto width = static_cast<index_t>(std::bit_ceil(static_cast<std::size_t>((max)(blocks, index_t{1}))));
     index_t most = width;
-    if (pool.concurrency() > 1) most = (max)(index_t{1}, width / static_cast<index_t>(std::bit_ceil(
-                                                                     static_cast<std::size_t>(4 * pool.concurrency()))));
+    if (pool.concurrency() > 1)
+      most = (max)(index_t{1},
+                   width / static_cast<index_t>(std::bit_ceil(static_cast<std::size_t>(4 * pool.concurrency()))));
     const index_t from = first_block(begin());
     std::vector<detail::subtree> own;
     detail::append_subtrees(from, first_block(begin() + held()), blocks, most, own);

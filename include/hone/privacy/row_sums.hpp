@@ -62,8 +62,7 @@ double sum_rows(const records& data, std::span<const double> theta, std::span<do
           detail::tile_products(tile, theta.data(), d, m, z);
           const row_terms<Products> added = row(t * tile_rows, z);
           value += added.value;
-          for (index_t c = 0; c < m; ++c)
-            detail::add_slopes(tile, added.slope[c], d, own.data() + c * d * tile_rows);
+          for (index_t c = 0; c < m; ++c) detail::add_slopes(tile, added.slope[c], d, own.data() + c * d * tile_rows);
         }
         out[terms] += simd::horizontal_sum(value);
         for (index_t k = 0; k < terms; ++k)

@@ -171,7 +171,7 @@ linalg::minimum solve(const Scheme& scheme, const records& data, std::span<doubl
                                             .gradient_at_start = s.start,
                                             .radius = ball};
     const auto minimise_rows = [&]<std::size_t Products, class Row>(std::integral_constant<std::size_t, Products>,
-                                                                 const Row& row, std::span<double> x) {
+                                                                    const Row& row, std::span<double> x) {
       detail::ridge_objective<Products, Row> objective{data, row, scheme.ridge, {}, pool};
       const linalg::minimum result = linalg::minimise_certified(objective, x, options);
       detail::project_on_ball(x, s.radius);
@@ -281,7 +281,8 @@ void weigh_by(const Scheme& scheme, const records& data, std::span<const double>
       std::vector<double> sums(static_cast<std::size_t>(arms));
       detail::sum_arms(data, weight, sums, pool);
       for (index_t i = 0; i < data.held(); ++i)
-        if (data.arm()[i] >= 0) weight[static_cast<std::size_t>(i)] *= n / sums[static_cast<std::size_t>(data.arm()[i])];
+        if (data.arm()[i] >= 0)
+          weight[static_cast<std::size_t>(i)] *= n / sums[static_cast<std::size_t>(data.arm()[i])];
     }
     for (double& value : weight) value = (min)(value, largest);
   }
@@ -294,8 +295,8 @@ inline void weigh_by(const known& scheme, const records& data, std::span<const d
   bound(scheme, data.limits());
   invalid_argument_unless(std::ssize(propensity) == data.held(), function, "propensity",
                           "has %td elements, there are %td rows", std::ssize(propensity), data.held());
-  invalid_argument_unless(std::ssize(weight) == data.held(), function, "weight",
-                          "has %td elements, there are %td rows", std::ssize(weight), data.held());
+  invalid_argument_unless(std::ssize(weight) == data.held(), function, "weight", "has %td elements, there are %td rows",
+                          std::ssize(weight), data.held());
   for (std::size_t i = 0; i < weight.size(); ++i) {
     const double p = propensity[i];
     weight[i] = data.arm()[i] >= 0 && p > 0 && p <= 1 ? 1 / (max)(p, scheme.least) : 0;
