@@ -96,7 +96,7 @@ struct stability {
 
   /// D1 of weights that a solver reaches to its certificate, in the machine's arithmetic.
   [[nodiscard]] double moved_solved(const certificate& solver) const {
-    return outward(moved + moved_per_gradient * (solver.tau * start + rounding_gradient) + moved_by_rounding);
+    return rounded_up(moved + moved_per_gradient * (solver.tau * start + rounding_gradient) + moved_by_rounding);
   }
 };
 
@@ -104,10 +104,6 @@ namespace detail {
 
 inline double above_zero(double x) { return x > 0 ? x : 0; }
 
-inline double positive(double x, const char* function, const char* argument) {
-  invalid_argument_unless(x > 0 && std::isfinite(x), function, argument, "is %g, not finite and positive", x);
-  return x;
-}
 inline double limit(double x, const char* function, const char* argument) {
   invalid_argument_unless(x > 0, function, argument, "is %g, not positive", x);
   return x;
@@ -132,22 +128,22 @@ inline double logistic_radius(double ridge, double b) {
 /// move by at most slope * B for a unit of beta.
 inline stability of_parameters(const domain& d, double ridge, double radius, double largest, double gradient,
                                double slope, double smoothness, double start, double parts) {
-  const double b = d.row_bound, n = static_cast<double>(d.rows), unit = std::numeric_limits<double>::epsilon() / 2;
+  const double b = d.row_bound, n = static_cast<double>(d.rows), roundoff = std::numeric_limits<double>::epsilon() / 2;
   const double terms = static_cast<double>(columns(d) + 2);
-  // A product with a row is rounded by terms * unit of B R, the sum of a block by its additions to a lane, the tree by
+  // A product with a row is rounded by terms * roundoff of B R, the sum of a block by its additions to a lane, the tree by
   // its depth.
   const double depth = 1024.0 / 8 + 16 + std::log2(n + 1);
   stability s{.radius = radius,
               .largest = largest,
-              .moved = outward(2 * slope * b * gradient / ridge),
-              .beta = outward(2 * gradient / (n * ridge) * parts),
+              .moved = rounded_up(2 * slope * b * gradient / ridge),
+              .beta = rounded_up(2 * gradient / (n * ridge) * parts),
               .curvature = ridge,
-              .smoothness = outward(smoothness + ridge),
-              .gradient = outward(gradient),
-              .start = outward(start)};
-  s.moved_per_gradient = outward(2 * n * slope * b / ridge);
-  s.rounding_gradient = unit * (gradient * depth + smoothness * terms * radius + ridge * radius * terms);
-  s.rounding_weight = unit * (2 * terms * b * radius + static_cast<double>(d.arms) + 8);
+              .smoothness = rounded_up(smoothness + ridge),
+              .gradient = rounded_up(gradient),
+              .start = rounded_up(start)};
+  s.moved_per_gradient = rounded_up(2 * n * slope * b / ridge);
+  s.rounding_gradient = roundoff * (gradient * depth + smoothness * terms * radius + ridge * radius * terms);
+  s.rounding_weight = roundoff * (2 * terms * b * radius + static_cast<double>(d.arms) + 8);
   s.moved_by_rounding = 2 * n * s.largest * s.rounding_weight;
   return s;
 }
@@ -166,8 +162,7 @@ inline stability bound(const known& scheme, const domain& d) {
   check(d, function);
   invalid_argument_unless(scheme.least > 0 && scheme.least <= 1, function, "least", "is %g, not in (0, 1]",
                           scheme.least);
-  const double unit = std::numeric_limits<double>::epsilon() / 2;
-  return {.largest = outward(1 / scheme.least), .rounding_weight = unit};
+  return {.largest = rounded_up(1 / scheme.least), .rounding_weight = std::numeric_limits<double>::epsilon()};
 }
 
 inline stability bound(const ipw& scheme, const domain& d) {
@@ -180,13 +175,13 @@ inline stability bound(const ipw& scheme, const domain& d) {
   stability s;
   if (d.arms == 2) {
     const double r = (min)(ball, detail::logistic_radius(ridge, b)),
-                 largest = (min)(clip, outward(1 + std::exp(b * r)));
+                 largest = (min)(clip, rounded_up(1 + std::exp(b * r)));
     s = detail::of_parameters(d, ridge, r, largest, sigmoid(b * r) * b, detail::above_zero(largest - 1), b * b / 4,
                               b / 2, 1);
   } else {
     const auto k = static_cast<double>(d.arms);
     const double r = (min)(ball, b * std::sqrt((k - 1) / k) / ridge), root = std::sqrt(2.0),
-                 largest = (min)(clip, outward(1 + (k - 1) * std::exp(root * b * r)));
+                 largest = (min)(clip, rounded_up(1 + (k - 1) * std::exp(root * b * r)));
     s = detail::of_parameters(d, ridge, r, largest, root * b, root * detail::above_zero(largest - 1), b * b / 2,
                               b * std::sqrt((k - 1) / k), 1);
   }
@@ -200,7 +195,8 @@ inline stability bound(const overlap& scheme, const domain& d) {
   detail::two_arms(d, function);
   const double ridge = detail::positive(scheme.ridge, function, "ridge");
   const double ball = detail::limit(scheme.radius, function, "radius");
-  const double b = d.row_bound, r = (min)(ball, detail::logistic_radius(ridge, b)), largest = outward(sigmoid(b * r));
+  const double b = d.row_bound, r = (min)(ball, detail::logistic_radius(ridge, b)),
+               largest = rounded_up(sigmoid(b * r));
   const stability s = detail::of_parameters(d, ridge, r, largest, largest * b, 0.25, b * b / 4, b / 2, 1);
   detail::check_finite(s, function);
   return s;
@@ -216,7 +212,7 @@ inline stability bound(const covariate_balancing& scheme, const domain& d) {
   const double b = d.row_bound;
   const double r =
       (min)(ball, root_from_above([&](double x) { return ridge * x - b * (1 + std::exp(-b * x)); }, 0, 2 * b / ridge));
-  const double odds = std::exp(b * r), largest = (min)(clip, outward(1 + odds));
+  const double odds = std::exp(b * r), largest = (min)(clip, rounded_up(1 + odds));
   const stability s = detail::of_parameters(d, ridge, r, largest, (1 + odds) * b, detail::above_zero(largest - 1),
                                             odds * b * b, 2 * b, 1);
   detail::check_finite(s, function);
@@ -230,7 +226,7 @@ inline stability bound(const entropy_balancing& scheme, const domain& d) {
   const double clip = detail::limit(scheme.clip, function, "clip");
   const double ball = detail::limit(scheme.radius, function, "radius");
   const double b = d.row_bound, r = (min)(ball, b / ridge), odds = std::exp(b * r),
-               largest = (min)(clip, outward(odds));
+               largest = (min)(clip, rounded_up(odds));
   const stability s = detail::of_parameters(d, ridge, r, largest, b * (max)(1.0, odds - 1), largest, odds * b * b, b,
                                             std::sqrt(static_cast<double>(d.arms)));
   detail::check_finite(s, function);
@@ -248,8 +244,8 @@ inline stability bound(const softmax_balancing& scheme, const domain& d) {
                n = static_cast<double>(d.rows);
   const double largest = n / static_cast<double>(scheme.least_arm) * std::exp(2 * b * r) * (1 + 0x1p-40);
   stability s = detail::of_parameters(d, ridge, r, largest, 2 * b, 0, b * b, 2 * b, 1);
-  s.moved = outward((2 + 4 * b * b / ridge) * largest + 2 * k * b * b / ridge);
-  s.moved_per_gradient = outward(2 * k * n * b / ridge);
+  s.moved = rounded_up((2 + 4 * b * b / ridge) * largest + 2 * k * b * b / ridge);
+  s.moved_per_gradient = rounded_up(2 * k * n * b / ridge);
   s.moved_released = s.beta = unlimited;
   detail::check_finite(s, function);
   return s;
@@ -275,15 +271,15 @@ inline stability bound(const kernel_balancing& scheme, const domain& d) {
                           scheme.kind == kernel::gaussian ? "gaussian" : "not a function of x - y");
   const double kappa = kernel_bound(scheme, d), n = static_cast<double>(d.rows);
   stability s{.largest = largest,
-              .moved = outward(2 * kappa * (max)(1.0, largest - 1) / ridge),
+              .moved = rounded_up(2 * kappa * (max)(1.0, largest - 1) / ridge),
               .moved_released = unlimited,
               .beta = unlimited,
               .curvature = 2 * ridge / n,
-              .smoothness = outward(2 * (kappa + ridge) / n)};
+              .smoothness = rounded_up(2 * (kappa + ridge) / n)};
   // Rounded sums of n products, or of a tree of them, over the curvature.
-  const double unit = std::numeric_limits<double>::epsilon() / 2,
+  const double roundoff = std::numeric_limits<double>::epsilon() / 2,
                depth = scheme.features == 0 ? n : 1024 + std::log2(n + 1);
-  s.moved_by_rounding = outward(2 * n * largest * (kernel_precision + unit * depth * (kappa + ridge) / ridge));
+  s.moved_by_rounding = rounded_up(2 * n * largest * (kernel_precision + roundoff * depth * (kappa + ridge) / ridge));
   detail::check_finite(s, function);
   return s;
 }
@@ -292,12 +288,12 @@ template <class Scheme>
 stability bound(const normalised<Scheme>& scheme, const domain& d) {
   stability s = bound(scheme.scheme, d);
   const double floor = detail::positive(scheme.floor, "hone::privacy::bound(normalised)", "floor");
-  s.moved = outward((2 * s.moved + 2 * s.largest) / floor);
+  s.moved = rounded_up((2 * s.moved + 2 * s.largest) / floor);
   // The weights of an arm move with its sum, of which the replaced record is a part, though beta be public.
-  s.moved_released = outward((2 * s.moved_released + 2 * s.largest) / floor);
-  s.moved_per_gradient = outward(2 * s.moved_per_gradient / floor);
-  s.moved_by_rounding = outward(2 * s.moved_by_rounding / floor);
-  s.largest = outward(s.largest / floor);
+  s.moved_released = rounded_up((2 * s.moved_released + 2 * s.largest) / floor);
+  s.moved_per_gradient = rounded_up(2 * s.moved_per_gradient / floor);
+  s.moved_by_rounding = rounded_up(2 * s.moved_by_rounding / floor);
+  s.largest = rounded_up(s.largest / floor);
   return s;
 }
 

@@ -47,7 +47,7 @@ inline void check(const domain& d, const char* function) {
 }
 
 /// A little more than any rounding of the few operations that a bound is made of.
-constexpr double outward(double x) { return x * (1 + 0x1p-40); }
+constexpr double rounded_up(double x) { return x * (1 + 0x1p-40); }
 
 /// The root of an increasing f(x) = 0 with f(low) <= 0 <= f(high), from above: by halving, to the last bit.
 template <class F>
@@ -59,6 +59,15 @@ double root_from_above(F&& f, double low, double high) {
   }
   return high;
 }
+
+namespace detail {
+
+inline double positive(double x, const char* function, const char* argument) {
+  invalid_argument_unless(x > 0 && std::isfinite(x), function, argument, "is %g, not finite and positive", x);
+  return x;
+}
+
+}  // namespace detail
 
 /// How far a solver goes. A data set on which it stops earlier or later is not told by the noise: this constant is
 /// what is charged, on every one.

@@ -31,13 +31,14 @@ sensitivity_bound bound_minimum(const Loss& loss, const domain& d, double ridge,
   invalid_argument_unless(largest > 0 && std::isfinite(largest) && moved >= 0, function, "largest",
                           "weights of up to %g that move by %g", largest, moved);
   const loss_bound l = bound(loss, d);
-  const double n = static_cast<double>(d.rows), unit = std::numeric_limits<double>::epsilon() / 2,
+  const double n = static_cast<double>(d.rows), roundoff = std::numeric_limits<double>::epsilon() / 2,
                terms = static_cast<double>((columns(d) + 2) * l.products), depth = 1024.0 / 8 + 16 + std::log2(n + 1);
-  const double slope = l.gradient * largest, reach = (min)(l.radius, outward(slope / ridge));
-  sensitivity_bound result{.sum = outward(2 * largest + moved), .tau = outward(solver.tau * slope)};
-  result.exact = outward(l.gradient * result.sum / (n * ridge));
-  result.rounding = outward(unit * (slope * depth + l.curvature * largest * terms * reach + ridge * reach * terms));
-  result.sensitivity = outward(result.exact + 2 * (result.tau + result.rounding) / ridge);
+  const double slope = l.gradient * largest, reach = (min)(l.radius, rounded_up(slope / ridge));
+  sensitivity_bound result{.sum = rounded_up(2 * largest + moved), .tau = rounded_up(solver.tau * slope)};
+  result.exact = rounded_up(l.gradient * result.sum / (n * ridge));
+  result.rounding =
+      rounded_up(roundoff * (slope * depth + l.curvature * largest * terms * reach + ridge * reach * terms));
+  result.sensitivity = rounded_up(result.exact + 2 * (result.tau + result.rounding) / ridge);
   return result;
 }
 
@@ -69,8 +70,9 @@ linalg::minimum minimise(const Loss& loss, const records& data, std::span<const 
   return linalg::minimise_certified(
       objective, theta,
       {.tolerance = b.tau,
-       .bounds = {.least = ridge, .largest = outward(l.curvature * largest + ridge)},
-       .gradient_at_start = outward(l.gradient * largest + std::sqrt(push) / static_cast<double>(data.limits().rows)),
+       .bounds = {.least = ridge, .largest = rounded_up(l.curvature * largest + ridge)},
+       .gradient_at_start =
+           rounded_up(l.gradient * largest + std::sqrt(push) / static_cast<double>(data.limits().rows)),
        .radius = l.radius});
 }
 

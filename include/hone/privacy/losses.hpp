@@ -40,7 +40,7 @@ struct loss_bound {
 namespace detail {
 
 inline loss_bound loss_of(double gradient, double curvature) {
-  return {.gradient = outward(gradient), .curvature = outward(curvature)};
+  return {.gradient = rounded_up(gradient), .curvature = rounded_up(curvature)};
 }
 
 inline double ball(double radius, const char* function) {

@@ -115,6 +115,14 @@ class row_shards {
   [[nodiscard]] index_t begin() const { return borders_[static_cast<std::size_t>(ranks_.rank())]; }
   [[nodiscard]] index_t held() const { return borders_[static_cast<std::size_t>(ranks_.rank()) + 1] - begin(); }
 
+  /// x <- what rank 0 holds in it, on every rank. @note One all_reduce where there are several.
+  void broadcast(std::span<double> x) const {
+    if (ranks_.size() == 1) return;
+    if (ranks_.rank() != 0)
+      for (double& value : x) value = 0;
+    ranks_.all_reduce(x);
+  }
+
   /// sums (overwritten, the same on every rank) <- the sum over the blocks of all rows: leaf(first, last, out) adds held
   /// rows [first, last), one block, counted from this rank's first, to out (sums.size() zeros).
   /// @note One all_reduce of the subtrees where there are several ranks; allocates for the subtrees and, a worker, for

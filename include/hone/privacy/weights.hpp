@@ -166,7 +166,7 @@ linalg::minimum solve(const Scheme& scheme, const records& data, std::span<doubl
     for (double& value : beta) value = 0;
     // Of the logistic methods the curvature is bounded everywhere, and only a ball that was asked for can bind.
     const double ball = detail::logistic_scheme<Scheme> && !std::isfinite(scheme.radius) ? unlimited : s.radius;
-    const linalg::certified_options options{.tolerance = outward(solver.tau * s.start),
+    const linalg::certified_options options{.tolerance = rounded_up(solver.tau * s.start),
                                             .bounds = {.least = s.curvature, .largest = s.smoothness},
                                             .gradient_at_start = s.start,
                                             .radius = ball};
