@@ -20,6 +20,7 @@
 #include "hone/core/sigmoid.hpp"
 #include "hone/privacy/domain.hpp"
 
+#include <concepts>
 #include <cstdint>
 
 namespace HONE_NAMESPACE::privacy {
@@ -102,6 +103,11 @@ struct stability {
 
 namespace detail {
 
+template <class Scheme>
+inline constexpr bool is_normalised = false;
+template <class Scheme>
+inline constexpr bool is_normalised<normalised<Scheme>> = true;
+
 inline double above_zero(double x) { return x > 0 ? x : 0; }
 
 inline double limit(double x, const char* function, const char* argument) {
@@ -154,6 +160,19 @@ inline void check_finite(const stability& s, const char* function) {
 }
 
 }  // namespace detail
+
+/// How many parameters a method has.
+template <class Scheme>
+index_t parameters(const Scheme&, const domain& d) {
+  if constexpr (detail::is_normalised<Scheme>)
+    return parameters(decltype(Scheme::scheme){}, d);
+  else if constexpr (std::same_as<Scheme, known> || std::same_as<Scheme, kernel_balancing>)
+    return 0;
+  else if constexpr (std::same_as<Scheme, entropy_balancing> || std::same_as<Scheme, softmax_balancing>)
+    return d.arms * columns(d);
+  else
+    return (d.arms == 2 ? 1 : d.arms) * columns(d);
+}
 
 /// What is known of the weights of a method on every data set of a domain, rounded up.
 /// @throws std::invalid_argument for a bad domain or scheme, among them a ridge so small that a bound is infinite.

@@ -14,6 +14,7 @@
 
 #include <numbers>
 #include <span>
+#include <vector>
 
 namespace HONE_NAMESPACE::privacy {
 

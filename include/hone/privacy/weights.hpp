@@ -24,11 +24,6 @@ namespace HONE_NAMESPACE::privacy {
 namespace detail {
 
 template <class Scheme>
-inline constexpr bool is_normalised = false;
-template <class Scheme>
-inline constexpr bool is_normalised<normalised<Scheme>> = true;
-
-template <class Scheme>
 concept logistic_scheme = std::same_as<Scheme, ipw> || std::same_as<Scheme, overlap>;
 
 /// log(1 + e^-(t z)) of two arms.
@@ -136,19 +131,6 @@ inline void merge(linalg::minimum& all, const linalg::minimum& part) {
 }
 
 }  // namespace detail
-
-/// How many parameters a method has.
-template <class Scheme>
-index_t parameters(const Scheme&, const domain& d) {
-  if constexpr (detail::is_normalised<Scheme>)
-    return parameters(decltype(Scheme::scheme){}, d);
-  else if constexpr (std::same_as<Scheme, known> || std::same_as<Scheme, kernel_balancing>)
-    return 0;
-  else if constexpr (std::same_as<Scheme, entropy_balancing> || std::same_as<Scheme, softmax_balancing>)
-    return d.arms * columns(d);
-  else
-    return (d.arms == 2 ? 1 : d.arms) * columns(d);
-}
 
 /// beta (`parameters`, overwritten) <- the minimiser, to the certificate, in the ball of the method.
 /// @return how the solver got there: private, like beta.

@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "hone/privacy/release.hpp"
+
+#include "hone/distributed/threads.hpp"
+#include "hone/statistics/intervals.hpp"
+
+#include "privacy/support.hpp"
+#include "support/catch.hpp"
+
+using namespace hone::privacy;
+using hone::index_t;
+
+namespace {
+const hone::serial alone;
+
+template <class Scheme, class Loss = owl_logistic>
+std::vector<double> simulate(const raw_records& raw, const Scheme& scheme, epsilon_delta promise, std::uint64_t seed,
+                             const mechanism_options& options = {}, const Loss& loss = {},
+                             const std::vector<double>& propensity = {}) {
+  const plan p = prepare(scheme, loss, raw.limits, .05, promise, options);
+  budget<replace_one> funds(promise);
+  test_random random(seed);
+  const hone::matrix_view<const double> x(raw.x.data(), raw.limits.rows, raw.limits.features);
+  const auto result = release(p, scheme, loss, funds, x, raw.arm, raw.outcome, propensity, random, alone);
+  CHECK(funds.spent().epsilon <= promise.epsilon * (1 + 1e-12));
+  CHECK(funds.spent().epsilon > promise.epsilon * .999);
+  return result.simulated();
+}
+
+template <class Random>
+concept may_be_published = requires(const released<Random>& r) { r.theta(); };
+}  // namespace
+
+TEST_CASE("only noise that cannot be repeated may be published") {
+  STATIC_REQUIRE(may_be_published<chacha20>);
+  STATIC_REQUIRE_FALSE(may_be_published<test_random>);
+  const raw_records raw = twelve();
+  const plan p = prepare(overlap{}, owl_logistic{}, raw.limits, .05, {1, 1e-6});
+  budget<replace_one> funds({2.1, 3e-6});
+  chacha20 random;
+  const hone::matrix_view<const double> x(raw.x.data(), 12, 2);
+  const auto one = release(p, overlap{}, owl_logistic{}, funds, x, raw.arm, raw.outcome, {}, random, alone),
+             two = release(p, overlap{}, owl_logistic{}, funds, x, raw.arm, raw.outcome, {}, random, alone);
+  CHECK(one.theta().size() == 3);
+  CHECK(one.theta() != two.theta());
+  for (const double value : one.theta()) CHECK(value / p.output.lattice == std::round(value / p.output.lattice));
+}
+
+TEST_CASE("with a large epsilon the noise vanishes, and the fit is left") {
+  const raw_records raw = random_records({.rows = 500, .features = 3}, 31, true);
+  const records data = raw.clipped();
+  const auto plain = [&](const auto& scheme, const auto& loss, std::size_t size) {
+    std::vector<double> w(500), theta(size);
+    weigh(scheme, data, w, alone);
+    minimise(loss, data, w, .05, bound(scheme, raw.limits).largest, theta, alone);
+    return theta;
+  };
+  const auto near = [](const std::vector<double>& x, const std::vector<double>& y) {
+    REQUIRE(x.size() == y.size());
+    for (std::size_t i = 0; i < x.size(); ++i) CHECK(x[i] == Approx(y[i]).margin(2e-3));
+  };
+  const epsilon_delta much{1e5, 0};
+  near(simulate(raw, ipw{}, much, 1), plain(ipw{}, owl_logistic{}, 4));
+  near(simulate(raw, ipw{}, much, 1, {.kind = mechanism::gamma_norm}), plain(ipw{}, owl_logistic{}, 4));
+  near(simulate(raw, ipw{}, much, 1, {.kind = mechanism::objective}), plain(ipw{}, owl_logistic{}, 4));
+  near(simulate(raw, ipw{}, much, 1, {.composed = true}), plain(ipw{}, owl_logistic{}, 4));
+  near(simulate(raw, ipw{}, {1e5, 1e-6}, 1, {.composed = true}), plain(ipw{}, owl_logistic{}, 4));
+  near(simulate(raw, overlap{}, much, 1, {.kind = mechanism::objective, .composed = true}), plain(overlap{}, owl_logistic{}, 4));
+  near(simulate(raw, entropy_balancing{}, much, 1, {.composed = true}), plain(entropy_balancing{}, owl_logistic{}, 4));
+  near(simulate(raw, kernel_balancing{}, much, 1), plain(kernel_balancing{}, owl_logistic{}, 4));
+  near(simulate(raw, normalised<ipw>{}, much, 1, {.composed = true}), plain(normalised<ipw>{}, owl_logistic{}, 4));
+  near(simulate(raw, ipw{}, much, 1, {}, ad_learning{.radius = 2}), plain(ipw{}, ad_learning{.radius = 2}, 4));
+  const std::vector<double> half(500, .5);
+  std::vector<double> w(500, 2.0), theta(4);
+  minimise(owl_logistic{}, data, w, .05, 2, theta, alone);
+  near(simulate(raw, known{.least = .5}, much, 1, {}, owl_logistic{}, half), theta);
+}
+
+TEST_CASE("a composed fit uses the released parameters, in their ball") {
+  const raw_records raw = random_records({.rows = 40, .features = 2}, 33);
+  // Stage one at a tiny share has noise far beyond the ball; stage two nearly none.
+  const mechanism_options options{.composed = true, .share = 1e-9};
+  const std::vector<double> one = simulate(raw, ipw{}, {1e6, 0}, 1, options), two = simulate(raw, ipw{}, {1e6, 0}, 2, options);
+  double apart = 0;
+  for (std::size_t i = 0; i < 3; ++i) apart = std::max(apart, std::abs(one[i] - two[i]));
+  CHECK(apart > .01);
+  CHECK(apart < 1);
+}
+
+TEST_CASE("an exhausted budget does not read a record, and a spent one stays spent") {
+  const raw_records raw = twelve();
+  const plan p = prepare(overlap{}, owl_logistic{}, raw.limits, .05, {1, 0});
+  budget<replace_one> funds({1.5, 0});
+  test_random random(1);
+  const hone::matrix_view<const double> x(raw.x.data(), 12, 2);
+  (void)release(p, overlap{}, owl_logistic{}, funds, x, raw.arm, raw.outcome, {}, random, alone);
+  CHECK(funds.spent().epsilon == Approx(1));
+  // These records would be refused for their shape, were they looked at.
+  const hone::matrix_view<const double> none(nullptr, 0, 0);
+  CHECK_THROWS_AS(release(p, overlap{}, owl_logistic{}, funds, none, raw.arm, raw.outcome, {}, random, alone), budget_exhausted);
+  CHECK(funds.spent().epsilon == Approx(1));
+  budget<replace_one> fresh({1.5, 0});
+  CHECK_THROWS_AS(release(p, overlap{}, owl_logistic{}, fresh, none, raw.arm, raw.outcome, {}, random, alone), std::invalid_argument);
+  CHECK(fresh.spent().epsilon == 0);
+  const std::vector<double> half(11, .5);
+  CHECK_THROWS_AS(release(p, overlap{}, owl_logistic{}, fresh, x, raw.arm, raw.outcome, half, random, alone), std::invalid_argument);
+}
+
+TEST_CASE("data sets of one shape all have one result: an empty arm, one class, equal rows, no valid record, n = 1") {
+  for (const index_t arms : {2, 3}) {
+    raw_records raw = random_records({.rows = 20, .features = 2, .arms = arms}, 3);
+    const auto total = [&](const raw_records& data) {
+      const std::vector<double> fit = arms == 2 ? simulate(data, entropy_balancing{}, {1, 1e-6}, 5)
+                                                : simulate(data, entropy_balancing{}, {1, 1e-6}, 5, {}, ad_learning{});
+      CHECK(fit.size() == static_cast<std::size_t>(arms == 2 ? 3 : 6));
+      for (const double value : fit) CHECK(std::isfinite(value));
+    };
+    total(raw);
+    raw_records other = raw;
+    for (index_t& arm : other.arm) arm = 1;
+    total(other);
+    for (index_t& arm : other.arm) arm = 99;
+    total(other);
+    other = raw;
+    for (double& r : other.outcome) r = 1;
+    total(other);
+    for (double& r : other.outcome) r = NAN;
+    total(other);
+    other = raw;
+    for (double& value : other.x) value = .25;
+    total(other);
+    for (double& value : other.x) value = INFINITY;
+    total(other);
+    total(random_records({.rows = 1, .features = 2, .arms = arms}, 3));
+  }
+}
+
+TEST_CASE("ranks: rank 0's noise, the bits of one process") {
+  const raw_records raw = random_records({.rows = 2 * block_rows + 30, .features = 2}, 35, true);
+  for (const mechanism kind : {mechanism::lattice, mechanism::objective}) {
+    const mechanism_options options{.kind = kind, .composed = true};
+    const std::vector<double> one = simulate(raw, ipw{}, {1, 0}, 7, options);
+    const plan p = prepare(ipw{}, owl_logistic{}, raw.limits, .05, {1, 0}, options);
+    hone::distributed::thread_ranks all(2);
+    all.run([&](hone::distributed::threads& comm) {
+      const index_t begin = comm.rank() == 0 ? 0 : block_rows, held = comm.rank() == 0 ? block_rows : raw.limits.rows - block_rows;
+      const auto at = static_cast<std::size_t>(begin), count = static_cast<std::size_t>(held);
+      budget<replace_one> funds({1, 0});
+      test_random random(comm.rank() == 0 ? 7 : 8);
+      const hone::matrix_view<const double> x(raw.x.data() + begin * 2, held, 2);
+      const auto result = release(p, ipw{}, owl_logistic{}, funds, x, std::span(raw.arm).subspan(at, count),
+                                  std::span(raw.outcome).subspan(at, count), {}, random, alone,
+                                  row_shards(raw.limits.rows, held, comm));
+      if (result.simulated() != one) throw std::runtime_error("other bits");
+    });
+  }
+}
+
+TEST_CASE("an audit from outside finds no more than epsilon") {
+  // The worst pair of one column that small sets have: a record of a lone arm changes sides.
+  raw_records raw{{}, {1, 1, 1, 1}, {1, 1, 1, 1}, {.rows = 4, .features = 0, .intercept = 1}};
+  raw_records other = raw;
+  other.arm[3] = 0;
+  const double epsilon = 1;
+  constexpr int draws = 4000;
+  for (const mechanism kind : {mechanism::lattice, mechanism::gamma_norm, mechanism::objective}) {
+    const mechanism_options options{.kind = kind};
+    const plan p = prepare(ipw{.ridge = 4}, owl_huber{}, raw.limits, 2, {epsilon, 0}, options);
+    const auto above = [&](const raw_records& data, std::uint64_t seed) {
+      int count = 0;
+      test_random random(seed);
+      for (int k = 0; k < draws; ++k) {
+        budget<replace_one> funds({epsilon, 0});
+        const hone::matrix_view<const double> x(nullptr, 4, 0);
+        const auto result = release(p, ipw{.ridge = 4}, owl_huber{}, funds, x, data.arm, data.outcome, {}, random, alone);
+        count += result.simulated()[0] > 1.2 ? 1 : 0;
+      }
+      return count;
+    };
+    const int one = above(raw, 11), two = above(other, 12);
+    const double audited = std::log(hone::statistics::clopper_pearson_lower(one, draws, .99) /
+                                    hone::statistics::clopper_pearson_upper(two, draws, .99));
+    INFO(one << " " << two << " audited " << audited);
+    CHECK(audited <= epsilon);
+    CHECK(one > two);
+  }
+}
