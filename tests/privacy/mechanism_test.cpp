@@ -18,7 +18,8 @@ plan of(mechanism kind, const domain& d = twelve_rows, epsilon_delta promise = {
 }  // namespace
 
 TEST_CASE("noise by its norm and in the objective, of twelve records and of many") {
-  const plan norm = of(mechanism::gamma_norm), inside = of(mechanism::objective), many = of(mechanism::objective, many_rows);
+  const plan norm = of(mechanism::gamma_norm), inside = of(mechanism::objective),
+             many = of(mechanism::objective, many_rows);
   CHECK(norm.output.scale == Approx(3.31292096).epsilon(1e-8));
   CHECK(norm.expected_norm == Approx(9.93876289).epsilon(1e-8));
   CHECK(norm.ideal());
@@ -36,8 +37,8 @@ TEST_CASE("noise by its norm and in the objective, of twelve records and of many
 
 TEST_CASE("rows of length 2: the curvature has the square") {
   const auto left = [](double length) {
-    const plan p = prepare(known{.least = 1}, logistic{}, {.rows = 1000, .features = 2, .row_bound = length}, .01, {1, 0},
-                           {.kind = mechanism::objective});
+    const plan p = prepare(known{.least = 1}, logistic{}, {.rows = 1000, .features = 2, .row_bound = length}, .01,
+                           {1, 0}, {.kind = mechanism::objective});
     return 2 * length / p.tilt + rest;
   };
   CHECK(left(1) == Approx(.97510359).epsilon(1e-7));
@@ -96,11 +97,13 @@ TEST_CASE("composition: what the stages get, and with what bounds") {
 TEST_CASE("the worst case is that all other weights move by W") {
   const plan p = of(mechanism::gamma_norm, twelve_rows, {1, 0}, {.worst_case = true});
   CHECK(p.fit.sum == Approx(13 * .662584193).epsilon(1e-8));
-  CHECK_THROWS_AS(of(mechanism::gamma_norm, twelve_rows, {1, 0}, {.composed = true, .worst_case = true}), std::invalid_argument);
+  CHECK_THROWS_AS(of(mechanism::gamma_norm, twelve_rows, {1, 0}, {.composed = true, .worst_case = true}),
+                  std::invalid_argument);
 }
 
 TEST_CASE("a coarser certificate costs noise") {
-  const plan fine = of(mechanism::gamma_norm), coarse = of(mechanism::gamma_norm, twelve_rows, {1, 0}, {.solver = {1e-3}});
+  const plan fine = of(mechanism::gamma_norm),
+             coarse = of(mechanism::gamma_norm, twelve_rows, {1, 0}, {.solver = {1e-3}});
   // D1 grows by 2 n / 4 B tau B / (2 lambda1), Delta_2 by 2 tau L W / ridge besides.
   const double moved = 2 * 12 * .25 * 1e-3 * .5 / .5;
   CHECK(coarse.output.scale - fine.output.scale ==
@@ -120,20 +123,23 @@ TEST_CASE("the choice is the least noise, hardened unless told otherwise") {
     CHECK((ideal || p.options.kind == mechanism::lattice));
   }
   CHECK(kind(overlap{}, many_rows, {1, 0}, true).options.kind == mechanism::gamma_norm);
-  CHECK(kind(overlap{}, many_rows, {1, 1e-5}, true).expected_norm <= kind(overlap{}, many_rows, {1, 1e-5}, false).expected_norm);
+  CHECK(kind(overlap{}, many_rows, {1, 1e-5}, true).expected_norm <=
+        kind(overlap{}, many_rows, {1, 1e-5}, false).expected_norm);
   // Where curvature leaves nothing for the objective, others are left.
   CHECK_NOTHROW(choose(ipw{}, owl_logistic{}, {.rows = 10, .features = 2}, 1e-4, {.1, 0}, true));
   CHECK_NOTHROW(choose(overlap{}, a_learning{}, many_rows, .05, {1, 0}, true));
 }
 
 TEST_CASE("promises that cannot be kept are refused before data") {
-  CHECK_THROWS_WITH(of(mechanism::gamma_norm, twelve_rows, {0, 0}), "hone::privacy::prepare: epsilon: is 0, not finite and positive");
+  CHECK_THROWS_WITH(of(mechanism::gamma_norm, twelve_rows, {0, 0}),
+                    "hone::privacy::prepare: epsilon: is 0, not finite and positive");
   for (const double bad : {-1.0, static_cast<double>(NAN), static_cast<double>(INFINITY)})
     CHECK_THROWS_AS(of(mechanism::lattice, twelve_rows, {bad, 1e-5}), std::invalid_argument);
   for (const double bad : {-.1, 1.0, static_cast<double>(NAN)})
     CHECK_THROWS_AS(of(mechanism::lattice, twelve_rows, {1, bad}), std::invalid_argument);
   for (const double bad : {0.0, 1.0, static_cast<double>(NAN)})
-    CHECK_THROWS_AS(of(mechanism::lattice, twelve_rows, {1, 0}, {.composed = true, .share = bad}), std::invalid_argument);
+    CHECK_THROWS_AS(of(mechanism::lattice, twelve_rows, {1, 0}, {.composed = true, .share = bad}),
+                    std::invalid_argument);
   CHECK_THROWS_WITH(of(mechanism::objective, twelve_rows, {.5, 0}, {.worst_case = true}),
                     Catch::Contains("hone::privacy::prepare: ridge: is 0.05, at which curvature alone costs"));
   const auto composed = [](const auto& scheme) {

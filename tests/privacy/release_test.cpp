@@ -65,7 +65,8 @@ TEST_CASE("with a large epsilon the noise vanishes, and the fit is left") {
   near(simulate(raw, ipw{}, much, 1, {.kind = mechanism::objective}), plain(ipw{}, owl_logistic{}, 4));
   near(simulate(raw, ipw{}, much, 1, {.composed = true}), plain(ipw{}, owl_logistic{}, 4));
   near(simulate(raw, ipw{}, {1e5, 1e-6}, 1, {.composed = true}), plain(ipw{}, owl_logistic{}, 4));
-  near(simulate(raw, overlap{}, much, 1, {.kind = mechanism::objective, .composed = true}), plain(overlap{}, owl_logistic{}, 4));
+  near(simulate(raw, overlap{}, much, 1, {.kind = mechanism::objective, .composed = true}),
+       plain(overlap{}, owl_logistic{}, 4));
   near(simulate(raw, entropy_balancing{}, much, 1, {.composed = true}), plain(entropy_balancing{}, owl_logistic{}, 4));
   near(simulate(raw, kernel_balancing{}, much, 1), plain(kernel_balancing{}, owl_logistic{}, 4));
   near(simulate(raw, normalised<ipw>{}, much, 1, {.composed = true}), plain(normalised<ipw>{}, owl_logistic{}, 4));
@@ -80,7 +81,8 @@ TEST_CASE("a composed fit uses the released parameters, in their ball") {
   const raw_records raw = random_records({.rows = 40, .features = 2}, 33);
   // Stage one at a tiny share has noise far beyond the ball; stage two nearly none.
   const mechanism_options options{.composed = true, .share = 1e-9};
-  const std::vector<double> one = simulate(raw, ipw{}, {1e6, 0}, 1, options), two = simulate(raw, ipw{}, {1e6, 0}, 2, options);
+  const std::vector<double> one = simulate(raw, ipw{}, {1e6, 0}, 1, options),
+                            two = simulate(raw, ipw{}, {1e6, 0}, 2, options);
   double apart = 0;
   for (std::size_t i = 0; i < 3; ++i) apart = std::max(apart, std::abs(one[i] - two[i]));
   CHECK(apart > .01);
@@ -97,13 +99,16 @@ TEST_CASE("an exhausted budget does not read a record, and a spent one stays spe
   CHECK(funds.spent().epsilon == Approx(1));
   // These records would be refused for their shape, were they looked at.
   const hone::matrix_view<const double> none(nullptr, 0, 0);
-  CHECK_THROWS_AS(release(p, overlap{}, owl_logistic{}, funds, none, raw.arm, raw.outcome, {}, random, alone), budget_exhausted);
+  CHECK_THROWS_AS(release(p, overlap{}, owl_logistic{}, funds, none, raw.arm, raw.outcome, {}, random, alone),
+                  budget_exhausted);
   CHECK(funds.spent().epsilon == Approx(1));
   budget<replace_one> fresh({1.5, 0});
-  CHECK_THROWS_AS(release(p, overlap{}, owl_logistic{}, fresh, none, raw.arm, raw.outcome, {}, random, alone), std::invalid_argument);
+  CHECK_THROWS_AS(release(p, overlap{}, owl_logistic{}, fresh, none, raw.arm, raw.outcome, {}, random, alone),
+                  std::invalid_argument);
   CHECK(fresh.spent().epsilon == 0);
   const std::vector<double> half(11, .5);
-  CHECK_THROWS_AS(release(p, overlap{}, owl_logistic{}, fresh, x, raw.arm, raw.outcome, half, random, alone), std::invalid_argument);
+  CHECK_THROWS_AS(release(p, overlap{}, owl_logistic{}, fresh, x, raw.arm, raw.outcome, half, random, alone),
+                  std::invalid_argument);
 }
 
 TEST_CASE("data sets of one shape all have one result: an empty arm, one class, equal rows, no valid record, n = 1") {
@@ -143,7 +148,8 @@ TEST_CASE("ranks: rank 0's noise, the bits of one process") {
     const plan p = prepare(ipw{}, owl_logistic{}, raw.limits, .05, {1, 0}, options);
     hone::distributed::thread_ranks all(2);
     all.run([&](hone::distributed::threads& comm) {
-      const index_t begin = comm.rank() == 0 ? 0 : block_rows, held = comm.rank() == 0 ? block_rows : raw.limits.rows - block_rows;
+      const index_t begin = comm.rank() == 0 ? 0 : block_rows,
+                    held = comm.rank() == 0 ? block_rows : raw.limits.rows - block_rows;
       const auto at = static_cast<std::size_t>(begin), count = static_cast<std::size_t>(held);
       budget<replace_one> funds({1, 0});
       test_random random(comm.rank() == 0 ? 7 : 8);
@@ -172,7 +178,8 @@ TEST_CASE("an audit from outside finds no more than epsilon") {
       for (int k = 0; k < draws; ++k) {
         budget<replace_one> funds({epsilon, 0});
         const hone::matrix_view<const double> x(nullptr, 4, 0);
-        const auto result = release(p, ipw{.ridge = 4}, owl_huber{}, funds, x, data.arm, data.outcome, {}, random, alone);
+        const auto result =
+            release(p, ipw{.ridge = 4}, owl_huber{}, funds, x, data.arm, data.outcome, {}, random, alone);
         count += result.simulated()[0] > 1.2 ? 1 : 0;
       }
       return count;

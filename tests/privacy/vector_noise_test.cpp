@@ -25,7 +25,8 @@ TEST_CASE("Gaussian noise on a lattice: its scale, its step and its cost") {
       int exponent = 0;
       CHECK(std::frexp(noise.lattice, &exponent) == .5);
       const double moved = sensitivity / noise.lattice + std::sqrt(static_cast<double>(dimension)),
-                   exact = moved * moved / (2 * static_cast<double>(noise.integer) * static_cast<double>(noise.integer));
+                   exact =
+                       moved * moved / (2 * static_cast<double>(noise.integer) * static_cast<double>(noise.integer));
       CHECK(noise.cost.family == loss_family::concentrated);
       CHECK(noise.cost.parameter == Approx(exact).epsilon(1e-11));
       CHECK(noise.cost.parameter >= exact);

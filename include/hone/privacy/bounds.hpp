@@ -316,4 +316,22 @@ stability bound(const normalised<Scheme>& scheme, const domain& d) {
   return s;
 }
 
+/// The bounds where @p curvature was released (`private_curvature.hpp`); what the solver leaves is charged as before.
+/// @throws std::invalid_argument for more than two arms and for a NaN.
+template <class Scheme>
+  requires(std::same_as<Scheme, ipw> || std::same_as<Scheme, overlap> || std::same_as<Scheme, covariate_balancing>)
+stability bound(const Scheme& scheme, const domain& d, double curvature) {
+  stability s = bound(scheme, d);
+  const char* function = "hone::privacy::bound";
+  invalid_argument_unless(!std::isnan(curvature), function, "curvature", "is no number");
+  if (curvature <= 0) return s;
+  invalid_argument_unless(d.arms == 2, function, "arms", "are %td, and released curvature is for two", d.arms);
+  const double reach = d.row_bound * s.radius, slope = sigmoid(reach);
+  const double least = std::same_as<Scheme, covariate_balancing> ? std::exp(-reach) : slope * (1 - slope);
+  const double share = rounded_up(s.curvature / (s.curvature + least * curvature * (1 - 0x1p-40)));
+  s.moved = rounded_up(s.moved * (min)(share, 1.0));
+  s.beta = rounded_up(s.beta * (min)(share, 1.0));
+  return s;
+}
+
 }  // namespace HONE_NAMESPACE::privacy

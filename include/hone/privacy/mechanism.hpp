@@ -22,6 +22,7 @@ struct mechanism_options {
   bool composed = false;
   double share = 0.25;  ///< of the budget, for the first stage's parameters
   bool worst_case = false;
+  double curvature = 0;  ///< what `release_curvature` gave, which was paid for by itself; 0 for none
   certificate solver{};  ///< of both stages
 };
 
@@ -84,6 +85,10 @@ plan draft(const Scheme& scheme, const Loss& loss, const domain& limits, double 
   const bool gaussian = options.kind == mechanism::lattice && promise.delta > 0;
   plan p{.options = options, .limits = limits, .ridge = ridge, .weights = bound(scheme, limits)};
   const double n = static_cast<double>(limits.rows);
+  if constexpr (requires { bound(scheme, limits, options.curvature); })
+    p.weights = bound(scheme, limits, options.curvature);
+  else
+    invalid_argument_unless(options.curvature == 0, function, "curvature", "does nothing for these weights");
   double moved = options.worst_case ? (n - 1) * p.weights.largest : p.weights.moved_solved(options.solver);
   double epsilon = promise.epsilon,
          rho = gaussian ? gaussian_rho(lattice_multiplier(promise.epsilon, promise.delta)) : 0;

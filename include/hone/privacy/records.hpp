@@ -38,7 +38,7 @@ class records {
                             "has %td elements, there are %td rows", std::ssize(outcome), shards.held());
     columns_ = privacy::columns(limits);
     const auto padded = static_cast<std::size_t>(tiles() * tile_rows);
-    tiles_.resize(padded * static_cast<std::size_t>(columns_));
+    tiles_.resize(static_cast<std::size_t>(tiles() * columns_), simd::pack<double>(0.0));
     arm_.assign(padded, -1);
     valid_.resize(padded);
     sign_.resize(padded);
@@ -60,9 +60,11 @@ class records {
   [[nodiscard]] index_t tiles() const { return (held() + tile_rows - 1) / tile_rows; }
   /// Element j of row i.
   [[nodiscard]] double operator()(index_t i, index_t j) const {
-    return tiles_[static_cast<std::size_t>((i / tile_rows * columns_ + j) * tile_rows + i % tile_rows)];
+    return tile(i / tile_rows)[j * tile_rows + i % tile_rows];
   }
-  [[nodiscard]] const double* tile(index_t t) const { return tiles_.data() + t * columns_ * tile_rows; }
+  [[nodiscard]] const double* tile(index_t t) const {
+    return reinterpret_cast<const double*>(tiles_.data()) + t * columns_ * tile_rows;
+  }
   // Of row i, up to the end of the last tile.
   [[nodiscard]] const index_t* arm() const { return arm_.data(); }     ///< -1 for a zero record
   [[nodiscard]] const double* valid() const { return valid_.data(); }  ///< 1, or 0 for a zero record
@@ -94,7 +96,7 @@ class records {
     }
     const double length = std::sqrt(squared);
     const bool clip = largest > 0 && length * (1 + free) > most / largest;
-    double* row = tiles_.data() + i / tile_rows * columns_ * tile_rows + i % tile_rows;
+    double* row = reinterpret_cast<double*>(tiles_.data()) + i / tile_rows * columns_ * tile_rows + i % tile_rows;
     for (index_t j = 0; j < x.cols(); ++j) {
       const auto value = static_cast<double>(to_accumulator(x(i, j)));
       row[j * tile_rows] = clip ? value / largest * (most / length) : value;
@@ -109,7 +111,8 @@ class records {
   domain limits_;
   row_shards shards_;
   index_t columns_ = 0;
-  std::vector<double> tiles_, valid_, sign_, outcome_;
+  std::vector<simd::pack<double>> tiles_;  // a column of eight rows in each, aligned as registers are
+  std::vector<double> valid_, sign_, outcome_;
   std::vector<index_t> arm_;
 };
 

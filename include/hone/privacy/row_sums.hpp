@@ -33,12 +33,29 @@ HONE_INLINE void tile_products(const double* tile, const double* theta, index_t 
   }
 }
 
-/// gradient (lanes) += slope x, for every column of a tile.
-HONE_INLINE void add_slopes(const double* tile, const lanes& slope, index_t d, double* gradient) {
-  for (index_t j = 0; j < d; ++j) {
-    double* at = gradient + j * tile_rows;
-    simd::store(at, simd::load<double>(at) + slope * simd::load<double>(tile + j * tile_rows));
-  }
+/// value and gradient (lanes) += what @c Group tiles from @p t on add. The products of all come first, so that the
+/// functions of the rows do not wait for each other; the rows, read again, are in the cache. Lines of later tiles are
+/// asked for.
+template <std::size_t Group, std::size_t Products, class Row>
+HONE_INLINE void add_tiles(const records& data, index_t t, const double* theta, index_t m, Row& row, lanes& value,
+                           lanes* gradient) {
+  const index_t d = data.columns(), tile = d * tile_rows, ahead = (max)(index_t{sizeof(double)} * tile, index_t{16384});
+  const double* first = data.tile(t);
+  lanes z[Group][Products];
+  row_terms<Products> added[Group];
+  for (std::size_t k = 0; k < Group; ++k) tile_products(first + static_cast<index_t>(k) * tile, theta, d, m, z[k]);
+  for (std::size_t k = 0; k < Group; ++k) added[k] = row((t + static_cast<index_t>(k)) * tile_rows, z[k]);
+  for (std::size_t k = 0; k < Group; ++k) value += added[k].value;
+  for (index_t c = 0; c < m; ++c)
+    for (index_t j = 0; j < d; ++j) {
+      lanes sum = gradient[c * d + j];
+      for (std::size_t k = 0; k < Group; ++k) {
+        const double* x = first + static_cast<index_t>(k) * tile + j * tile_rows;
+        simd::prefetch(x, ahead);
+        sum += added[k].slope[c] * simd::load<double>(x);
+      }
+      gradient[c * d + j] = sum;
+    }
 }
 
 }  // namespace detail
@@ -55,18 +72,17 @@ double sum_rows(const records& data, std::span<const double> theta, std::span<do
   data.shards().sum(
       sums,
       [&](index_t first, index_t last, double* out) {
-        std::vector<double> own(static_cast<std::size_t>(terms * tile_rows));
-        lanes value = 0.0, z[Products];
-        for (index_t t = first / tile_rows; t * tile_rows < last; ++t) {
-          const double* tile = data.tile(t);
-          detail::tile_products(tile, theta.data(), d, m, z);
-          const row_terms<Products> added = row(t * tile_rows, z);
-          value += added.value;
-          for (index_t c = 0; c < m; ++c) detail::add_slopes(tile, added.slope[c], d, own.data() + c * d * tile_rows);
-        }
+        std::vector<lanes> own(static_cast<std::size_t>(terms), lanes(0.0));
+        lanes value = 0.0;
+        // Four short rows at a time; the tiles of four long ones would not stay in the first-level cache.
+        constexpr std::size_t group = Products == 1 ? 4 : 1;
+        index_t t = first / tile_rows;
+        const index_t end = (last + tile_rows - 1) / tile_rows;
+        for (; t + index_t{group} <= end && d <= 64; t += group)
+          detail::add_tiles<group, Products>(data, t, theta.data(), m, row, value, own.data());
+        for (; t < end; ++t) detail::add_tiles<1, Products>(data, t, theta.data(), m, row, value, own.data());
         out[terms] += simd::horizontal_sum(value);
-        for (index_t k = 0; k < terms; ++k)
-          out[k] += simd::horizontal_sum(simd::load<double>(own.data() + k * tile_rows));
+        for (index_t k = 0; k < terms; ++k) out[k] += simd::horizontal_sum(own[static_cast<std::size_t>(k)]);
       },
       pool);
   for (std::size_t k = 0; k < gradient.size(); ++k) gradient[k] = sums[k];
