@@ -78,7 +78,7 @@ double sum_rows(const records& data, std::span<const double> theta, std::span<do
         constexpr std::size_t group = Products == 1 ? 4 : 1;
         index_t t = first / tile_rows;
         const index_t end = (last + tile_rows - 1) / tile_rows;
-        for (; t + index_t{group} <= end && d <= 64; t += group)
+        for (; t + index_t{group} <= end && d <= 64; t += index_t{group})
           detail::add_tiles<group, Products>(data, t, theta.data(), m, row, value, own.data());
         for (; t < end; ++t) detail::add_tiles<1, Products>(data, t, theta.data(), m, row, value, own.data());
         out[terms] += simd::horizontal_sum(value);
