@@ -51,8 +51,8 @@ class privacy_ledger {
  public:
   /// Opens @p path, or begins it where there is none, and takes its releases out of the budget.
   /// @throws format_error, with the line where one is meant, if the file is damaged, is of another budget, has more
-  ///         releases than that allows, or is open already, here or elsewhere; std::system_error if it cannot be read or
-  ///         written; what the budget's constructor throws, before anything is opened.
+  ///         releases than that allows, or is open already, here or elsewhere; std::system_error if it cannot be read
+  ///         or written; what the budget's constructor throws, before anything is opened.
   privacy_ledger(std::filesystem::path path, privacy::epsilon_delta total, privacy::filter by = {})
       : path_(std::move(path)), budget_(total, by, {this, &write}) {
     constexpr const char* names[] = {"basic", "concentrated", "renyi"};

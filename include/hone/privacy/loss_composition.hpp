@@ -120,13 +120,13 @@ inline composed_loss compose(std::span<const loss_steps> steps, double delta) {
   };
   double low = 0, high = 1;
   while (high < 1024 && !far_enough(high)) low = high, high *= 2;
-  for (int i = 0; i < 20; ++i) (far_enough(0.5 * (low + high)) ? high : low) = 0.5 * (low + high);
+  for (int i = 0; i < 12; ++i) (far_enough(0.5 * (low + high)) ? high : low) = 0.5 * (low + high);
   const double lambda = result.lambda = high;
   const detail::tilt centre = detail::tilt_of(all, lambda);
   // Losses outside [bottom, top] have tilted mass below e^-rare each, by Chernoff's bound again.
   const double rare = 40;
   double top = detail::infinite, bottom = -detail::infinite;
-  for (double more = 1e-3; more < 1e5; more *= 3) {
+  for (double more = 0.01; more < 1e4; more *= 4) {
     top = (min)(top, (detail::tilt_of(all, lambda + more).log_sum - centre.log_sum + rare) / more);
     bottom = (max)(bottom, (centre.log_sum - detail::tilt_of(all, lambda - more).log_sum - rare) / more);
   }
