@@ -28,6 +28,7 @@
 #include "hone/io/peft.hpp"
 #include "hone/io/pooled_states.hpp"
 #include "hone/io/pre_tokenizer.hpp"
+#include "hone/io/privacy_ledger.hpp"
 #include "hone/io/prompts.hpp"
 #include "hone/io/question_answers.hpp"
 #include "hone/io/read_tokenizer.hpp"
