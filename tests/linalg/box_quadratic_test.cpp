@@ -115,7 +115,7 @@ TEST_CASE("the steps that suffice, from a start in the box") {
       const auto steps = steps_that_suffice({1, condition}, 1e-8, length(g), 5 * std::sqrt(20.));
       const auto m = minimise_box(p.product(), p.b, w, {.upper = 5, .bounds = {1, condition}, .steps = steps});
       CHECK(m.certificate <= 1e-8);
-      CHECK(m.evaluations == steps + 2);
+      CHECK(m.evaluations <= steps + 2);
     }
 }
 

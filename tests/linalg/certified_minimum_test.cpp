@@ -16,7 +16,7 @@ namespace {
 linear_model twelve_rows(double ridge, bool exponential) {
   const double x1[] = {.60, -.30, .10, .70, -.50, .20, -.60, .40, -.10, .30, -.20, .50};
   const double x2[] = {.20, .50, -.40, -.10, -.30, .60, .10, .40, -.70, -.50, .30, .00};
-  linear_model m{{}, {1, -1, -1, 1, -1, 1, -1, -1, 1, -1, 1, 1}, std::vector<double>(12, 1.0), ridge, exponential};
+  linear_model m{{}, {1, -1, 1, 1, -1, 1, -1, -1, 1, -1, 1, 1}, std::vector<double>(12, 1.0), ridge, exponential};
   for (int i = 0; i < 12; ++i) m.rows.insert(m.rows.end(), {x1[i], x2[i], 0.5});
   return m;
 }
@@ -28,7 +28,7 @@ TEST_CASE("the vectors of the specification: propensities, balance, the rule") {
     const auto m =
         minimise_certified(f, x, {.tolerance = 1e-13, .bounds = {f.ridge, smooth + f.ridge}, .gradient_at_start = 4});
     CHECK(m.converged);
-    for (int i = 0; i < 3; ++i) CHECK(x[i] == Approx(expected[i]).margin(6e-11));
+    for (std::size_t i = 0; i < 3; ++i) CHECK(x[i] == Approx(expected[i]).margin(6e-11));
     return m;
   };
   compare(twelve_rows(0.1, false), 0.25, {0.7081990763, -0.1005732890, 0.2097959202});

@@ -2,7 +2,7 @@
 """Writes minima.hpp: weighted logistic models with a ridge, minimised by SciPy, free (Newton's method of trust-exact)
 and in balls (the root of |x(m)| = radius, x(m) the free minimum with m more of the ridge).
 
-  pip install scipy==1.17.0 numpy==2.4.0; python minima.py > minima.hpp
+  pip install scipy==1.17.1 numpy==2.4.6; python minima.py > minima.hpp
 """
 import numpy as np
 import scipy
