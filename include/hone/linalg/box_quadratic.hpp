@@ -20,8 +20,8 @@ struct box_options {
 /// @param product product(w, out) writes H w (n) of spans.
 /// @throws std::invalid_argument unless @p b has w's size, lower <= upper, one of them is finite where the other is not
 ///         and neither is NaN, 0 < least <= largest, 0 <= steps < 2^31 and tolerance >= 0.
-/// @note Allocates 4 n doubles before the first product; 2 n sizes of the step are bounded by
-///       steps_that_suffice(bounds, tolerance, |H w + b| at the start, radius), radius any finite bound on |w|.
+/// @note Allocates 4 n doubles before the first product. A tolerance is reached within steps_that_suffice(bounds,
+///       tolerance, a bound on |H w + b| at the start, radius) steps, radius any finite bound on |w| in the box.
 template <class Product>
 minimum minimise_box(Product&& product, std::span<const double> b, std::span<double> w, const box_options& options) {
   const char* function = "hone::linalg::minimise_box";

@@ -56,7 +56,7 @@ void polish(F& f, std::span<double> x, double radius, double tolerance, minimum&
 /// tolerance, and converged, whatever f, if the bounds hold and rounding of f's gradient allows it. Where it does not, or
 /// something is not finite, converged is false. It never throws on what f returns.
 /// @throws std::invalid_argument as `steps_that_suffice`: for constants alone.
-/// @note Some ten calls of f; at most 12,400 and steps_that_suffice(...). Allocates 25 n doubles, and 2 n^2 for f.hessian.
+/// @note Some ten calls of f; at most 24,403 and steps_that_suffice(...) + 2. Allocates 25 n doubles, and 2 n^2 for f.hessian.
 template <smooth_objective F>
 minimum minimise_certified(F&& f, std::span<double> x, const certified_options& options) {
   const std::int64_t steps =

@@ -2,10 +2,9 @@
 /// What the minimisers ask of a function, and what they answer.
 ///
 /// An objective is called with a point and writes its gradient there; it must be deterministic, and it may be called
-/// anywhere (on a ball, inside it). A value or gradient that is not finite, or overflows when its elements are squared
-/// twice over, says that a point is too far: the minimisers step back from it. Points, gradients and steps are spans of
-/// n doubles; sums over coordinates are those of core/blas.hpp, so that a minimiser gives the same bits wherever the
-/// objective does.
+/// anywhere (on a ball, inside it). A value or gradient that is not finite says that a point is too far: the minimisers
+/// step back from it. Points, gradients and steps are spans of n doubles; sums over coordinates are those of
+/// core/blas.hpp, so that a minimiser gives the same bits wherever the objective does.
 #pragma once
 #include "hone/core/contract.hpp"
 

@@ -40,7 +40,8 @@ def numbers(x):
 print("// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception")
 print(f"/// Written by minima.py, SciPy {scipy.__version__}.")
 print("#pragma once\n#include <vector>\n")
-print("struct golden_minimum {\n  double ridge, radius;  ///< radius 0: free\n  std::vector<double> x;\n  double value;\n};\n")
+print("struct golden_minimum {\n  double ridge, radius;  ///< radius 0: free")
+print("  std::vector<double> x;\n  double value;\n};\n")
 print("inline const std::vector<golden_minimum> golden_minima = {")
 for ridge in (1.0, 0.05, 0.001):
     length = np.linalg.norm(free(ridge))

@@ -39,9 +39,7 @@ line_point search_line(Phi&& phi, const line_point& start, double first, double 
     (falls ? low : high) = at;
     if (!finite) high.slope = infinite;
     if (high.step == infinite) {
-      const double flatter = low.slope - start.slope;
-      const double root = flatter > 0 ? -start.slope * step / flatter : infinite;
-      step = (min)((min)((max)(root, 2 * step), 10 * step), longest);
+      step = (min)(10 * step, longest);
       if (step == infinite) break;
       continue;
     }
