@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-/// min over w of 1/2 <w, H w> + <b, w>, lower <= w_i <= upper, for a positive definite H that is only applied: the steps
-/// of projected_gradient.hpp, P(w)_i = min(max(w_i, lower), upper). Kernel weights, for one:
-/// H = 2 (K + lambda n I) / n^2.
+/// min over w of 1/2 <w, H w> + <b, w>, lower <= w_i <= upper, for a positive definite H that is only applied: the
+/// steps of projected_gradient.hpp, P(w)_i = min(max(w_i, lower), upper). Kernel weights, for one: H = 2 (K + lambda n
+/// I) / n^2.
 #pragma once
 #include "hone/linalg/projected_gradient.hpp"
 

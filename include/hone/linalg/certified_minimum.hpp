@@ -53,10 +53,11 @@ void polish(F& f, std::span<double> x, double radius, double tolerance, minimum&
 }  // namespace detail
 
 /// Moves @p x (n) to the minimum of @p f on the ball of options.radius around 0, from x: the certificate is at most the
-/// tolerance, and converged, whatever f, if the bounds hold and rounding of f's gradient allows it. Where it does not, or
-/// something is not finite, converged is false. It never throws on what f returns.
+/// tolerance, and converged, whatever f, if the bounds hold and rounding of f's gradient allows it. Where it does not,
+/// or something is not finite, converged is false. It never throws on what f returns.
 /// @throws std::invalid_argument as `steps_that_suffice`: for constants alone.
-/// @note Some ten calls of f; at most 24,403 and steps_that_suffice(...) + 2. Allocates 25 n doubles, and 2 n^2 for f.hessian.
+/// @note Some ten calls of f; at most 24,403 and steps_that_suffice(...) + 2. Allocates 26 n doubles at a time, with
+///       f.hessian 2 n^2 + 5 n.
 template <smooth_objective F>
 minimum minimise_certified(F&& f, std::span<double> x, const certified_options& options) {
   const std::int64_t steps =

@@ -167,10 +167,10 @@ inline reach model_step(curvature_pairs& pairs, std::span<const double> x, std::
 
 /// Moves @p x (n) to a minimum of @p f near it, on the ball of options.radius around 0, to which x is projected first.
 /// Hands back the best point it saw: the one of least certificate among those whose values rounding cannot tell apart.
-/// Where the line search fails the pairs are forgotten; where it fails then too, or nothing gets better for 20 steps, or
-/// the start is not finite, it ends with converged = false. It never throws on what f returns.
+/// Where the line search fails the pairs are forgotten; where it fails then too, or nothing gets better for 20 steps,
+/// or the start is not finite, it ends with converged = false. It never throws on what f returns.
 /// @throws std::invalid_argument unless tolerance >= 0, history >= 1, limit >= 0 and radius > 0.
-/// @note A call of f a step in most cases, at most 122; allocates (2 history + 5) n + 3 history doubles before the first.
+/// @note A call of f a step in most cases, at most 122; allocates (2 history + 5) n + 3 history doubles before them.
 ///       On a ball the sphere is found by at most 61 applications of the pairs a step, of 8 history n flops or more.
 template <smooth_objective F>
 minimum minimise_lbfgs(F&& f, std::span<double> x, const lbfgs_options& options = {}) {

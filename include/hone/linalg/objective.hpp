@@ -27,9 +27,9 @@ concept curved_objective =
 
 struct minimum {
   double value = 0;  ///< at the x handed back; NaN where the objective is nowhere finite
-  /// The x handed back has a gradient of this length. On a set (a ball, a box) it has a gradient g and a vector v normal
-  /// to the set, |g + v| <= certificate. So x lies within certificate / lambda of the minimiser of a function that is
-  /// lambda-strongly convex. Infinite where the gradient is not finite. Rounding of the objective is not in it.
+  /// The x handed back has a gradient of this length. On a set (a ball, a box) it has a gradient g and a vector v
+  /// normal to the set, |g + v| <= certificate. So x lies within certificate / lambda of the minimiser of a function
+  /// that is lambda-strongly convex. Infinite where the gradient is not finite. Rounding of the objective is not in it.
   double certificate = std::numeric_limits<double>::infinity();
   int evaluations = 0;     ///< of value and gradient
   bool converged = false;  ///< certificate <= tolerance
