@@ -1,13 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-/// Second moments, symmetric eigenproblems, low-rank factors, convex problems.
+/// Second moments, symmetric eigenproblems, low-rank factors, convex problems, minimisers.
 #pragma once
 #include "hone/linalg/bargaining.hpp"
+#include "hone/linalg/box_quadratic.hpp"
+#include "hone/linalg/certified_minimum.hpp"
 #include "hone/linalg/dense.hpp"
 #include "hone/linalg/gram_rows.hpp"
 #include "hone/linalg/hull.hpp"
+#include "hone/linalg/lbfgs.hpp"
+#include "hone/linalg/newton.hpp"
 #include "hone/linalg/nonnegative_quadratic.hpp"
+#include "hone/linalg/objective.hpp"
 #include "hone/linalg/orthonormal.hpp"
 #include "hone/linalg/principal_angles.hpp"
+#include "hone/linalg/projected_gradient.hpp"
 #include "hone/linalg/second_moments.hpp"
 #include "hone/linalg/spectrum.hpp"
 #include "hone/linalg/symmetric_eigen.hpp"
