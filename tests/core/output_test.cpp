@@ -99,6 +99,36 @@ TEST_CASE("strided outputs of one step overlap where an element of one is an ele
       }
 }
 
+TEST_CASE("strided outputs of two types and one step in bytes overlap where their bytes do, by counting") {
+  std::vector<float> memory(60);
+  auto* const halves = reinterpret_cast<bfloat16*>(memory.data());
+  for (index_t at = 20; at < 90; ++at)
+    for (index_t n = 1; n < 5; ++n) {
+      const vector_view<float> x(memory.data() + 20, 4, 3);
+      const vector_view<bfloat16> y(halves + at, n, 6);
+      bool apart = true;
+      for (index_t i = 0; i < 4; ++i)
+        for (index_t j = 0; j < n; ++j) {
+          const index_t first = 40 + 6 * i, other = at + 6 * j;  // in units of two bytes, of which a float has two
+          apart = apart && (other < first || other > first + 1);
+        }
+      INFO(at << ", " << n);
+      if (apart) {
+        CHECK_NOTHROW(check_apart(x, y, "f", "x", "y"));
+        CHECK_NOTHROW(check_apart(y, x, "f", "x", "y"));
+      } else {
+        CHECK_THROWS_AS(check_apart(x, y, "f", "x", "y"), std::invalid_argument);
+        CHECK_THROWS_AS(check_apart(y, x, "f", "x", "y"), std::invalid_argument);
+      }
+    }
+  // Of one element each the steps say nothing: a stride of 0 is as good as another.
+  const vector_view<float> one(memory.data() + 4, 1, 0);
+  CHECK_THROWS_AS(check_apart(one, vector_view<float>(memory.data() + 4, 1, 0), "f", "x", "y"), std::invalid_argument);
+  CHECK_NOTHROW(check_apart(one, vector_view<float>(memory.data() + 5, 1, 0), "f", "x", "y"));
+  CHECK_NOTHROW(check_apart(one, vector_view<float>(memory.data() + 4, 0), "f", "x", "y"));
+  CHECK_NOTHROW(check_apart(vector_view<float>(memory.data() + 4, 0), one, "f", "x", "y"));
+}
+
 TEMPLATE_TEST_CASE("core's functions refuse to write where elements have no memory of their own", "", float, double,
                    bfloat16) {
   using T = TestType;
