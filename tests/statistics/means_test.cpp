@@ -47,6 +47,8 @@ TEST_CASE("groups weighted by items, with the pooled error of lm-evaluation-harn
   CHECK(m.nonfinite == 1);
   const mean_estimate alike = average_groups(groups);
   CHECK(alike.mean == Approx((.5 + .6 + .8) / 3).epsilon(1e-15));
+  CHECK(alike.count == 750);
+  CHECK(alike.nonfinite == 1);
   CHECK(alike.standard_error == Approx(std::sqrt(.0004 + .0009 + .0025) / 3).epsilon(1e-14));
 }
 
