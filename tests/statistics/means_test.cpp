@@ -73,6 +73,15 @@ TEST_CASE("pooling the parts of a sample gives its mean; one group its error too
   CHECK(std::isnan(average_groups({}).mean));
 }
 
+TEST_CASE("two values have an error, groups of two too; what is not finite is counted in all groups") {
+  CHECK(estimate_mean(vector{1, 4}).standard_error == Approx(1.5).epsilon(1e-15));
+  const std::vector<mean_estimate> groups = {estimate_mean(vector{1, 4}), estimate_mean(vector{2})};
+  CHECK(pool_items(groups).standard_error == Approx(std::sqrt(4.5 / 3)).epsilon(1e-15));
+  const std::vector<mean_estimate> broken = {{.5, .02, 400, 2}, {.6, .03, 250, 0}, {.8, .05, 100, 3}};
+  CHECK(pool_items(broken).nonfinite == 5);
+  CHECK(average_groups(broken).nonfinite == 5);
+}
+
 TEST_CASE("harmonic mean") {
   CHECK(harmonic_mean(vector{.9, .8, .5, .4, .4, .45, .5, .7, .6}) == Approx(.539614561028).epsilon(1e-12));
   CHECK(harmonic_mean(vector{.3}) == Approx(.3).epsilon(1e-15));
