@@ -75,6 +75,8 @@ TEST_CASE("who disagrees is the tolerance's to say, and weights of a residual ab
   const double c = -1 + 1e-8;
   const square<2> near{{{1, c}, {c, 1}}};
   CHECK(solve_bargain(near, 1e-10).agreed);
+  CHECK(solve_bargain(near, 0.4e-8).agreed);  // (w, G w) = 0.5e-8 of the square of the sum of w
+  CHECK(!solve_bargain(near, 0.6e-8).agreed);
   const auto opposed = solve_bargain(near, 1e-6);
   CHECK(!opposed.agreed);
   CHECK(opposed.w == std::array<double, 2>{});

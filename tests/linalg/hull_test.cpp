@@ -151,4 +151,8 @@ TEST_CASE("the tolerance says which rows hold nothing in their hull") {
   const std::array<double, 2> b{0, 0};
   CHECK(help_worst(near, b, 0, 1).worst == Approx(std::sqrt(0.5e-8)).epsilon(1e-3));
   CHECK(help_worst(near, b, 0, 1, 1e-6).worst == Approx(0).margin(1e-12));
+  // It is a share of the longest row.
+  const auto scaled = [&](double s) { return square<2>{{{s, c * s}, {c * s, s}}}; };
+  CHECK(help_worst(scaled(1e-6), b, 0, 1).worst == Approx(std::sqrt(0.5e-14)).epsilon(1e-3));
+  CHECK(help_worst(scaled(1e6), b, 0, 1, 1e-6).worst == Approx(0).margin(1e-9));
 }
