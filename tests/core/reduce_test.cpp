@@ -28,7 +28,7 @@ double tree(const std::vector<double>& blocks) {
 TEST_CASE("block sums fold in one tree, whoever computes them") {
   thread_pool two(2), seven(7);
   const serial alone;
-  for (const index_t blocks : {0, 1, 2, 3, 5, 31, 64, 1000, 1501}) {
+  for (const index_t blocks : {0, 1, 2, 3, 5, 31, 64, 512, 513, 1025, 1501}) {
     for (const index_t extra : {0, 1, 4095}) {
       const index_t n = (std::max)(index_t{0}, blocks * block_size - extra);
       const auto f = [&](index_t begin, index_t end, double* sums) {

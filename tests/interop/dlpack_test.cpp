@@ -107,6 +107,12 @@ TEST_CASE("DLPack: offsets, shapes and strides that are no memory of the type ar
   CHECK_THAT(message(odd.dl), Catch::Contains("no multiple of the 4 bytes of a float32"));
   odd.dl.byte_offset = ~std::uint64_t{0} - 3;
   CHECK(message(odd.dl) == "hone::visit_vector: x: byte_offset is 18446744073709551612, which leaves the memory");
+  const auto begin = reinterpret_cast<std::uintptr_t>(memory.data());
+  odd.dl.byte_offset = ~std::uint64_t{0} - begin;  // the last address that there is
+  CHECK_THAT(message(odd.dl), Catch::StartsWith("hone::visit_vector: x: its memory begins at 0xffffffffffffffff"));
+  odd.dl.byte_offset = std::uint64_t{1} << 50;  // beyond the address itself
+  CHECK(reinterpret_cast<std::uintptr_t>(vector_of<float>(odd.dl).data()) == begin + (std::uint64_t{1} << 50));
+  odd.dl.byte_offset = ~std::uint64_t{0} - 3;
   odd.dl.data = nullptr;
   CHECK(message(odd.dl) == "hone::visit_vector: x: has 2 elements and no memory");
   tensor nowhere(nullptr, {2, 2}, {}, kDLFloat, 32);
