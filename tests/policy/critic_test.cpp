@@ -39,6 +39,14 @@ TEST_CASE("the sequence critic does not overflow, counts NaN, and refuses what i
   CHECK_THROWS_WITH(sequence_critic_loss(far, std::vector<double>{0, 1.5}, slope), Catch::Contains("reward 1"));
   CHECK_THROWS_WITH(sequence_critic_loss(far, std::vector<double>{0}, slope), Catch::Contains("rewards"));
   CHECK_THROWS_WITH(sequence_critic_loss(far, wrong, slope, NAN), Catch::Contains("scale"));
+  slope = {7, 7};
+  CHECK_THROWS_WITH(sequence_critic_loss(far, std::vector<double>{-1e-9, 1}, slope), Catch::Contains("reward 0 must"));
+  CHECK_THROWS_WITH(sequence_critic_loss(far, wrong, std::span(slope).first(1)), Catch::Contains("slope: has 1"));
+  CHECK_THROWS_WITH(sequence_critic_loss(far, {}, slope), Catch::Contains("rewards: has 0 tokens"));
+  for (const double bad : {1e300, -1e300, double(INFINITY)})
+    CHECK_THROWS_WITH(sequence_critic_loss(far, wrong, slope, bad), Catch::Contains("scale: must be finite"));
+  CHECK(slope == std::vector<double>{7, 7});
+  CHECK(sequence_critic_loss(far, wrong, slope, -9e299).count == 2);
 }
 
 TEST_CASE(
@@ -155,6 +163,18 @@ TEST_CASE("token critics refuse what does not fit") {
   CHECK_THROWS_WITH(run(k.value, k.old, k.returns, mode, 0), Catch::Contains("range"));
   CHECK_THROWS_WITH(run(k.value, k.old, k.returns, constant_sum(0), 1), Catch::Contains("denominator"));
   CHECK_THROWS_WITH(run(k.value, k.old, k.returns, mode, 1, three), Catch::Contains("losses"));
+  const std::vector<double> none;
+  CHECK_THROWS_WITH(run(none, k.old, k.returns, mode, 1), Catch::Contains("value: has 0 tokens"));
+  CHECK_THROWS_WITH(run(k.value, none, k.returns, mode, 1), Catch::Contains("old: has 0 tokens"));
+  CHECK_THROWS_WITH(run(k.value, k.old, none, mode, 1), Catch::Contains("returns: has 0 tokens"));
+  for (const double bad : {-1.0, double(NAN)})
+    CHECK_THROWS_WITH(run(k.value, k.old, k.returns, mode, bad), Catch::Contains("range: must be positive"));
+  CHECK_THROWS_WITH(probability_critic_loss(k.value, k.old, k.shares, k.offsets, k.targets, mode, slope, 0),
+                    Catch::StartsWith("hone::policy::probability_critic_loss: range"));
+  CHECK_THROWS_WITH(token_critic_loss(k.value, k.old, k.returns, std::vector<index_t>{0, 29}, k.targets, mode, slope),
+                    Catch::Contains("offsets"));
+  CHECK_THROWS_WITH(token_critic_loss(k.value, k.old, k.returns, k.offsets, std::vector<std::int32_t>{1}, mode, slope),
+                    Catch::Contains("targets: has 1 tokens"));
   CHECK_THROWS_WITH(probability_critic_loss(k.value, k.old, k.returns, k.offsets, k.targets, mode, slope),
                     Catch::Contains("must be in [0, 1]"));
   std::vector<double> broken = k.value;
