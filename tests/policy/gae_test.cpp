@@ -203,4 +203,24 @@ TEST_CASE("tokens that do not fit are refused") {
   CHECK_THROWS_WITH(returns_to_go(r, one, {}, out, -1), Catch::Contains("gamma"));
   CHECK_THROWS_WITH(whiten(out, std::vector<std::int32_t>{1}), Catch::Contains("targets"));
   CHECK_THROWS_WITH(whiten(out, {}, 0), Catch::Contains("epsilon"));
+  out = {7, 7, 7, 7};
+  const std::vector<std::int32_t> label = {1};
+  CHECK_THROWS_WITH(gae(r, {}, one, {}, out, out), "hone::policy::gae: values: has 0 tokens, the batch has 4");
+  CHECK_THROWS_WITH(gae(r, v, one, {}, {}, out), "hone::policy::gae: advantages: has 0 tokens, the batch has 4");
+  CHECK_THROWS_WITH(gae(r, v, one, label, out, out), Catch::Contains("targets: has 1 tokens"));
+  CHECK_THROWS_WITH(returns_to_go(r, wrong, {}, out), Catch::StartsWith("hone::policy::returns_to_go: offsets"));
+  CHECK_THROWS_WITH(returns_to_go(r, one, label, out), Catch::Contains("targets: has 1 tokens"));
+  CHECK_THROWS_WITH(returns_to_go(r, one, {}, {}), Catch::Contains("out: has 0 tokens"));
+  for (const double bad : {-1e-9, 1.0000001, double(NAN)}) {
+    CHECK_THROWS_WITH(gae(r, v, one, {}, out, out, {.gamma = bad}), Catch::Contains("gae: gamma: must be in [0, 1]"));
+    CHECK_THROWS_WITH(gae(r, v, one, {}, out, out, {.lambda = bad}), Catch::Contains("gae: lambda: must be in [0, 1]"));
+    CHECK_THROWS_WITH(returns_to_go(r, one, {}, out, bad), Catch::Contains("returns_to_go: gamma"));
+  }
+  CHECK_THROWS_WITH(gae(r, v, one, {}, out, out, {.length_adaptive = NAN}), Catch::Contains("length_adaptive"));
+  for (const double bad : {-1e-9, 1e300, double(INFINITY), double(NAN)})
+    CHECK_THROWS_WITH(whiten(out, {}, bad), Catch::StartsWith("hone::policy::whiten: epsilon"));
+  CHECK(out == std::vector<double>{7, 7, 7, 7});
+  CHECK_NOTHROW(gae(r, v, one, {}, out, {}, {.gamma = 0, .lambda = 0}));
+  CHECK_NOTHROW(gae(r, v, one, {}, out, {}, {.gamma = 1, .lambda = 1}));
+  CHECK_NOTHROW(whiten(out, {}, 1e-300));
 }
