@@ -93,3 +93,22 @@ TEST_CASE("diagnostics: thresholds of their own, a threshold that is not passed,
   CHECK(one.all == Approx(2.9 / 6));
   CHECK_THROWS_WITH(mean_over_tokens(r, advantage, std::vector<std::int32_t>{1}, same), Catch::Contains("targets"));
 }
+
+TEST_CASE("diagnostics: one half where nobody says, rewards on it, a difference in the middle, empty groups") {
+  const std::vector<double> r = {0.9, 0.5, 1, 2, 1, 0.6, 0.7};
+  const std::vector<index_t> groups = {0, 2, 5, 5, 7};
+  const auto shares = share_groups(r, groups);
+  CHECK((shares.solved == 0.75 && shares.all_correct == 0.5));
+  CHECK(shares.zero_variance == 0.25);  // the empty one
+  const std::vector<index_t> one = {0, 2};
+  CHECK(mean_pass_at_k(std::vector<double>{0.6, 0.1}, one, 1) == 0.5);
+  CHECK(share_groups(std::vector<double>{0.6, 0.1}, one).solved == 1);
+  std::vector<index_t> distinct(1);
+  const std::vector<std::uint64_t> same = {4, 4};
+  CHECK(count_distinct(same, std::vector<double>{0.6, 0.1}, one, distinct) == 1);
+  CHECK(count_distinct(same, std::vector<double>{0.1, 0.6}, one, distinct) == 1);
+  CHECK(count_distinct(same, std::vector<double>{0.5, 0.6}, one, distinct) == 1);
+  CHECK(count_distinct(same, std::vector<double>{0.6, 0.6}, one, distinct) == 1);
+  CHECK_THROWS_WITH(count_distinct(same, std::vector<double>{1, 1}, std::vector<index_t>{0, 1}, distinct),
+                    Catch::Contains("offsets"));
+}

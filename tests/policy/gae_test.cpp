@@ -224,3 +224,17 @@ TEST_CASE("tokens that do not fit are refused") {
   CHECK_NOTHROW(gae(r, v, one, {}, out, {}, {.gamma = 1, .lambda = 1}));
   CHECK_NOTHROW(whiten(out, {}, 1e-300));
 }
+
+TEST_CASE("returns of masked tokens are 0; whitening of two") {
+  const std::vector<index_t> offsets = {0, 3};
+  const std::vector<double> rewards = {1, 5, 2};
+  std::vector<double> out(3, 9);
+  returns_to_go(rewards, offsets, std::vector<std::int32_t>{0, -1, 0}, out, 0.5);
+  CHECK(out == std::vector<double>{2, 0, 2});
+  std::vector<double> x = {1, 3, 100};
+  whiten(x, std::vector<std::int32_t>{0, 0, -1}, 2);
+  CHECK((x[0] == -0.5 && x[1] == 0.5 && x[2] == 0));
+  x = {1, 3};
+  whiten(x, {}, 2, true);
+  CHECK((x[0] == 1.5 && x[1] == 2.5));
+}
