@@ -199,3 +199,54 @@ TEST_CASE("weights of tokens weigh the slope of a response's ratio") {
     for (std::size_t t = 0; t < 2; ++t) CHECK(terms[t].target == Approx(expected).epsilon(1e-13));
   }
 }
+
+TEST_CASE("an anchor alone is a gradient too, weighted and added; each count is its own") {
+  const std::vector<double> log_p(5, -1), advantage = {-1, -2, -3, 0, 2}, weight = {2, 0, 3, 1, 1},
+                                          log_mass(5, std::log(0.2)), mass(5, 0.5), likelihood(5, -2);
+  const std::vector<index_t> offsets = {0, 5};
+  token_batch batch{.offsets = offsets,
+                    .log_probability = log_p,
+                    .advantage = advantage,
+                    .weight = weight,
+                    .log_mass = log_mass,
+                    .reference_mass = mass,
+                    .reference_likelihood = likelihood};
+  for (const auto form : {anchor_form::mass, anchor_form::reference_likelihood}) {
+    const objective f{token_ratio{}, support_anchor{unclipped{}, 0, 0.1, form, clip_placement::no_clip}};
+    std::vector<loss::row_terms> terms(5);
+    const policy_sum sum = policy_loss(f, batch, {.denominator = 4}, {terms});
+    CHECK((sum.tokens == 5 && sum.negative == 3 && sum.negative_active == 2 && sum.inactive == 1));
+    policy_loss(f, batch, {.denominator = 4}, {.terms = terms, .add = true});
+    for (std::size_t t = 0; t < 3; ++t) {
+      const double anchor = 2 * weight[t] * 0.1 * advantage[t] / 4;  // twice
+      CHECK(terms[t].target == 0);
+      CHECK(terms[t].subset == Approx(form == anchor_form::mass ? anchor / 0.5 : 0).margin(0));
+      CHECK(terms[t].forward_kl == Approx(form == anchor_form::mass ? 0 : -anchor).margin(0));
+    }
+    CHECK((terms[3].target == 0 && terms[4].target == Approx(-1)));
+  }
+}
+
+TEST_CASE(
+    "a divergence or an entropy that is not finite is counted, a ratio far below has no slope, options are checked") {
+  const std::vector<double> log_p = {-1, -1}, old = {-1, -1}, far = {30, 1}, advantage = {1, 1}, q = {-INFINITY, -1},
+                            entropy = {0.5, NAN};
+  const std::vector<index_t> offsets = {0, 2};
+  token_batch batch{.offsets = offsets,
+                    .log_probability = log_p,
+                    .old = old,
+                    .advantage = advantage,
+                    .reference = q,
+                    .entropy = entropy};
+  const kl_penalty k1{.coefficient = 0.1, .estimator = kl_estimator::k1};
+  CHECK(policy_loss(objective{token_ratio{}, unclipped{}, k1}, batch, {}, {}).nonfinite == 1);
+  CHECK(policy_loss(objective{token_ratio{}, unclipped{}, {}, 0.1}, batch, {}, {}).nonfinite == 1);
+  CHECK(policy_loss(objective{token_ratio{}, unclipped{}, k1, 0.1}, batch, {}, {}).nonfinite == 2);
+  CHECK(policy_loss(objective{token_ratio{}, unclipped{}}, batch, {}, {}).nonfinite == 0);
+  std::vector<loss::row_terms> terms(2);
+  batch.old = far;
+  const policy_sum sum = policy_loss(objective{sequence_ratio{}, unclipped{}}, batch, {}, {terms});
+  CHECK(sum.sum == Approx(-2 * std::exp(-20.0)).epsilon(1e-14));
+  CHECK((terms[0].target == 0 && terms[1].target == 0 && sum.inactive == 2));
+  CHECK_THROWS_WITH(policy_loss(objective{token_ratio{}, ppo_clip{.low = -1}}, batch, {}, {}), Catch::Contains("low"));
+}
