@@ -218,6 +218,9 @@ TEST_CASE("kept sets that do not fit are refused, and nothing is written") {
   CHECK_THROWS_WITH(run({0, 1, 3}, {0, 4, 3}), Catch::Contains("offsets"));
   CHECK_THROWS_WITH(run({0, 2, 3}, {0, 2, 3}), Catch::Contains("label 1 of row 0 is not kept"));
   CHECK_THROWS_WITH(run({1, 0, 3}, {0, 2, 3}), Catch::Contains("id 0 of row 0"));
+  CHECK_THROWS_WITH(kept_likelihood(rows, std::vector<std::int32_t>{0, 3},
+                                    {std::vector<std::int64_t>{1, 2, 3}, std::vector<index_t>{0, 2, 3}}),
+                    Catch::Contains("label 0 of row 0 is not kept"));
   CHECK_THROWS_WITH(run({0, 1, 3, 3}, {0, 2, 4}), Catch::Contains("id 3 of row 1"));
   CHECK_THROWS_WITH(run({-1, 1, 3}, {0, 2, 3}), Catch::Contains("id -1 of row 0"));
   CHECK_THROWS_WITH(run({0, 1, 4}, {0, 2, 3}), Catch::Contains("below 4"));
