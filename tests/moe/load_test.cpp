@@ -65,6 +65,17 @@ TEST_CASE("uncovered tokens by class, padding left out") {
   token_load covered = count_experts(plan, std::vector<std::uint8_t>{0, 0, 0, 0, 1, 0});
   covered += count_experts(plan, std::vector<std::uint8_t>(6, 0));
   CHECK(covered.least == 1);
+  token_load none_then_two;
+  none_then_two += covered;
+  CHECK(none_then_two.least == 1);
+  none_then_two += count_experts(plan, std::vector<std::uint8_t>{0, 0, 0, 1, 0, 0});
+  CHECK(none_then_two.least == 1);
+  CHECK(none_then_two.most == 2);
+  none_then_two += count_experts(plan, std::vector<std::uint8_t>{0, 9, 0, 0, 0, 1});
+  CHECK(none_then_two.least == 0);
+  CHECK(none_then_two.most == 2);
+  CHECK(none_then_two.tokens == 4);
+  CHECK(none_then_two.uncovered_share() == 0.25);
 }
 
 TEST_CASE("layers that are full and empty in turn are not even: their loads are not pooled") {
@@ -109,6 +120,12 @@ TEST_CASE("loads of nothing are 0") {
   CHECK(one.taken == std::vector<index_t>{2});
   const std::vector<std::uint8_t> mask(3, 1);
   CHECK_THROWS_WITH(count_experts(plan_of<float>(2, {{0}}), mask), Catch::Contains("count_experts: counted"));
+  CHECK_THROWS_WITH(count_experts(plan_of<float>(2, {{0}, {1}, {0}, {1}}), mask),
+                    Catch::Contains("count_experts: counted: has 3 elements, there are 4 tokens"));
+  auto cut = plan_of<float>(2, {{0}});
+  cut.slot.clear();
+  CHECK_THROWS_WITH(count_experts(cut), Catch::Contains("count_experts: plan"));
+  CHECK_THROWS_WITH(load.add(cut), Catch::Contains("expert_load::add: plan"));
   CHECK(expert_flops(16384, 512, 384) == 6.0 * 16384 * 512 * 384);  // a layer of 512 experts, 32 a token: 19.3 GFLOP
   CHECK(expert_flops(16384, 512, 384) == Approx(19.3e9).epsilon(2e-3));
 }

@@ -173,4 +173,19 @@ TEST_CASE("updates refuse what does not fit, before anything is written") {
   CHECK_THROWS_WITH(update_lambda(std::nan(""), 1, 1, 1), Catch::Contains("lambda"));
   CHECK_THROWS_WITH(update_lambda(1, -1, 1, 1), Catch::Contains("active"));
   CHECK_THROWS_WITH(update_lambda(1, 1, 1, 1, 0.5), Catch::Contains("multiplier"));
+  CHECK_THROWS_WITH(update_lambda(1, 1, -1, 1), Catch::Contains("active: counts must not be negative: 1 of -1"));
+  CHECK_THROWS_WITH(update_lambda(1, 1, 1, -1), Catch::Contains("active: counts must not be negative"));
+  for (const double bad : {double{INFINITY}, 1e300}) {
+    CHECK_THROWS_WITH(update_lambda(bad, 1, 1, 1), Catch::Contains("lambda"));
+    CHECK_THROWS_WITH(update_lambda(1, 1, 1, 1, bad), Catch::Contains("multiplier"));
+    CHECK_THROWS_WITH(update_bias(x, three, bad), Catch::Contains("rate"));
+  }
+  CHECK_THROWS_WITH(update_lambda(1, 1, 1, 1, std::nan("")), Catch::Contains("multiplier"));
+  CHECK(update_lambda(0, 2, 1, 1) == 0);
+  CHECK(update_lambda(3, 2, 1, 1, 1) == 3);
+  update_bias(x, three, 0);
+  CHECK(x == std::vector<double>{1, 2, 3});
+  const std::vector<std::uint8_t> many(5, 1);
+  CHECK_THROWS_WITH(column_thresholds(by_expert(logits, 3), 1, x, many), Catch::Contains("competes"));
+  CHECK_THROWS_WITH(column_thresholds(by_expert(logits, 3), -1, x), Catch::Contains("per_token"));
 }
