@@ -56,6 +56,12 @@ TEST_CASE("what is refused is said: function, argument, and what is wrong") {
   CHECK_THROWS_WITH(check_output(matrix_view<double>(x.data(), 2, -3), "f", "out"),
                     "f: out: is 2 x -3: no size is negative");
   check_refuses_spans<double>(4, "f: out: ", [](std::span<double> s) { check_output(s, "f", "out"); });
+  CHECK_THROWS_WITH(check_output(matrix_view<double>(x.data(), -2, 3), "f", "out"),
+                    "f: out: is -2 x 3: no size is negative");
+  CHECK_NOTHROW(check_output(std::span(x), "f", "out"));
+  CHECK_NOTHROW(check_output(std::span<double>(), "f", "out"));
+  CHECK_THROWS_AS(output_vector(vector_view<double>(x.data(), 4, 0), "f", "x"), std::invalid_argument);
+  CHECK_THROWS_AS(output_matrix(matrix_view<double>(x.data(), 2, 3, 0, 1), "f", "x"), std::invalid_argument);
   CHECK(output_vector(x, "f", "x").data() == x.data());
   CHECK(output_matrix(matrix_view<double>(x.data(), 2, 3), "f", "x").rows() == 2);
 }
@@ -82,6 +88,29 @@ TEST_CASE("outputs that overlap are refused, neighbours and interleaved ones are
   CHECK_THROWS_AS(check_apart(narrow, forwards, "f", "x", "y"), std::invalid_argument);
 }
 
+TEST_CASE("of outputs of different steps nothing is asked but that they begin apart; contiguous ones are seen whole") {
+  std::vector<float> x(30);
+  auto* const halves = reinterpret_cast<bfloat16*>(x.data());
+  const auto at = [&](index_t begin, index_t n, index_t stride) {
+    return vector_view<float>(x.data() + begin, n, stride);
+  };
+  for (const auto& [one, other] : {std::pair{at(0, 5, 1), at(1, 5, 2)}, {at(0, 5, 2), at(1, 5, 3)}}) {
+    CHECK_NOTHROW(check_apart(one, other, "f", "x", "y"));
+    CHECK_NOTHROW(check_apart(other, one, "f", "x", "y"));
+  }
+  for (const auto& [one, other] : {std::pair{at(3, 5, 1), at(3, 5, 2)}, {at(3, 5, 2), at(3, 5, 3)}}) {
+    CHECK_THROWS_AS(check_apart(one, other, "f", "x", "y"), std::invalid_argument);
+    CHECK_THROWS_AS(check_apart(other, one, "f", "x", "y"), std::invalid_argument);
+  }
+  const vector_view<bfloat16> inside(halves + 6, 3), after(halves + 10, 3), before(halves, 4);
+  CHECK_THROWS_AS(check_apart(at(2, 3, 1), inside, "f", "x", "y"), std::invalid_argument);
+  CHECK_THROWS_AS(check_apart(inside, at(2, 3, 1), "f", "x", "y"), std::invalid_argument);
+  for (const auto& outside : {after, before}) {
+    CHECK_NOTHROW(check_apart(at(2, 3, 1), outside, "f", "x", "y"));
+    CHECK_NOTHROW(check_apart(outside, at(2, 3, 1), "f", "x", "y"));
+  }
+}
+
 TEST_CASE("strided outputs of one step overlap where an element of one is an element of the other, by counting") {
   std::vector<float> memory(100);
   for (const index_t stride : {-3, -2, 2, 3})
@@ -97,6 +126,36 @@ TEST_CASE("strided outputs of one step overlap where an element of one is an ele
         else
           CHECK_THROWS_AS(check_apart(x, y, "f", "x", "y"), std::invalid_argument);
       }
+}
+
+TEST_CASE("strided outputs of two types and one step in bytes overlap where their bytes do, by counting") {
+  std::vector<float> memory(60);
+  auto* const halves = reinterpret_cast<bfloat16*>(memory.data());
+  for (index_t at = 20; at < 90; ++at)
+    for (index_t n = 1; n < 5; ++n) {
+      const vector_view<float> x(memory.data() + 20, 4, 3);
+      const vector_view<bfloat16> y(halves + at, n, 6);
+      bool apart = true;
+      for (index_t i = 0; i < 4; ++i)
+        for (index_t j = 0; j < n; ++j) {
+          const index_t first = 40 + 6 * i, other = at + 6 * j;  // in units of two bytes, of which a float has two
+          apart = apart && (other < first || other > first + 1);
+        }
+      INFO(at << ", " << n);
+      if (apart) {
+        CHECK_NOTHROW(check_apart(x, y, "f", "x", "y"));
+        CHECK_NOTHROW(check_apart(y, x, "f", "x", "y"));
+      } else {
+        CHECK_THROWS_AS(check_apart(x, y, "f", "x", "y"), std::invalid_argument);
+        CHECK_THROWS_AS(check_apart(y, x, "f", "x", "y"), std::invalid_argument);
+      }
+    }
+  // Of one element each the steps say nothing: a stride of 0 is as good as another.
+  const vector_view<float> one(memory.data() + 4, 1, 0);
+  CHECK_THROWS_AS(check_apart(one, vector_view<float>(memory.data() + 4, 1, 0), "f", "x", "y"), std::invalid_argument);
+  CHECK_NOTHROW(check_apart(one, vector_view<float>(memory.data() + 5, 1, 0), "f", "x", "y"));
+  CHECK_NOTHROW(check_apart(one, vector_view<float>(memory.data() + 4, 0), "f", "x", "y"));
+  CHECK_NOTHROW(check_apart(vector_view<float>(memory.data() + 4, 0), one, "f", "x", "y"));
 }
 
 TEMPLATE_TEST_CASE("core's functions refuse to write where elements have no memory of their own", "", float, double,

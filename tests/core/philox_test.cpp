@@ -33,3 +33,15 @@ TEST_CASE("every bit of seed, stream, index and draw counts") {
     CHECK(philox{std::uint64_t{1} << bit}.bits(0) != philox{0}.bits(0));
   }
 }
+
+TEST_CASE("uniforms are the upper 53 bits of two words") {
+  CHECK(philox::unit(0, 0x7ff) == 0);
+  CHECK(philox::unit(0, 0x800) == 0x1p-53);
+  CHECK(philox::unit(0x80000000u, 0) == 0.5);
+  CHECK(philox::unit(0xffffffffu, 0xffffffffu) == 1 - 0x1p-53);
+  const auto words = philox{1, 2}.bits(3, 4);
+  CHECK(philox{1, 2}.uniform(3, 4) == philox::unit(words[0], words[1]));
+  CHECK(philox{}.seed == 0);
+  CHECK(philox{}.stream == 0);
+  CHECK(philox{}.bits(0) == hone::philox4x32({0, 0, 0, 0}, {0, 0}));
+}

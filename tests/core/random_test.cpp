@@ -161,3 +161,37 @@ TEST_CASE("draws do not depend on batches or threads; misuse writes nothing") {
   philox{}.dirichlet(std::vector<double>{0.2}, 0, std::span(weights).first(1));
   CHECK(weights[0] == 1);
 }
+
+TEST_CASE("gamma draws are Marsaglia and Tsang's, from the draws that they name") {
+  const philox random{0x500000003u, 9};
+  for (const double shape : {0.2, 0.999, 1.0, 1.7, 60.0}) {
+    const double d = (shape < 1 ? shape + 1 : shape) - 1.0 / 3;
+    for (std::uint64_t index = 1; index < 4000; ++index) {
+      double variate = 0;
+      for (std::uint32_t attempt = 0; variate == 0; ++attempt) {
+        const double x = random.normal(index, 2 * attempt), u = random.uniform(index, 2 * attempt + 1) + 0x1p-54;
+        const double t = 1 + x / std::sqrt(9 * d), v = t * t * t;
+        if (t > 0 && std::log(u) < 0.5 * x * x + d - d * v + d * std::log(v)) variate = d * v;
+      }
+      if (shape < 1) variate *= std::pow(random.uniform(index, 0xffffffffu) + 0x1p-54, 1 / shape);
+      REQUIRE(random.gamma(shape, index) == Approx(variate).epsilon(1e-12));
+      REQUIRE(random.log_gamma(shape, index) == Approx(std::log(variate)).epsilon(1e-11).margin(1e-12));
+    }
+  }
+}
+
+TEST_CASE("shapes are refused by name and value, the last good ones are taken") {
+  CHECK_THROWS_WITH(philox{}.gamma(-2, 0), "hone::philox::gamma: shape: must be positive and finite, is -2");
+  CHECK_THROWS_WITH(philox{}.gamma(1e300, 0), "hone::philox::gamma: shape: must be positive and finite, is 1e+300");
+  CHECK_THROWS_WITH(philox{}.log_gamma(0, 0), "hone::philox::log_gamma: shape: must be at least 1e-300, is 0");
+  CHECK_THROWS_WITH(philox{}.log_gamma(1e300, 0),
+                    "hone::philox::log_gamma: shape: must be positive and finite, is 1e+300");
+  CHECK(philox{}.gamma(5e-324, 0) == 0);
+  CHECK(philox{}.gamma(9e299, 0) == Approx(9e299));
+  CHECK(std::isfinite(philox{}.log_gamma(9e299, 0)));
+  std::vector<double> logs(2);
+  CHECK_THROWS_WITH(philox{}.log_dirichlet(std::vector<double>{1, 1e300}, 0, logs),
+                    "hone::philox::log_dirichlet: shapes: must be in [1e-300, 1e300), one is 1e+300");
+  CHECK_THROWS_WITH(philox{}.log_dirichlet(std::vector<double>{0, 1}, 0, logs),
+                    "hone::philox::log_dirichlet: shapes: must be in [1e-300, 1e300), one is 0");
+}

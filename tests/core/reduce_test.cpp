@@ -28,7 +28,7 @@ double tree(const std::vector<double>& blocks) {
 TEST_CASE("block sums fold in one tree, whoever computes them") {
   thread_pool two(2), seven(7);
   const serial alone;
-  for (const index_t blocks : {0, 1, 2, 3, 5, 31, 64, 1000, 1501}) {
+  for (const index_t blocks : {0, 1, 2, 3, 5, 31, 64, 512, 513, 1025, 1501}) {
     for (const index_t extra : {0, 1, 4095}) {
       const index_t n = (std::max)(index_t{0}, blocks * block_size - extra);
       const auto f = [&](index_t begin, index_t end, double* sums) {
@@ -52,4 +52,30 @@ TEST_CASE("block sums fold in one tree, whoever computes them") {
       CHECK(c[1] == a[1]);
     }
   }
+}
+
+TEST_CASE("blocks of any size and number of sums, few and many; what was in the sums before is gone") {
+  thread_pool three(3);
+  const serial alone;
+  for (const index_t n : {index_t{-3}, index_t{0}, index_t{1}, index_t{64}, index_t{65}, index_t{64 * 700 + 5}}) {
+    const auto f = [&](index_t begin, index_t end, double* sums) {
+      CHECK(begin % 64 == 0);
+      CHECK(end - begin <= 64);
+      for (std::size_t t = 0; t < 20; ++t) sums[t] += static_cast<double>(t + 1) * static_cast<double>(end - begin);
+    };
+    double one[20], many[20];
+    for (std::size_t t = 0; t < 20; ++t) one[t] = many[t] = 99;
+    blocked_sum<20, 64>(n, one, f, alone);
+    blocked_sum<20, 64>(
+        n, many,
+        [](index_t begin, index_t end, double* sums) {
+          for (std::size_t t = 0; t < 20; ++t) sums[t] += static_cast<double>(t + 1) * static_cast<double>(end - begin);
+        },
+        three);
+    for (std::size_t t = 0; t < 20; ++t) {
+      CHECK(one[t] == static_cast<double>(t + 1) * static_cast<double>((std::max)(n, index_t{0})));
+      CHECK(many[t] == one[t]);
+    }
+  }
+  CHECK(block_size == 4096);
 }

@@ -56,3 +56,28 @@ TEST_CASE("16-bit storage and float compute in float, double in double") {
   CHECK(hone::to_accumulator(Eigen::bfloat16(1.5f)) == 1.5f);
   CHECK(static_cast<float>(hone::from_accumulator<Eigen::half>(1.5f)) == 1.5f);
 }
+
+TEST_CASE("a NaN keeps its sign and its upper bits, and becomes quiet, on the way to 16 bits and back") {
+  const auto narrow = [](std::uint32_t bits) { return bfloat16(std::bit_cast<float>(bits)).bits; };
+  CHECK(narrow(0x7f800001u) == 0x7fc0);
+  CHECK(narrow(0xff810000u) == 0xffc1);
+  CHECK(narrow(0x7fffffffu) == 0x7fff);
+  const auto half = [](std::uint32_t bits) { return float16(std::bit_cast<float>(bits)).bits; };
+  CHECK(half(0x7f800001u) == 0x7e00);
+  CHECK(half(0xff802000u) == 0xfe01);
+  CHECK(half(0x7fffffffu) == 0x7fff);
+  const auto wide = [](std::uint16_t bits) {
+    return std::bit_cast<std::uint32_t>(hone::detail::float16_to_float(bits));
+  };
+  CHECK(wide(0x7c01) == 0x7fc02000u);
+  CHECK(wide(0xfc01) == 0xffc02000u);
+  CHECK(std::bit_cast<std::uint32_t>(hone::detail::bfloat16_to_float(0xff81)) == 0xff810000u);
+  CHECK(std::isnan(hone::to_accumulator(bfloat16(std::nanf("")))));
+  CHECK(std::isnan(hone::to_accumulator(float16(std::nanf("")))));
+  CHECK(bfloat16().bits == 0);
+  CHECK(float16().bits == 0);
+  CHECK(float16(-0.0f).bits == 0x8000);
+  CHECK(float16(-65520.0f).bits == 0xfc00);
+  CHECK(bfloat16(std::numeric_limits<float>::infinity()).bits == 0x7f80);
+  CHECK(bfloat16(std::numeric_limits<float>::max()).bits == 0x7f80);
+}

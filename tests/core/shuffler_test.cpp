@@ -57,3 +57,15 @@ TEST_CASE("all permutations of three are about equally likely") {
   }
   for (const int place : {5, 7, 11, 15, 19, 21}) CHECK(std::abs(seen[place] - 1000) < 150);  // 5 deviations
 }
+
+TEST_CASE("an epoch's order is the shuffle whose draw i is that of index i and of the epoch") {
+  const philox random{0x300000005u, 7};
+  shuffler s(9, random);
+  for (std::uint32_t epoch = 0; epoch < 3; ++epoch) {
+    std::array<std::size_t, 9> order;
+    for (std::size_t i = 0; i < 9; ++i) order[i] = i;
+    for (std::size_t i = 9; i > 1; --i)
+      std::swap(order[i - 1], order[static_cast<std::size_t>(random.uniform(i, epoch) * static_cast<double>(i))]);
+    for (const std::size_t expected : order) CHECK(s.next() == expected);
+  }
+}

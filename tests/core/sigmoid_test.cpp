@@ -29,3 +29,12 @@ TEST_CASE("the logit inverts the sigmoid, with all digits near 1/2 and at both e
   for (const double p : {0.1, 0.2499999, 0.25, 0.3, 0.75, 0.7500001})
     CHECK(logit(p) == Approx(std::log(p / (1 - p))).epsilon(1e-14));
 }
+
+TEST_CASE("the sigmoid and its logarithm, to the last digits on both sides of 0") {
+  CHECK(sigmoid(1) == Approx(0.73105857863000487).epsilon(1e-15));
+  CHECK(sigmoid(-2) == Approx(0.11920292202211756).epsilon(1e-15));
+  CHECK(log_sigmoid(2) == Approx(-0.12692801104297250).epsilon(1e-14));
+  CHECK(log_sigmoid(-2) == Approx(-2.1269280110429725).epsilon(1e-15));
+  CHECK(std::isnan(sigmoid(std::nan(""))));
+  CHECK(std::isnan(log_sigmoid(std::nan(""))));
+}

@@ -28,10 +28,20 @@ TEST_CASE("ranges are as long as the grain, but the last of each worker's share"
   thread_pool pool(3);
   std::atomic<int> ranges = 0;
   pool.parallel_for(1000, 100, [&](index_t, index_t) { ++ranges; });
-  CHECK(ranges == 12);  // shares of 333, 333 and 334
+  CHECK(ranges == 12);                     // shares of 333, 333 and 334
+  for (const index_t count : {99, 100}) {  // one range is the caller's
+    ranges = 0;
+    pool.parallel_for(count, 100, [&](index_t begin, index_t end) { ranges += begin == 0 && end == count ? 1 : 100; });
+    CHECK(ranges == 1);
+  }
+  for (const index_t grain : {1, 0, -5}) {  // eight ranges a worker where the grain allows it
+    ranges = 0;
+    pool.parallel_for(1000, grain, [&](index_t, index_t) { ++ranges; });
+    CHECK(ranges == 24);
+  }
   ranges = 0;
-  pool.parallel_for(100, 100, [&](index_t, index_t) { ++ranges; });
-  CHECK(ranges == 1);
+  pool.parallel_for(-1, 1, [&](index_t, index_t) { ++ranges; });
+  CHECK(ranges == 0);
 }
 
 TEST_CASE("a loop inside a loop, and loops from several threads, run to the end") {
@@ -50,6 +60,30 @@ TEST_CASE("a loop inside a loop, and loops from several threads, run to the end"
   CHECK(total == 2 * 50 * 200);
 }
 
+TEST_CASE("a loop inside a loop is one range of its caller's") {
+  thread_pool pool(3);
+  std::atomic<int> ranges = 0;
+  pool.parallel_for(6, 1, [&](index_t begin, index_t end) {
+    for (index_t i = begin; i < end; ++i)
+      pool.parallel_for(100, 1, [&](index_t b, index_t e) { ranges += b == 0 && e == 100 ? 1 : 1000; });
+  });
+  CHECK(ranges == 6);
+}
+
+TEST_CASE("ranges not begun when a body throws are dropped") {
+  thread_pool pool(2);
+  for (int round = 0; round < 20; ++round) {
+    std::atomic<int> ranges = 0;
+    CHECK_THROWS_AS(pool.parallel_for(1000, 1,
+                                      [&](index_t, index_t) {
+                                        ++ranges;
+                                        throw std::runtime_error("stop");
+                                      }),
+                    std::runtime_error);
+    CHECK(ranges <= 2);  // one a worker
+  }
+}
+
 TEST_CASE("an exception reaches the caller and leaves the pool usable") {
   thread_pool pool(2);
   for (int round = 0; round < 20; ++round) {
@@ -65,6 +99,9 @@ TEST_CASE("an exception reaches the caller and leaves the pool usable") {
 }
 
 TEST_CASE("a pool has between 1 and 4096 workers") {
-  CHECK_THROWS_AS(thread_pool(0), std::invalid_argument);
-  CHECK_THROWS_AS(thread_pool(5000), std::invalid_argument);
+  CHECK_THROWS_WITH(thread_pool(0), "hone::thread_pool: workers: must be in [1, 4096], is 0");
+  CHECK_THROWS_WITH(thread_pool(4097), "hone::thread_pool: workers: must be in [1, 4096], is 4097");
+  CHECK_THROWS_AS(thread_pool(-1), std::invalid_argument);
+  CHECK(thread_pool::default_concurrency() >= 1);
+  CHECK(thread_pool::default_concurrency() == (std::max)(1u, std::thread::hardware_concurrency()));
 }

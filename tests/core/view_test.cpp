@@ -75,3 +75,51 @@ TEST_CASE("sequences of different length") {
   CHECK(sequences[1].size() == 0);
   CHECK(sequences[2][2] == 5);
 }
+
+TEST_CASE("views of const are views of the same places") {
+  double values[24] = {};
+  for (int i = 0; i < 24; ++i) values[i] = i;
+  const vector_view<const double> v = vector_view<double>(values + 2, 3, 4);
+  CHECK(v.data() == values + 2);
+  CHECK(v.size() == 3);
+  CHECK(v.stride() == 4);
+  CHECK(v[2] == 10);
+  CHECK(v.subvector(1, 2).data() == values + 6);
+  CHECK(v.subvector(1, 2).size() == 2);
+  CHECK(v.subvector(1, 2).stride() == 4);
+  CHECK(vector_view<double>(values + 9, 3, -4)[2] == 1);
+  CHECK(as_vector(v).stride() == 4);
+  const matrix_view<const double> m = matrix_view<double>(values + 1, 2, 3, 11, 4);
+  CHECK(m.data() == values + 1);
+  CHECK(m.rows() == 2);
+  CHECK(m.cols() == 3);
+  CHECK(m.row_stride() == 11);
+  CHECK(m.col_stride() == 4);
+  CHECK(m(1, 2) == 20);
+  CHECK(m.row(1).data() == values + 12);
+  CHECK(m.row(1).size() == 3);
+  CHECK(m.row(1).stride() == 4);
+  CHECK(m.col(2).data() == values + 9);
+  CHECK(m.col(2).size() == 2);
+  CHECK(m.col(2).stride() == 11);
+  CHECK(matrix_view<double>(values, 2, 3).row_stride() == 3);
+  CHECK(matrix_view<double>(values, 2, 3).col_stride() == 1);
+  CHECK(vector_view<double>(values, 5).stride() == 1);
+}
+
+TEST_CASE("views of nothing") {
+  CHECK(vector_view<float>().data() == nullptr);
+  CHECK(vector_view<float>().size() == 0);
+  CHECK(vector_view<float>().contiguous());
+  CHECK(matrix_view<float>().data() == nullptr);
+  CHECK(matrix_view<float>().rows() == 0);
+  CHECK(matrix_view<float>().cols() == 0);
+  CHECK(ragged_view<float>().size() == 0);
+  float values[3] = {1, 2, 3};
+  const index_t offsets[3] = {0, 1, 3};
+  const ragged_view<float> sequences(values, offsets, 2);
+  CHECK(sequences[0].size() == 1);
+  CHECK(sequences[1].data() == values + 1);
+  CHECK(sequences[1].size() == 2);
+  CHECK(sequences[1].contiguous());
+}

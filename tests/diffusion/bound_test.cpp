@@ -171,3 +171,72 @@ TEST_CASE("answers alone are masked; edges of the estimate") {
   CHECK_THROWS_WITH(likelihood_bound(std::vector<std::int32_t>{1}, {.repeats = 0, .mask_token = 9}, loss),
                     Catch::Contains("repeats"));
 }
+
+TEST_CASE("counts are those of their draws' addresses, and repeats have draws of their own") {
+  const bound_options base{.draws = 4, .repeats = 3, .mask_token = 9, .seed = 6, .sequence = 2};
+  for (const std::uint32_t sequence : {0u, 2u, 7u})
+    for (const index_t length : {1, 5, 1000})
+      for (index_t draw = 0; draw < 12; ++draw) {
+        CAPTURE(sequence, length, draw);
+        bound_options o = base;
+        const auto uniform = [&](index_t at) {
+          return philox{6, static_cast<std::uint32_t>(at)}.uniform(std::uint64_t{sequence} << 32, 2);
+        };
+        const auto at = [&](double u) { return 1 + static_cast<index_t>(std::floor(u * static_cast<double>(length))); };
+        CHECK(drawn_count(o, draw, sequence, length) == at(uniform(draw)));
+        const double first = uniform(draw / 4 * 4), turned = first + static_cast<double>(draw % 4) / 4;
+        o.how = counts::stratified;
+        CHECK(drawn_count(o, draw, sequence, length) == at(turned - std::floor(turned)));
+        o.how = counts::llada;
+        CHECK(drawn_count(o, draw, sequence, length) == llada_count(at(first), draw % 4, 4, length));
+      }
+}
+
+TEST_CASE("masks of draws are those of mask_exactly at seed, draw and sequence, all of them different") {
+  const std::vector<std::int32_t> tokens(40, 1);
+  const auto all = [&](std::uint64_t seed, std::uint32_t sequence) {
+    std::vector<std::vector<std::int32_t>> seen;
+    const bound b = likelihood_bound(
+        tokens, {.draws = 3, .repeats = 2, .how = counts::llada, .mask_token = 9, .seed = seed, .sequence = sequence},
+        [&](std::span<const std::int32_t> noised, index_t n) {
+          std::vector<std::int32_t> own(40);
+          std::vector<index_t> count = {n};
+          const draw_address address{seed, static_cast<std::uint32_t>(seen.size()), sequence};
+          mask_exactly(tokens, std::vector<index_t>{0, 40}, count, {.mask_token = 9, .address = address}, own);
+          CHECK(std::equal(own.begin(), own.end(), noised.begin()));
+          seen.push_back(own);
+          return static_cast<double>(n);
+        });
+    CHECK((b.draws == 6 && seen.size() == 6));
+    return seen;
+  };
+  const auto one = all(4, 3);
+  for (std::size_t i = 0; i < 6; ++i)
+    for (std::size_t j = 0; j < i; ++j) CHECK(one[i] != one[j]);
+  CHECK(all(5, 3) != one);
+  CHECK(all(4, 2) != one);
+  CHECK(all(4, 3) == one);
+}
+
+TEST_CASE("the last numbers of draws and repeats that are taken, the first that are not") {
+  CHECK_NOTHROW(validate(bound_options{.draws = (1 << 24) - 1, .repeats = 255}));
+  CHECK_NOTHROW(validate(bound_options{.draws = 1, .repeats = 1}));
+  CHECK_THROWS_WITH(validate({.draws = 1 << 24}),
+                    "hone::diffusion::validate: draws: must be in [1, 2^24), is 16777216");
+  CHECK_THROWS_WITH(validate({.draws = -1}), Catch::Contains("draws: must be in [1, 2^24), is -1"));
+  CHECK_THROWS_WITH(validate({.repeats = 256}, "f"), "f: repeats: must be in [1, 256), is 256");
+  CHECK_THROWS_WITH(validate({.repeats = 0}, "f"), Catch::Contains("repeats"));
+  CHECK((bound_options{}.draws == 128 && bound_options{}.repeats == 1 && bound_options{}.mask_token == -1));
+  CHECK((bound_options{}.how == counts::independent && bound_options{}.sequence == 0 && bound_options{}.seed == 0));
+}
+
+TEST_CASE("a spread about a far mean keeps its digits; infinities are counted, each") {
+  bound_estimate far({.draws = 4});
+  for (const double x : {1e9, 1e9 + 1, 1e9 + 2, 1e9 + 5}) far.add(x);
+  CHECK(far.result().nats_per_token == 1e9 + 2);
+  CHECK(far.result().standard_error == Approx(std::sqrt(14.0 / 3 / 4)).epsilon(1e-12));
+  bound_estimate bad({.draws = 2, .how = counts::stratified});
+  for (const double x : {1.0, double(INFINITY), double(NAN), 2.0}) bad.add(x);
+  CHECK((bad.result().nonfinite == 2 && bad.result().draws == 4 && std::isnan(bad.result().standard_error)));
+  CHECK(bound{.nats_per_token = 2}.perplexity() == Approx(std::exp(2.0)).epsilon(1e-14));
+}

@@ -170,3 +170,70 @@ TEST_CASE("masks of what does not fit are refused before anything is written") {
   CHECK_THROWS_WITH(mask_exactly(tokens, std::vector<index_t>{0, 3}, counts, {.mask_token = 9}, noised),
                     Catch::Contains("counts: must not be negative"));
 }
+
+TEST_CASE("exactly so many refuse what a chance refuses, before anything is written") {
+  const std::vector<std::int32_t> tokens = {1, 2, 3};
+  std::vector<std::int32_t> noised = {5, 5, 5};
+  const auto refused = [&](std::vector<index_t> offsets, std::vector<index_t> counts, mask_options options,
+                           const char* part) {
+    const auto before = counts;
+    CHECK_THROWS_WITH(mask_exactly(tokens, offsets, counts, options, noised),
+                      Catch::StartsWith("hone::diffusion::mask_exactly: ") && Catch::Contains(part));
+    CHECK((noised == std::vector<std::int32_t>{5, 5, 5} && counts == before));
+  };
+  const std::vector<std::uint8_t> two = {1, 1};
+  refused({0, 2}, {1}, {.mask_token = 9}, "offsets");
+  refused({0, 1, 3}, {1}, {.mask_token = 9}, "counts: has 1 elements for 2 sequences");
+  refused({0, 2, 1, 3}, {0, 0, 0}, {.mask_token = 9}, "offsets: sequence 1 ends before it begins");
+  refused({0, 3}, {1}, {.mask_token = -1}, "mask_token: must not be negative, is -1");
+  refused({0, 3}, {1}, {.mask_token = 9, .may = two}, "may: has 2 elements for 3 tokens");
+  refused({0, 1, 3}, {0, -1}, {.mask_token = 9}, "counts: must not be negative, one is -1");
+  std::vector<index_t> counts = {0, 1};
+  mask_exactly(tokens, std::vector<index_t>{0, 1, 3}, counts, {.mask_token = 0}, noised);  // id 0 may be the mask
+  CHECK((noised[0] == 1 && (noised[1] == 0) != (noised[2] == 0)));
+}
+
+TEST_CASE("draws of a chance and of the one at least are those of their address") {
+  std::vector<std::int32_t> noised(6);
+  std::vector<index_t> counts(2);
+  const std::vector<std::int32_t> tokens(6, 1);
+  const std::vector<index_t> offsets = {0, 2, 6};
+  for (std::uint32_t step = 0; step < 20; ++step) {
+    const mask_options options{.mask_token = 0, .at_least_one = true, .address = {7, step, 3}};
+    const philox random{7, step};
+    mask_at(tokens, offsets, std::vector<double>{0, 0.5}, options, noised, counts);
+    const auto only = static_cast<std::size_t>(2 * random.uniform(std::uint64_t{3} << 32, 2));
+    CHECK((noised[only] == 0 && noised[1 - only] == 1 && counts[0] == 1));
+    index_t drawn = 0;
+    for (std::uint64_t i = 0; i < 4; ++i) drawn += random.uniform((std::uint64_t{4} << 32) + i, 0) < 0.5;
+    CHECK(counts[1] == (drawn > 0 ? drawn : 1));
+    for (std::uint64_t i = 0; drawn > 0 && i < 4; ++i)
+      CHECK((noised[2 + i] == 0) == (random.uniform((std::uint64_t{4} << 32) + i, 0) < 0.5));
+  }
+  // None that may be, none that is.
+  const std::vector<std::uint8_t> nobody(6, 0);
+  mask_at(tokens, offsets, std::vector<double>{1, 0}, {.mask_token = 0, .may = nobody, .at_least_one = true}, noised,
+          counts);
+  CHECK((noised == tokens && counts == std::vector<index_t>{0, 0}));
+}
+
+TEST_CASE("times are those of seed, step and sequence; a batch of one part is that of its own size") {
+  std::vector<double> out(3);
+  const philox random{5, 8};
+  draw_times(times::independent, out, {5, 8, 2}, 0.25);
+  for (std::uint64_t i = 0; i < 3; ++i) CHECK(out[i] == Approx(0.25 + 0.75 * random.uniform((2 + i) << 32, 1)));
+  draw_times(times::stratified, out, {5, 8});
+  for (std::uint64_t i = 0; i < 3; ++i)
+    CHECK(out[i] == Approx((random.uniform(i << 32, 1) + static_cast<double>(i)) / 3).epsilon(1e-14));
+  draw_times(times::shared_offset, out, {5, 8});
+  const double u = random.uniform(0, 1);
+  for (std::size_t i = 0; i < 3; ++i) {
+    const double t = u + static_cast<double>(i) / 3;
+    CHECK(out[i] == Approx(t < 1 ? t : t - 1).epsilon(1e-14));
+  }
+  CHECK_NOTHROW(draw_times(times::stratified, out, {0, 0, 1}, 0, 4));
+  CHECK_THROWS_WITH(draw_times(times::stratified, out, {0, 0, 1}), Catch::Contains("batch: must say of how many"));
+  CHECK_THROWS_WITH(draw_times(times::shared_offset, std::span<double>(static_cast<double*>(nullptr), 2), {}),
+                    Catch::StartsWith("hone::diffusion::draw_times: out"));
+  CHECK_THROWS_WITH(draw_times(times::independent, out, {}, NAN), Catch::Contains("least"));
+}

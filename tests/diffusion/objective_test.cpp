@@ -148,10 +148,38 @@ TEST_CASE("weights of what does not fit are refused before anything is written")
   CHECK_THROWS_WITH(
       row_weights(weighting::exact_ratio, {tokens, noised, offsets, {}, {}, 4}, std::span(labels).first(7), weights),
       Catch::Contains("labels: has 7"));
+  CHECK_THROWS_WITH(
+      row_weights(weighting::exact_ratio, {tokens, noised, offsets, {}, {}, 4}, labels, std::span(weights).first(7)),
+      Catch::Contains("weights: has 7"));
+  refused(weighting::answer, {tokens, noised, offsets, {}, one, 4}, "values: has 1 elements, must have 2");
+  const auto nowhere = [](auto* null) { return std::span(null, 8); };
+  const masked_batch good{tokens, noised, offsets, {}, {}, 4};
+  CHECK_THROWS_WITH(row_weights(weighting::unweighted, good, nowhere(static_cast<std::int32_t*>(nullptr)), weights),
+                    Catch::StartsWith("hone::diffusion::row_weights: labels"));
+  CHECK_THROWS_WITH(row_weights(weighting::unweighted, good, labels, nowhere(static_cast<double*>(nullptr))),
+                    Catch::StartsWith("hone::diffusion::row_weights: weights"));
+  CHECK((labels == std::vector<std::int32_t>(8, 5) && weights == std::vector<double>(8, 5)));
   std::vector<float> z(10, 1);
   CHECK_THROWS_WITH(exclude_mask(matrix_view<float>(z.data(), 2, 5), 5),
                     Catch::Contains("is 5, the logits have 5 columns"));
   CHECK_THROWS_WITH(exclude_mask(matrix_view<float>(z.data(), 2, 5), -1), Catch::Contains("mask_token"));
   exclude_mask(matrix_view<float>(z.data(), 2, 5), 2);
   for (std::size_t i = 0; i < 10; ++i) CHECK(z[i] == (i % 5 == 2 ? -INFINITY : 1));
+}
+
+TEST_CASE("the mask may be id 0 and a value 1; an answer of one place weighs 1 / v") {
+  const std::vector<std::int32_t> clean = {3, 2, 1}, with_mask = {3, 0, 0};
+  const std::vector<index_t> two = {0, 2, 3};
+  const std::vector<std::uint8_t> may = {0, 1, 1};
+  std::vector<std::int32_t> labels(3);
+  std::vector<double> weights(3);
+  CHECK(row_weights(weighting::answer, {clean, with_mask, two, may, std::vector<double>{1, .5}, 0}, labels, weights) ==
+        2);
+  CHECK(weights == std::vector<double>{0, 1, 2});
+  CHECK(labels == std::vector<std::int32_t>{-1, 2, 1});
+  CHECK(row_weights(weighting::exact_ratio, {clean, with_mask, two, may, {}, 0}, labels, weights) == 2);
+  CHECK(weights == std::vector<double>{0, 1, 1});
+  std::vector<float> z(6, 1);
+  exclude_mask(matrix_view<float>(z.data(), 2, 3), 0);
+  CHECK(z == std::vector<float>{-INFINITY, 1, 1, -INFINITY, 1, 1});
 }

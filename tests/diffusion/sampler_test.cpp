@@ -1,58 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "hone/diffusion/sampler.hpp"
 
+#include "diffusion/sampler_support.hpp"
 #include "support/catch.hpp"
 
 #include <algorithm>
-#include <cmath>
-#include <functional>
 #include <map>
 #include <span>
-#include <vector>
 
 using namespace hone;
 using namespace hone::diffusion;
-
-namespace {
-
-using rows = std::vector<std::vector<double>>;
-constexpr std::int32_t mask = 4;
-
-/// One step from a canvas; logits have a last column for the mask.
-std::vector<std::int32_t> step_from(const sampler& s, const rows& z, std::vector<std::int32_t> canvas,
-                                    const reveal_step& at = {}) {
-  std::vector<double> flat;
-  for (const auto& row : z) flat.insert(flat.end(), row.begin(), row.end());
-  std::vector<candidate> memory;
-  const std::vector<std::int32_t> before = canvas;
-  const index_t revealed =
-      reveal(s, matrix_view<double>(flat.data(), static_cast<index_t>(z.size()), static_cast<index_t>(z[0].size())),
-             canvas, mask, at, memory);
-  index_t changed = 0;
-  for (std::size_t i = 0; i < canvas.size(); ++i) {
-    changed += canvas[i] != before[i];
-    if (before[i] != mask) CHECK(canvas[i] == before[i]);
-  }
-  CHECK(changed == revealed);
-  return canvas;
-}
-
-/// A row whose softmax over the first two ids has p of the first; the rest are absent.
-std::vector<double> likely(double p) { return {std::log(p), std::log1p(-p), -INFINITY, -INFINITY, 50}; }
-
-/// A row of this entropy over two ids.
-std::vector<double> of_entropy(double h) {
-  double low = 0.5, high = 1;
-  for (int i = 0; i < 200; ++i) {
-    const double p = (low + high) / 2, e = -p * std::log(p) - (1 - p) * std::log1p(-p);
-    (e > h ? low : high) = p;
-  }
-  return likely(low);
-}
-
-const std::vector<std::int32_t> masked(std::size_t n) { return std::vector<std::int32_t>(n, mask); }
-
-}  // namespace
 
 TEST_CASE("steps share places, the first ones take what is left over") {
   const auto plan = [](index_t n, index_t steps) {
@@ -66,7 +23,7 @@ TEST_CASE("steps share places, the first ones take what is left over") {
 }
 
 TEST_CASE("the end token last, with its value as it was") {
-  const rows z = {{0, 0, 0, 5, 0}, {2, 0, 0, 0, 0}, {1, 0, 0, 0, 0}};
+  const logit_rows z = {{0, 0, 0, 5, 0}, {2, 0, 0, 0, 0}, {1, 0, 0, 0, 0}};
   const auto confidences = [&] {
     std::vector<double> flat;
     for (const auto& row : z) flat.insert(flat.end(), row.begin(), row.end());
@@ -101,14 +58,14 @@ TEST_CASE("the end token last, with its value as it was") {
 }
 
 TEST_CASE("threshold and entropy bound reveal the published places") {
-  const rows likelihoods = {likely(.95), likely(.6), likely(.91), likely(.88)};
+  const logit_rows likelihoods = {likely(.95), likely(.6), likely(.91), likely(.88)};
   CHECK(step_from({.by = order::threshold, .threshold = .9}, likelihoods, masked(4)) ==
         std::vector<std::int32_t>{0, mask, 0, mask});
   CHECK(step_from({.by = order::threshold, .threshold = .99}, likelihoods, masked(4)) ==
         std::vector<std::int32_t>{0, mask, mask, mask});
-  const rows certain(3, {0, -INFINITY, -1e4, -INFINITY, 0});  // exactly as likely as the threshold: enough
+  const logit_rows certain(3, {0, -INFINITY, -1e4, -INFINITY, 0});  // exactly as likely as the threshold: enough
   CHECK(step_from({.by = order::threshold, .threshold = 1}, certain, masked(3)) == std::vector<std::int32_t>{0, 0, 0});
-  const rows entropies = {of_entropy(.30), of_entropy(.02), of_entropy(.69), of_entropy(.05), of_entropy(.04)};
+  const logit_rows entropies = {of_entropy(.30), of_entropy(.02), of_entropy(.69), of_entropy(.05), of_entropy(.04)};
   CHECK(step_from({.by = order::entropy_bound, .gamma = .1}, entropies, masked(5)) ==
         std::vector<std::int32_t>{mask, 0, mask, 0, 0});
   CHECK(step_from({.by = order::entropy_bound, .gamma = .12}, entropies, masked(5)) ==
@@ -120,9 +77,9 @@ TEST_CASE("threshold and entropy bound reveal the published places") {
 }
 
 TEST_CASE("confidence, margin, and confidence after the temperature, rank differently") {
-  const rows z = {{3, 1.6, 1.6, 1.6, 1.6, 0}, {3, 2.4, -4, -4, -4, 0}};
+  const logit_rows z = {{3, 1.6, 1.6, 1.6, 1.6, 0}, {3, 2.4, -4, -4, -4, 0}};
   const auto first = [&](const sampler& s) {
-    rows wide = z;
+    logit_rows wide = z;
     std::vector<double> flat;
     for (const auto& row : wide) flat.insert(flat.end(), row.begin(), row.end());
     std::vector<std::int32_t> canvas(2, 5);
@@ -148,7 +105,7 @@ TEST_CASE("confidence, margin, and confidence after the temperature, rank differ
 }
 
 TEST_CASE("where two are the likeliest there is no margin, wherever they stand") {
-  const rows tied = {{2, 2, 0, 0, 0}, {0, 2, 0, 2, 0}, {2, 0, 2, 2, 0}, {0.1, 0, 0, 0, 0}};
+  const logit_rows tied = {{2, 2, 0, 0, 0}, {0, 2, 0, 2, 0}, {2, 0, 2, 2, 0}, {0.1, 0, 0, 0, 0}};
   for (const bool after : {false, true}) {
     std::vector<double> flat;
     for (const auto& row : tied) flat.insert(flat.end(), row.begin(), row.end());
@@ -214,7 +171,7 @@ TEMPLATE_TEST_CASE("what ranks after temperature and cuts is of the distribution
 }
 
 TEST_CASE("in ancestral steps, too, the end token waits for others that stay") {
-  const rows z = {{0, 0, 0, 50, 0}, {50, 0, 0, 0, 0}, {0, 50, 0, 0, 0}};
+  const logit_rows z = {{0, 0, 0, 50, 0}, {50, 0, 0, 0, 0}, {0, 50, 0, 0, 0}};
   index_t ends = 0, waited = 0, others = 0;
   for (std::uint32_t step = 0; step < 400; ++step) {
     const reveal_step at{.step = step, .from = 1, .to = 0.4};
@@ -233,7 +190,7 @@ TEST_CASE("in ancestral steps, too, the end token waits for others that stay") {
 }
 
 TEST_CASE("the mask is never a candidate, ties go to the lower place") {
-  const rows z(3, {0, 0, 0, 0, 100});
+  const logit_rows z(3, {0, 0, 0, 0, 100});
   CHECK(step_from({}, z, masked(3), {.count = 2}) == std::vector<std::int32_t>{0, 0, mask});
   for (std::uint32_t step = 0; step < 50; ++step)
     for (const std::int32_t token :
@@ -244,7 +201,7 @@ TEST_CASE("the mask is never a candidate, ties go to the lower place") {
 }
 
 TEST_CASE("draws are those of step, sequence and position, and have the model's frequencies") {
-  const rows z = {{std::log(.5), std::log(.3), std::log(.2), -INFINITY, 0}, {0, 0, -INFINITY, -INFINITY, 0}};
+  const logit_rows z = {{std::log(.5), std::log(.3), std::log(.2), -INFINITY, 0}, {0, 0, -INFINITY, -INFINITY, 0}};
   for (const order by : {order::ancestral, order::random}) {
     sampler s{.by = by, .sampling = {.temperature = 1, .seed = 4}};
     std::map<std::vector<std::int32_t>, double> seen;
@@ -278,7 +235,7 @@ TEST_CASE("draws are those of step, sequence and position, and have the model's 
 }
 
 TEST_CASE("ancestral reveals all at time 0") {
-  const rows z(5, {1, 0, 0, 0, 0});
+  const logit_rows z(5, {1, 0, 0, 0, 0});
   for (std::uint32_t step = 0; step < 20; ++step)
     CHECK(step_from({.by = order::ancestral}, z, masked(5), {.step = step, .from = 0.1, .to = 0}) ==
           std::vector<std::int32_t>(5, 0));
@@ -300,13 +257,56 @@ TEST_CASE("guidance is between and beyond both models") {
   own = {1, 2, 3, 4}, other = {0, 2, 1, 8};
   CHECK_THROWS_WITH(guide(matrix_view<float>(own.data(), 2, 2), matrix_view<const float>(other.data(), 1, 4), 1),
                     Catch::Contains("unconditional: is 1 x 4, must be 2 x 2"));
-  CHECK_THROWS_WITH(guide(matrix_view<float>(own.data(), 2, 2), matrix_view<const float>(other.data(), 2, 2), NAN),
-                    Catch::Contains("weight"));
+  for (const double bad : {double(NAN), 1e300, -1e300, double(INFINITY)})
+    CHECK_THROWS_WITH(guide(matrix_view<float>(own.data(), 2, 2), matrix_view<const float>(other.data(), 2, 2), bad),
+                      Catch::StartsWith("hone::diffusion::guide: weight: must be finite"));
+  CHECK_THROWS_WITH(guide(matrix_view<float>(own.data(), 2, 2), matrix_view<const float>(other.data(), 2, 1), 1),
+                    Catch::Contains("unconditional: is 2 x 1"));
+  CHECK_THROWS_WITH(guide(matrix_view<float>(own.data(), 2, 1), matrix_view<const float>(other.data(), 4, 1), 1),
+                    Catch::Contains("unconditional: is 4 x 1"));
+  CHECK(own == std::vector<float>{1, 2, 3, 4});
+}
+
+TEST_CASE("guidance of every row and column, with strides of both, and in 16 bits") {
+  std::vector<double> own(24, 9), other(12);
+  for (std::size_t i = 0; i < 12; ++i)
+    own[2 * i] = std::sin(1.0 + static_cast<double>(i)), other[i] = std::cos(2.0 * static_cast<double>(i));
+  const auto before = own;
+  guide(matrix_view<double>(own.data(), 3, 4, 8, 2), matrix_view<const double>(other.data(), 3, 4, 1, 3), 1.5);
+  for (std::size_t i = 0; i < 3; ++i)
+    for (std::size_t j = 0; j < 4; ++j) {
+      const double c = before[8 * i + 2 * j], u = other[i + 3 * j];
+      CHECK(own[8 * i + 2 * j] == Approx(u + 2.5 * (c - u)).epsilon(1e-14));
+      CHECK(own[8 * i + 2 * j + 1] == 9);
+    }
+  std::vector<bfloat16> half = {bfloat16(1.0f), bfloat16(-2.0f)}, zero = {bfloat16(0.5f), bfloat16(0.0f)};
+  guide(matrix_view<bfloat16>(half.data(), 1, 2), matrix_view<const bfloat16>(zero.data(), 1, 2), 1);
+  CHECK((to_accumulator(half[0]) == 1.5f && to_accumulator(half[1]) == -4.0f));
+}
+
+TEST_CASE("the mask may be the first id, the end token the last, one column beside it the only token") {
+  std::vector<double> z = {9, 1, 2, 9, 3, 1};
+  std::vector<std::int32_t> canvas = {0, 0};
+  std::vector<candidate> memory;
+  CHECK(reveal({.end_token = 2}, matrix_view<double>(z.data(), 2, 3), canvas, 0, {.count = 2}, memory) == 2);
+  CHECK(canvas == std::vector<std::int32_t>{2, 1});
+  canvas = {0, 0};
+  CHECK(reveal({.end_token = 2}, matrix_view<double>(z.data(), 2, 3), canvas, 0, {.count = 1}, memory) == 1);
+  CHECK(canvas == std::vector<std::int32_t>{0, 1});
+  canvas = {0};
+  CHECK(reveal({}, matrix_view<double>(z.data(), 1, 2), canvas, 0, {}, memory) == 1);
+  CHECK(canvas[0] == 1);
+  CHECK(reveal({.threshold = 0}, matrix_view<double>(z.data(), 1, 2), canvas, 0, {}, memory) == 0);
+  CHECK(memory.empty());
+  CHECK_THROWS_WITH(reveal({}, matrix_view<double>(z.data(), 1, 1), canvas, 0, {}, memory),
+                    Catch::Contains("logits: have 1 columns: nothing but the mask"));
+  CHECK_THROWS_WITH(reveal({}, matrix_view<double>(z.data(), 1, 2), canvas, -1, {}, memory),
+                    Catch::Contains("mask_token: is -1, the logits have 2 columns"));
 }
 
 TEST_CASE("a step of what does not fit is refused, with the canvas as it was") {
-  const rows z = {{0, 0, 0, 0, 0}, {0, 0, 0, 0, 0}};
-  const auto refused = [&](const sampler& s, const reveal_step& at, const char* part, const rows& logits) {
+  const logit_rows z = {{0, 0, 0, 0, 0}, {0, 0, 0, 0, 0}};
+  const auto refused = [&](const sampler& s, const reveal_step& at, const char* part, const logit_rows& logits) {
     std::vector<double> flat;
     for (const auto& row : logits) flat.insert(flat.end(), row.begin(), row.end());
     std::vector<std::int32_t> canvas = masked(2);
@@ -320,6 +320,14 @@ TEST_CASE("a step of what does not fit is refused, with the canvas as it was") {
   refused({.threshold = 1.5}, {}, "threshold: must be in [0, 1]", z);
   refused({.threshold = NAN}, {}, "threshold", z);
   refused({.gamma = -1}, {}, "gamma: must be finite", z);
+  for (const double bad : {-1e-9, 1.0000001}) refused({.threshold = bad}, {}, "sampler: threshold", z);
+  for (const double bad : {-1e-9, 1e300, double(INFINITY), double(NAN)}) refused({.gamma = bad}, {}, "gamma", z);
+  refused({.sampling = {.top_p = 0}}, {}, "top_p", z);
+  refused({.by = order::ancestral}, {.from = 1.0000001, .to = 0}, "times must fall", z);
+  refused({.by = order::ancestral}, {.from = 0, .to = 0}, "times must fall", z);
+  refused({.by = order::ancestral}, {.from = NAN, .to = 0}, "times must fall", z);
+  refused({.by = order::ancestral}, {.from = 0.5, .to = NAN}, "times must fall", z);
+  refused({.by = order::ancestral}, {.from = 0.5, .to = -1e-9}, "times must fall", z);
   refused({.sampling = {.temperature = -1}}, {}, "temperature", z);
   refused({.end_token = 5}, {}, "end_token: must be -1 or one of 5 tokens and not the mask, is 5", z);
   refused({.end_token = mask}, {}, "end_token: must be -1", z);
@@ -334,160 +342,8 @@ TEST_CASE("a step of what does not fit is refused, with the canvas as it was") {
   refused({}, {}, "have no distribution", {{0, 0, 0, 0, 0}, {-INFINITY, -INFINITY, -INFINITY, -INFINITY, 0}});
 }
 
-namespace {
-
-/// A model of three places: logits of one, which depend on the canvas, for the tokens 0 ... 3 and the mask.
-std::vector<double> logits_of(const std::vector<std::int32_t>& canvas, std::size_t place) {
-  std::vector<double> z;
-  for (int v = 0; v < 5; ++v) {
-    double own = std::sin(3.0 * static_cast<double>(place) + 1.7 * v);
-    for (std::size_t j = 0; j < canvas.size(); ++j)
-      own += 0.8 * std::cos(static_cast<double>(canvas[j]) * 1.3 + static_cast<double>(j + 2 * place) + 0.9 * v);
-    z.push_back(own);
-  }
-  return z;
-}
-
-/// Their distribution, the mask left out.
-std::vector<double> distribution(const std::vector<std::int32_t>& canvas, std::size_t place) {
-  std::vector<double> p = logits_of(canvas, place);
-  p.pop_back();
-  double sum = 0;
-  for (double& x : p) sum += x = std::exp(x);
-  for (double& x : p) x /= sum;
-  return p;
-}
-
-using outcomes = std::map<std::vector<std::int32_t>, double>;
-
-/// Every canvas that @p steps steps may end with, by enumeration of candidates and of the sets that an order may take.
-void enumerate(const sampler& s, index_t steps, index_t step, const std::vector<std::int32_t>& canvas, double chance,
-               outcomes& all) {
-  std::vector<std::size_t> places;
-  for (std::size_t i = 0; i < canvas.size(); ++i)
-    if (canvas[i] == mask) places.push_back(i);
-  if (places.empty()) {
-    all[canvas] += chance;
-    return;
-  }
-  const std::size_t n = places.size();
-  std::vector<std::vector<double>> p;
-  for (const std::size_t i : places) p.push_back(distribution(canvas, i));
-  const auto entropy = [](const std::vector<double>& row) {
-    double h = 0;
-    for (const double x : row) h -= x * std::log(x);
-    return h;
-  };
-  const auto wanted = static_cast<std::size_t>(revealed_in_step(3, steps, step));
-  std::vector<std::size_t> token(n, 0);
-  const std::function<void(std::size_t, double)> choose = [&](std::size_t at, double own) {
-    if (at < n) {
-      for (token[at] = 0; token[at] < 4; ++token[at]) choose(at + 1, own * p[at][token[at]]);
-      return;
-    }
-    // The chance of every set of places.
-    std::vector<double> rank;
-    for (std::size_t i = 0; i < n; ++i) {
-      std::vector<double> sorted = p[i];
-      std::sort(sorted.rbegin(), sorted.rend());
-      rank.push_back(s.by == order::margin                                    ? sorted[0] - sorted[1]
-                     : s.by == order::entropy || s.by == order::entropy_bound ? -entropy(p[i])
-                                                                              : p[i][token[i]]);
-    }
-    std::vector<std::size_t> best(n);
-    for (std::size_t i = 0; i < n; ++i) best[i] = i;
-    std::stable_sort(best.begin(), best.end(), [&](std::size_t a, std::size_t b) { return rank[a] > rank[b]; });
-    std::size_t taken = std::min(wanted, n), sets = 0;
-    if (s.by == order::threshold)
-      for (taken = 1; taken < n && rank[best[taken]] >= s.threshold;) ++taken;
-    if (s.by == order::entropy_bound) {
-      taken = 1;
-      for (double before = -rank[best[0]]; taken < n && before <= s.gamma; before -= rank[best[taken++]]) continue;
-    }
-    for (std::size_t set = 0; set < (std::size_t{1} << n); ++set)
-      sets += static_cast<std::size_t>(__builtin_popcountll(set)) == taken;
-    for (std::size_t set = 0; set < (std::size_t{1} << n); ++set) {
-      double share = 0;
-      if (s.by == order::random) {
-        share = static_cast<std::size_t>(__builtin_popcountll(set)) == taken ? 1.0 / static_cast<double>(sets) : 0;
-      } else if (s.by == order::ancestral) {
-        const double reveals = 1 / static_cast<double>(steps - step);  // of times that fall evenly to 0
-        share = 1;
-        for (std::size_t i = 0; i < n; ++i) share *= (set >> i & 1) != 0 ? reveals : 1 - reveals;
-      } else {
-        std::size_t chosen = 0;
-        for (std::size_t i = 0; i < taken; ++i) chosen |= std::size_t{1} << best[i];
-        share = set == chosen ? 1 : 0;
-      }
-      if (share == 0) continue;
-      auto next = canvas;
-      for (std::size_t i = 0; i < n; ++i)
-        if ((set >> i & 1) != 0) next[places[i]] = static_cast<std::int32_t>(token[i]);
-      enumerate(s, steps, step + 1, next, chance * own * share, all);
-    }
-  };
-  choose(0, 1);
-}
-
-}  // namespace
-
-TEST_CASE("every order ends with the canvases of its enumeration, as often") {
-  constexpr std::uint32_t trials = 20000;
-  const struct {
-    sampler how;
-    index_t steps;
-  } all[] = {{{.by = order::ancestral}, 3},
-             {{.by = order::random}, 2},
-             {{.by = order::confidence}, 3},
-             {{.by = order::margin}, 2},
-             {{.by = order::entropy}, 3},
-             {{.by = order::threshold, .threshold = 0.5}, 3},
-             {{.by = order::entropy_bound, .gamma = 1.0}, 3}};
-  for (auto [how, steps] : all) {
-    CAPTURE(static_cast<int>(how.by));
-    how.sampling = {.temperature = 1, .seed = 12};
-    outcomes expected, seen;
-    enumerate(how, steps, 0, masked(3), 1, expected);
-    double total = 0;
-    for (const auto& [canvas, p] : expected) total += p;
-    CHECK(total == Approx(1).epsilon(1e-12));
-    for (std::uint32_t s = 0; s < trials; ++s) {
-      std::vector<std::int32_t> canvas = masked(3);
-      for (index_t step = 0; step < steps; ++step) {
-        rows z;
-        for (std::size_t i = 0; i < 3; ++i) z.push_back(logits_of(canvas, i));
-        const auto of = [&](index_t k) { return 1 - static_cast<double>(k) / static_cast<double>(steps); };
-        canvas = step_from(how, z, canvas,
-                           {.sequence = s,
-                            .step = static_cast<std::uint32_t>(step),
-                            .count = revealed_in_step(3, steps, step),
-                            .from = of(step),
-                            .to = step + 1 == steps ? 0 : of(step + 1)});
-      }
-      seen[canvas] += 1;
-    }
-    double chi_squared = 0;
-    index_t cells = 0;
-    double rare_seen = 0, rare = 0;  // together, where fewer than five are expected
-    for (const auto& [canvas, p] : expected) {
-      const double n = p * trials;
-      if (n < 5) {
-        rare += n, rare_seen += seen[canvas];
-        continue;
-      }
-      chi_squared += (seen[canvas] - n) * (seen[canvas] - n) / n;
-      ++cells;
-    }
-    if (rare > 5) chi_squared += (rare_seen - rare) * (rare_seen - rare) / rare;
-    for (const auto& [canvas, n] : seen) CHECK((n == 0 || expected.count(canvas) == 1));
-    const auto freedom = static_cast<double>(cells);
-    CHECK(cells > 20);
-    CHECK(chi_squared < freedom + 4 * std::sqrt(2 * freedom));
-  }
-}
-
 TEST_CASE("places that do not follow each other have the draws of their positions") {
-  const rows z = {{0, 1, 0, 1, 0}, {1, 0, 1, 0, 0}, {0, 0, 1, 1, 0}};
+  const logit_rows z = {{0, 1, 0, 1, 0}, {1, 0, 1, 0, 0}, {0, 0, 1, 1, 0}};
   const sampler s{.sampling = {.temperature = 1, .seed = 8}};
   for (std::uint32_t step = 0; step < 30; ++step) {
     const auto all = step_from(s, z, masked(3), {.step = step, .first_position = 4, .count = 3});

@@ -116,3 +116,81 @@ TEST_CASE("options count with their groups") {
   CHECK(digest_of(combine_options{.groups = one}) != digest_of(combine_options{}));
   CHECK(digest_of(combine_options{.geometry = true}) != digest_of(combine_options{}));
 }
+
+namespace {
+
+/// FNV-1a of bytes, the upper 53 bits.
+double reference(std::initializer_list<std::uint64_t> words) {
+  std::uint64_t hash = 14695981039346656037u;
+  for (const std::uint64_t word : words)
+    for (int i = 0; i < 8; ++i) hash = (hash ^ (word >> (8 * i) & 0xff)) * 1099511628211u;
+  return static_cast<double>(hash >> 11);
+}
+
+struct one {
+  int a = 0;
+};
+struct two {
+  int a = 0, b = 0;
+};
+struct three {
+  int a = 0, b = 0, c = 0;
+};
+struct four {
+  int a = 0, b = 0, c = 0, d = 0;
+};
+struct five {
+  int a = 0, b = 0, c = 0, d = 0, e = 0;
+};
+struct six {
+  int a = 0, b = 0, c = 0, d = 0, e = 0, g = 0;
+};
+struct seven {
+  int a = 0, b = 0, c = 0, d = 0, e = 0, g = 0, h = 0;
+};
+struct eight {
+  int a = 0, b = 0, c = 0, d = 0, e = 0, g = 0, h = 0, i = 0;
+};
+
+/// Each int of T counts, and its place does.
+template <class T>
+void check_fields() {
+  std::vector<double> all = {digest_of(T{})};
+  for (std::size_t i = 0; i < sizeof(T) / sizeof(int); ++i) {
+    std::array<int, sizeof(T) / sizeof(int)> fields{};
+    fields[i] = 1;
+    all.push_back(digest_of(std::bit_cast<T>(fields)));
+  }
+  std::sort(all.begin(), all.end());
+  CHECK(std::unique(all.begin(), all.end()) == all.end());
+}
+
+}  // namespace
+
+TEST_CASE("digests are FNV-1a of values: numbers, enumerators, arrays, spans with their size") {
+  CHECK(digest_of(0) == reference({0}));
+  CHECK(digest_of(std::uint64_t{0x0123456789abcdef}) == reference({0x0123456789abcdef}));
+  CHECK(digest_of(-2) == reference({0xfffffffffffffffe}));
+  CHECK(digest_of(true) == reference({1}));
+  CHECK(digest_of(zero_forget::keep_retain) == reference({static_cast<std::uint64_t>(zero_forget::keep_retain)}));
+  CHECK(digest_of(1.5) == reference({0x3ff8000000000000}));
+  CHECK(digest_of(1.5f) == reference({0x3ff8000000000000}));
+  CHECK(digest_of(std::array{1, 2}) == reference({1, 2}));
+  const std::vector<index_t> values = {7, 9, 8};
+  CHECK(digest_of(std::span<const index_t>(values)) == reference({3, 7, 9, 8}));
+  std::vector<index_t> state = {7, 9};
+  CHECK(digest_of(std::span<index_t>(state)) == reference({2}));
+}
+
+TEST_CASE("each field of a struct counts, of one and of as many as are taken") {
+  check_fields<one>();
+  check_fields<two>();
+  check_fields<three>();
+  check_fields<four>();
+  check_fields<five>();
+  check_fields<six>();
+  check_fields<seven>();
+  check_fields<eight>();
+  CHECK(digest_of(two{}) != digest_of(three{}));
+  CHECK(digest_of(one{}) != digest_of(0));  // its type
+}

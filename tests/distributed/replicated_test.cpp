@@ -63,3 +63,29 @@ TEST_CASE("replicas that do not fit together are refused on all ranks") {
   });
   CHECK(refused == 24);
 }
+
+TEST_CASE("what does not fit between replicas is said by the rank that it is about") {
+  const auto message = [](index_t odd_local, index_t odd_out, bool memory, index_t stride) {
+    std::string said;
+    try {
+      thread_ranks(2).run([&](threads& comm) {
+        const bool second = comm.rank() == 1;
+        std::vector<float> f(10), g(static_cast<std::size_t>(second ? odd_local : 10)), out(30);
+        const vector_view<float> target(out.data(), second ? odd_out : 10, second ? stride : 1);
+        const std::span<float> other =
+            second && !memory ? std::span<float>(static_cast<float*>(nullptr), 10) : std::span(g);
+        combine_replicated(gradient::pcgrad{}, std::array{std::span(f), other}, target, reduction::sum, {}, serial{},
+                           comm);
+      });
+    } catch (const std::invalid_argument& error) {
+      said = error.what();
+    }
+    return said;
+  };
+  const std::string of = "hone::distributed::combine_replicated: ";
+  CHECK(message(10, 10, true, 1) == "");
+  CHECK(message(11, 10, true, 1) == of + "local: on rank 1 gradients have 10 and 11 elements");
+  CHECK(message(10, 9, true, 1) == of + "out: on rank 1 has 9 elements, the gradients 10");
+  CHECK(message(10, 10, false, 1) == of + "local: on rank 1 a gradient has no memory");
+  CHECK(message(10, 10, true, 2) == of + "out: on rank 1 must be contiguous memory");
+}

@@ -310,6 +310,28 @@ TEST_CASE("other parameters, another method or other options on one rank are ref
       Catch::StartsWith("hone::distributed::combine_sharded: method: hash of type and parameters: on rank 1 is "));
 }
 
+TEST_CASE("what does not fit is said by the ranks that it is about") {
+  const auto f = normals<float>(30, 1), g = normals<float>(30, 2);
+  std::vector<float> out(40);
+  const auto run = [&](index_t begin_of_1, index_t size_of_1, index_t out_of_1, index_t stride_of_1 = 1) {
+    thread_ranks(3).run([&](threads& comm) {
+      const bool middle = comm.rank() == 1;
+      const index_t begin = middle ? begin_of_1 : 10 * comm.rank(), size = middle ? size_of_1 : 10;
+      const vector_view<float> target(out.data() + 10 * comm.rank(), middle ? out_of_1 : 10, middle ? stride_of_1 : 1);
+      combine_sharded(gradient::pcgrad{}, tasks(f, g).slice(0, size), target, begin, {}, serial{}, comm);
+    });
+  };
+  const std::string of = "hone::distributed::combine_sharded: ";
+  CHECK_NOTHROW(run(10, 10, 10));
+  CHECK_THROWS_WITH(run(10, 10, 9), of + "out: on rank 1 has 9 elements, the gradients 10");
+  CHECK_THROWS_WITH(run(10, 10, 10, 0), of + "out: on rank 1 has elements without memory, or several in one place");
+  CHECK_THROWS_WITH(run(11, 10, 10), of + "begin: the shard of rank 1 begins at 11, those before it end at 10");
+  CHECK_THROWS_WITH(run(10, 11, 11), of + "begin: the shard of rank 2 begins at 20, those before it end at 21");
+  CHECK_THROWS_WITH(run(9, 10, 10), of + "begin: the shard of rank 1 begins at 9, those before it end at 10");
+  CHECK_THROWS_WITH(shard_borders(-1, 3), "hone::distributed::shard_borders: n: must not be negative, is -1");
+  CHECK_THROWS_WITH(shard_borders(1, 0), "hone::distributed::shard_borders: size: must be positive, is 0");
+}
+
 TEST_CASE("an output without memory of its own on one rank is refused on all, and nothing is written") {
   const auto f = normals<float>(30, 1), g = normals<float>(30, 2);
   for (const index_t stride : {0, 1}) {

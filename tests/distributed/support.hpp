@@ -71,9 +71,15 @@ inline std::vector<std::vector<index_t>> cuts(index_t n, index_t size) {
 template <class T, class C>
 void check_collectives(C& comm) {
   const index_t rank = comm.rank(), size = comm.size();
-  std::vector<double> x(3, static_cast<double>(rank + 1));
-  comm.all_reduce(std::span(x));
-  require(x == std::vector<double>(3, static_cast<double>(size * (size + 1) / 2)), "all_reduce");
+  for (const std::size_t n : {0u, 3u, 2500u}) {
+    std::vector<double> x(n), wanted(n);
+    for (std::size_t i = 0; i < n; ++i) {
+      x[i] = static_cast<double>((rank + 1) * static_cast<index_t>(i + 1));
+      wanted[i] = static_cast<double>(size * (size + 1) / 2 * static_cast<index_t>(i + 1));
+    }
+    comm.all_reduce(std::span(x));
+    require(x == wanted, "all_reduce");
+  }
   for (const index_t n : {index_t{0}, index_t{1}, index_t{5}, index_t{1025}, block_size + 1, 3 * block_size + 7})
     for (const auto& borders : cuts(n, size)) {
       const std::vector<T> expected = summed<T>(n, size, 1);
@@ -168,6 +174,22 @@ struct collector {
   }
 };
 
+/// Whether the reports are alike: counts the same, sums to rounding.
+template <std::size_t K>
+bool alike(const gradient::combine_report<K>& a, const gradient::combine_report<K>& b) {
+  const auto close = [](double x, double y, double unit) { return x == y || std::abs(x - y) <= 1e-9 * unit; };
+  bool result = a.elements == b.elements && a.conflicts == b.conflicts && a.opposed == b.opposed &&
+                a.nonfinite == b.nonfinite && a.nonfinite_combined == b.nonfinite_combined &&
+                a.unconverged == b.unconverged && close(a.combined_squared, b.combined_squared, b.combined_squared) &&
+                close(a.conflict_mass, b.conflict_mass, b.conflict_mass) && close(a.mass, b.mass, b.mass);
+  for (std::size_t i = 0; i < K; ++i) {
+    result = result && close(a.combined_dot[i], b.combined_dot[i], std::sqrt(b.combined_squared * b.gram(i, i)));
+    for (std::size_t j = 0; j < K; ++j)
+      result = result && close(a.gram(i, j), b.gram(i, j), std::sqrt(b.gram(i, i) * b.gram(j, j)));
+  }
+  return result;
+}
+
 /// Sharded and replicated combination against the one process, bit for bit, for @p method.
 template <class T, class Method, class C>
 void check_combination(const Method& method, C& comm) {
@@ -186,21 +208,19 @@ void check_combination(const Method& method, C& comm) {
       const auto sharded = distributed::combine_sharded(method, tasks(part(f), part(r)), part(shard_out), begin,
                                                         options, serial{}, comm);
       require(same_bits<T>(part(shard_out), part(expected)), "combine_sharded");
-      require(sharded.elements == report.elements && sharded.conflicts == report.conflicts &&
-                  sharded.opposed == report.opposed && sharded.nonfinite == report.nonfinite,
-              "the sharded report");
-      require(
-          std::abs(sharded.gram(0, 1) - report.gram(0, 1)) <= 1e-9 * std::sqrt(report.gram(0, 0) * report.gram(1, 1)),
-          "the sharded report's products");
+      require(alike(sharded, report), "the sharded report");
       auto own_f = brought<T>(n, rank, 1), own_r = brought<T>(n, rank, 2);
-      distributed::combine_replicated(method, std::array{std::span(own_f), std::span(own_r)}, own_r,
-                                      distributed::reduction::sum, options, serial{}, comm);
+      const auto replicated =
+          distributed::combine_replicated(method, std::array{std::span(own_f), std::span(own_r)}, own_r,
+                                          distributed::reduction::sum, options, serial{}, comm);
       require(same_bits<T>(own_r, expected), "combine_replicated");
+      require(alike(replicated, report), "the replicated report");
       own_f = brought<T>(n, rank, 1), own_r = brought<T>(n, rank, 2);
-      distributed::combine_replicated(method, std::array{std::span(own_f), std::span(own_r)},
-                                      collector<T>{as_vector(seen)}, distributed::reduction::sum, options, serial{},
-                                      comm);
+      const auto handed = distributed::combine_replicated(method, std::array{std::span(own_f), std::span(own_r)},
+                                                          collector<T>{as_vector(seen)}, distributed::reduction::sum,
+                                                          options, serial{}, comm);
       require(same_bits<T>(part(seen), part(expected)), "combine_replicated into a sink");
+      require(alike(handed, report), "the report of a sink");
     }
   }
 }

@@ -61,11 +61,49 @@ TEST_CASE("final answer: the last number of a text, in one spelling") {
       {"\\boxed{x^{2} = 9} 3", "9"},
       {"\\boxed{12", "12"},
       {"\\boxed{1} #### 2", "2"},
+      {"\\boxed{} 3", ""},
+      {"a5 z5 A5 Z5 m5", ""},
+      {"`5", "5"},
+      {"{6", "6"},
+      {"@7", "7"},
+      {"[8", "8"},
+      {"~9", "9"},
+      {"123,456", "123456"},
+      {"1,234 567", "567"},
+      {"1,234x567", "1234"},
+      {"1,2x3", "2"},
+      {"1,x23", "1"},
+      {"1,23x", "23"},
+      {"5.e3", "5"},
+      {"no. idea", ""},
+      {"3-5", "5"},
+      {"3 -5", "-5"},
+      {"5%-4", "4"},
+      {"x}-4", "4"},
+      {"a[1]-4", "4"},
+      {"z-4", "4"},
+      {"7 .5", "0.5"},
   };
   for (const auto& [text, answer] : cases) {
     INFO(text);
     CHECK(final_answer(text, true) == answer);
   }
+}
+
+TEST_CASE("final answer: nothing is read before a text or after it") {
+  const auto inside = [](std::string_view text, std::size_t begin, std::size_t size) {
+    return final_answer(text.substr(begin, size), true);
+  };
+  CHECK(inside("1234", 0, 2) == "12");
+  CHECK(inside("12.5", 0, 2) == "12");
+  CHECK(inside("12.5", 0, 3) == "12");
+  CHECK(inside("12.54", 0, 4) == "12.5");
+  CHECK(inside(".5", 0, 1) == "");
+  CHECK(inside("1,2345", 0, 5) == "1234");
+  CHECK(inside("5e3", 0, 1) == "5");
+  CHECK(inside("5e3", 0, 2) == "5");
+  CHECK(inside("x5", 1, 1) == "5");
+  CHECK(inside("3-5", 1, 2) == "-5");
 }
 
 TEST_CASE("final answer: a text that is to be no number is compared as it stands") {
@@ -90,7 +128,14 @@ TEST_CASE("final answer: what a solution wants, and what answers it") {
     CHECK(expected_in(less).text == "-5");
     CHECK(expected_in(less).number);
   }
-  CHECK_FALSE(expected_in("5 apples").number);
+  CHECK(expected_in("\\$-5").text == "-5");
+  CHECK(expected_in("\\$-5").number);
+  for (const char* other : {"5 apples", "about 5", "+-5", "$-$5", "\\$-\\$5", "5.%", "5 6", "5 %"}) {
+    INFO(other);
+    CHECK_FALSE(expected_in(other).number);
+    CHECK(expected_in(other).text == other);
+  }
+  CHECK_FALSE(expected_answer().number);
   CHECK(expected_in(" \n").text.empty());
   CHECK(score("18", "that makes 18.0") == 1);
   CHECK(score("18", "that makes 18.01") == 0);

@@ -75,6 +75,7 @@ TEST_CASE("one possible token, absent tokens, broken logits") {
   CHECK(moments_of(vector{1, -infinity, 2}, 1).log_probability == -infinity);
   CHECK(std::isnan(moments_of(vector{1, std::nan(""), 2}, 0).mean));
   CHECK_THROWS_WITH(moments_of(vector{1, 2}, 2), "hone::eval::moments_of: target: must be in [0, 2), is 2");
+  CHECK_THROWS_WITH(moments_of(vector{1, 2}, -1), "hone::eval::moments_of: target: must be in [0, 2), is -1");
   CHECK_THROWS_AS(moments_of(vector{}, 0), std::invalid_argument);
 }
 
@@ -107,10 +108,16 @@ TEST_CASE("min-k is the mean of the least likely tokens") {
 }
 
 TEST_CASE("min-k does not depend on the order of tokens") {
-  vector l = logits(1, 50, 2);
-  const double score = min_k(l, 0.4);
-  std::reverse(l.begin(), l.end());
-  CHECK(min_k(l, 0.4) == score);
+  for (const std::size_t size : {50u, 999u}) {
+    vector l = logits(1, size, 7);
+    const double score = min_k(l, 0.4), whole = min_k(l, 1);
+    for (int turn = 0; turn < 5; ++turn) {
+      std::rotate(l.begin(), l.begin() + 17, l.end());
+      std::reverse(l.begin(), l.begin() + 31);
+      CHECK(min_k(l, 0.4) == score);
+      CHECK(min_k(l, 1) == whole);
+    }
+  }
 }
 
 TEST_CASE("min-k++ standardises by the model's own distribution") {
@@ -126,6 +133,11 @@ TEST_CASE("min-k++ standardises by the model's own distribution") {
   double sum = 0;
   for (std::size_t i = 0; i < 6; ++i) sum += standardised[i];
   CHECK(min_k_plus_plus(tokens) == Approx(-sum / 6).epsilon(1e-12));
+  sum = 0;
+  for (std::size_t i = 0; i < 15; ++i) sum += standardised[i];
+  CHECK(min_k_plus_plus(tokens, 0.5) == Approx(-sum / 15).epsilon(1e-12));
+  CHECK(min_k_plus_plus(std::vector<token_moments>{{-1, 0, 0.25}}, 1, 4) == 0.5);
+  CHECK_THROWS_WITH(min_k_plus_plus(tokens, 0), "hone::eval::min_k_plus_plus: share: must be in (0, 1], is 0");
   const std::vector<token_moments> certain = {{-1, 0, 0}};
   CHECK(min_k_plus_plus(certain) == Approx(1000));
   CHECK(std::isnan(min_k_plus_plus(std::vector<token_moments>{{std::nan(""), 0, 1}})));

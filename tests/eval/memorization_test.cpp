@@ -41,6 +41,11 @@ TEST_CASE("ignored labels do not count, wherever they are") {
   CHECK(exact_memorization(predicted, labels) == 1);
   CHECK(extraction_strength(predicted, labels) == 1);
   CHECK(extraction_strength(tokens{9, 0, 9, 5, 9}, labels) == 0.5);
+  // Token 0 counts.
+  CHECK(exact_memorization(tokens{0, 1, 1}, tokens{0, 1, 0}) == Approx(2.0 / 3));
+  CHECK(extraction_strength(tokens{0, 1, 1}, tokens{0, 1, 0}) == 0);
+  CHECK(exact_memorization(tokens{3}, tokens{3}) == 1);
+  CHECK(extraction_strength(tokens{3}, tokens{3}) == 1);
   for (const tokens& none : {tokens{}, tokens{-100, -100}}) {
     CHECK(std::isnan(exact_memorization(none, none)));
     CHECK(std::isnan(extraction_strength(none, none)));

@@ -63,6 +63,10 @@ TEST_CASE("multiple choice: misuse") {
   CHECK_THROWS_AS(choose_by_length(vector{1, 2}, indices{1}), std::invalid_argument);
   CHECK_THROWS_WITH(choose_by_length(vector{1, 2}, indices{1, 0}),
                     "hone::eval::choose_by_length: lengths: choice 1 has length 0, must be positive");
+  CHECK_THROWS_WITH(choose_by_length(vector{1, 2}, indices{-1, 1}),
+                    "hone::eval::choose_by_length: lengths: choice 0 has length -1, must be positive");
+  CHECK_THROWS_AS(choose_by_length(vector{1}, indices{1, 1}), std::invalid_argument);
+  CHECK_THROWS_AS(choose_by_information(vector{1}, vector{1, 1}), std::invalid_argument);
   CHECK_THROWS_AS(choose_by_information(vector{1, 2}, vector{1}), std::invalid_argument);
   CHECK_THROWS_AS(accuracy(indices{1}, indices{}), std::invalid_argument);
 }

@@ -4,7 +4,9 @@
 #include "hone/core/random.hpp"
 #include "support/catch.hpp"
 
+#include <limits>
 #include <map>
+#include <set>
 
 using namespace hone;
 using namespace hone::eval;
@@ -52,6 +54,13 @@ TEST_CASE("equal n-grams have equal numbers, across sequences") {
       }
     CHECK(grams.size() == expected.size());
   }
+  // Tokens of all 32 bits.
+  constexpr std::int32_t least = std::numeric_limits<std::int32_t>::min(), most = -(least + 1);
+  const std::vector<std::int32_t> extremes = {0, least, 1, 0, most, -1, 0, 1, least, 0, 2, 0};
+  ngram_numbering pairs(2);
+  const auto numbers = pairs(extremes);
+  CHECK(std::set<std::int32_t>(numbers.begin(), numbers.end()).size() == 11);
+  CHECK(pairs.size() == 11);
   ngram_numbering grams(6);
   CHECK(grams(a).empty());
   CHECK(grams({}).empty());

@@ -17,6 +17,26 @@ void same(const rouge_score& score, const double (&sides)[2]) {
 
 }  // namespace
 
+TEST_CASE("words are of letters and digits alone, to the first and the last of them") {
+  CHECK(rouge_words("aAzZ09", false) == words{"aazz09"});
+  CHECK(rouge_words("1`2{3@4[5/6:7", false) == words{"1", "2", "3", "4", "5", "6", "7"});
+  CHECK(rouge_words("ab\xe2\x84\xaa\xe2\x84\xaa"
+                    "cd",
+                    false) == words{"abkkcd"});
+  CHECK(rouge_words("ab\xc4\xb0"
+                    "cd",
+                    false) == words{"abi", "cd"});
+  const rouge_score none = rouge_l(std::string_view("a b"), std::string_view("c"));
+  CHECK(none.f1 == 0);
+  const rouge_score some = rouge_l(std::string_view("a b c d"), std::string_view("a x"));
+  CHECK(some.precision == 0.5);
+  CHECK(some.recall == 0.25);
+  CHECK(some.f1 == Approx(1.0 / 3).epsilon(1e-14));
+  CHECK(rouge_l(std::string_view("a"), std::string_view("")).precision == 0);
+  CHECK(rouge_n(std::string_view("a b"), std::string_view(""), 1).recall == 0);
+  CHECK(rouge_n(std::string_view(""), std::string_view("a b"), 1).precision == 0);
+}
+
 TEST_CASE("rouge-score's ROUGE-1, ROUGE-2 and ROUGE-L of random texts") {
   for (const golden_rouge& g : golden_rouges)
     for (const bool stem : {true, false}) {

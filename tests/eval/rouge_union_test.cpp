@@ -35,9 +35,19 @@ TEST_CASE("texts without a sentence have nothing; white space is a sentence of o
 }
 
 TEST_CASE("white space is Python's") {
-  for (const char* space : {" ", "\t", "\v", "\x1c", "\x1f", "\xc2\x85", "\xc2\xa0", "\xe1\x9a\x80", "\xe2\x80\x80",
-                            "\xe2\x80\x8a", "\xe2\x80\xa8", "\xe2\x80\xaf", "\xe2\x81\x9f", "\xe3\x80\x80"})
+  for (const char* space :
+       {" ", "\t", "\v", "\x1c", "\x1f", "\xc2\x85", "\xc2\xa0", "\xe1\x9a\x80", "\xe2\x80\x80", "\xe2\x80\x8a",
+        "\xe2\x80\xa8", "\xe2\x80\xa9", "\r", "\x1d", "\xe2\x80\xaf", "\xe2\x81\x9f", "\xe3\x80\x80"}) {
     CHECK(rouge_l_union("a b", std::string("a") + space + "b").precision == 1);
-  for (const char* other : {"\x1b", "\x7f", "\xc2\x86", "\xe2\x80\x8b", "\xe2\x80", "\xc2"})
+    CHECK(rouge_l_union("a b", std::string("a") + space + "b").recall == 1);
+    CHECK(rouge_l_union("a b", std::string(space) + "a" + space + space + "b" + space).precision == 1);
+  }
+  for (const char* other : {"\x1b",         "\x7f",         "\xc2\x86",
+                            "\xe2\x80\x8b", "\xe2\x80",     "\xc2",
+                            "\x08",         "\x0e",         "!",
+                            "\xc3\x85",     "\xc3\xa0",     "\xe2\x81\x80",
+                            "\xe2\x82\x9f", "\xe2\x82\x80", "\xe3\x80\x81",
+                            "\xe3\x81\x80", "\xe1\x9a\x81", "\xe1\x80\x80",
+                            "\xe4\x9a\x80", "\xe4\x80\x80", "\xe4\x81\x9f"})
     CHECK(rouge_l_union("a b", std::string("a") + other + "b").precision == 0);
 }

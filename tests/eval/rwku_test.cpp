@@ -10,6 +10,7 @@ TEST_CASE("an answer ends at its scorer's first stop") {
   const auto stemmed = [](std::string_view text) { return rwku_answer(text, rwku_scorer::stemmed); };
   CHECK(official(" Stephen King.\nQuestion: who") == "Stephen King.");
   CHECK(official("") == "NOANSWER");
+  CHECK(official(" \t ab c \r \n d") == "ab c");
   CHECK(official(" \t ") == "NOANSWER");
   CHECK(official("\nlate") == "NOANSWER");
   CHECK(stemmed("one\ntwo\n\nthree") == "one\ntwo");
@@ -48,4 +49,5 @@ TEST_CASE("levels, all items and all levels") {
   CHECK_THROWS_AS(report_rwku(recalls, std::vector<int>{1}), std::invalid_argument);
   CHECK_THROWS_AS(report_rwku(recalls, std::vector<int>{0, 1, 1, 1, 1}), std::invalid_argument);
   CHECK_THROWS_AS(report_rwku({}, {}, 0), std::invalid_argument);
+  CHECK(report_rwku(std::vector<double>{0.25, 0.75}, std::vector<int>{1, 1}, 1).levels[0].mean == 0.5);
 }

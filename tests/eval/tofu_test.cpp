@@ -158,4 +158,12 @@ TEST_CASE("TOFU: sizes that do not fit") {
   refuses({good.answer, good.right, {1, 2, 3}, {}});
   refuses({good.answer, good.right, good.wrong, {1}});
   CHECK_THROWS_WITH(log_truth_ratio(truth_ratio::geometric, 1, {}), "hone::eval::log_truth_ratio: wrong: is empty");
+  const auto says = [](const answers& a, const char* why) {
+    CHECK_THROWS_WITH(score_tofu(a, tofu_part::retain, truth_ratio::arithmetic), Catch::Contains(why));
+  };
+  says({}, "answer: is empty");
+  says({good.answer, good.right, {}, {}}, "wrong");
+  says({good.answer, good.right, {1, 2, 3}, {}}, "wrong");
+  const answers one = random_answers(3, 1, 2);
+  CHECK(score_tofu(one, tofu_part::forget, truth_ratio::geometric).probability.count == 1);
 }

@@ -61,3 +61,19 @@ TEST_CASE("Aligned-MTL survives any Gram matrix") {
   std::vector<double> x(1);
   CHECK_THROWS_AS(combine(aligned_mtl<2>{.preference = {-1, 1}}, tasks(x, x), x), std::invalid_argument);
 }
+
+TEST_CASE("each scale of a matrix without full rank is that of the directions with length; of none, the preference") {
+  const std::array<double, 4> lengths = {16, 9, 4, 0}, preference = {1, 2, 3, 4};
+  gram_matrix<4> g;
+  for (std::size_t i = 0; i < 4; ++i) g.value[i][i] = lengths[i];
+  for (const auto& [scale, target] : {std::pair(aligned_scale::min, 4.0), std::pair(aligned_scale::median, 9.0),
+                                      std::pair(aligned_scale::rmse, 29.0 / 3)}) {
+    const auto w = aligned_mtl<4>{.scale = scale, .preference = preference}.weights(g);
+    for (std::size_t i = 0; i < 3; ++i)
+      CHECK(w[i] == Approx(preference[i] * std::sqrt(target / lengths[i])).epsilon(1e-12));
+    CHECK(w[3] == Approx(0).margin(1e-12));
+    CHECK(aligned_mtl<4>{.scale = scale, .preference = preference}.weights(gram_matrix<4>{}) == preference);
+  }
+  const auto w = aligned_mtl<4>{.scale = aligned_scale::rmse}.weights(g);
+  CHECK(w[0] == Approx(0.25 * std::sqrt(29.0 / 3 / 16)).epsilon(1e-12));
+}

@@ -102,3 +102,25 @@ TEST_CASE("factors: short, long, zero and non-finite gradients") {
   CHECK_THROWS_AS(combine(scaled<sago>{.method = {.retain = -1}}, tasks(x, x), x), std::invalid_argument);
   for_each_k([](auto k) { check_robust<k()>(clipped<mgda>{.method = {}, .max_norm = 1e200}); });
 }
+
+TEST_CASE("clipped and scaled ask their method, and scale each weight of each group") {
+  std::vector<gradvac_state<2>> state(2);
+  const clipped<gradvac<2>> grouped{.method = {.state = state, .beta = 2}, .max_norm = 1};
+  CHECK_THROWS_WITH(grouped.check(2), Catch::Contains("beta"));
+  CHECK_THROWS_WITH((clipped<gradvac<2>>{.method = {.state = state}}.check(3)), Catch::Contains("is of 2 groups"));
+  for (const double bad : {-1e-9, double(INFINITY), double(NAN)}) {
+    CHECK_THROWS_WITH((clipped<gradvac<2>>{.method = {.state = state}, .max_norm = bad}.check(2)),
+                      Catch::StartsWith("hone::gradient::clipped: max_norm"));
+    CHECK_THROWS_WITH((clipped<pcgrad>{.method = {}, .max_norm = bad}.check()), Catch::Contains("clipped: max_norm"));
+    CHECK_THROWS_WITH((scaled<pcgrad>{.method = {}, .factor = bad}.check()), Catch::Contains("scaled: factor"));
+  }
+  CHECK_THROWS_WITH((clipped<pcgrad>{.method = {.retain = -1}}.check()), Catch::Contains("pcgrad: retain"));
+  CHECK_THROWS_WITH((scaled<pcgrad>{.method = {.forget = -1}}.check()), Catch::Contains("pcgrad: forget"));
+  CHECK((clipped<pcgrad>{}.max_norm == 1 && scaled<pcgrad>{}.factor == 1));
+  const gram_matrix<2> g{{{{4, 1}, {1, 9}}}};  // |f + r| = sqrt(15)
+  const auto w = clipped<pcgrad>{.method = {}, .max_norm = 0.5}.weights(g);
+  for (const double x : w) CHECK(x == Approx(0.5 / std::sqrt(15.0)).epsilon(1e-14));
+  CHECK(scaled<pcgrad>{.method = {.retain = 3}, .factor = 2}.weights(g) == std::array<double, 2>{2, 6});
+  const std::vector<double> x = {1, 2};
+  CHECK_THROWS_WITH(combined_squared_norm(pcgrad{.retain = -1}, tasks(x, x)), Catch::Contains("retain"));
+}

@@ -110,6 +110,30 @@ TEST_CASE("NaNs are not dropped, and a single task is itself") {
   CHECK(report.nonfinite[0] == 1);
   combine(graddrop<1>{}, tasks(b), out);
   CHECK(out == b);
-  CHECK_THROWS_AS(combine(graddrop<2>{.leak = {0, 1.5}}, tasks(a, b), out), std::invalid_argument);
-  CHECK_THROWS_AS(combine(graddrop<2>{.first_element = -1}, tasks(a, b), out), std::invalid_argument);
+  for (const double bad : {-1e-9, 1.0000001, double(NAN)})
+    for (const auto& leak : {std::array{bad, 1.0}, std::array{0.0, bad}})
+      CHECK_THROWS_WITH(combine(graddrop<2>{.leak = leak}, tasks(a, b), out),
+                        Catch::StartsWith("hone::gradient::graddrop: leak: must be in [0, 1]"));
+  CHECK_THROWS_WITH(combine(graddrop<2>{.first_element = -1}, tasks(a, b), out),
+                    "hone::gradient::graddrop: first_element: is negative, -1");
+  CHECK_NOTHROW(combine(graddrop<2>{.leak = {0, 1}, .first_element = 0}, tasks(a, b), out));
+}
+
+TEST_CASE("draws differ by seed, by both halves of a step, and by element") {
+  const std::vector<double> a(4000, 1.0), b(4000, -1.0);
+  const auto of = [&](const graddrop<2>& method) {
+    std::vector<double> out(4000);
+    combine(method, tasks(a, b), out);
+    return out;
+  };
+  const auto plain = of({.seed = 5, .step = 7});
+  for (const auto& other :
+       {graddrop<2>{.seed = 6, .step = 7}, graddrop<2>{.seed = std::uint64_t{5} | 1ull << 32, .step = 7},
+        graddrop<2>{.seed = 5, .step = 8}, graddrop<2>{.seed = 5, .step = 7 + (1ull << 32)},
+        graddrop<2>{.seed = 5, .step = 7, .first_element = 1}}) {
+    std::size_t same = 0;
+    const auto drawn = of(other);
+    for (std::size_t e = 0; e < 4000; ++e) same += drawn[e] == plain[e] ? 1u : 0u;
+    CHECK((same > 1700 && same < 2300));
+  }
 }

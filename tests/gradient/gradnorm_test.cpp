@@ -105,4 +105,20 @@ TEST_CASE("scale does not matter; bad numbers leave the state alone; a weight dr
   CHECK_THROWS_AS(update_gradnorm(unset, {1, 1}, g), std::invalid_argument);
   CHECK_THROWS_AS(update_gradnorm(a, {1, 1}, g, {.alpha = -1}), std::invalid_argument);
   CHECK_THROWS_AS(update_gradnorm(a, {1, 1}, g, {.learning_rate = std::nan("")}), std::invalid_argument);
+  const std::string name = "hone::gradient::update_gradnorm: ";
+  for (const double bad : {-1e-9, double(INFINITY), double(NAN)}) {
+    CHECK_THROWS_WITH(update_gradnorm(a, {1, 1}, g, {.alpha = bad}), Catch::StartsWith(name + "alpha"));
+    CHECK_THROWS_WITH(update_gradnorm(a, {1, 1}, g, {.learning_rate = bad}), Catch::StartsWith(name + "learning_rate"));
+    gradnorm_state<2> broken{.initial_loss = {1, bad}};
+    CHECK_THROWS_WITH(update_gradnorm(broken, {1, 1}, g), Catch::Contains("state: initial loss 1 must be positive"));
+  }
+  CHECK(a.weight == before);
+  CHECK(update_gradnorm(a, {0, 1}, g, {.alpha = 0, .learning_rate = 0}).updated);
+  CHECK(a.weight[0] == Approx(before[0]).epsilon(1e-14));
+  gram_matrix<2> one_alone;  // of gradients of which one is zero
+  one_alone.value = {{{4, 0}, {0, 0}}};
+  gradnorm_state<2> half{.initial_loss = {1, 1}};
+  const auto report = update_gradnorm(half, {1, 1}, one_alone, {.learning_rate = .5});
+  CHECK((report.updated && report.length == std::array<double, 2>{2, 0} && report.loss == 2));
+  CHECK((half.weight[0] == 0 && half.weight[1] == 2));
 }

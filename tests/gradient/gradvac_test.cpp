@@ -122,8 +122,23 @@ TEST_CASE("zero, identical, opposite and non-finite gradients; states that do no
   std::vector<double> x(2, 1.0);
   CHECK_THROWS_WITH(combine(gradvac<2>{}, tasks(x, x), x),
                     "hone::gradient::gradvac: state: is of 0 groups, of which there are 1");
-  CHECK_THROWS_AS(combine(gradvac<2>{.state = {&state, 1}, .beta = 2}, tasks(x, x), x), std::invalid_argument);
-  state.target[0][1] = 1.5;
-  CHECK_THROWS_AS(combine(gradvac<2>{.state = {&state, 1}}, tasks(x, x), x), std::invalid_argument);
-  CHECK_THROWS_AS(combine(gradvac_one_sided{.target = 1}, tasks(x, x), x), std::invalid_argument);
+  for (const double beta : {-1e-9, 1.0000001, double(NAN)})
+    CHECK_THROWS_WITH(combine(gradvac<2>{.state = {&state, 1}, .beta = beta}, tasks(x, x), x),
+                      Catch::StartsWith("hone::gradient::gradvac: beta: must be in [0, 1]"));
+  for (const double target : {1.0000001, -1.0000001, double(NAN)})
+    for (const std::size_t i : {std::size_t{0}, std::size_t{1}}) {
+      std::array<gradvac_state<2>, 2> broken;
+      broken[1].target[i][1 - i] = target;
+      CHECK_THROWS_WITH((gradvac<2>{.state = broken}.check(2)), Catch::Contains("is no cosine"));
+      CHECK_THROWS_WITH((gradvac<2>{.state = broken}.check(1)),
+                        Catch::Contains("is of 2 groups, of which there are 1"));
+      broken[1].target[i][1 - i] = target > 0 ? 1 : -1;
+      broken[1].target[i][i] = 7;  // not read
+      CHECK_NOTHROW((gradvac<2>{.state = broken, .beta = 0}.check(2)));
+      CHECK_NOTHROW((gradvac<2>{.state = broken, .beta = 1}.check(2)));
+    }
+  for (const double target : {1.0, -1.0, double(NAN)})
+    CHECK_THROWS_WITH(combine(gradvac_one_sided{.target = target}, tasks(x, x), x),
+                      Catch::StartsWith("hone::gradient::gradvac_one_sided: target: must be in (-1, 1)"));
+  CHECK_NOTHROW(gradvac_one_sided{.target = -0.999}.check());
 }

@@ -73,6 +73,13 @@ TEST_CASE("identical gradients share, zero ones stand aside, opposite ones have 
   CHECK(imtl_g{}.weights(aside)[0] == Approx(1));
   CHECK(imtl_g{}.weights(aside)[1] == 0);
   CHECK(conflict_free<2>{}.weights(aside)[0] == Approx(1));
+  const gram_matrix<2> behind{{{{0, 0}, {0, 9}}}};
+  CHECK(imtl_g{}.weights(behind)[0] == 0);
+  CHECK(imtl_g{}.weights(behind)[1] == Approx(1));
+  CHECK(conflict_free<2>{}.weights(behind)[0] == 0);
+  CHECK(conflict_free<2>{}.weights(behind)[1] == Approx(1));
+  CHECK(imtl_g{}.weights(gram_matrix<4>{}) == std::array<double, 4>{.25, .25, .25, .25});
+  CHECK(conflict_free<4>{.preference = {1, 2, 3, 4}}.weights(gram_matrix<4>{})[1] == .25);
   CHECK(imtl_g{}.weights(gram_matrix<1>{{{{4}}}})[0] == Approx(1));
 }
 

@@ -108,6 +108,10 @@ TEST_CASE("c lies in [0, 1); at 0 CAGrad is the mean") {
   std::vector<double> x(1);
   CHECK_THROWS_AS(combine(cagrad{.c = 1}, tasks(x, x), x), std::invalid_argument);
   CHECK_THROWS_AS(combine(cagrad{.c = -.1}, tasks(x, x), x), std::invalid_argument);
+  for (const double c : {1.0, -1e-9, double(NAN)})
+    CHECK_THROWS_WITH(cagrad{.c = c}.check(), Catch::StartsWith("hone::gradient::cagrad: c: must be in [0, 1)"));
+  CHECK_NOTHROW(cagrad{.c = 0}.check());
+  CHECK_NOTHROW(cagrad{.c = 0.999999}.check());
   const auto mean = cagrad{.c = 0}.weights(gram_matrix<2>{{{{18, -22}, {-22, 38}}}});
   CHECK(mean == std::array<double, 2>{.5, .5});
 }

@@ -114,8 +114,18 @@ TEST_CASE("dependent, zero and non-finite rows are dropped and the rest moves up
   project_out(x, basis, 0);
   CHECK(x == std::vector<double>{0, 2, 3});
   std::vector<double> longer(4);
-  CHECK_THROWS_AS(project_out(longer, basis, 1), std::invalid_argument);
-  CHECK_THROWS_AS(project_out(x, basis, 8), std::invalid_argument);
-  CHECK_THROWS_AS(orthonormalise(basis, 0), std::invalid_argument);
+  CHECK_THROWS_WITH(project_out(longer, basis, 1), "hone::gradient::project_out: x: has 4 elements, the basis 3");
+  for (const index_t rank : {8, -1})
+    CHECK_THROWS_WITH(project_out(x, basis, rank), Catch::StartsWith("hone::gradient::project_out: rank: must be in"));
+  CHECK_NOTHROW(project_out(longer, basis, 0));
+  CHECK_NOTHROW(project_out(x, basis, 7));
+  for (const double tolerance : {0.0, 1.0, -1e-9, double(NAN)})
+    CHECK_THROWS_WITH(orthonormalise(basis, tolerance), Catch::Contains("tolerance: must be in (0, 1)"));
+  std::vector<double> near = {1, 0, 1, 1e-3};  // a thousandth of it is left
+  CHECK(orthonormalise(matrix_view<double>(near.data(), 2, 2), 1e-2) == 1);
+  CHECK(near == std::vector<double>{1, 0, 0, 0});
+  near = {1, 0, 1, 1e-3};
+  CHECK(orthonormalise(matrix_view<double>(near.data(), 2, 2), 1e-4) == 2);
+  CHECK((near[2] == Approx(0).margin(1e-15) && near[3] == Approx(1)));
   CHECK_THROWS_AS(combine(retain_orthogonal{.retain = -1}, tasks(x, x), x), std::invalid_argument);
 }

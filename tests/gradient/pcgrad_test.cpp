@@ -209,3 +209,21 @@ TEST_CASE("hyper-parameters are finite and not negative") {
   CHECK_THROWS_AS(combine(blur{.forget = -1}, tasks(x, x), x), std::invalid_argument);
   CHECK_THROWS_AS(combine(a_gem{.epsilon = -1}, tasks(x, x), x), std::invalid_argument);
 }
+
+TEST_CASE("epsilon is added to the squared length that is divided by, in every relative") {
+  const gram_matrix<2> g{{{{4, -3}, {-3, 9}}}};
+  const auto close = [](const std::array<double, 2>& w, double x, double y) {
+    CHECK(w[0] == Approx(x).epsilon(1e-14));
+    CHECK(w[1] == Approx(y).epsilon(1e-14));
+  };
+  close(pcgrad{.retain = .5, .forget = 2, .epsilon = 1}.weights(g), 2, .5 + 2 * .3);
+  close(pcgrad{.epsilon = 3}.weights(g), 1, 1.25);
+  close(a_gem{.epsilon = 1}.weights(g), 1, .3);
+  close(a_gem{.epsilon = 3}.weights(g), 1, .25);
+  close(blur{.retain = .5, .forget = 2, .epsilon = 1}.weights(g), 2 + .5 * .6, .5);
+  close(blur{.epsilon = 2}.weights(g), 1.5, 1);
+  close(pcgrad_symmetric{.epsilon = 1}.weights(g), 1 + .6, 1 + .3);
+  const gram_matrix<2> agreed{{{{4, 3}, {3, 9}}}};  // BLUR takes out what agrees, too
+  close(blur{.epsilon = 1}.weights(agreed), 1 - .6, 1);
+  close(pcgrad{.retain = .5, .forget = 2, .epsilon = 1}.weights(agreed), 2, .5);
+}

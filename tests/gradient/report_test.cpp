@@ -135,3 +135,46 @@ TEST_CASE("shares and cosines of nothing are 0") {
   CHECK(nothing.conflict_share() == 0);
   CHECK(nothing.conflict_mass_share() == 0);
 }
+
+TEST_CASE("each field of a report is added to its own") {
+  const auto with = [](index_t n, double x) {
+    combine_report<2> r;
+    r.elements = n;
+    r.nonfinite = {n + 1, n + 2};
+    r.nonfinite_combined = n + 3;
+    r.unconverged = n + 4;
+    r.gram.value = {{{x, x + 1}, {x + 1, x + 2}}};
+    r.gram.error = x / 10;
+    r.combined_dot = {x + 3, x + 4};
+    r.combined_squared = x + 5;
+    r.opposed = {n + 5, n + 6};
+    r.conflicts = n + 7;
+    r.conflict_mass = x + 6;
+    r.mass = x + 7;
+    return r;
+  };
+  combine_report<2> sum = with(10, 100);
+  sum += with(1000, 5000);
+  CHECK((sum.elements == 1010 && sum.nonfinite == std::array<index_t, 2>{1012, 1014}));
+  CHECK((sum.nonfinite_combined == 1016 && sum.unconverged == 1018));
+  CHECK((sum.gram(0, 0) == 5100 && sum.gram(0, 1) == 5102 && sum.gram(1, 0) == 5102 && sum.gram(1, 1) == 5104));
+  CHECK(sum.gram.error == 500);
+  CHECK((sum.combined_dot == std::array<double, 2>{5106, 5108} && sum.combined_squared == 5110));
+  CHECK((sum.opposed == std::array<index_t, 2>{1020, 1022} && sum.conflicts == 1024));
+  CHECK((sum.conflict_mass == 5112 && sum.mass == 5114));
+  combine_report<2> far = with(10, 100);
+  far.gram.error = 9999;
+  far += with(0, 0);
+  CHECK(far.gram.error == 9999);
+  combine_report<2> r;
+  r.elements = 8;
+  r.conflicts = 2;
+  r.conflict_mass = 3;
+  r.mass = 4;
+  r.gram.value = {{{4, 3}, {3, 9}}};
+  r.combined_dot = {1, 5};
+  r.combined_squared = 25;
+  CHECK((r.cosine(0, 1) == 0.5 && r.cosine(1, 1) == 1 && r.combined_cosine(0) == 0.1));
+  CHECK(r.combined_cosine(1) == Approx(1.0 / 3).epsilon(1e-15));
+  CHECK((r.conflict_share() == 0.25 && r.conflict_mass_share() == 0.75));
+}

@@ -55,8 +55,15 @@ TEST_CASE("SGD refuses sizes and options out of range") {
   CHECK_THROWS_WITH(sgd(p, m, {.momentum = .9}), "hone::gradient::sgd: m: has 4 elements, p has 3");
   CHECK_NOTHROW(sgd(p, m));
   CHECK_THROWS_AS(sgd(p, {.momentum = .9}), std::invalid_argument);
-  CHECK_THROWS_AS(sgd(p, {.learning_rate = -1}), std::invalid_argument);
-  CHECK_THROWS_AS(sgd(p, {.momentum = 1}), std::invalid_argument);
-  CHECK_THROWS_AS(sgd(p, {.weight_decay = std::nan("")}), std::invalid_argument);
-  CHECK_THROWS_AS(sgd(p, {.nesterov = true}), std::invalid_argument);
+  std::vector<float> v(3);
+  const std::string name = "hone::gradient::sgd: ";
+  for (const double bad : {-1e-9, 1e300, double(INFINITY), double(NAN)}) {
+    CHECK_THROWS_WITH(sgd(p, {.learning_rate = bad}), Catch::StartsWith(name + "learning_rate: must be in"));
+    CHECK_THROWS_WITH(sgd(p, {.weight_decay = bad}), Catch::StartsWith(name + "weight_decay: must be in"));
+  }
+  for (const double bad : {-1e-9, 1.0, double(NAN)})
+    CHECK_THROWS_WITH(sgd(p, v, {.momentum = bad}), Catch::StartsWith(name + "momentum: must be in"));
+  CHECK_THROWS_WITH(sgd(p, {.nesterov = true}), name + "nesterov: needs momentum above 0");
+  CHECK_NOTHROW(sgd(p, v, {.learning_rate = 0, .momentum = 1e-9, .weight_decay = 0, .nesterov = true}));
+  CHECK_NOTHROW(sgd(p, v, {.learning_rate = 9e299, .momentum = 0.9999999, .weight_decay = 9e299}));
 }

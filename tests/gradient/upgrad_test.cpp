@@ -151,3 +151,14 @@ TEST_CASE("the dual-cone methods survive any Gram matrix") {
   CHECK_THROWS_AS(combine(dual_projection<2>{.preference = {0, 0}}, tasks(x, x), x), std::invalid_argument);
   CHECK_THROWS_AS(combine(gem{.margin = std::nan("")}, tasks(x, x), x), std::invalid_argument);
 }
+
+TEST_CASE("without a gradient that is one the weights are the preference, or GEM's own") {
+  const std::array<double, 3> preference = {.5, .25, 2};
+  gram_matrix<3> broken;
+  broken.value[1][1] = std::nan("");
+  for (const auto& g : {gram_matrix<3>{}, broken}) {
+    CHECK(std::array<double, 3>(upgrad<3>{.preference = preference}.weights(g)) == preference);
+    CHECK(std::array<double, 3>(dual_projection<3>{.preference = preference}.weights(g)) == preference);
+    CHECK(std::array<double, 3>(gem{.margin = .5}.weights(g)) == std::array<double, 3>{1, .5, .5});
+  }
+}

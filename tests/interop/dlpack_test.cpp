@@ -107,6 +107,12 @@ TEST_CASE("DLPack: offsets, shapes and strides that are no memory of the type ar
   CHECK_THAT(message(odd.dl), Catch::Contains("no multiple of the 4 bytes of a float32"));
   odd.dl.byte_offset = ~std::uint64_t{0} - 3;
   CHECK(message(odd.dl) == "hone::visit_vector: x: byte_offset is 18446744073709551612, which leaves the memory");
+  const auto begin = reinterpret_cast<std::uintptr_t>(memory.data());
+  odd.dl.byte_offset = ~std::uint64_t{0} - begin;  // the last address that there is
+  CHECK_THAT(message(odd.dl), Catch::StartsWith("hone::visit_vector: x: its memory begins at 0xffffffffffffffff"));
+  odd.dl.byte_offset = std::uint64_t{1} << 50;  // beyond the address itself
+  CHECK(reinterpret_cast<std::uintptr_t>(vector_of<float>(odd.dl).data()) == begin + (std::uint64_t{1} << 50));
+  odd.dl.byte_offset = ~std::uint64_t{0} - 3;
   odd.dl.data = nullptr;
   CHECK(message(odd.dl) == "hone::visit_vector: x: has 2 elements and no memory");
   tensor nowhere(nullptr, {2, 2}, {}, kDLFloat, 32);
@@ -128,6 +134,88 @@ TEST_CASE("DLPack: offsets, shapes and strides that are no memory of the type ar
   tensor shapeless(memory.data(), {2}, {}, kDLFloat, 32);
   shapeless.dl.shape = nullptr;
   CHECK(message(shapeless.dl) == "hone::visit_vector: x: has 1 dimensions and no shape");
+}
+
+TEST_CASE("DLPack: what the host can read, of which types, and with how many dimensions, to the last") {
+  std::vector<double> memory(24, 1.0);
+  for (int device = 0; device < 20; ++device) {
+    tensor x(memory.data(), {2}, {}, kDLFloat, 64);
+    x.dl.device.device_type = static_cast<DLDeviceType>(device);
+    CAPTURE(device);
+    if (device == 1 || device == 3 || device == 11 || device == 13)
+      CHECK(vector_of<double>(x.dl).size() == 2);
+    else
+      CHECK_THROWS_WITH(vector_of<double>(x.dl), Catch::StartsWith("hone::vector_of: x: lies on a device"));
+  }
+  for (unsigned code = 0; code < 7; ++code)
+    for (const unsigned bits : {8u, 16u, 32u, 64u, 128u})
+      for (const std::uint16_t lanes : {std::uint16_t{0}, std::uint16_t{1}, std::uint16_t{2}}) {
+        tensor x(memory.data(), {2}, {}, code, bits);
+        x.dl.dtype.lanes = lanes;
+        const bool taken = lanes == 1 && ((code == kDLFloat && bits >= 16 && bits <= 64) || (code == 4 && bits == 16));
+        CAPTURE(code, bits, lanes);
+        if (taken)
+          CHECK_NOTHROW(visit_vector(x.dl, [](auto) {}));
+        else
+          CHECK_THROWS_AS(visit_vector(x.dl, [](auto) {}), std::invalid_argument);
+      }
+  const auto of = [&](unsigned code, unsigned bits) { return tensor(memory.data(), {2}, {}, code, bits); };
+  CHECK_THROWS_WITH(vector_of<float16>(of(4, 16).dl), "hone::vector_of: x: holds bfloat16, not float16");
+  CHECK_THROWS_WITH(vector_of<bfloat16>(of(2, 16).dl), "hone::vector_of: x: holds float16, not bfloat16");
+  CHECK_THROWS_WITH(matrix_of<float>(of(2, 64).dl), "hone::matrix_of: x: holds float64, not float32");
+  tensor most(memory.data(), std::vector<std::int64_t>(16, 1), {}, kDLFloat, 64),
+      more(memory.data(), std::vector<std::int64_t>(17, 1), {}, kDLFloat, 64);
+  CHECK(vector_of<double>(most.dl).size() == 1);
+  CHECK_THROWS_WITH(vector_of<double>(more.dl), "hone::vector_of: x: has 17 dimensions, at most 16 are taken");
+  most.dl.ndim = -1;
+  CHECK_THROWS_AS(vector_of<double>(most.dl), std::invalid_argument);
+  CHECK_THROWS_WITH(matrix_of<double>(of(2, 64).dl), "hone::matrix_of: x: has 1 dimensions, expected 2");
+}
+
+TEST_CASE("DLPack: dimensions that are one run of elements, in steps of any length") {
+  std::vector<float> memory(24);
+  for (std::size_t i = 0; i < memory.size(); ++i) memory[i] = static_cast<float>(i);
+  tensor even(memory.data(), {2, 1, 4}, {8, 5, 2}, kDLFloat, 32);
+  const auto x = vector_of<float>(even.dl);
+  CHECK(x.size() == 8);
+  CHECK(x.stride() == 2);
+  CHECK(x[7] == 14);
+  tensor back(memory.data() + 23, {3, 4}, {-8, -2}, kDLFloat, 32);
+  CHECK(vector_of<float>(back.dl)[11] == 1);
+  for (const std::int64_t outer : {7, 9}) {
+    tensor uneven(memory.data(), {2, 4}, {outer, 2}, kDLFloat, 32);
+    CHECK_THROWS_WITH(vector_of<float>(uneven.dl), Catch::Contains("has 2 dimensions that are not one run"));
+  }
+  tensor compact(memory.data(), {2, 3, 4}, {}, kDLFloat, 32);
+  CHECK_THROWS_WITH(matrix_of<float>(compact.dl), "hone::matrix_of: x: has 3 dimensions, expected 2");
+  tensor rows(memory.data(), {4, 6}, {}, kDLFloat, 32);
+  CHECK(matrix_of<float>(rows.dl).row_stride() == 6);
+  CHECK(matrix_of<float>(rows.dl).col_stride() == 1);
+  CHECK(matrix_of<float>(rows.dl)(3, 2) == 20);
+}
+
+TEST_CASE("DLPack: the largest extents and strides that there is memory for, and one more") {
+  float memory = 0;
+  const std::int64_t most = std::numeric_limits<std::int64_t>::max() / 4;
+  const auto fits = [&](std::vector<std::int64_t> shape, std::vector<std::int64_t> strides) {
+    try {
+      visit_matrix(tensor(&memory, shape, strides, kDLFloat, 32).dl, [](auto) {});
+    } catch (const std::invalid_argument&) {
+      return false;
+    }
+    return true;
+  };
+  CHECK(fits({2, 1}, {most, 0}));
+  CHECK(fits({2, 1}, {-most, 0}));
+  CHECK_FALSE(fits({2, 1}, {most + 1, 0}));
+  CHECK_FALSE(fits({2, 1}, {-most - 1, 0}));
+  CHECK(fits({2, 2}, {most - 1, 1}));
+  CHECK_FALSE(fits({2, 2}, {most - 1, -2}));
+  CHECK(fits({3, 1}, {most / 2, 0}));
+  CHECK_FALSE(fits({3, 1}, {most / 2 + 1, 0}));
+  CHECK(fits({2, most / 2}, {0, 0}));
+  CHECK_FALSE(fits({2, most / 2 + 1}, {0, 0}));
+  CHECK(fits({most + 1, 0}, {1, 1}));  // of nothing extents and strides say nothing
 }
 
 TEST_CASE("a DLPack tensor that repeats one number may be read, not written") {

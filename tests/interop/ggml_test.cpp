@@ -68,6 +68,46 @@ TEST_CASE("ggml: every type that hone has, visited once; the others are named") 
   CHECK_THROWS_AS(matrix_of<float>(odd), std::invalid_argument);
 }
 
+TEST_CASE("ggml: dimensions slowest first, steps in elements of each type, and what is refused by its number") {
+  std::vector<double> memory(64);
+  const auto stride_of = [&](reference::ggml_type type, std::size_t bytes) {
+    auto x = new_tensor(type, bytes, memory.data(), 3, 2);
+    x.nb[0] = 2 * bytes;
+    x.nb[1] = 8 * bytes;
+    return visit_matrix(x, [](auto m) {
+      CHECK(m.rows() == 2);
+      CHECK(m.cols() == 3);
+      CHECK(m.col_stride() == 2);
+      return m.row_stride();
+    });
+  };
+  CHECK(stride_of(reference::F32, 4) == 8);
+  CHECK(stride_of(reference::F64, 8) == 8);
+  CHECK(stride_of(reference::F16, 2) == 8);
+  CHECK(stride_of(reference::BF16, 2) == 8);
+  auto odd = new_tensor(reference::F32, 4, memory.data(), 2, 2);
+  odd.nb[1] = 10;
+  CHECK_THROWS_WITH(matrix_of<float>(odd), "hone::matrix_of: x: nb[1] is 10, no multiple of the element's 4 bytes");
+  CHECK_THROWS_WITH(vector_of<float>(new_tensor(reference::F32, 4, nullptr, 2)),
+                    "hone::vector_of: x: has no data: allocate or compute the graph first");
+  auto cube = new_tensor(reference::F32, 4, memory.data(), 2, 3, 4);
+  CHECK_THROWS_WITH(matrix_of<float>(cube), "hone::matrix_of: x: has 3 dimensions, expected 2");
+  cube.nb[2] += 4;
+  CHECK_THROWS_AS(vector_of<float>(cube), std::invalid_argument);
+  const auto named = [&](int type) {
+    try {
+      vector_of<float>(new_tensor(static_cast<reference::ggml_type>(type), 4, memory.data(), 2));
+    } catch (const std::invalid_argument& e) {
+      return std::string(e.what());
+    }
+    return std::string();
+  };
+  CHECK(named(41) == "hone::vector_of: x: is of ggml type Q1_0 (41), not F32, F16, BF16 or F64");
+  CHECK(named(42) == "hone::vector_of: x: is of ggml type unknown (42), not F32, F16, BF16 or F64");
+  CHECK(named(-1) == "hone::vector_of: x: is of ggml type unknown (-1), not F32, F16, BF16 or F64");
+  CHECK(named(29) == "hone::vector_of: x: is of ggml type IQ1_M (29), not F32, F16, BF16 or F64");
+}
+
 TEST_CASE("SAGO on the gradients of a ggml graph, tensor by tensor") {
   std::vector<float> f1 = {1, -2, .5f}, r1 = {2, 1, -1}, f2 = {.1f, .2f, .3f}, r2 = {3, 2, 1};
   auto a = new_tensor(reference::F32, 4, f1.data(), 3), b = new_tensor(reference::F32, 4, r1.data(), 3);

@@ -23,6 +23,9 @@ TEST_CASE("an mdspan is seen with extents and strides, whatever its layout") {
   CHECK(as_matrix(columns).rows() == 4);
   CHECK(as_matrix(columns)(3, 5) == 23);
   CHECK(as_matrix(columns)(1, 2) == 9);
+  CHECK(as_matrix(columns).cols() == 6);
+  CHECK(as_matrix(columns).row_stride() == 1);
+  CHECK(as_matrix(columns).col_stride() == 4);
   CHECK(hone::sum(every_third) == 1 + 4 + 7 + 10 + 13);
   hone::fill(every_third, 0.0f);
   CHECK(memory[13] == 0);
@@ -40,6 +43,8 @@ TEST_CASE("mdspan: constness, rank and accessors that compute") {
   STATIC_REQUIRE(!vector_like<reference::scaled_mdspan>);
   const reference::strided_mdspan<float, 1> tiled{nullptr, {5}, {3}, false};
   CHECK_THROWS_WITH(as_vector(tiled), "hone::as_vector: x: this mdspan's layout has no strides");
+  const reference::strided_mdspan<float, 2> tiles{nullptr, {5, 2}, {3, 1}, false};
+  CHECK_THROWS_WITH(as_matrix(tiles), "hone::as_matrix: x: this mdspan's layout has no strides");
 }
 
 #if defined(__cpp_lib_mdspan)

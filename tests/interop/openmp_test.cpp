@@ -39,4 +39,17 @@ TEST_CASE("OpenMP: no more ranges than the grain leaves room for") {
     CHECK(ranges <= most);
     CHECK(seen == count);
   }
+  openmp::parallel_for(-3, 1, [](index_t, index_t) { throw std::invalid_argument("nothing to run"); });
+}
+
+TEST_CASE("OpenMP: a loop inside a loop is one range of its caller's") {
+  omp_set_num_threads(3);
+  CHECK(openmp::concurrency() == 3);
+  std::atomic<int> ranges = 0;
+  openmp::parallel_for(3, 1, [&](index_t begin, index_t end) {
+    for (index_t i = begin; i < end; ++i)
+      openmp::parallel_for(50, 1, [&](index_t b, index_t e) { ranges += b == 0 && e == 50 ? 1 : 100; });
+    if (omp_in_parallel()) ranges += openmp::concurrency() == 1 ? 0 : 1000;
+  });
+  CHECK(ranges == 3);
 }

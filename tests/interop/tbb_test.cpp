@@ -25,6 +25,12 @@ TEST_CASE("TBB: every index runs once, sums keep their bits, exceptions reach th
         for (index_t i = begin; i < end; ++i) ++runs[static_cast<std::size_t>(i)];
       });
       for (const auto& r : runs) REQUIRE(r == 1);
+      std::atomic<int> ranges = 0, seen = 0;
+      pool.parallel_for(1000, 1000, [&](index_t begin, index_t end) { ranges += begin == 0 && end == 1000 ? 1 : 100; });
+      CHECK(ranges == 1);
+      pool.parallel_for(100, 0, [&](index_t begin, index_t end) { seen += static_cast<int>(end - begin); });
+      CHECK(seen == 100);
+      pool.parallel_for(-1, 1, [](index_t, index_t) { throw std::invalid_argument("nothing to run"); });
       pool.parallel_for(0, 1, [](index_t, index_t) { throw std::invalid_argument("nothing to run"); });
       CHECK_THROWS_AS(pool.parallel_for(10, 1, [](index_t, index_t) { throw std::invalid_argument("stop"); }),
                       std::invalid_argument);

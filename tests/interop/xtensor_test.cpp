@@ -43,5 +43,14 @@ TEST_CASE("xtensor: constness is kept, and what has no memory is no vector") {
 TEST_CASE("the number of dimensions must fit") {
   xt::xarray<float> a = xt::ones<float>({3, 4});
   CHECK_THROWS_WITH(as_vector(a), "hone::as_vector: x: the xtensor has 2 dimensions, expected 1");
-  CHECK_THROWS_AS(as_matrix(xt::view(a, 0, xt::all())), std::invalid_argument);
+  CHECK_THROWS_WITH(as_matrix(xt::view(a, 0, xt::all())),
+                    "hone::as_matrix: x: the xtensor has 1 dimensions, expected 2");
+  const xt::xarray<float> cube = xt::ones<float>({2, 3, 4});
+  CHECK_THROWS_WITH(as_matrix(cube), "hone::as_matrix: x: the xtensor has 3 dimensions, expected 2");
+  auto part = xt::view(a, xt::range(0, 3, 2), xt::range(1, 4));
+  a(2, 3) = 9;
+  CHECK(as_matrix(part).rows() == 2);
+  CHECK(as_matrix(part).cols() == 3);
+  CHECK(as_matrix(part)(1, 2) == 9);
+  CHECK(as_matrix(part).row_stride() == 8);
 }

@@ -72,3 +72,19 @@ TEST_CASE("a single word has no word character beside it") {
             "ab-ab\xff") == "\xf0\x9f\x98\x80|[ab]|-|[ab]|\xff");
   CHECK(cut(word, "abab") == "abab");
 }
+
+TEST_CASE("of equal tokens the first is meant") {
+  const added_token_matcher matcher({{"ab", 7}, {"abc", 9}, {"ab", 8}});
+  std::vector<token_id> ids;
+  matcher.cut("ab abc", true, [&](std::string_view, const added_token* token, std::size_t) {
+    if (token != nullptr) ids.push_back(token->id);
+  });
+  CHECK(ids == std::vector<token_id>{7, 9});
+}
+
+TEST_CASE("a word character of four bytes is one") {
+  const std::vector<added_token> word = {{.content = "ab", .id = 1, .single_word = true}};
+  const std::string letter = "\xf0\xa0\x80\x80";
+  CHECK(cut(word, letter + "ab") == letter + "ab");
+  CHECK(cut(word, "ab" + letter) == "ab" + letter);
+}

@@ -70,6 +70,15 @@ TEST_CASE("tensors that are missing, more, or of another shape are refused by na
   transformer::config deep = shape;
   deep.n_layers = 2147483647;
   CHECK(reason([](auto&) {}, deep) == "2147483647 layers in 14 tensors");
+  deep.n_layers = 15;
+  CHECK(reason([](auto&) {}, deep) == "15 layers in 14 tensors");
+  deep.n_layers = 14;
+  CHECK(reason([](auto&) {}, deep) == "there is no tensor \"att_norm.1\"");
+  transformer::config sparse = shape;
+  sparse.experts = {.count = 15, .d_ff = 2};
+  CHECK(reason([](auto&) {}, sparse) == "15 experts in each of 1 layers, in 14 tensors");
+  sparse.experts.count = 14;
+  CHECK(reason([](auto&) {}, sparse) == "there is no tensor \"router.0\"");
   transformer::config wide = shape;
   wide.d_ff = 2147483647;
   CHECK(reason([](auto&) {}, wide) == "tensor \"w1.0\": has the shape [3, 4], must have [2147483647, 4]");

@@ -41,6 +41,7 @@ TEST_CASE("a text in a message is cut at 40 bytes, between characters") {
   CHECK(short_text(letters + "\U0001f600") == letters + "...");
   CHECK(short_text(letters + "b\u00e9") == letters + "b...");
   CHECK(short_text("a\r\n\x1b[1m\x7f") == R"(a\x0d\n\x1b[1m\x7f)");
+  CHECK(short_text(" \x1f~") == R"( \x1f~)");
   const std::string no_utf8(50, '\xbf');
   CHECK(short_text(no_utf8) == no_utf8.substr(0, 36) + "...");
 }

@@ -262,3 +262,65 @@ TEST_CASE("experts that are missing, of another shape or number, or asked for in
   fallback.set("qwen3moe.feed_forward_length", std::uint32_t{24});
   CHECK(fallback.read().config.experts.d_ff == 12);
 }
+
+TEST_CASE("the borders of what metadata may say") {
+  const auto reason = [](const char* file, const std::string& key, const gguf_value& value) {
+    parts p(file);
+    p.set(key, value);
+    return p.reason();
+  };
+  CHECK(reason("llama3", "llama.block_count", std::uint64_t{2147483648}) ==
+        "llama.block_count: is not a whole number in [0, 2^31 - 1]");
+  for (const char* key : {"llama.attention.sliding_window", "llama.expert_shared_count", "llama.attention.clamp_kqv"})
+    CHECK(reason("llama3", key, std::uint32_t{0}).empty());
+  for (const char* key : {"llama.expert_group_count", "llama.expert_gating_func", "llama.expert_weights_scale"})
+    for (const std::uint32_t value : {0u, 1u}) CHECK(reason("mixtral", key, value).empty());
+  CHECK(reason("mixtral", "llama.expert_weights_norm", true).empty());
+  for (const gguf_value& value : {gguf_value(false), gguf_value(1.0f)})
+    CHECK(reason("mixtral", "llama.expert_weights_norm", value) ==
+          "llama.expert_weights_norm: is not that of this architecture");
+  parts p("llama3");
+  p.erase("rope_freqs.weight");
+  p.set("llama.rope.scaling.type", std::string("linear"));
+  CHECK(p.reason() == "llama.rope.scaling.factor: is missing");
+  parts flat("llama3");
+  for (auto& t : flat.tensors)
+    if (t.name == "token_embd.weight") t.shape = {64 * 32};
+  CHECK(flat.reason() == "token_embd.weight: is not a matrix");
+  parts none("qwen3_moe");
+  none.erase("qwen3moe.expert_feed_forward_length");
+  none.set("qwen3moe.expert_used_count", std::uint32_t{0});
+  CHECK(none.reason() == "expert_used_count: must be in [1, 2^20), is 0");
+}
+
+TEST_CASE("a mask is read of a model that is not causal, and is one of its tokens") {
+  parts p("llama3");
+  p.set("tokenizer.ggml.mask_token_id", std::uint32_t{64});
+  CHECK(p.read().config.mask_token == -1);  // causal
+  p.set("llama.attention.causal", false);
+  const char* refusal = "tokenizer.ggml.mask_token_id: is not a token of the vocabulary";
+  CHECK(p.reason() == refusal);
+  for (const gguf_value& value : {gguf_value(std::int32_t{-1}), gguf_value(std::string("63"))}) {
+    p.set("tokenizer.ggml.mask_token_id", value);
+    CHECK(p.reason() == refusal);
+  }
+  for (const std::int32_t mask : {0, 63}) {
+    p.set("tokenizer.ggml.mask_token_id", mask);
+    CHECK((p.read().config.mask_token == mask && !p.read().config.causal));
+  }
+}
+
+TEST_CASE("factors of RoPE are those of the published scaling to 1e-4, of a factor in [1, 1e6)") {
+  const auto with = [](std::size_t i, auto change) {
+    parts p("llama3");
+    float& factor = p.of("rope_freqs.weight")[i];
+    factor = change(factor);
+    return p;
+  };
+  const transformer::config c = parts("llama3").read().config;
+  CHECK(with(1, [](float f) { return f * 1.00005f; }).read().config == c);
+  for (const float far : {1.0003f, 0.9997f})
+    CHECK_THAT(with(1, [&](float f) { return f * far; }).reason(), Catch::Contains("factor 1 is "));
+  for (const float last : {0.5f, 1e6f, std::numeric_limits<float>::infinity(), std::numeric_limits<float>::quiet_NaN()})
+    CHECK_THAT(with(3, [&](float) { return last; }).reason(), Catch::Contains("must be in [1, 1e6)"));
+}

@@ -115,6 +115,8 @@ TEST_CASE("what llama.cpp does not compute is not written") {
   refused({.tie_embeddings = false, .outputs = 1}, "vocabulary");
   refused({.qk_norm = query_key_norm::whole}, "OLMoE's, which has experts");
   refused({.qkv_bias = true, .output_bias = true, .qk_norm = query_key_norm::heads}, "has no biases");
+  refused({.qkv_bias = true, .qk_norm = query_key_norm::heads}, "has no biases");
+  refused({.output_bias = true, .qk_norm = query_key_norm::heads}, "has no biases");
   refused({.scaling = {transformer::rope_scaling::method::llama3, 8, 1, 4, 100}}, "only the factor is free");
   refused({.scaling = {transformer::rope_scaling::method::llama3, 8, 1, 4, 8192}, .qk_norm = query_key_norm::heads},
           "of the architecture llama alone");
@@ -128,4 +130,29 @@ TEST_CASE("what llama.cpp does not compute is not written") {
             c.experts.router = moe::softmax_then_top_k(2);
           }),
           "as many heads of keys");
+  const auto olmoe = [&](auto change) {
+    return with_experts([&](config& c) {
+      c.qk_norm = query_key_norm::whole, c.n_kv_heads = 8, c.experts.router = moe::softmax_then_top_k(2);
+      change(c);
+    });
+  };
+  refused(olmoe([](config&) {}), "has 3 parameters");
+  refused(olmoe([](config& c) { c.tie_embeddings = true; }), "a classifier of its own");
+  refused(olmoe([](config& c) { c.head_width = 16, c.n_kv_heads = 4; }), "of d_model / n_heads");  // as wide together
+  refused(with_experts([](config& c) { c.experts.selection_bias = true; }), "neither this router");
+  // What matters to a limit alone is of no concern.
+  refused(with_experts([](config& c) { c.experts.router.over = moe::pool::batch; }), "has 3 parameters");
+  refused(with_experts([](config& c) { c.experts.router.dropped = moe::drop_policy::choice; }), "has 3 parameters");
+}
+
+TEST_CASE("a mask among the tokenizer's metadata stays where the model has none") {
+  const transformer::config c{
+      .d_model = 8, .d_ff = 4, .n_layers = 1, .n_heads = 2, .n_kv_heads = 1, .vocab = 6, .max_seq = 4};
+  const std::vector<float> parameters(static_cast<std::size_t>(transformer::parameter_count(c)));
+  const scratch_folder folder;
+  write_gguf_model(folder.path / "m.gguf", c, parameters, format::float16,
+                   {{"tokenizer.ggml.mask_token_id", std::uint32_t{4}}});
+  const gguf file = read_gguf(folder.path / "m.gguf");
+  CHECK(file.whole("tokenizer.ggml.mask_token_id") == 4);
+  for (const stored_tensor& t : file.tensors) CHECK(std::string(t.type->name) == (t.shape.size() == 1 ? "F32" : "F16"));
 }

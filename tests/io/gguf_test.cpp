@@ -243,3 +243,39 @@ TEST_CASE("gguf: a file cut short anywhere before its end is refused, and never 
   CHECK(refusals >= bytes.size() - 64);  // of the last padding
   CHECK_THROWS_AS(read_gguf(golden_file("absent.gguf")), std::system_error);
 }
+
+TEST_CASE("gguf: every type of the format's list has its number, and a block of it its size") {
+  struct expected {
+    std::uint32_t number;
+    const char* name;
+    std::int64_t block;
+    std::size_t bytes;
+  };
+  const expected types[] = {
+      {0, "F32", 1, 4},         {1, "F16", 1, 2},         {2, "Q4_0", 32, 18},      {3, "Q4_1", 32, 20},
+      {6, "Q5_0", 32, 22},      {7, "Q5_1", 32, 24},      {8, "Q8_0", 32, 34},      {9, "Q8_1", 32, 36},
+      {10, "Q2_K", 256, 84},    {11, "Q3_K", 256, 110},   {12, "Q4_K", 256, 144},   {13, "Q5_K", 256, 176},
+      {14, "Q6_K", 256, 210},   {15, "Q8_K", 256, 292},   {16, "IQ2_XXS", 256, 66}, {17, "IQ2_XS", 256, 74},
+      {18, "IQ3_XXS", 256, 98}, {19, "IQ1_S", 256, 50},   {20, "IQ4_NL", 32, 18},   {21, "IQ3_S", 256, 110},
+      {22, "IQ2_S", 256, 82},   {23, "IQ4_XS", 256, 136}, {24, "I8", 1, 1},         {25, "I16", 1, 2},
+      {26, "I32", 1, 4},        {27, "I64", 1, 8},        {28, "F64", 1, 8},        {29, "IQ1_M", 256, 56},
+      {30, "BF16", 1, 2},       {34, "TQ1_0", 256, 54},   {35, "TQ2_0", 256, 66},   {39, "MXFP4", 32, 17}};
+  for (const expected& e : types) {
+    CAPTURE(e.name);
+    const byte_vector file = tensor_of({2 * e.block, 3}, e.number, 0, 6 * e.bytes);
+    const stored_tensor t = parse_gguf(file, "f").tensors.at(0);
+    CHECK(std::string(t.type->name) == e.name);
+    CHECK(t.bytes.size() == 6 * e.bytes);
+    if (e.block > 1)
+      refused(tensor_of({e.block + 1}, e.number, 0, 1000), 24 + 9 + 4,
+              "tensor \"t\": rows of " + std::to_string(e.block + 1) + " do not divide into blocks of " +
+                  std::to_string(e.block));
+  }
+}
+
+TEST_CASE("gguf: counts that the smallest of things would fill are read on") {
+  refused(gguf_bytes().header(0, 1).zeros(13).bytes, 16, "a number of pairs of 1, the file has 13 more bytes");
+  refused(gguf_bytes().header(0, 1).zeros(14).bytes, pair_at, "an empty key");
+  refused(gguf_bytes().header(1, 0).zeros(16).bytes, 8, "a number of tensors of 1, the file has 24 more bytes");
+  refused(gguf_bytes().header(1, 0).zeros(17).bytes, 24, "a tensor name of 0 bytes");
+}

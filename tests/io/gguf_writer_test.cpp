@@ -87,3 +87,9 @@ TEST_CASE("gguf: what cannot be written is refused before there is a file") {
   CHECK_THROWS_AS(write({}, {{"t", {2}, x, hone::format::float64}}), std::invalid_argument);
   CHECK(folder.entries() == 0);
 }
+
+TEST_CASE("gguf: keys may be longer than names") {
+  const scratch_folder folder;
+  write_gguf(folder.path / "file", {{std::string(100, 'k'), true}}, {});
+  CHECK(read_gguf(folder.path / "file").find(std::string(100, 'k')) != nullptr);
+}

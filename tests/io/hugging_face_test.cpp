@@ -200,3 +200,12 @@ TEST_CASE("a dense file where experts are asked for, the reverse, and a missing 
   write_safetensors(scratch.path / "model.safetensors", sources);
   CHECK(reason(scratch.path) == "there is no tensor \"model.layers.1.block_sparse_moe.experts.2.w3.weight\"");
 }
+
+TEST_CASE("a folder's weights say what wrote them, and its configuration has at most 16 MiB") {
+  const scratch_folder folder;
+  write_hugging_face(folder.path, smallest_model, elements_for(smallest_model));
+  CHECK(read_safetensors_folder(folder.path).metadata == std::map<std::string, std::string>{{"format", "pt"}});
+  write_bytes(folder.path / "config.json", {});
+  std::filesystem::resize_file(folder.path / "config.json", (1 << 24) + 1);
+  CHECK_THROWS_WITH(read_hugging_face(folder.path), Catch::Contains("at most 16777216 are read"));
+}

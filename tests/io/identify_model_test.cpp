@@ -44,6 +44,8 @@ TEST_CASE("an identity is that of a file's own bytes") {
   }
   CHECK(hashes.size() == 4);
   CHECK_THROWS_AS(identify_model(folder.path / "none"), std::system_error);
+  write_bytes(folder.path / "short", to_bytes("GGU"));
+  CHECK_THROWS_WITH(identify_model(folder.path / "short"), Catch::Contains("at byte 3: too short"));
 }
 
 TEST_CASE("identities of models of every family") {

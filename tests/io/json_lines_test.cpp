@@ -89,6 +89,9 @@ TEST_CASE("a row gives its fields, and errors of its own") {
   CHECK_THROWS_WITH(rows[0].text("b"), "rows.jsonl:1: \"b\" is not a string");
   CHECK_THROWS_WITH(rows[0].text("c"), "rows.jsonl:1: no field \"c\"");
   CHECK_THROWS_WITH(rows[1].find("a"), "rows.jsonl:2: not a JSON object");
+  rows[1].value = nlohmann::json::array();
+  CHECK_THROWS_WITH(rows[1].find("a"),
+                    "rows.jsonl:2: not a JSON object but an array, of which jq -c '.[]' makes lines");
   CHECK_THROWS_WITH(rows[1].fail("too small"), "rows.jsonl:2: too small");
 }
 

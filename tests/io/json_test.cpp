@@ -118,3 +118,26 @@ TEST_CASE("a JSON file is read up to a size, and its errors name it") {
   CHECK(format_error_of([&] { read_json(path); })->file() == path.string());
   CHECK_THROWS_AS(read_json(folder.path / "absent"), std::system_error);
 }
+
+TEST_CASE("a text inside a file is refused at the file's byte, and nests as deep as its reader says") {
+  const auto error_of = [](std::string_view text, std::uint64_t first, std::size_t most_depth) {
+    return format_error_of([&] { parse_json_events(text, "file", [](const json_event&) {}, first, most_depth); });
+  };
+  CHECK(error_of("[x]", 1000, 64)->where().at == 1001);
+  CHECK(error_of(std::string_view("{\0}", 3), 1000, 64)->where().at == 1001);
+  CHECK(error_of("[1,{\"a\":1,\"a\":2}]", 1000, 64)->where().at == 1010);
+  CHECK(error_of("[[1]]", 7, 1)->what() == std::string("file: at byte 8: nested more than 1 deep"));
+  CHECK(!error_of("[[1]]", 7, 2));
+}
+
+TEST_CASE("a JSON file has at most 16 MiB, unless its reader says otherwise") {
+  const scratch_folder folder;
+  const auto path = folder.path / "file.json";
+  const auto reason_of_size = [&](std::uint64_t size) {
+    write_bytes(path, {});
+    std::filesystem::resize_file(path, size);
+    return format_error_of([&] { read_json(path); })->reason();
+  };
+  CHECK(reason_of_size(1 << 24) == "not valid JSON");
+  CHECK(reason_of_size((1 << 24) + 1) == "the file has 16777217 bytes, at most 16777216 are read");
+}

@@ -153,6 +153,7 @@ TEST_CASE("lora gguf: metadata of another kind of file are refused") {
   CHECK(with(2, std::string("control")) == "adapter.type is \"control\", must be \"lora\"");
   CHECK(with(3, std::uint32_t{4}) == "adapter.lora.alpha is not of type f32");
   CHECK(with(3, -4.0f) == "tensor \"blk.0.attn_q.weight.lora_a\": its scale is -2");
+  CHECK(with(3, std::numeric_limits<float>::infinity()) == "tensor \"blk.0.attn_q.weight.lora_a\": its scale is inf");
   CHECK(with(3, std::numeric_limits<float>::quiet_NaN()) == "tensor \"blk.0.attn_q.weight.lora_a\": its scale is nan");
   gguf_metadata tokens = sound;
   tokens.emplace_back("adapter.alora.invocation_tokens", gguf_array(std::vector<std::uint32_t>{1}));
@@ -185,6 +186,7 @@ TEST_CASE("lora gguf: tensors that do not fit are refused with their names") {
         "is 8, must be rank x 8");
   CHECK(reason({{"blk.0.attn_k.weight.lora_a", {5, 8}}, {"blk.0.attn_k.weight.lora_b", {4, 5}}}) ==
         "rank 5 of a matrix of 4 x 8: must be in [1, the smaller side]");
+  CHECK(!error_of({{"blk.0.attn_k.weight.lora_a", {4, 8}}, {"blk.0.attn_k.weight.lora_b", {4, 4}}}));
   hone::transformer::config tied = small_model;
   tied.tie_embeddings = true;
   CHECK(
@@ -198,6 +200,14 @@ TEST_CASE("lora gguf: an adapter that is not of the model is refused before ther
   CHECK_THROWS_AS(write_lora_gguf(folder.path / "a", small_model, adapter, "gpt2"), std::invalid_argument);
   adapter.sites[0].name = "tok_emb";
   CHECK_THROWS_AS(write_lora_gguf(folder.path / "a", small_model, adapter), std::invalid_argument);
+  adapter = made_adapter();
+  adapter.sites[1].offset = -1;
+  CHECK_THROWS_WITH(write_lora_gguf(folder.path / "a", small_model, adapter),
+                    Catch::Contains("wk.0: lies outside of the"));
+  adapter = made_adapter();
+  adapter.sites[0] = {"att_norm.0", 1, 8, 1, 2.0};
+  CHECK_THROWS_WITH(write_lora_gguf(folder.path / "a", small_model, adapter),
+                    Catch::Contains("att_norm.0: is not a linear map"));
   CHECK(folder.entries() == 0);
 }
 

@@ -226,3 +226,14 @@ TEST_CASE("a megabyte of one character, or of spaces, is split in one pass") {
       CHECK(total == 1 << 20);
     }
 }
+
+TEST_CASE("the piece that begins the text is the first of what an earlier rule cut") {
+  const split_rule first{.is = kind::metaspace, .mark = "_", .where = split_rule::prefix::first};
+  CHECK(split("12 a", {{kind::digits}, first}) == words{"_1", "2", "_a"});
+  CHECK(split("12 a", {{kind::digits}, first}, false) == words{"1", "2", "_a"});
+  split_rule apart = first;
+  apart.before_every_mark = true;
+  apart.where = split_rule::prefix::always;
+  CHECK(split("a b", {apart, {.is = kind::metaspace, .mark = "+", .where = split_rule::prefix::first}}) ==
+        words{"+_a", "_b"});
+}

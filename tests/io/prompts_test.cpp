@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "hone/io/prompts.hpp"
 
+#include "io/support.hpp"
 #include "support/catch.hpp"
 #include "support/data.hpp"
 
@@ -72,4 +73,15 @@ TEST_CASE("GSM8K parses, its own solutions are right, and no other number is") {
     const bool negative = a.text.front() == '-';
     CHECK(eval::score_answer(a, negative ? a.text.substr(1) : "-" + a.text) == (a.text == "0" ? 1 : 0));
   }
+}
+
+TEST_CASE("a line of both fields is the prompt's, and no more lines are read than are asked for") {
+  const std::string line = "{\"question\": \"b\", \"prompt\": \"a\", \"answer\": 1}\n";
+  CHECK(parse_prompts(line, "file")[0].text == "a");
+  CHECK(parse_prompts(line, "file", 0).empty());
+  const scratch_folder folder;
+  write_bytes(folder.path / "file", to_bytes(line + line + "nonsense"));
+  CHECK(read_prompts(folder.path / "file", 2).size() == 2);
+  CHECK_THROWS_AS(read_prompts(folder.path / "file"), format_error);
+  CHECK_THROWS_AS(read_prompts(folder.path / "none"), std::system_error);
 }

@@ -104,3 +104,41 @@ TEST_CASE("queries and keys, their biases and norms have rows of RoPE") {
          hone::io::has_rope_rows(hone::transformer::role::k_norm)));
   CHECK_FALSE(hone::io::has_rope_rows(hone::transformer::role::wv));
 }
+
+TEST_CASE("of a model's tensors those with rows of RoPE are moved, where the file has the other layout") {
+  using namespace hone::transformer;
+  const config c{.d_model = 8,
+                 .d_ff = 3,
+                 .n_layers = 2,
+                 .n_heads = 4,
+                 .n_kv_heads = 2,
+                 .vocab = 5,
+                 .rope = interleaved,
+                 .head_width = 6,
+                 .qkv_bias = true,
+                 .output_bias = true,
+                 .qk_norm = query_key_norm::heads};
+  std::vector<float> parameters(static_cast<std::size_t>(parameter_count(c)));
+  for (std::size_t i = 0; i < parameters.size(); ++i) parameters[i] = static_cast<float>(i);
+  std::vector<std::vector<float>> moved, untouched;
+  std::size_t with_rows = 0;
+  for (const tensor& t : tensor_table(c)) {
+    CAPTURE(t.name);
+    const std::span<const float> own(parameters.data() + t.offset, static_cast<std::size_t>(t.size()));
+    const auto out = hone::io::laid_out(parameters, c, t, half, moved);
+    REQUIRE(out.size() == own.size());
+    CHECK(hone::io::laid_out(parameters, c, t, interleaved, untouched).data() == own.data());
+    const std::string_view name = t.name;
+    const bool turned = name.starts_with("wq") || name.starts_with("bq") || name.starts_with("q_norm") ||
+                        name.starts_with("wk") || name.starts_with("bk") || name.starts_with("k_norm");
+    with_rows += turned;
+    const index_t cols = turned && name[0] == 'w' ? t.cols : 1;
+    for (index_t i = 0; i < t.size(); ++i) {  // row 2i + k of a head of 6 is row i + 3k in halves
+      const index_t row = i / cols, r = row % 6, to = turned ? row - r + r / 2 + r % 2 * 3 : row;
+      REQUIRE(out[static_cast<std::size_t>(to * cols + i % cols)] == own[static_cast<std::size_t>(i)]);
+    }
+  }
+  CHECK(with_rows == 12);
+  CHECK(moved.size() == 12);
+  CHECK(untouched.empty());
+}

@@ -79,6 +79,10 @@ TEST_CASE("a router is folded at the threshold of a call rate") {
   CHECK(r.fold(1).threshold == 0.5);
   CHECK((f.layers == 3 && f.width == 2 && f.states == 4 && f.v == r.v.data() && f.state_of == r.layers.data()));
   CHECK((f.last == r.last && f.tokens == r.tokens && f.bias == r.bias && f.slope == r.slope));
+  CHECK(f.intercept == r.intercept);
+  stored_router apart = r;
+  apart.thresholds = {{0.1, 0.2}, {0.5, 0.3}, {0.9, 0.4}};
+  CHECK((apart.fold(0.05).threshold == 0.2 && apart.fold(0.89).threshold == 0.3 && apart.fold(0.9).threshold == 0.4));
   std::vector<routing::layer_sum> sums(3);
   routing::state_sink sink(f, sums.data());
   const std::vector<float> x = {1, 2};
@@ -105,6 +109,12 @@ TEST_CASE("a field of a router's file that is missing, wrong or unknown is refus
   CHECK(with("model", "abc") == "\"model\" is not 64 hexadecimal digits");
   CHECK(with("model", std::string(64, 'A')) == "\"model\" is not 64 hexadecimal digits");
   CHECK(with("states", 0) == "\"states\" must be in [1, 1048576]");
+  CHECK(with("states", 1048577) == "\"states\" must be in [1, 1048576]");
+  CHECK(with("states", 2147483647) == "\"states\" must be in [1, 1048576]");
+  CHECK(with("states", 2147483648).find("whole number") != std::string::npos);
+  CHECK(with("model", std::string(65, 'a')) == "\"model\" is not 64 hexadecimal digits");
+  CHECK(with("thresholds", {{0.5, "a"}}) == "\"router\": \"thresholds\" is not a number");
+  CHECK(with("thresholds", {{-0.1, 0.5}}).find("[0, 1]") != std::string::npos);
   CHECK(with("states", -4).find("whole number") != std::string::npos);
   CHECK(with("states", 3) == "\"layers\" must ascend within [0, 2]");
   CHECK(with("layers", {0, 3, 2}) == "\"layers\" must ascend within [0, 3]");
@@ -172,6 +182,17 @@ TEST_CASE("what would not be read is not written") {
   refused([](stored_router& r) { r.thresholds = {}; });
   refused([](stored_router& r) { r.thresholds[0].value = -std::numeric_limits<double>::infinity(); });
   refused([](stored_router& r) { r.training_data = "\xff"; });
+  refused([](stored_router& r) { r.layers = {-1, 2, 3}; });
+  refused([](stored_router& r) { r.intercept = std::nan(""); });
+  refused([](stored_router& r) { r.thresholds[1].call_rate = std::nan(""); });
+  refused([](stored_router& r) { r.states = (1 << 20) + 1; });
+  refused([](stored_router& r) { r.layers = {1}, r.v.assign((1 << 20) + 1, 0.0f); });
+  stored_router r = sample();
+  r.thresholds = {{0, -5}, {1, 7}};
+  r.states = 1 << 20;
+  write_router(folder.path / "r", r);
+  CHECK(read_router(folder.path / "r").states == 1 << 20);
+  CHECK(read_router(folder.path / "r").thresholds[1].call_rate == 1);
 }
 
 TEST_CASE("a router is refused by a model that it was not trained on") {

@@ -41,3 +41,20 @@ TEST_CASE("a line that is no label of routing is refused with its number") {
   REQUIRE(none);
   CHECK(none->reason() == "no lines");
 }
+
+TEST_CASE("the borders of a label's values, and lines of which some have a score") {
+  const auto labels = parse_routing_labels(
+      "{\"id\": -3, \"small\": 1e12, \"large\": -1e12, \"score\": -2}\n"
+      "{\"id\": \"b\", \"small\": false, \"large\": true, \"score\": true}",
+      "l");
+  CHECK((labels[0].id == "-3" && labels[0].weak == 1e12 && labels[0].strong == -1e12 && labels[0].score == -2));
+  CHECK((labels[1].weak == 0 && labels[1].strong == 1 && labels[1].score == 1));
+  CHECK_THROWS_WITH(parse_routing_labels("{\"id\": 1, \"small\": -1e13, \"large\": 0}", "l"),
+                    Catch::Contains("\"small\" is not true, false or a number"));
+  CHECK_THROWS_WITH(parse_routing_labels("{\"id\": 1, \"small\": 0, \"large\": 0, \"score\": null}", "l"),
+                    Catch::Contains("\"score\" is not true, false or a number"));
+  CHECK_THROWS_WITH(parse_routing_labels("{\"id\": 1, \"small\": 0, \"large\": 0, \"score\": 1}\n"
+                                         "{\"id\": 2, \"small\": 0, \"large\": 0}",
+                                         "l"),
+                    "l:2: has no \"score\", the lines before have one");
+}

@@ -112,7 +112,7 @@ TEST_CASE("shards: an index that is not one") {
   refused("{\"weight_map\":{\"a\":{}}}", 19, "\"weight_map\": the file of \"a\" is not a string");
   refused("{\"weight_map\":{\"a\":\"f\",\"b\":\"f\",\"a\":\"g\"}}", 31, "the key \"a\" appears twice");
   refused("{\"x\":" + std::string(100000, '[') + "}", 68, "nested more than 64 deep");
-  for (const char* size : {"-1", "1.5", "\"1\"", "null", "[1]", "1e300"})
+  for (const char* size : {"-1", "1.5", "\"1\"", "null", "[1]", "1e300", "-2.0", "9007199254740994.0"})
     refused("{\"metadata\":{\"total_size\":" + std::string(size) + "},\"weight_map\":{}}", 26,
             "\"total_size\" is not a whole number");
   refused("{\"metadata\":{\"total_size\":1,\"total_size\":1}}", 28, "the key \"total_size\" appears twice");
@@ -127,6 +127,10 @@ TEST_CASE("shards: an index may say more than is read") {
   CHECK(index.places[0].tensor == "a");
   CHECK(index.places[1].file == "sub/f.safetensors");
   CHECK(index.total_size == 12);
+  for (const auto& [text, bytes] :
+       {std::pair<std::string, std::uint64_t>{"0.0", 0}, {"9007199254740992.0", std::uint64_t{1} << 53}})
+    CHECK(parse_safetensors_index("{\"metadata\":{\"total_size\":" + text + "},\"weight_map\":{}}", "f").total_size ==
+          bytes);
 }
 
 TEST_CASE("shards: a file outside of the folder is refused before it is looked for") {
@@ -179,4 +183,11 @@ TEST_CASE("shards: an index that its files do not bear out is refused, with the 
     write_bytes(path, to_bytes("short"));
     CHECK(format_error_of([&] { read_safetensors_folder(f.scratch.path); })->file() == path.string());
   }
+}
+
+TEST_CASE("shards: an index has at most 128 MiB") {
+  const scratch_folder folder;
+  write_bytes(folder.path / index_name, {});
+  std::filesystem::resize_file(folder.path / index_name, (std::uint64_t{1} << 27) + 1);
+  CHECK_THROWS_WITH(read_safetensors_folder(folder.path), Catch::Contains("at most 134217728 are read"));
 }

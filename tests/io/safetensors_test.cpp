@@ -292,3 +292,16 @@ TEST_CASE("safetensors: a file that is absent or not one is an error that names 
   write_bytes(folder.path / "text", to_bytes("{\"not\": \"safetensors\"}"));
   CHECK(format_error_of([&] { read_safetensors(folder.path / "text"); })->file() == (folder.path / "text").string());
 }
+
+TEST_CASE("safetensors: an entry's fields are its own, and metadata may come between entries") {
+  refused(file_of("{" + f4 + ",\"b\":{}}", 4), 9 + f4.size() + 1, "tensor \"b\": has no \"dtype\"");
+  refused(file_of("{" + f4 + ",\"b\":{\"shape\":[0],\"data_offsets\":[4,4]}}", 4), 9 + f4.size() + 1,
+          "tensor \"b\": has no \"dtype\"");
+  refused(file_of("{" + f4 + ",\"b\":{\"dtype\":\"F32\",\"data_offsets\":[4,4]}}", 4), 9 + f4.size() + 1,
+          "tensor \"b\": has no \"shape\"");
+  const byte_vector file =
+      file_of(braced(f4, "\"__metadata__\":{\"k\":\"v\",\"l\":\"w\"}", entry("b", "F32", "[1]", 4, 8)), 8);
+  const safetensors read = parse_safetensors(file, "f");
+  CHECK(read.tensors.size() == 2);
+  CHECK(read.metadata == std::map<std::string, std::string>{{"k", "v"}, {"l", "w"}});
+}

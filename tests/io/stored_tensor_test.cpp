@@ -179,3 +179,30 @@ TEST_CASE("a tensor is found by its name in a sorted list") {
   for (const char* name : {"", "b", "b.weightx", "d"}) CHECK(find_tensor(tensors, name) == nullptr);
   CHECK(find_tensor({}, "a") == nullptr);
 }
+
+TEST_CASE("elements of the stored type are copied, and counted, in every run of them") {
+  for (const std::size_t size : {16384u, 16385u, 40000u}) {
+    std::vector<float> elements(size);
+    for (std::size_t i = 0; i < size; ++i) elements[i] = static_cast<float>(i);
+    elements[16383] = std::numeric_limits<float>::infinity();
+    elements.back() = -std::numeric_limits<float>::infinity();
+    const made m(little_endian(elements), element_kind::float32, static_cast<index_t>(size), 1);
+    std::vector<float> x(size);
+    CHECK(copy_elements(m.tensor, std::span<float>(x)) == (size == 16384 ? 1 : 2));
+    CHECK(x == elements);
+  }
+}
+
+TEST_CASE("elements of 16 bits that are not finite are counted in every run of them") {
+  for (const auto& [kind, infinite, nan] :
+       {std::tuple(element_kind::float16, 0x7c00, 0x7e01), std::tuple(element_kind::bfloat16, 0x7f80, 0x7fc1)}) {
+    std::vector<std::uint16_t> bits(2100, 0x3c00);
+    for (const std::size_t i : {0u, 1023u, 1024u, 2099u}) bits[i] = static_cast<std::uint16_t>(infinite);
+    bits[7] = static_cast<std::uint16_t>(nan), bits[2048] = static_cast<std::uint16_t>(infinite | 0x8000);
+    const made m(little_endian(bits), kind, 2100);
+    std::vector<float> x(2100);
+    std::vector<double> y(2100);
+    CHECK(copy_elements(m.tensor, std::span<float>(x)) == 6);
+    CHECK(copy_elements(m.tensor, std::span<double>(y)) == 6);
+  }
+}

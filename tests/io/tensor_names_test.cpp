@@ -77,6 +77,14 @@ TEST_CASE("routers, shared experts and Mixtral's experts have the names of their
   CHECK(gguf_name("router.3") == "blk.3.ffn_gate_inp");
   CHECK(hugging_face_name("shared_w2.1") == "model.layers.1.shared_expert.down_proj");
   CHECK(gguf_name("shared_w1.1") == "blk.1.ffn_gate_shexp");
+  CHECK(hugging_face_name("shared_w1.1") == "model.layers.1.shared_expert.gate_proj");
+  CHECK(hugging_face_name("shared_w3.1") == "model.layers.1.shared_expert.up_proj");
+  CHECK(gguf_name("shared_w2.1") == "blk.1.ffn_down_shexp");
+  CHECK(gguf_name("shared_w3.1") == "blk.1.ffn_up_shexp");
+  CHECK(hugging_face_name("q_norm.1") == "model.layers.1.self_attn.q_norm");
+  CHECK(hugging_face_name("k_norm.1") == "model.layers.1.self_attn.k_norm");
+  CHECK(gguf_name("q_norm.1") == "blk.1.attn_q_norm");
+  CHECK(gguf_name("k_norm.1") == "blk.1.attn_k_norm");
   CHECK(hugging_face_name("selection_bias.1") == "model.layers.1.mlp.gate.selection");
   CHECK(hugging_face_tensor_id("model.layers.1.mlp.gate.selection") == tensor_id{role::selection_bias, 1});
   CHECK(gguf_name("selection_bias.1").empty());
@@ -96,6 +104,11 @@ TEST_CASE("routers, shared experts and Mixtral's experts have the names of their
   CHECK(expert_names_of(c) == expert_names::mlp);
   c.experts = {.count = 4, .d_ff = 8};
   CHECK(expert_names_of(c) == mixtral);
+  for (const auto norm : {hone::transformer::query_key_norm::heads, hone::transformer::query_key_norm::whole}) {
+    c.qk_norm = norm;
+    CHECK(expert_names_of(c) == expert_names::mlp);
+  }
+  c.qk_norm = hone::transformer::query_key_norm::none;
   c.causal = false;
   CHECK(expert_names_of(c) == expert_names::mlp);
 }

@@ -251,6 +251,7 @@ TEST_CASE("token lengths of zero, negative, or beyond the longest, and scores th
     return error_of(bytes, 3);
   };
   CHECK_FALSE(with(4, 1.0f));
+  CHECK_FALSE(with(0, std::int32_t{1 << 16}));
   const auto min = (std::numeric_limits<std::int32_t>::min)(), max = (std::numeric_limits<std::int32_t>::max)();
   for (const std::int32_t length : {0, -1, 6, min, max}) {
     const auto error = with(8, length);

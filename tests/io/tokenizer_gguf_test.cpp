@@ -160,3 +160,40 @@ TEST_CASE("GGUF metadata that do not fit together are refused with their key") {
   CHECK(changed(scored, [](auto& v) { v.scores[1] = std::numeric_limits<float>::quiet_NaN(); }) ==
         "tokenizer.ggml.scores: not a number");
 }
+
+TEST_CASE("GGUF: types of tokens, and what a text begins with, by model") {
+  gguf_vocabulary v{.model = "gpt2",
+                    .pre = "gpt-2",
+                    .tokens = {"a", "b", "<c>", "<u>", "<unk>", "<n>"},
+                    .token_type = {1, 1, 3, 4, 2, 5},
+                    .bos_token_id = 2,
+                    .eos_token_id = 2};
+  const auto of = [&] { return tokenizer(parse_tokenizer_gguf(v, "model.gguf")); };
+  using ids = std::vector<token_id>;
+  CHECK(of().encode("a<c><u><unk>b") == ids{0, 2, 3, 4, 1});  // control, user-defined and unknown tokens
+  CHECK(of().encode("<c><u>", {.parse_special = false}) == ids{3});
+  CHECK(of().decode(ids{0, 2, 3, 4, 1}) == "a<u>b");
+  CHECK(of().encode("<n>").empty());
+  CHECK((of().bos() == 2 && of().eos() == 2));
+  for (const char* pre : {"gpt-2", "smollm", "qwen2", "llama-bpe", "llama3", "llama-v3"}) {
+    v.pre = pre;
+    CHECK((of().encode("a").front() == 2) == std::string_view(pre).starts_with("llama"));
+  }
+  v.add_bos_token = false;
+  CHECK(of().encode("a") == ids{0});
+  v.add_bos_token = v.add_eos_token = true;
+  CHECK(of().encode("a") == ids{2, 0, 2});
+  v.bos_token_id = v.eos_token_id = {};
+  CHECK(of().encode("a") == ids{0});
+  // Llama 3 takes a word that is a token, whatever the merges.
+  v.tokens = {"a", "b", "ab"}, v.token_type = {};
+  CHECK(of().encode("ab") == ids{2});
+  v.pre = "gpt-2";
+  CHECK(of().encode("ab") == ids{0, 1});
+  gguf_vocabulary s{.model = "llama",
+                    .tokens = {"<unk>", "\xe2\x96\x81", "a"},
+                    .scores = {0, 0, 0},
+                    .token_type = {2, 1, 1},
+                    .unknown_token_id = 0};
+  CHECK(tokenizer(parse_tokenizer_gguf(s, "f")).encode("xxa") == ids{1, 0, 2});  // one for several in a row
+}

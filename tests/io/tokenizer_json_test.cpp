@@ -322,3 +322,50 @@ TEST_CASE("a megabyte of one letter, a word without end, is encoded") {
     CHECK(t.decode(t.encode(letters)) == letters);
   }
 }
+
+TEST_CASE("fields that may be missing have the defaults of Hugging Face's package") {
+  json bare = small();
+  for (const char* key : {"version", "normalizer", "pre_tokenizer", "post_processor", "added_tokens"}) bare.erase(key);
+  for (const char* key : {"type", "dropout", "unk_token", "fuse_unk", "byte_fallback", "ignore_merges"})
+    bare["model"].erase(key);
+  CHECK(of(bare).encode("ab") == ids{2});
+  CHECK(of(with(small(), "/model/dropout", 0.0)).encode("ab") == ids{2});
+  // ByteLevel: a space in front, and words of a regular expression.
+  json level = with(small(), "/model/vocab", {{"a", 0}, {"b", 1}, {"\u0120", 2}, {"a\u0120", 4}});
+  level["model"]["merges"] = json::array({json::array({"a", "\u0120"})});
+  level["pre_tokenizer"] = {{"type", "ByteLevel"}};
+  CHECK(of(level).encode("a b") == ids{2, 0, 2, 1});
+  CHECK(of(with(level, "/pre_tokenizer/add_prefix_space", false)).encode("a b") == ids{0, 2, 1});
+  CHECK(of(with(level, "/pre_tokenizer/use_regex", false)).encode("a b") == ids{2, 4, 1});
+  CHECK(reason_of(with(level, "/model/byte_fallback", true).dump()) ==
+        "model/byte_fallback: not read together with ByteLevel");
+  // Metaspace: marks in front of every piece, cut before each.
+  json meta = with(small(), "/model/vocab", {{"a", 0}, {"_", 1}, {"_a", 2}, {"a_", 4}});
+  meta["model"]["merges"] = json::array({json::array({"a", "_"}), json::array({"_", "a"})});
+  meta["pre_tokenizer"] = {{"type", "Metaspace"}, {"replacement", "_"}};
+  CHECK(of(meta).encode("a a") == ids{2, 2});
+  CHECK(of(with(meta, "/pre_tokenizer/split", false)).encode("a a") == ids{1, 4, 0});
+  CHECK(of(with(meta, "/pre_tokenizer/add_prefix_space", false)).encode("a a") == ids{0, 2});
+  json digits = with(with(small(), "/model/vocab/1", 4), "/model/vocab/11", 5);
+  digits["model"]["merges"].push_back(json::array({"1", "1"}));
+  digits["pre_tokenizer"] = {{"type", "Digits"}};
+  CHECK(of(digits).encode("11") == ids{5});
+  CHECK(of(with(digits, "/pre_tokenizer/individual_digits", true)).encode("11") == ids{4, 4});
+}
+
+TEST_CASE("a strip of nothing, a replacement of two characters and a file that is too large are refused") {
+  const json strip = {
+      {"type", "Sequence"},
+      {"decoders", {{{"type", "Fuse"}}, {{"type", "Strip"}, {"content", ""}, {"start", 1}, {"stop", 0}}}}};
+  CHECK_THAT(reason_with("/decoder", strip), Catch::Contains("content: empty"));
+  CHECK_THAT(reason_with("/pre_tokenizer", {{"type", "Metaspace"}, {"replacement", "ab"}}),
+             Catch::Contains("replacement: not one character"));
+  const scratch_folder folder;
+  for (const char* name : {"tokenizer.json", "tokenizer_config.json"}) {
+    write_bytes(folder.path / "tokenizer.json", to_bytes(small().dump()));
+    write_bytes(folder.path / name, {});
+    std::filesystem::resize_file(folder.path / name, (std::uint64_t{1} << 28) + 1);
+    CHECK_THROWS_WITH(read_tokenizer_json(folder.path / "tokenizer.json"),
+                      Catch::Contains(std::string(name) + ": the file has 268435457 bytes, at most 268435456 are"));
+  }
+}

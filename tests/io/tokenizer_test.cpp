@@ -114,6 +114,18 @@ TEST_CASE("words are merged apart only where no merge crosses their begin") {
   CHECK(with({"_", "a", "_a", "__"}, "a_a__a_") == ids{1, 2, 3, 1, 0});
   CHECK(with({"_", "a", "_a", "a_", "a_a"}, "a_a") == ids{4});  // a_ crosses
   CHECK(with({"a", "a_"}, "a_a") == ids{0, 0});                 // nothing stands for the mark
+  // What stands for other characters may be the mark itself, and then merges with it.
+  tokenizer_parts parts;
+  for (const char* text : {"_", "a", "_a", "__"})
+    parts.pieces.push_back({text, true}), parts.scores.push_back(static_cast<float>(std::string_view(text).size()));
+  parts.word_begin = "_";
+  parts.unknown = 0;
+  CHECK(tokenizer(parts).encode("x_") == ids{3});
+  parts.unknown = 1;
+  CHECK(tokenizer(parts).encode("x_") == ids{1, 0});
+  parts.byte_ids.assign(256, 1);
+  parts.byte_ids['x'] = 0;
+  CHECK(tokenizer(parts).encode("x_") == ids{3});
 }
 
 TEST_CASE("nothing, and unknown bytes without a token for them") {

@@ -180,3 +180,25 @@ TEST_CASE("form C of a hundred thousand marks after one letter") {
   CHECK(normal.starts_with(utf8(U"\u1ea1\u0323\u0323")));
   CHECK(normal.ends_with(utf8(U"\u0301\u0301")));
 }
+
+TEST_CASE("classes, decompositions and form C of every character, as one number") {
+  std::uint64_t hash = 0xcbf29ce484222325u;  // FNV-1a
+  const auto add = [&](std::string_view bytes) {
+    for (const char byte : bytes) hash = (hash ^ static_cast<std::uint8_t>(byte)) * 0x100000001b3u;
+  };
+  std::size_t together = 0;
+  std::vector<char32_t> apart;
+  for (char32_t c = 0; c < 0x110000; ++c) {
+    if (!scalar(c)) continue;
+    apart.clear();
+    detail::decompose(c, apart);
+    const std::string decomposed = utf8({apart.data(), apart.size()}), form = form_c({&c, 1});
+    together += form == form_c(decomposed);
+    add(form + "\xff" + decomposed + "\xff");
+    const char numbers[] = {static_cast<char>(detail::combining_class(c)), static_cast<char>(classes_of(c))};
+    add({numbers, 2});
+  }
+  CHECK(together == 0x110000 - 0x800);
+  // form C, decompositions and combining classes are also those of Python, of every character of Unicode 15.1
+  CHECK(hash == 0xdb1d94d2db406e70u);
+}

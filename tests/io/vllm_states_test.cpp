@@ -207,3 +207,39 @@ TEST_CASE("a dump that does not fit what is wanted is refused, and NaN is counte
   CHECK(pool_states(state_dump_of(parse_safetensors(bad, "dump"), "dump"), {.states = 5, .of = some},
                     routing::token_pooling::mean, {out.data(), 2, 4}) == 1);
 }
+
+TEST_CASE("a dump's tokens may be of 32 bits, and its axes what the file says they are") {
+  const std::vector<std::int32_t> narrow = {5, 2147483647};
+  const tensor_bytes list{"token_ids", "I32", "[2]", bytes_of(narrow)};
+  const auto read = [&](const char* axes) {
+    return state_dump_of(
+        parse_safetensors(safetensors_of({list, states("[2,2,4]", 16)}, std::string(R"({"axes":")") + axes + R"("})"),
+                          "dump"),
+        "dump");
+  };
+  CHECK(read("tokens,layers,width").tokens == narrow);
+  CHECK_FALSE(read("tokens,layers,width").layers_first);
+  CHECK(read("layers,tokens,width").layers_first);
+}
+
+TEST_CASE("states of a dump in an order of their own, the last one normed wherever it is, and pooled over the pieces") {
+  constexpr index_t tokens = 131, width = 3;
+  std::vector<std::int64_t> list(tokens, 7);
+  const byte_vector bytes = safetensors_of({ids(list), states("[131,2,3]", tokens * 2 * width)});
+  const state_dump dump = state_dump_of(parse_safetensors(bytes, "dump"), "dump");
+  const std::vector<std::int32_t> order = {3, 1}, below = {-1, 1};
+  const std::vector<float> weight = {1, 2, 3};
+  const wanted_states want{.states = 4, .of = order, .norm = final_norm{weight, 0.5}};
+  std::vector<float> out(2 * 4, -1);
+  CHECK(pool_states(dump, want, routing::token_pooling::last, {out.data(), 2, width, 4, 1}) == 0);
+  const double x[] = {780, 781, 782};  // of token 130, layer 0
+  double squares = 0;
+  for (const double v : x) squares += v * v / 3;
+  for (std::size_t i = 0; i < 3; ++i) {
+    CHECK(out[i] == Approx(x[i] * static_cast<double>(weight[i]) / std::sqrt(squares + 0.5)).epsilon(1e-6));
+    CHECK(out[4 + i] == 783 + static_cast<float>(i));
+  }
+  CHECK((out[3] == -1 && out[7] == -1));
+  CHECK_THROWS_WITH(pool_states(dump, {.states = 4, .of = below}, routing::token_pooling::mean, {out.data(), 2, width}),
+                    Catch::Contains("state -1 of a model that has 4"));
+}

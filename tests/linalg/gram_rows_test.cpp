@@ -39,3 +39,15 @@ TEST_CASE("a row at a known distance from the others counts or not, by the toler
   CHECK(recover_rows(square<2>{}).rank == 0);
   CHECK(recover_rows(square<2>{{{0, 0}, {0, 1}}}).rank == 1);
 }
+
+TEST_CASE("the row with most that is new comes first, and rows that count for nothing are zeros") {
+  const auto rows = recover_rows(square<3>{{{0, 0, 0}, {0, 1, 0.5}, {0, 0.5, 1}}});
+  CHECK(rows.rank == 2);
+  CHECK(rows.row[0] == std::array<double, 3>{});
+  CHECK(rows.row[1] == std::array<double, 3>{1, 0, 0});
+  CHECK(rows.row[2][0] == 0.5);
+  CHECK(rows.row[2][1] == Approx(std::sqrt(0.75)).epsilon(1e-15));
+  CHECK(rows.least == Approx(0.75).epsilon(1e-15));
+  CHECK(recover_rows(square<2>{{{1, 0}, {0, 1}}}).least == 1);
+  CHECK(recover_rows(square<2>{{{1, 0}, {0, 1}}}, 1).rank == 0);  // at most the tolerance
+}

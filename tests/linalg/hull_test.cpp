@@ -106,12 +106,53 @@ TEST_CASE("rows of which none can be helped: the nearest step that hurts none, h
     CHECK(two.worst == Approx(0).margin(1e-12));
     CHECK(two.z[0] == Approx(0).margin(1e-12));
     CHECK(two.z[1] == Approx(1).epsilon(1e-12));
+    CHECK(two.gap == Approx(radius - 1).epsilon(1e-9));  // <z, b> = -1, |J^T z| = 1, of weights that sum to 1
     // Three rows of a plane, 120 degrees apart, and x along the first: only 0 hurts none.
     const auto three =
         help_worst(square<3>{{{1, -0.5, -0.5}, {-0.5, 1, -0.5}, {-0.5, -0.5, 1}}}, {1, -0.5, -0.5}, 1, radius);
     CHECK(three.converged);
+    const double total = three.z[0] + three.z[1] + three.z[2];
+    CHECK(three.gap == Approx((three.z[0] - 0.5 * three.z[1] - 0.5 * three.z[2] + radius) / total).epsilon(1e-9));
     CHECK(three.worst == Approx(0).margin(1e-12));
     CHECK(std::sqrt(form(square<3>{{{1, -0.5, -0.5}, {-0.5, 1, -0.5}, {-0.5, -0.5, 1}}}, three.z, three.z)) ==
           Approx(1).epsilon(1e-12));
   }
+}
+
+TEST_CASE("rows of very different lengths, down to none: the shortest sets the scale") {
+  for (const double s : {1.0, 1e-200, 1e200}) {
+    const auto none = shortest_in_hull(square<3>{{{s, 0, 0}, {0, 0, 0}, {0, 0, 4 * s}}});
+    CHECK(none.w[1] == Approx(1).epsilon(1e-12));
+    CHECK(none.squared <= 1e-20 * s);
+    CHECK(none.converged);
+  }
+  for_each_k([](auto size) {
+    constexpr std::size_t K = size();
+    for (std::uint32_t seed = 0; seed < 30; ++seed) {
+      const auto g = random_gram<K>(100, seed, 12);
+      double shortest = g[0][0];
+      for (std::size_t i = 1; i < K; ++i) shortest = (std::min)(shortest, g[i][i]);
+      const auto point = shortest_in_hull(g);
+      CHECK(point.converged);
+      CHECK(point.squared <= shortest);
+      CHECK(point.gap <= 1e-7 * shortest);
+    }
+  });
+  // Equal weights stay where they solve: rows of a plane with nothing in common but their sum.
+  const auto equal = shortest_in_hull(square<3>{{{1, 0, 0}, {0, 1, 0}, {0, 0, 1}}});
+  CHECK(equal.w == std::array<double, 3>{1.0 / 3, 1.0 / 3, 1.0 / 3});
+  CHECK(equal.squared == Approx(1.0 / 3).epsilon(1e-14));
+  CHECK(shortest_in_hull(square<2>{{{1, 0.25}, {0.25, 2}}}).w[1] == Approx(0.3).epsilon(1e-12));
+}
+
+TEST_CASE("the tolerance says which rows hold nothing in their hull") {
+  const double c = -1 + 1e-8;  // the hull comes as near to 0 as 7e-5
+  const square<2> near{{{1, c}, {c, 1}}};
+  const std::array<double, 2> b{0, 0};
+  CHECK(help_worst(near, b, 0, 1).worst == Approx(std::sqrt(0.5e-8)).epsilon(1e-3));
+  CHECK(help_worst(near, b, 0, 1, 1e-6).worst == Approx(0).margin(1e-12));
+  // It is a share of the longest row.
+  const auto scaled = [&](double s) { return square<2>{{{s, c * s}, {c * s, s}}}; };
+  CHECK(help_worst(scaled(1e-6), b, 0, 1).worst == Approx(std::sqrt(0.5e-14)).epsilon(1e-3));
+  CHECK(help_worst(scaled(1e6), b, 0, 1, 1e-6).worst == Approx(0).margin(1e-9));
 }

@@ -70,3 +70,42 @@ TEST_CASE("completion keeps what is given, is orthonormal, and repeats itself") 
   complete_orthonormal(units, 4);
   CHECK(units == matrix::Identity(5, 4));
 }
+
+TEST_CASE("signs: the last entry counts too, 1e-8 more is more, and a column of NaN is left") {
+  matrix v(3, 4);
+  v << 1, 1, -1, std::nan(""), 2, -1 - 1e-8, 1 + 1e-8, std::nan(""), -3, 0, 0, std::nan("");
+  canonical_signs(v);
+  CHECK(v(2, 0) == 3);
+  CHECK(v(0, 0) == -1);
+  CHECK(v(0, 1) == -1);
+  CHECK(v(0, 2) == -1);
+  CHECK(std::isnan(v(2, 3)));
+}
+
+TEST_CASE("an orthonormal part has no more columns than the basis leaves, whatever is asked for") {
+  const matrix basis = random_frame(5, 3, 1);
+  const matrix q = orthonormal_part(basis, normal_matrix(5, 4, 2), 1e-300);
+  CHECK(q.cols() == 2);
+  CHECK(skew(q) <= 1e-14);
+  CHECK(largest(basis.transpose() * q) <= 1e-14);
+  CHECK(orthonormal_part(random_frame(5, 5, 1), normal_matrix(5, 4, 2), 1e-300).cols() == 0);
+  for (const double least : {1e-11, 1e-13}) {  // of a length of 1: below and above what is asked for if nothing is said
+    matrix x = matrix::Identity(4, 2);
+    x.col(1) = x.col(0);
+    x(1, 1) = least;
+    CHECK(orthonormal_part(matrix(4, 0), x).cols() == (least > 1e-12 ? 2 : 1));
+  }
+}
+
+TEST_CASE("completion: unit vectors that lie equally far outside to 1e-9 are taken in their order") {
+  matrix q(3, 1);
+  q << std::sqrt(0.5 + 1e-12), std::sqrt(0.5 - 1e-12), 0;
+  complete_orthonormal(q, 3);
+  CHECK(q.col(1) == vector::Unit(3, 2));
+  CHECK(q(0, 2) == Approx(std::sqrt(0.5)));
+  CHECK(q(1, 2) == Approx(-std::sqrt(0.5)));
+  matrix apart(3, 1);
+  apart << std::sqrt(0.5 + 1e-8), std::sqrt(0.5 - 1e-8), 0;
+  complete_orthonormal(apart, 3);
+  CHECK(apart(1, 2) == Approx(std::sqrt(0.5)));
+}

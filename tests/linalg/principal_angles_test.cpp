@@ -25,5 +25,22 @@ TEST_CASE("principal angles: known, small and right ones, whatever the bases") {
   const double right = principal_angles(matrix::Identity(4, 1), matrix(matrix::Identity(4, 4).rightCols(2)))(0);
   CHECK(right == Approx(std::acos(0.0)));
   CHECK(principal_angles(u, matrix(6, 0)).size() == 0);
-  CHECK_THROWS_AS(principal_angles(u, matrix::Identity(5, 1)), std::invalid_argument);
+  CHECK_THROWS_WITH(principal_angles(u, matrix(matrix::Identity(5, 1))),
+                    "hone::linalg::principal_angles: v: has 5 rows, u has 6");
+}
+
+TEST_CASE("principal angles: as many columns on either side; sines of small ones, cosines of those near a right one") {
+  const double small = 1e-9, near = std::acos(1e-9);
+  matrix u = matrix::Zero(4, 2), v = matrix::Zero(4, 2);
+  u(0, 0) = u(1, 1) = 1;
+  v(0, 0) = 1;
+  v(2, 0) = small;
+  v(1, 1) = 1e-9;
+  v(3, 1) = 1;
+  const vector angles = principal_angles(u, v);
+  REQUIRE(angles.size() == 2);
+  CHECK(angles(0) == Approx(small).epsilon(1e-12));
+  CHECK(std::abs(angles(1) - near) <= 2e-16);
+  const vector none = principal_angles(u, u);
+  CHECK(none.isZero());
 }

@@ -79,7 +79,44 @@ TEST_CASE("iterated eigenpairs: given up early, the residual says so; misuse") {
   CHECK(top.products <= 40);
   CHECK(top.residual ==
         Approx((k.a * top.vectors - top.vectors * top.values.asDiagonal()).colwise().norm().maxCoeff() / top.norm));
-  CHECK_THROWS_AS(k.top(401), std::invalid_argument);
-  CHECK_THROWS_AS(k.top(-1), std::invalid_argument);
-  CHECK_THROWS_AS(k.top(1, {.tolerance = 0}), std::invalid_argument);
+  const std::string function = "hone::linalg::top_eigen: ";
+  CHECK_THROWS_WITH(k.top(401), function + "count: must be in [0, 400], is 401");
+  CHECK_THROWS_WITH(k.top(-1), function + "count: must be in [0, 400], is -1");
+  CHECK_THROWS_WITH(k.top(1, {.tolerance = 0}), function + "tolerance: must be in (0, 1), is 0");
+  CHECK_THROWS_WITH(k.top(1, {.tolerance = 1}), function + "tolerance: must be in (0, 1), is 1");
+  CHECK_THROWS_AS(k.top(1, {.tolerance = std::nan("")}), std::invalid_argument);
+}
+
+TEST_CASE(
+    "iterated eigenpairs: products are counted, blocks are small, a loose tolerance takes fewer, a start is one") {
+  const index_t d = 300;
+  vector values(d);
+  for (index_t i = 0; i < d; ++i) values(i) = std::pow(0.97, static_cast<double>(i));
+  const known k(values, 5);
+  const auto run = [&](const top_eigen_options& options) {
+    index_t applied = 0, widest = 0;
+    const auto top = top_eigen(
+        [&](const matrix& x) -> matrix {
+          applied += x.cols();
+          widest = (std::max)(widest, index_t{x.cols()});
+          return k.a * x;
+        },
+        d, 4, options);
+    CHECK(top.converged);
+    CHECK(top.residual <= options.tolerance);
+    CHECK(top.products == applied - 4);  // but those of the certificate
+    CHECK(widest == 12);
+    for (index_t i = 0; i < 4; ++i) CHECK(std::abs(top.values(i) - values(i)) <= options.tolerance);
+    return top;
+  };
+  const auto loose = run({.tolerance = 1e-3}), tight = run({.tolerance = 1e-12}), usual = run({});
+  CHECK(loose.products < usual.products);
+  CHECK(usual.products < tight.products);
+  CHECK(usual.residual > 1e-13);
+  CHECK(tight.products < 500);
+  CHECK(loose.norm == Approx(1).epsilon(1e-3));
+  CHECK(run({}).vectors == usual.vectors);
+  CHECK(run({.random = {.seed = 1}}).vectors != usual.vectors);
+  CHECK(top_eigen_options{}.tolerance == 1e-10);
+  CHECK(top_eigen_options{}.products == 20000);
 }

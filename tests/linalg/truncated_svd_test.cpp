@@ -55,6 +55,41 @@ TEST_CASE("singular triplets: none, all, of zeros, and misuse") {
   CHECK(truncated_svd(matrix::Zero(3, 4), 2).values.isZero());
   CHECK(truncated_svd(normal_matrix(3, 4, 4), 0).u.cols() == 0);
   CHECK(truncated_svd(normal_matrix(3, 4, 4), 3, {.iterations = 1}).values.size() == 3);
-  CHECK_THROWS_AS(truncated_svd(normal_matrix(3, 4, 4), 4), std::invalid_argument);
-  CHECK_THROWS_AS(truncated_svd(normal_matrix(3, 4, 4), 1, {.iterations = -1}), std::invalid_argument);
+  const auto none = truncated_svd(normal_matrix(3, 4, 4), 0);
+  CHECK(none.u.rows() == 3);
+  CHECK(none.v.rows() == 4);
+  CHECK(none.values.size() == 0);
+  const std::string function = "hone::linalg::truncated_svd: ";
+  CHECK_THROWS_WITH(truncated_svd(normal_matrix(3, 4, 4), 4), function + "count: must be in [0, 3], is 4");
+  CHECK_THROWS_WITH(truncated_svd(normal_matrix(4, 3, 4), -1), function + "count: must be in [0, 3], is -1");
+  CHECK_THROWS_WITH(truncated_svd(normal_matrix(3, 4, 4), 1, {.iterations = -1}),
+                    function + "iterations: must not be negative, is -1");
+  CHECK_THROWS_WITH(truncated_svd(normal_matrix(3, 4, 4), 1, {.oversampling = -1}),
+                    function + "oversampling: must not be negative, is -1");
+}
+
+TEST_CASE("singular triplets: a subspace as wide as the matrix is exact, a narrow one is not; ten columns are usual") {
+  const matrix a = normal_matrix(60, 50, 3);
+  const auto exact = truncated_svd(a, 6);
+  const auto missing = [&](index_t oversampling) {
+    const auto t = truncated_svd(a, 6, {.iterations = 1, .oversampling = oversampling});
+    CHECK(t.u.cols() == 6);
+    CHECK(t.v.cols() == 6);
+    return exact.values.sum() - t.values.sum();
+  };
+  for (const index_t whole : {44, 45, 1000}) CHECK(std::abs(missing(whole)) <= 1e-11);
+  CHECK(missing(43) > 1e-6);
+  CHECK(missing(0) > 1.2 * missing(10));
+  CHECK(truncated_svd(a, 6, {.iterations = 1}).u == truncated_svd(a, 6, {.iterations = 1, .oversampling = 10}).u);
+  CHECK(truncated_svd(a, 6, {.iterations = 1, .random = {.stream = 1}}).u != truncated_svd(a, 6, {.iterations = 1}).u);
+  CHECK(svd_options{}.iterations == 0);
+}
+
+TEST_CASE("singular triplets: signs turn pairs together") {
+  singular_triplets x{matrix::Identity(3, 2), vector::Ones(2), matrix::Identity(2, 2)};
+  x.v(1, 1) = -1;
+  canonical_signs(x);
+  CHECK(x.v == matrix::Identity(2, 2));
+  CHECK(x.u(0, 0) == 1);
+  CHECK(x.u(1, 1) == -1);
 }

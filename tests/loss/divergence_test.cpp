@@ -238,6 +238,21 @@ TEST_CASE("a reference of another shape is refused") {
   CHECK_THROWS_WITH(undial(rows_of(z, 2), rows_of(w, 2), labels), Catch::Contains("reference"));
   CHECK_THROWS_WITH(undial(rows_of(z, 2), rows_of(z, 2), labels, std::nan("")), Catch::Contains("beta"));
   CHECK_THROWS_WITH(undial(rows_of(z, 2), rows_of(z, 2), {}), Catch::Contains("targets"));
+  auto three = random_logits<float>(3, 10, 12);
+  const auto before = z;
+  CHECK_THROWS_WITH(kl_to_reference(rows_of(z, 2), rows_of(three, 3), labels),
+                    "hone::loss::kl_to_reference: reference: is 3 x 10, logits is 2 x 10");
+  CHECK_THROWS_WITH(undial(rows_of(z, 2), rows_of(three, 3), labels), Catch::StartsWith("hone::loss::undial: ref"));
+  CHECK_THROWS_WITH(kl_to_reference(rows_of(z, 2), rows_of(z, 2), std::vector<std::int32_t>{1}),
+                    "hone::loss::kl_to_reference: targets: has 1 labels, logits has 2 rows");
+  CHECK_THROWS_WITH(kl_to_reference(rows_of(z, 2), rows_of(z, 2), {}, kl_direction::reverse, {.temperature = 0}),
+                    Catch::StartsWith("hone::loss::kl_to_reference: temperature"));
+  for (const double beta : {1e300, -1e300, double(INFINITY)})
+    CHECK_THROWS_WITH(undial(rows_of(z, 2), rows_of(z, 2), labels, beta), Catch::Contains("beta: must be finite"));
+  CHECK(z == before);
+  auto own = z, same = z;  // what beta is where nobody says
+  CHECK(undial(rows_of(own, 2), rows_of(z, 2), labels).sum == undial(rows_of(same, 2), rows_of(z, 2), labels, 10).sum);
+  CHECK(own == same);
   CHECK(kl_to_reference(matrix_view<float>(z.data(), 0, 10), matrix_view<float>(z.data(), 0, 10), {}).count == 0);
   CHECK(undial(matrix_view<float>(z.data(), 0, 10), matrix_view<float>(z.data(), 0, 10), {}).sum == 0);
 }

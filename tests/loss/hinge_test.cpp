@@ -120,3 +120,17 @@ TEST_CASE("the hinge of no rows is nothing") {
   CHECK(nothing.count == 0);
   CHECK(nothing.sum == 0);
 }
+
+TEST_CASE("the hinge refuses labels, weights and temperatures that do not fit, and writes nothing") {
+  std::vector<float> z = {1, 2, 3, 4, 5, 6};
+  const auto before = z;
+  const matrix_view<float> rows(z.data(), 2, 3);
+  const std::vector<std::int32_t> y = {0, 2}, beyond = {0, 3}, one = {0};
+  const std::vector<double> three(3);
+  const std::string name = "hone::loss::inverted_hinge: ";
+  CHECK_THROWS_WITH(inverted_hinge(rows, one), name + "targets: has 1 labels, logits has 2 rows");
+  CHECK_THROWS_WITH(inverted_hinge(rows, beyond), Catch::Contains("label 3 of row 1"));
+  CHECK_THROWS_WITH(inverted_hinge(rows, y, {.weights = three}), Catch::StartsWith(name + "weights"));
+  CHECK_THROWS_WITH(inverted_hinge(rows, y, {.temperature = 0}), Catch::StartsWith(name + "temperature"));
+  CHECK(z == before);
+}

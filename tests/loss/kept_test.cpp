@@ -218,6 +218,9 @@ TEST_CASE("kept sets that do not fit are refused, and nothing is written") {
   CHECK_THROWS_WITH(run({0, 1, 3}, {0, 4, 3}), Catch::Contains("offsets"));
   CHECK_THROWS_WITH(run({0, 2, 3}, {0, 2, 3}), Catch::Contains("label 1 of row 0 is not kept"));
   CHECK_THROWS_WITH(run({1, 0, 3}, {0, 2, 3}), Catch::Contains("id 0 of row 0"));
+  CHECK_THROWS_WITH(kept_likelihood(rows, std::vector<std::int32_t>{0, 3},
+                                    {std::vector<std::int64_t>{1, 2, 3}, std::vector<index_t>{0, 2, 3}}),
+                    Catch::Contains("label 0 of row 0 is not kept"));
   CHECK_THROWS_WITH(run({0, 1, 3, 3}, {0, 2, 4}), Catch::Contains("id 3 of row 1"));
   CHECK_THROWS_WITH(run({-1, 1, 3}, {0, 2, 3}), Catch::Contains("id -1 of row 0"));
   CHECK_THROWS_WITH(run({0, 1, 4}, {0, 2, 3}), Catch::Contains("below 4"));
@@ -225,6 +228,22 @@ TEST_CASE("kept sets that do not fit are refused, and nothing is written") {
   std::vector<double> out(3);
   const std::vector<index_t> full(3);
   CHECK_THROWS_WITH(kept_log_likelihood(rows, targets, {{}, full}, out), Catch::Contains("out"));
+  std::vector<double> two = {7, 7};
+  const auto read = [&](const std::vector<std::int64_t>& ids, const std::vector<index_t>& offsets,
+                        const row_options& options = {}) {
+    kept_log_likelihood(rows, targets, {ids, offsets}, two, options);
+  };
+  const std::string name = "hone::loss::kept_log_likelihood: ";
+  CHECK_THROWS_WITH(read({0, 1, 3}, {0, 2}), Catch::StartsWith(name + "offsets"));
+  CHECK_THROWS_WITH(read({0, 1, 2}, {0, 2, 3}), Catch::Contains("label 3 of row 1 is not kept"));
+  CHECK_THROWS_WITH(read({1, 1, 3}, {0, 2, 3}), Catch::Contains("id 1 of row 0"));
+  CHECK_THROWS_WITH(read({0, 1, 3}, {0, 2, 3}, {.temperature = 0}), Catch::StartsWith(name + "temperature"));
+  CHECK_THROWS_WITH(read({0, 1, 3}, {0, 2, 3}, {.weights = out}), Catch::StartsWith(name + "weights"));
+  CHECK_THROWS_WITH(kept_log_likelihood(rows, std::vector<std::int32_t>{1, 4}, {{}, full}, two),
+                    Catch::Contains("label 4 of row 1"));
+  CHECK(two == std::vector<double>{7, 7});
+  read({0, 1, 3}, {0, 2, 3});
+  CHECK((two[0] == Approx(-std::log1p(std::exp(-1.0))) && two[1] == 0));
   CHECK_THROWS_WITH(kept_likelihood(rows, std::vector<std::int32_t>{1, 4}, {{}, full}), Catch::Contains("label 4"));
   CHECK_THROWS_WITH(kept_likelihood(rows, targets, {{}, full}, {.temperature = 0}), Catch::Contains("temperature"));
   CHECK(z == before);

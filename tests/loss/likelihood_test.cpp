@@ -335,5 +335,29 @@ TEST_CASE("what does not fit is refused before anything is written") {
   CHECK_THROWS_WITH(satimp(rows, labels, {.beta2 = std::nan("")}), Catch::Contains("exponents"));
   std::vector<double> out(3);
   CHECK_THROWS_WITH(log_likelihood(rows, labels, out), Catch::Contains("out"));
+  std::vector<double> seven(7, 5);
+  CHECK_THROWS_WITH(log_likelihood(rows, high, seven), Catch::StartsWith("hone::loss::log_likelihood: targets"));
+  CHECK_THROWS_WITH(log_likelihood(rows, labels, seven, {.temperature = 0}), Catch::Contains("temperature"));
+  CHECK(seven == std::vector<double>(7, 5));
+  for (const double bad : {-1e-9, 1e300, double(INFINITY), double(NAN)}) {
+    CHECK_THROWS_WITH(wga(rows, labels, bad), Catch::StartsWith("hone::loss::wga: beta: must be finite"));
+    CHECK_THROWS_WITH(satimp(rows, labels, {.beta1 = bad}), Catch::StartsWith("hone::loss::satimp: exponents"));
+    CHECK_THROWS_WITH(satimp(rows, labels, {.beta2 = bad}), Catch::StartsWith("hone::loss::satimp: exponents"));
+  }
   CHECK(z == before);
+}
+
+TEST_CASE("exponents that nobody sets are 1, and 5 and 1; 0 makes them ascent") {
+  const auto before = random_logits<double>(7, 37, 9);
+  const auto run = [&](auto&& f) {
+    auto z = before;
+    const double sum = f(rows_of(z)).sum;
+    return std::pair(sum, z);
+  };
+  CHECK(run([](const auto& z) { return wga(z, labels); }) == run([](const auto& z) { return wga(z, labels, 1); }));
+  CHECK(run([](const auto& z) { return satimp(z, labels); }) ==
+        run([](const auto& z) { return satimp(z, labels, {.beta1 = 5, .beta2 = 1}); }));
+  const auto ascent = run([](const auto& z) { return gradient_ascent(z, labels); });
+  CHECK(run([](const auto& z) { return wga(z, labels, 0); }) == ascent);
+  CHECK(run([](const auto& z) { return satimp(z, labels, {.beta1 = 0, .beta2 = 0}); }) == ascent);
 }

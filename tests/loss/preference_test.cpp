@@ -215,3 +215,63 @@ TEST_CASE("pairs that do not fit are refused, and nothing is written") {
   CHECK(c == std::vector<double>{9, 9});
   CHECK(preference(dpo_loss{}, {}, {}, {}).count == 0);
 }
+
+TEST_CASE("parameters of preference losses: the last values taken, the first refused by name") {
+  const auto refused = [](const auto& loss, const char* part) {
+    CHECK_THROWS_WITH(loss.check(), Catch::Contains(part));
+  };
+  const double inf = INFINITY;
+  for (const double bad : {0.0, -1e-9, 1e300, inf, double(NAN)}) {
+    refused(dpo_loss{.beta = bad}, "hone::loss::dpo_loss: beta: must be positive and finite");
+    refused(ipo_loss{.beta = bad}, "hone::loss::ipo_loss: beta");
+    refused(hinge_loss{.beta = bad}, "hone::loss::hinge_loss: beta");
+    refused(exo_loss{.beta = bad}, "hone::loss::exo_loss: beta");
+    refused(nca_loss{.beta = bad}, "hone::loss::nca_loss: beta");
+    refused(bco_loss{.beta = bad}, "hone::loss::bco_loss: beta");
+    refused(discopop_loss{.beta = bad}, "hone::loss::discopop_loss: beta");
+    refused(discopop_loss{.tau = bad}, "hone::loss::discopop_loss: tau");
+    refused(apo_zero_loss{.beta = bad}, "hone::loss::apo_zero_loss: beta");
+    refused(apo_down_loss{.beta = bad}, "hone::loss::apo_down_loss: beta");
+    refused(self_play_loss{.beta = bad}, "hone::loss::self_play_loss: beta");
+    refused(simpo_loss{.beta = bad}, "hone::loss::simpo_loss: beta");
+    refused(cpo_loss{.beta = bad}, "hone::loss::cpo_loss: beta");
+    refused(orpo_loss{.lambda = bad}, "hone::loss::orpo_loss: lambda");
+  }
+  for (const double bad : {1e300, -1e300, inf, double(NAN)}) {
+    refused(bco_loss{.shift = bad}, "hone::loss::bco_loss: shift: must be finite");
+    refused(simpo_loss{.gamma = bad}, "hone::loss::simpo_loss: gamma: must be finite");
+    refused(cpo_loss{.likelihood = bad}, "hone::loss::cpo_loss: likelihood: must be finite");
+    refused(orpo_loss{.likelihood = bad}, "hone::loss::orpo_loss: likelihood: must be finite");
+  }
+  for (const double bad : {-1e-9, 0.5, 1.0, double(NAN)}) refused(dpo_loss{.label_smoothing = bad}, "label_smoothing");
+  for (const double bad : {0.0, -1e-9, 1.0, double(NAN)}) refused(exo_loss{.label_smoothing = bad}, "label_smoothing");
+  dpo_loss{.beta = 9e299, .label_smoothing = 0.499}.check();
+  dpo_loss{.beta = 1e-300, .label_smoothing = 0}.check();
+  exo_loss{.label_smoothing = 1e-300}.check();
+  exo_loss{.label_smoothing = 0.999}.check();
+  bco_loss{.shift = -9e299}.check();
+  simpo_loss{.gamma = -9e299}.check();
+  cpo_loss{.likelihood = -9e299}.check();
+  orpo_loss{.likelihood = -9e299}.check();
+}
+
+TEST_CASE("each argument of a batch of pairs that does not fit is the one that is named") {
+  const std::vector<double> two(2), three(3);
+  const std::vector<index_t> good = {1, 2}, bad = {0, 2}, many = {1, 1, 1};
+  std::vector<double> c = {9, 9}, r = {9, 9}, long_slope(3);
+  const auto refused = [&](const preference_pairs& pairs, const char* part) {
+    CHECK_THROWS_WITH(preference(dpo_loss{}, pairs, c, r),
+                      Catch::StartsWith("hone::loss::preference: ") && Catch::Contains(part));
+    CHECK((c == std::vector<double>{9, 9} && r == std::vector<double>{9, 9}));
+  };
+  refused({two, three}, ": rejected: has 3 answers, needs 2");
+  refused({two, two, three, two}, "chosen_reference: has 3 answers, needs 2");
+  refused({two, two, two, three}, "rejected_reference: has 3 answers, needs 2");
+  refused({two, two, {}, {}, many, good}, "chosen_length: has 3 answers, needs 2");
+  refused({two, two, {}, {}, good, many}, "rejected_length: has 3 answers, needs 2");
+  refused({two, two, {}, {}, bad, good}, "answer 0 has 0 labels");
+  refused({two, two, {}, {}, good, bad}, "answer 0 has 0 labels");
+  CHECK_THROWS_WITH(preference(dpo_loss{}, {two, two}, c, long_slope), Catch::Contains("rejected_slope: has 3"));
+  CHECK_THROWS_WITH(preference(dpo_loss{}, {two, two}, long_slope, r), Catch::Contains("chosen_slope: has 3"));
+  CHECK_NOTHROW(preference(dpo_loss{}, {two, two, two, two, good, good}, c, r));
+}

@@ -59,6 +59,7 @@ TEST_CASE("RMU passes the gradient check and refuses what does not fit") {
   const auto h = random_logits<double>(2, 9, 3);
   std::vector<double> u(9), short_u(8);
   steering_direction(u, philox{1});
+  const matrix_view<const double> h_view(h.data(), 2, 9);
   auto gradient = h;
   rmu_forget(matrix_view<double>(gradient.data(), 2, 9), {}, u, 3);
   CHECK(gradient_error(h, gradient, [&](std::vector<double> x) {
@@ -73,6 +74,19 @@ TEST_CASE("RMU passes the gradient check and refuses what does not fit") {
   CHECK_THROWS_WITH(
       rmu_retain(matrix_view<double>(gradient.data(), 2, 9), matrix_view<double>(longer.data(), 3, 9), {}),
       Catch::Contains("reference"));
+  const auto whole = gradient;
+  const matrix_view<double> own(gradient.data(), 2, 9);
+  const std::vector<std::int32_t> one = {1};
+  std::vector<double> wide(20);
+  for (const double c : {1e300, -1e300, double(INFINITY)})
+    CHECK_THROWS_WITH(rmu_forget(own, {}, u, c), Catch::StartsWith("hone::loss::rmu_forget: c: must be finite"));
+  CHECK_THROWS_WITH(rmu_forget(own, one, u, 1), Catch::Contains("targets: has 1 labels"));
+  CHECK_THROWS_WITH(rmu_forget(own, {}, u, 1, {.scale = std::nan("")}), Catch::Contains("scale"));
+  CHECK_THROWS_WITH(rmu_retain(own, h_view, one), Catch::Contains("targets: has 1 labels"));
+  CHECK_THROWS_WITH(rmu_retain(own, h_view, {}, {.scale = std::nan("")}), Catch::Contains("scale"));
+  CHECK_THROWS_WITH(rmu_retain(own, matrix_view<double>(wide.data(), 2, 10), {}),
+                    "hone::loss::rmu_retain: reference: is 2 x 10, h is 2 x 9");
+  CHECK(gradient == whole);
   std::vector<double> none;
   CHECK_THROWS_WITH(steering_direction(none, philox{1}), Catch::Contains("empty"));
 }

@@ -78,6 +78,34 @@ TEST_CASE("options out of range are refused") {
   CHECK_THROWS_WITH(validate(sampling_options{.top_k = -1}), Catch::Contains("top_k"));
   CHECK_THROWS_WITH(validate(sampling_options{.top_p = 0}), Catch::Contains("top_p"));
   CHECK_THROWS_WITH(validate(sampling_options{.top_p = 1.5}), Catch::Contains("top_p"));
+  const std::string name = "hone::loss::sampling_options: ";
+  for (const double bad : {-1e-9, 1e300, double(INFINITY)})
+    CHECK_THROWS_WITH(validate(sampling_options{.temperature = bad}), Catch::StartsWith(name + "temperature"));
+  for (const double bad : {-1.0, 1.0000001, double(NAN)})
+    CHECK_THROWS_WITH(validate(sampling_options{.top_p = bad}), Catch::StartsWith(name + "top_p"));
+  CHECK_NOTHROW(validate(sampling_options{.temperature = 9e299, .top_k = 0, .top_p = 1e-300}));
+  CHECK_NOTHROW(validate(sampling_options{.temperature = 0, .top_k = 1, .top_p = 1}));
+  CHECK((sampling_options{}.temperature == 0 && sampling_options{}.top_k == 0 && sampling_options{}.top_p == 1));
+  CHECK(sampling_options{}.seed == 0);
+}
+
+TEST_CASE("a draw is the inverse of the distribution function at the number of its seed, step, sequence and position") {
+  std::vector<std::pair<double, std::int32_t>> scratch;
+  for (const auto& [seed, step, sequence, position] :
+       {std::tuple(0u, 0u, 0u, 0u), std::tuple(7u, 0u, 0u, 0u), std::tuple(7u, 3u, 0u, 0u), std::tuple(7u, 3u, 5u, 0u),
+        std::tuple(7u, 3u, 5u, 11u), std::tuple(8u, 2u, 1u, 4000000000u)})
+    for (std::uint32_t i = 0; i < 30; ++i) {
+      const double u = philox{seed, step + i}.uniform((std::uint64_t{sequence} << 32) | position);
+      double total = 0, below = 0;
+      for (const float z : logits) total += std::exp(static_cast<double>(z) / 2);
+      std::int32_t expected = 0;
+      for (; expected < 5; ++expected) {
+        below += std::exp(static_cast<double>(logits[static_cast<std::size_t>(expected)]) / 2) / total;
+        if (below > u) break;
+      }
+      CHECK(sample_token(logits, {.temperature = 2, .seed = seed}, sequence, position, scratch, step + i).token ==
+            expected);
+    }
 }
 
 TEST_CASE("a temperature at which only the maximum survives draws it, with log p 0; of equals each as often") {

@@ -175,6 +175,33 @@ TEST_CASE("sequences that do not fit are refused") {
   CHECK_THROWS_WITH(npo(two, two, two, std::nan("")), Catch::Contains("beta"));
   CHECK_THROWS_WITH(simnpo(two, lengths, two), Catch::Contains("sequence 1 has 0 labels"));
   CHECK_THROWS_WITH(dpo(two, two, three, two, two), Catch::Contains("refusal_nll"));
+  const std::vector<index_t> some = {2, 1}, first = {0, 2}, many = {1, 1, 1};
+  std::vector<double> kept = {9, 9};
+  CHECK_THROWS_WITH(dpo(two, three, two, two, kept), "hone::loss::dpo: reference: has 3 sequences, nll has 2");
+  CHECK_THROWS_WITH(dpo(two, two, two, three, kept), "hone::loss::dpo: refusal_reference: has 3 sequences, nll has 2");
+  CHECK_THROWS_WITH(dpo(two, two, two, two, three), "hone::loss::dpo: slope: has 3 sequences, nll has 2");
+  CHECK_THROWS_WITH(simnpo(two, first, kept), Catch::Contains("sequence 0 has 0 labels"));
+  CHECK_THROWS_WITH(simnpo(two, many, kept), "hone::loss::simnpo: lengths: has 3 sequences, nll has 2");
+  CHECK_THROWS_WITH(simnpo(two, some, three), "hone::loss::simnpo: slope: has 3 sequences, nll has 2");
+  for (const double beta : {0.0, -1e-9, 1e300, double(INFINITY), double(NAN)}) {
+    CHECK_THROWS_WITH(npo(two, two, kept, beta), Catch::StartsWith("hone::loss::npo: beta: must be positive"));
+    CHECK_THROWS_WITH(simnpo(two, some, kept, {.beta = beta}), Catch::StartsWith("hone::loss::simnpo: beta"));
+    CHECK_THROWS_WITH(dpo(two, two, two, two, kept, beta), Catch::StartsWith("hone::loss::dpo: beta"));
+  }
+  const std::vector<index_t> halves = {0, 2, 4};
+  CHECK_THROWS_WITH(sequence_nll(view, std::vector<std::int32_t>{0, 1, 2, 5}, halves, kept),
+                    Catch::Contains("label 5 of row 3"));
+  CHECK_THROWS_WITH(sequence_nll(view, targets, halves, kept, 0), Catch::Contains("temperature"));
+  CHECK(kept == std::vector<double>{9, 9});
+}
+
+TEST_CASE("beta of NPO and DPO is 0.1 where nobody sets it") {
+  const std::vector<double> nll = {3, 1}, reference = {2, 2.5}, refusal = {1, 4};
+  std::vector<double> slope(2), same(2);
+  CHECK(npo(nll, reference, slope).sum == npo(nll, reference, same, 0.1).sum);
+  CHECK(slope == same);
+  CHECK(dpo(nll, reference, refusal, refusal, slope).sum == dpo(nll, reference, refusal, refusal, same, 0.1).sum);
+  CHECK(slope == same);
 }
 
 TEMPLATE_TEST_CASE("a label that is certain costs 0, not -0", "", float, double, bfloat16) {
@@ -206,4 +233,27 @@ TEST_CASE("sequences whose loss is infinite or NaN are counted, each by itself")
   const std::vector<index_t> lengths = {1, 2, 3, 4, 5};
   sum = simnpo(std::vector<double>{1, -infinity, nan, infinity, 2}, lengths, slope);
   CHECK(sum.nonfinite == 2);
+}
+
+TEST_CASE("the sum of sequences is that of their losses, with the labels that count and the rows that are not finite") {
+  auto z = random_logits<double>(6, 5, 4);
+  z[5 * 4] = NAN;
+  const std::vector<std::int32_t> targets = {0, ignored, 4, ignored, 1, 2};
+  std::vector<double> out(4);
+  const loss_sum total =
+      sequence_nll(matrix_view<const double>(z.data(), 6, 5), targets, std::vector<index_t>{0, 3, 4, 4, 6}, out, 0.5);
+  CHECK((total.count == 4 && total.nonfinite == 1 && std::isnan(total.sum)));
+  CHECK((out[0] > 0 && out[1] == 0 && out[2] == 0 && std::isnan(out[3])));
+  z[5 * 4] = 0;
+  const loss_sum finite =
+      sequence_nll(matrix_view<const double>(z.data(), 6, 5), targets, std::vector<index_t>{0, 3, 4, 4, 6}, out, 0.5);
+  CHECK((finite.count == 4 && finite.nonfinite == 0));
+  CHECK(finite.sum == Approx(out[0] + out[3]).epsilon(1e-14));
+  double expected = 0;
+  for (const std::size_t row : {std::size_t{0}, std::size_t{2}}) {
+    const auto begin = z.begin() + static_cast<std::ptrdiff_t>(5 * row);
+    const auto p = naive_softmax(std::vector<double>(begin, begin + 5), 0.5);
+    expected -= std::log(p[static_cast<std::size_t>(targets[row])]);
+  }
+  CHECK(out[0] == Approx(expected).epsilon(1e-12));
 }

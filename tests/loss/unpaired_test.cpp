@@ -61,7 +61,18 @@ TEST_CASE("KTO stays finite, counts NaN and refuses what does not fit") {
   CHECK_THROWS_WITH(kto(nll, reference, {}, 0, slope), Catch::Contains("desirable"));
   CHECK_THROWS_WITH(kto(nll, reference, desirable, NAN, slope), Catch::Contains("point"));
   CHECK_THROWS_WITH(kto(nll, reference, desirable, 0, slope, {.beta = 0}), Catch::Contains("beta"));
-  CHECK_THROWS_WITH(kto(nll, reference, desirable, 0, slope, {.undesirable = -1}), Catch::Contains("weights"));
+  slope = {9, 9};
+  std::vector<double> three(3);
+  CHECK_THROWS_WITH(kto(nll, reference, desirable, 0, three), "hone::loss::kto: slope: has 3 sequences, nll has 2");
+  for (const double bad : {-1e-9, 1e300, double(INFINITY), double(NAN)}) {
+    CHECK_THROWS_WITH(kto(nll, reference, desirable, 0, slope, {.beta = bad}), Catch::Contains("kto: beta"));
+    CHECK_THROWS_WITH(kto(nll, reference, desirable, 0, slope, {.desirable = bad}), Catch::Contains("weights"));
+    CHECK_THROWS_WITH(kto(nll, reference, desirable, 0, slope, {.undesirable = bad}), Catch::Contains("weights"));
+    if (bad != -1e-9) CHECK_THROWS_WITH(kto(nll, reference, desirable, bad, slope), Catch::Contains("kto: point"));
+  }
+  CHECK_THROWS_WITH(kto(nll, reference, desirable, -1e300, slope), Catch::Contains("kto: point"));
+  CHECK(slope == std::vector<double>{9, 9});
+  CHECK_NOTHROW(kto(nll, reference, desirable, -9e299, slope, {.beta = 1e-300, .desirable = 0, .undesirable = 0}));
 }
 
 TEST_CASE("AOT compares sorted answers") {
@@ -85,6 +96,21 @@ TEST_CASE("AOT compares sorted answers") {
   const std::vector<double> broken = {1, 2, NAN, 4, 5, 6};
   std::vector<double> untouched(6, 3.0);
   CHECK_THROWS_WITH(aot({broken, shuffled}, untouched, r), Catch::Contains("pair 2"));
+  CHECK_THROWS_WITH(aot({shuffled, broken}, r, untouched), Catch::Contains("pair 2"));
+  CHECK_THROWS_WITH(aot({shuffled, shuffled}, untouched, r, {.beta = 0}), Catch::Contains("beta"));
+  const std::vector<double> sorted = {1, 2, 3, 4, 5, INFINITY};
+  const loss_sum far = aot({sorted, shuffled}, scratch, other);  // one answer of probability 0
+  CHECK((far.nonfinite == 1 && far.count == 6 && !std::isfinite(far.sum)));
+  CHECK(aot({shuffled, shuffled}, scratch, other).nonfinite == 0);
   CHECK(untouched == std::vector<double>(6, 3.0));
   CHECK(aot({}, {}, {}).count == 0);
+}
+
+TEST_CASE("KTO counts its answers, of which a finite one is no trouble") {
+  const std::vector<double> nll = {1, 2, 3}, reference = {2, 2, 1};
+  const std::vector<std::uint8_t> desirable = {1, 0, 1};
+  std::vector<double> slope(3);
+  const loss_sum total = kto(nll, reference, desirable, 0.25, slope);
+  CHECK((total.count == 3 && total.nonfinite == 0));
+  CHECK(kto_reference_point(nll, std::vector<double>{2, 2, 2.75}) == 0.25);
 }

@@ -337,6 +337,10 @@ TEST_CASE("what does not fit is refused before anything is written") {
   CHECK_THROWS_WITH(global_switch_loss(z, counts, -1, g), Catch::Contains("total"));
   CHECK_THROWS_WITH(relu_loss(z, two, 6, g), Catch::Contains("relu_loss: counts"));
   CHECK_THROWS_WITH(relu_loss(z, counts, -6, g), Catch::Contains("relu_loss: total"));
+  CHECK_THROWS_WITH(relu_loss(z, negative, 6, g), Catch::Contains("counts: that of expert 1"));
+  CHECK_THROWS_WITH(z_loss(z, matrix_view<double>(memory.data(), 2, 12, 1, 3)), Catch::Contains("is 2 x 12"));
+  CHECK_THROWS_WITH(z_loss(z, g, {.competes = mask(13, 1)}), Catch::Contains("competes: has 13 elements"));
+  CHECK_THROWS_AS(z_loss(z, g, {.scale = -1e300}), std::invalid_argument);
   std::vector<index_t> few(2);
   CHECK_THROWS_WITH(count_chosen<double>(b.plan, few), Catch::Contains("count_chosen: counts"));
   const matrix_view<double> narrow(memory.data(), 3, 11, 1, 3);

@@ -107,6 +107,48 @@ TEMPLATE_TEST_CASE("coverage and its gradient are those of the formula, pool by 
   }
 }
 
+TEMPLATE_TEST_CASE("coverage of pools longer than a run, whose largest logit is in any of them", "", double, float) {
+  using T = TestType;
+  const index_t tokens = 3100;
+  auto logits = router_logits<T>(tokens, 3, 7);
+  const std::vector<index_t> pools = {0, 1025, tokens};
+  mask competes(static_cast<std::size_t>(tokens), 1);
+  competes[1024] = competes[2050] = 0;
+  for (const index_t largest : {3, 1024, 1025, 2048, 2049, 2050, 3099})
+    logits[static_cast<std::size_t>(largest * 3 + largest % 3)] = T(6);
+  const auto plan = plan_of<double>(3, [&] {
+    std::vector<std::vector<std::int32_t>> sets;
+    for (index_t t = 0; t < tokens; ++t)
+      sets.push_back(competes[static_cast<std::size_t>(t)] == 0 || t % 3 == 0 ? std::vector<std::int32_t>()
+                                                                              : std::vector<std::int32_t>{0, 2});
+    return sets;
+  }());
+  const std::vector<double> exact(logits.begin(), logits.end());
+  const double accuracy = std::is_same_v<T, double> ? 1e-12 : 2e-6;
+  std::vector<T> gradient(logits.size(), T(0));
+  const auto loss = coverage_loss(by_expert(logits, 3), plan, 2, pools, by_expert(gradient, 3), {.competes = competes});
+  CHECK(loss.sum ==
+        Approx(naive(exact, 3, plan, competes, 2, 0, 1025) + naive(exact, 3, plan, competes, 2, 1025, tokens))
+            .epsilon(accuracy));
+  CHECK(loss.count == 2);
+  for (index_t e = 0; e < 3; ++e)
+    for (std::size_t i = 0; i < 2; ++i) {
+      std::vector<double> column;
+      for (index_t t = pools[i]; t < pools[i + 1]; ++t)
+        column.push_back(competes[static_cast<std::size_t>(t)] != 0 ? exact[static_cast<std::size_t>(t * 3 + e)]
+                                                                    : -INFINITY);
+      const auto q = finite_softmax(column);
+      double mean = 0;
+      for (index_t t = pools[i]; t < pools[i + 1]; ++t)
+        mean += q[static_cast<std::size_t>(t - pools[i])] * static_cast<double>(plan.experts_of(t));
+      for (index_t t = pools[i]; t < pools[i + 1]; ++t)
+        REQUIRE(static_cast<double>(gradient[static_cast<std::size_t>(t * 3 + e)]) ==
+                Approx(q[static_cast<std::size_t>(t - pools[i])] * (static_cast<double>(plan.experts_of(t)) - mean) / 6)
+                    .epsilon(0)
+                    .margin(accuracy * 1e-1));
+    }
+}
+
 TEST_CASE("coverage is 1 where all tokens have k experts, c E / (T k) where all have the same number") {
   const auto logits = router_logits<double>(12, 4, 2);
   std::vector<std::vector<std::int32_t>> sets;
@@ -195,6 +237,8 @@ TEST_CASE("coverage refuses what does not fit") {
   const auto plan = plan_of<double>(3, std::vector<std::vector<std::int32_t>>(6));
   const mask five(5, 1);
   for (const double k : {0.0, -1.0, std::nan(""), 1e301})
+    CHECK_THROWS_WITH(coverage_loss(z, plan, k, one_pool, g), Catch::Contains("coverage_loss: per_token"));
+  for (const double k : {1e300, double{INFINITY}})
     CHECK_THROWS_WITH(coverage_loss(z, plan, k, one_pool, g), Catch::Contains("coverage_loss: per_token"));
   for (const std::vector<index_t>& bad : {std::vector<index_t>{0}, {0, 5}, {1, 6}, {0, 4, 3, 6}})
     CHECK_THROWS_WITH(coverage_loss(z, plan, 1, bad, g), Catch::Contains("coverage_loss: pools"));

@@ -65,6 +65,30 @@ TEST_CASE("uncovered tokens by class, padding left out") {
   token_load covered = count_experts(plan, std::vector<std::uint8_t>{0, 0, 0, 0, 1, 0});
   covered += count_experts(plan, std::vector<std::uint8_t>(6, 0));
   CHECK(covered.least == 1);
+  token_load none_then_two;
+  none_then_two += covered;
+  CHECK(none_then_two.least == 1);
+  none_then_two += count_experts(plan, std::vector<std::uint8_t>{0, 0, 0, 1, 0, 0});
+  CHECK(none_then_two.least == 1);
+  CHECK(none_then_two.most == 2);
+  none_then_two += count_experts(plan, std::vector<std::uint8_t>{0, 9, 0, 0, 0, 1});
+  CHECK(none_then_two.least == 0);
+  CHECK(none_then_two.most == 2);
+  CHECK(none_then_two.tokens == 4);
+  CHECK(none_then_two.uncovered_share() == 0.25);
+}
+
+TEST_CASE("deviations of tokens about a mean that is not 1; what has not counted anything") {
+  const token_load loads = count_experts(plan_of<float>(3, {{0, 1, 2}, {0, 1}, {0, 1}, {2}}));
+  CHECK(loads.mean() == 2);
+  CHECK(loads.deviation() == Approx(std::sqrt(0.5)).epsilon(1e-14));
+  CHECK(loads.squares == 18);
+  CHECK(token_load{}.least == 0);
+  CHECK(token_load{}.most == 0);
+  std::vector<double> logits = {NAN, 1, 2, 3, 5, 1, 4, 2, 7, 0, 9, 1};
+  const auto found = column_correlation(by_expert(logits, 3));
+  CHECK(found.tokens == 3);
+  CHECK(found.pairs == 3);
 }
 
 TEST_CASE("layers that are full and empty in turn are not even: their loads are not pooled") {
@@ -109,6 +133,17 @@ TEST_CASE("loads of nothing are 0") {
   CHECK(one.taken == std::vector<index_t>{2});
   const std::vector<std::uint8_t> mask(3, 1);
   CHECK_THROWS_WITH(count_experts(plan_of<float>(2, {{0}}), mask), Catch::Contains("count_experts: counted"));
+  CHECK_THROWS_WITH(count_experts(plan_of<float>(2, {{0}, {1}, {0}, {1}}), mask),
+                    Catch::Contains("count_experts: counted: has 3 elements, there are 4 tokens"));
+  auto cut = plan_of<float>(2, {{0}});
+  cut.slot.clear();
+  CHECK_THROWS_WITH(count_experts(cut), Catch::Contains("count_experts: plan"));
+  CHECK_THROWS_WITH(load.add(cut), Catch::Contains("expert_load::add: plan"));
+  auto borders = plan_of<float>(2, {{0}}), transposed = borders;
+  borders.offsets.push_back(1);
+  transposed.token_offsets.push_back(1);
+  CHECK_THROWS_WITH(count_experts(borders), Catch::Contains("plan: has 4 and 2 borders for 2 experts and 1 tokens"));
+  CHECK_THROWS_WITH(count_experts(transposed), Catch::Contains("plan: has 3 and 3 borders"));
   CHECK(expert_flops(16384, 512, 384) == 6.0 * 16384 * 512 * 384);  // a layer of 512 experts, 32 a token: 19.3 GFLOP
   CHECK(expert_flops(16384, 512, 384) == Approx(19.3e9).epsilon(2e-3));
 }

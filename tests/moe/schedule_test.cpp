@@ -194,6 +194,46 @@ TEST_CASE("with weights a budget's mean is short by less than the largest weight
     }
 }
 
+TEST_CASE("sigma is that of experts and of budgets, too") {
+  // Gaussians of sigma 0.1 and 0.5 at a quarter: exp(-(1/4)^2 / (2 sigma^2)), less its end, over 1 less its end.
+  for (const double sigma : {0.1, 0.5}) {
+    const auto bell = [&](double x) { return std::exp(-(x - 0.5) * (x - 0.5) / (2 * sigma * sigma)); };
+    const double expected = (bell(0.25) - bell(0)) / (1 - bell(0));
+    CHECK(share(schedule::bell_gaussian, 0.25, sigma) == Approx(expected).epsilon(1e-12));
+    CHECK(experts_per_token(schedule::bell_gaussian, 0.25, 100, 1100, sigma) == std::lround(100 + 1000 * expected));
+  }
+  const auto narrow = budget(schedule::bell_gaussian, 9, {.mean = 3, .swing = 6, .sigma = 0.05});
+  CHECK(narrow == budget(schedule::bell_gaussian, 9, {.mean = 3, .swing = 6, .sigma = 0.05}));
+  CHECK(narrow != budget(schedule::bell_gaussian, 9, {.mean = 3, .swing = 6}));
+  // A wide bell is the parabola.
+  CHECK(budget(schedule::bell_gaussian, 9, {.mean = 3, .swing = 6, .sigma = 1e6}) ==
+        budget(schedule::bell, 9, {.mean = 3, .swing = 6}));
+}
+
+TEST_CASE("the last good values of schedules, capacities and budgets") {
+  CHECK(share(schedule::linear, 0) == 0);
+  CHECK(share(schedule::linear, 1) == 1);
+  CHECK(experts_per_token(schedule::linear, 0.5, 3, 3) == 3);
+  CHECK(experts_per_token(schedule::constant, 0.5, 0, 0) == 0);
+  constexpr index_t most = (std::numeric_limits<index_t>::max)();
+  CHECK(capacity(2, most / 2, 1) == 2);
+  CHECK_THROWS_WITH(capacity(2, most / 2 + 1, 1), Catch::Contains("per_token"));
+  CHECK(capacity(0, most, 1) == 0);
+  CHECK(budget(schedule::linear, 1, {.mean = 1}) == std::vector<index_t>{1});
+  CHECK(budget(schedule::linear, 4, {.mean = 4}) == std::vector<index_t>(4, 4));
+  CHECK(budget(schedule::linear, 2, {.mean = 1, .swing = 1e9}) == std::vector<index_t>{1, 1});
+  CHECK(budget(schedule::linear, 2, {.mean = 2, .swing = -1e9, .tokens = 3}) == std::vector<index_t>{3, 1});
+  const std::vector<double> huge(4, 9e299), one = {0, 0, 0, 2}, infinite = {1, 1, 1, INFINITY};
+  CHECK_THROWS_WITH(budget(schedule::linear, 4, {.weights = huge}), Catch::Contains("positive, finite sum"));
+  CHECK_THROWS_WITH(budget(schedule::linear, 4, {.weights = infinite}), Catch::Contains("that of 4"));
+  CHECK(budget(schedule::constant, 4, {.mean = 3, .weights = one})[3] == 3);
+  CHECK_THROWS_WITH(budget(schedule::linear, -1, {}), Catch::Contains("length"));
+  CHECK_THROWS_WITH(budget(schedule::linear, 4, {.mean = 4.5, .tokens = 4}),
+                    Catch::Contains("mean: must be in [1, 4]"));
+  CHECK_THROWS_WITH(budget(schedule::linear, 4, {.sigma = 0}), Catch::Contains("sigma"));
+  CHECK_THROWS_WITH(capacity(1, 1, -1), Catch::Contains("experts"));
+}
+
 TEST_CASE("what is no schedule is refused") {
   const double nan = std::nan("");
   for (const double bad : {-1e-9, 1.0000001, nan}) {

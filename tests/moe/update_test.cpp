@@ -22,6 +22,10 @@ TEST_CASE("a loss-free step gives the reference vector (R.2)") {
   CHECK(centred[0] == Approx(-4e-3 / 3));
   CHECK(centred[1] == Approx(2e-3 / 3));
   CHECK(centred[0] + centred[1] + centred[2] == Approx(0).margin(1e-18));
+  // Steps -1, 1, 0, -1 of a mean of 4, less -1/4.
+  std::vector<double> four(4, 1.0);
+  update_bias(four, std::vector<index_t>{6, 1, 4, 5}, 0.5, true);
+  CHECK(four == std::vector<double>{0.625, 1.625, 1.125, 0.625});
 }
 
 TEST_CASE("counts that are dropped count, counts of microbatches and ranks add up") {
@@ -173,4 +177,24 @@ TEST_CASE("updates refuse what does not fit, before anything is written") {
   CHECK_THROWS_WITH(update_lambda(std::nan(""), 1, 1, 1), Catch::Contains("lambda"));
   CHECK_THROWS_WITH(update_lambda(1, -1, 1, 1), Catch::Contains("active"));
   CHECK_THROWS_WITH(update_lambda(1, 1, 1, 1, 0.5), Catch::Contains("multiplier"));
+  CHECK_THROWS_WITH(update_lambda(1, 1, -1, 1), Catch::Contains("active: counts must not be negative: 1 of -1"));
+  CHECK_THROWS_WITH(update_lambda(1, 1, 1, -1), Catch::Contains("active: counts must not be negative"));
+  for (const double bad : {double{INFINITY}, 1e300}) {
+    CHECK_THROWS_WITH(update_lambda(bad, 1, 1, 1), Catch::Contains("lambda"));
+    CHECK_THROWS_WITH(update_lambda(1, 1, 1, 1, bad), Catch::Contains("multiplier"));
+    CHECK_THROWS_WITH(update_bias(x, three, bad), Catch::Contains("rate"));
+  }
+  CHECK_THROWS_WITH(update_lambda(1, 1, 1, 1, std::nan("")), Catch::Contains("multiplier"));
+  CHECK(update_lambda(0, 2, 1, 1) == 0);
+  CHECK(update_lambda(1, 5, 5, 0) == 1.2);
+  CHECK(update_lambda(1, 0, 5, 0) == 1);
+  column_thresholds(matrix_view<const double>(nullptr, 0, 4), 1, std::span<double>());
+  CHECK_THROWS_WITH(column_thresholds(by_expert(logits, 3), 1, std::span<double>(static_cast<double*>(nullptr), 3)),
+                    Catch::Contains("column_thresholds: out"));
+  CHECK(update_lambda(3, 2, 1, 1, 1) == 3);
+  update_bias(x, three, 0);
+  CHECK(x == std::vector<double>{1, 2, 3});
+  const std::vector<std::uint8_t> many(5, 1);
+  CHECK_THROWS_WITH(column_thresholds(by_expert(logits, 3), 1, x, many), Catch::Contains("competes"));
+  CHECK_THROWS_WITH(column_thresholds(by_expert(logits, 3), -1, x), Catch::Contains("per_token"));
 }

@@ -184,5 +184,69 @@ TEST_CASE("rewards and groups that do not fit are refused, and nothing is writte
   CHECK_THROWS_WITH(group_advantages(grpo{}, r, groups, three), Catch::Contains("out"));
   CHECK_THROWS_WITH(sequence_value_advantage(r, three, out), Catch::Contains("value"));
   CHECK_THROWS_WITH(sequence_deviation_advantage(r, r, out, 0), Catch::Contains("limit"));
+  const std::string group = "hone::policy::group_advantages: ";
+  const std::vector<index_t> few = {1, 2, 3}, first = {-1, 1, 1, 1}, none(4);
+  CHECK_THROWS_WITH(run(opo{few}, groups), group + "lengths: has 3 elements for 4 responses");
+  CHECK_THROWS_WITH(run(opo{first}, groups), Catch::Contains("response 0 has -1 tokens"));
+  CHECK_THROWS_WITH(run(remax{std::span(three).first(1)}, groups), group + "greedy: has 1 rewards for 2 groups");
+  CHECK_THROWS_WITH(run(grpo{}, {0, 0, 4}), group + "groups: group 0 has 0 responses, needs 1");
+  for (const double bad : {0.0, -1e-9, 1e300, double(INFINITY), double(NAN)}) {
+    CHECK_THROWS_WITH(run(grpo{bad}, groups), Catch::StartsWith("hone::policy::grpo: epsilon: must be positive"));
+    CHECK_THROWS_WITH(run(batch_scaled{bad}, groups), Catch::StartsWith("hone::policy::batch_scaled: epsilon"));
+    CHECK_THROWS_WITH(run(pass_k_best{.epsilon = bad}, groups), Catch::StartsWith("hone::policy::pass_k_best: eps"));
+    CHECK_THROWS_WITH(run(gpg{bad}, groups), Catch::StartsWith("hone::policy::gpg: norm: must be positive"));
+  }
+  for (const double bad : {1e300, -1e300, double(INFINITY)})
+    CHECK_THROWS_WITH(run(reward_itself{bad}, groups), Catch::StartsWith("hone::policy::reward_itself: baseline"));
+  const std::string value = "hone::policy::sequence_value_advantage: ",
+                    deviation = "hone::policy::sequence_deviation_advantage: ";
+  CHECK_THROWS_WITH(sequence_value_advantage(r, r, three), value + "out: has 3 responses, rewards has 4");
+  CHECK_THROWS_WITH(sequence_deviation_advantage(r, three, out), deviation + "value: has 3 logits, rewards has 4");
+  for (const double bad : {0.0, -1.0, double(NAN)})
+    CHECK_THROWS_WITH(sequence_deviation_advantage(r, r, out, bad), Catch::StartsWith(deviation + "limit"));
   CHECK(out == std::vector<double>(4, 9.0));
+  CHECK_NOTHROW(run(opo{none}, groups));
+  CHECK_NOTHROW(run(grpo{1e-300}, groups));
+  CHECK_NOTHROW(run(gpg{9e299}, groups));
+  CHECK_NOTHROW(run(reward_itself{-9e299}, groups));
+  CHECK_NOTHROW(sequence_deviation_advantage(r, r, out, 1e-9));
+}
+
+TEST_CASE("the best of a group and the second wherever they are; a NaN too") {
+  CHECK(of(pass_k_best{}, {2, 0.3, 0.7}) == std::vector<double>{2 - 0.7, 0, 0});
+  CHECK(of(pass_k_best{}, {1.5, 2, 0.7}) == std::vector<double>{0, 0.5, 0});
+  CHECK(of(pass_k_best{}, {0.3, 1.5, 2}) == std::vector<double>{0, 0, 0.5});
+  CHECK(of(pass_k_best{}, {-3, -1}) == std::vector<double>{0, 2});
+  for (std::size_t i = 0; i < 3; ++i) {
+    std::vector<double> r = {1, 2, 3};
+    r[i] = NAN;
+    for (const double a : of(pass_k_best{}, r)) CHECK(std::isnan(a));
+  }
+}
+
+TEST_CASE("lengths that add up to little, rewards that are few") {
+  const std::vector<index_t> one = {1, 0}, two = {1, 3}, zero = {0, 0};
+  CHECK(of(opo{one}, {5, 8}) == std::vector<double>{0, 3});
+  CHECK(of(opo{two}, {5, 8}) == std::vector<double>{-2.25, 0.75});
+  CHECK(of(opo{zero}, {5, 8}) == std::vector<double>{-1.5, 1.5});
+  CHECK(of(gpg{}, {0, 3, 0}) == std::vector<double>{-3, 6, -3});
+  CHECK(of(gpg{.norm = 0.5}, {2, 4}) == std::vector<double>{-2, 2});
+}
+
+TEST_CASE("advantages of fractions of success, cut at 10 where nobody says, and small ones to their last digit") {
+  const std::vector<double> r = {0.25, 0.75, 0.5, 0, 1}, v = {1.2, -0.7, 0.3, 7, -7};
+  std::vector<double> out(5), plain(5);
+  sequence_deviation_advantage(r, v, out);
+  sequence_value_advantage(r, v, plain);
+  for (std::size_t b = 0; b < 3; ++b) {
+    const double p = 1 / (1 + std::exp(-v[b]));
+    CHECK(out[b] == Approx((r[b] - p) / std::sqrt(p * (1 - p))).epsilon(1e-12));
+    CHECK(plain[b] == Approx(r[b] - p).epsilon(1e-12));
+  }
+  CHECK((out[3] == -10 && out[4] == 10));
+  const std::vector<double> sure = {1, 0}, far = {40, -40};
+  std::vector<double> rest(2);
+  sequence_value_advantage(sure, far, rest);
+  CHECK(rest[0] == Approx(4.248354255291589e-18).epsilon(1e-12).margin(0));
+  CHECK(rest[1] == Approx(-4.248354255291589e-18).epsilon(1e-12).margin(0));
 }

@@ -281,4 +281,55 @@ TEST_CASE("an anchor over SAPO's gate, and parameters out of range") {
   CHECK_THROWS_WITH((support_anchor{ppo_clip{}, -1.0, 0.1}.check()), Catch::Contains("push"));
   CHECK_THROWS_WITH((support_anchor{ppo_clip{}, 1.0, double(INFINITY)}.check()), Catch::Contains("push"));
   CHECK_THROWS_WITH((support_anchor{ppo_clip{.low = -1}}.check()), Catch::Contains("low"));
+  for (const double bad : {-1e-9, 1e300, double(INFINITY), double(NAN)}) {
+    CHECK_THROWS_WITH((support_anchor{ppo_clip{}, bad, 0.1}.check()), Catch::Contains("support_anchor: push and pull"));
+    CHECK_THROWS_WITH((support_anchor{ppo_clip{}, 1.0, bad}.check()), Catch::Contains("support_anchor: push and pull"));
+  }
+  CHECK_NOTHROW((support_anchor{ppo_clip{}, 0.0, 0.0}.check()));
+  CHECK_NOTHROW((support_anchor{ppo_clip{}, 9e299, 9e299}.check()));
+  CHECK((support_anchor{}.push == 1.05 && support_anchor{}.pull == 0.1));
+}
+
+TEST_CASE("the raw clip with a pull beside, for each form, and the measures that a form needs") {
+  const double a = -0.7, m = std::log(0.2), z = 0.5;
+  token_state token{.log_probability = -1, .advantage = a, .log_mass = m, .reference_mass = z};
+  token.reference_likelihood = -2.5;
+  for (const auto& [form, r, by_mass, by_likelihood] :
+       {std::tuple(anchor_form::mass, 0.4, 2.0, 0.0), std::tuple(anchor_form::log_mass, m, 5.0, 0.0),
+        std::tuple(anchor_form::log_ratio, 1 + std::log(0.4), 5.0, 0.0),
+        std::tuple(anchor_form::reference_likelihood, -2.5, 0.0, 1.0)}) {
+    CAPTURE(static_cast<int>(form));
+    const support_anchor f{ppo_clip{}, 1.3, 0.2, form, clip_placement::clip_raw_then_pull};
+    const auto base = ppo_clip{}(token, 1.1), value = f(token, 1.1);
+    CHECK(base.by_ratio != 0);
+    CHECK(value.loss == Approx(1.3 * base.loss + a * 0.2 * r).epsilon(1e-14));
+    CHECK(value.by_ratio == Approx(1.3 * base.by_ratio).epsilon(1e-14));
+    CHECK(value.by_mass == Approx(a * 0.2 * by_mass).epsilon(1e-14));
+    CHECK(value.by_reference_likelihood == Approx(a * 0.2 * by_likelihood).epsilon(1e-14));
+    const support_anchor free{ppo_clip{}, 1.3, 0.2, form, clip_placement::no_clip};
+    const auto plain = free(token, 1.1);
+    CHECK(plain.loss == Approx(-a * (1.3 * 1.1 - 0.2 * r)).epsilon(1e-14));
+    CHECK(plain.by_ratio == Approx(-a * 1.3).epsilon(1e-14));
+    CHECK(plain.by_mass == Approx(a * 0.2 * by_mass).epsilon(1e-14));
+    CHECK(plain.by_reference_likelihood == Approx(a * 0.2 * by_likelihood).epsilon(1e-14));
+    // Each form asks for its own measures, and none without a pull.
+    const std::vector<index_t> offsets = {0, 1};
+    const std::vector<double> one = {-1};
+    const bool likelihood = form == anchor_form::reference_likelihood;
+    const auto batch = [&](std::span<const double> log_mass, std::span<const double> mass,
+                           std::span<const double> own) {
+      return token_batch{.offsets = offsets,
+                         .log_probability = one,
+                         .advantage = one,
+                         .log_mass = log_mass,
+                         .reference_mass = mass,
+                         .reference_likelihood = own};
+    };
+    CHECK_NOTHROW(f.check_batch(likelihood ? batch({}, one, one) : batch(one, one, {}), "f"));
+    CHECK_THROWS_WITH(f.check_batch(batch(one, {}, one), "f"), "f: reference_mass: has 0 tokens, the batch has 1");
+    CHECK_THROWS_WITH(f.check_batch(likelihood ? batch(one, one, {}) : batch({}, one, one), "f"),
+                      Catch::Contains(likelihood ? "reference_likelihood" : "log_mass"));
+    CHECK_NOTHROW(
+        (support_anchor{ppo_clip{}, 1.3, 0.0, form, clip_placement::no_clip}.check_batch(batch({}, {}, {}), "f")));
+  }
 }

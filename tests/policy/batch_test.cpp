@@ -292,3 +292,47 @@ TEST_CASE("batches that do not fit are refused, and nothing is written") {
   CHECK_THROWS_WITH(policy_loss(f, batch, mode, {g.terms, losses}), Catch::Contains("losses"));
   CHECK(g.terms[0].target == 7);
 }
+
+TEST_CASE("denominators of a batch of nothing, of one, and of empty responses, by each aggregation") {
+  const batch_counts none{}, one{.tokens = 1, .sequences = 1, .nonempty = 1},
+      some{.tokens = 7, .sequences = 5, .nonempty = 3};
+  const auto check = [](const aggregation& mode, bool mean_of_tokens, double denominator) {
+    CHECK(mode.mean_of_tokens == mean_of_tokens);
+    CHECK(mode.denominator == denominator);
+  };
+  for (const auto& [counts, nothing] : {std::pair(none, true), std::pair(one, false)}) {
+    CAPTURE(nothing);
+    check(token_mean(counts), false, 1);
+    for (const bool empty : {false, true}) {
+      check(sequence_token_mean(counts, empty), true, 1);
+      check(sequence_token_sum(counts, empty), false, 1);
+    }
+    check(constant_mean(counts, 4), false, 4);
+  }
+  check(token_mean(some), false, 7);
+  check(sequence_token_mean(some), true, 3);
+  check(sequence_token_mean(some, true), true, 5);
+  check(sequence_token_sum(some), false, 3);
+  check(sequence_token_sum(some, true), false, 5);
+  check(constant_mean(some, 4), false, 20);
+  check(constant_sum(6), false, 6);
+  check({}, false, 1);
+}
+
+TEST_CASE("counts of a batch: label 0 counts; sizes that do not fit are refused") {
+  const std::vector<index_t> offsets = {0, 2, 3};
+  const auto zero = count(offsets, std::vector<std::int32_t>{0, -1, 0});
+  CHECK((zero.tokens == 2 && zero.sequences == 2 && zero.nonempty == 2));
+  const token_batch batch{.offsets = offsets, .targets = {}, .log_probability = {}, .advantage = {}};
+  CHECK((batch.counts(0) && batch.sequences() == 2));
+  const std::vector<std::int32_t> labels = {0, -1, 5};
+  const token_batch labelled{.offsets = offsets, .targets = labels, .log_probability = {}, .advantage = {}};
+  CHECK((labelled.counts(0) && !labelled.counts(1) && labelled.counts(2)));
+  CHECK_THROWS_WITH(count(offsets, std::vector<std::int32_t>{0, 1}), Catch::StartsWith("hone::policy::count: offsets"));
+  CHECK_THROWS_WITH(count(std::vector<index_t>{0, 4, 3}), Catch::Contains("sequence 1 ends before it begins"));
+  CHECK_THROWS_WITH(count({}), Catch::Contains("offsets: is empty"));
+  for (const double bad : {0.0, -1.0, 1e300, double(INFINITY), double(NAN)})
+    CHECK_THROWS_WITH((aggregation{false, bad}.check()), Catch::StartsWith("hone::policy::aggregation: denominator"));
+  CHECK_NOTHROW((aggregation{false, 9e299}.check()));
+  CHECK_NOTHROW((aggregation{true, 1e-300}.check()));
+}

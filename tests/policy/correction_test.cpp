@@ -65,7 +65,39 @@ TEST_CASE("corrections that do not fit are refused") {
   std::vector<double> out(6), three(3);
   CHECK_THROWS_WITH(correct_sampler({}, old, three, offsets, {}, out), Catch::Contains("sampler"));
   CHECK_THROWS_WITH(correct_sampler({}, old, sampler, offsets, {}, three), Catch::Contains("weight"));
+  CHECK_THROWS_WITH(correct_sampler({}, old, {}, offsets, {}, out), Catch::Contains("sampler: has 0 tokens"));
+  CHECK_THROWS_WITH(correct_sampler({}, old, sampler, offsets, {}, {}), Catch::Contains("weight: has 0 tokens"));
+  CHECK_THROWS_WITH(correct_sampler({}, old, sampler, std::vector<index_t>{0, 3, 5}, {}, out),
+                    Catch::StartsWith("hone::policy::correct_sampler: offsets"));
+  CHECK_THROWS_WITH(correct_sampler({}, old, sampler, offsets, std::vector<std::int32_t>{1}, out),
+                    Catch::Contains("targets: has 1 tokens"));
+  CHECK_THROWS_WITH(correct_sampler({.low = -0.1}, old, sampler, offsets, {}, out), Catch::Contains("low"));
+  CHECK_THROWS_WITH(correct_sampler({.high = -1}, old, sampler, offsets, {}, out), Catch::Contains("low"));
+  CHECK_NOTHROW(sampler_correction{.low = 2, .high = 2}.check());
+  CHECK_NOTHROW(sampler_correction{.low = 0, .high = 1e-9}.check());
   CHECK_THROWS_WITH(correct_sampler({.low = 3, .high = 2}, old, sampler, offsets, {}, out), Catch::Contains("low"));
   CHECK_THROWS_WITH(correct_sampler({.high = 0}, old, sampler, offsets, {}, out), Catch::Contains("high"));
   CHECK_THROWS_WITH(correct_sampler({.high = NAN}, old, sampler, offsets, {}, out), Catch::Contains("low"));
+}
+
+TEST_CASE("a ratio on its bound is no correction; one token, and a response without any") {
+  CHECK((sampler_correction{.kind = correction_kind::mask, .low = 0.5, .high = 2}(2) == 2));
+  CHECK((sampler_correction{.kind = correction_kind::mask, .low = 0.5, .high = 2}(0.5) == 0.5));
+  CHECK((sampler_correction{.kind = correction_kind::reject, .low = 0.5, .high = 2}(2) == 1));
+  CHECK((sampler_correction{.kind = correction_kind::reject, .low = 0.5, .high = 2}(0.5) == 1));
+  CHECK((sampler_correction{.low = 0.5, .high = 2}(0.25) == 0.25));
+  const std::vector<double> p = {-1, -1, -1}, q = {-1, -2, -1};
+  std::vector<double> out(3);
+  const std::vector<index_t> each = {0, 1, 2, 3};
+  const std::vector<std::int32_t> second = {-1, 0, -1};
+  for (const auto level : {correction_level::token, correction_level::sequence, correction_level::geometric}) {
+    const auto sum = correct_sampler({.level = level, .high = 100}, p, q, each, second, out);
+    CHECK((sum.tokens == 1 && sum.corrected == 0 && sum.nonfinite == 0));
+    CHECK((out[0] == 0 && out[2] == 0));
+    CHECK(out[1] == Approx(std::exp(1.0)).epsilon(1e-14));
+    for (const auto kind : {correction_kind::truncate, correction_kind::mask, correction_kind::reject})
+      CHECK(correct_sampler({kind, level, 1, 1}, p, p, each, {}, out).corrected == 0);  // both bounds are the ratio
+  }
+  CHECK(correct_sampler({.low = 0.5, .high = 9}, q, p, each, {}, out).corrected == 0);  // truncation has no lower one
+  CHECK(correct_sampler({.kind = correction_kind::mask, .low = 0.5, .high = 9}, q, p, each, {}, out).corrected == 1);
 }

@@ -162,6 +162,25 @@ TEST_CASE("misuse of covariances throws; nothing that counts is no error") {
   CHECK_THROWS_AS(kl_cov{-1}(three, {}, three), std::invalid_argument);
   CHECK_THROWS_AS(kl_cov{}(three, {}, two), std::invalid_argument);
   CHECK_THROWS_AS(log_ratio_distance{-1}.check(), std::invalid_argument);
+  const std::vector<std::int32_t> label = {0};
+  const std::vector<loss::row_terms> terms(2);
+  CHECK_THROWS_WITH(token_covariance(three, three, label, three), Catch::Contains("token_covariance: targets"));
+  CHECK_THROWS_WITH(token_covariance(three, {}, {}, three), Catch::Contains("advantage: has 0 tokens"));
+  CHECK_THROWS_WITH(token_covariance(three, three, {}, {}), Catch::Contains("out: has 0 tokens"));
+  CHECK_THROWS_WITH(clip_cov{}(three, label, {}, three), Catch::Contains("clip_cov: targets"));
+  CHECK_THROWS_WITH(clip_cov{}(three, {}, terms, three), Catch::Contains("clip_cov: terms"));
+  CHECK_THROWS_WITH(clip_cov{}(three, {}, {}, {}), Catch::Contains("clip_cov: weight"));
+  CHECK_THROWS_WITH(kl_cov{}(three, label, three), Catch::Contains("kl_cov: targets"));
+  CHECK_THROWS_WITH(kl_cov{}(three, {}, {}), Catch::Contains("kl_cov: selected"));
+  for (const double bad : {-1e-9, 1.0000001, double(NAN)}) {
+    CHECK_THROWS_WITH(clip_cov{.share = bad}.check(), Catch::StartsWith("hone::policy::clip_cov: share"));
+    CHECK_THROWS_WITH(kl_cov{bad}.check(), Catch::StartsWith("hone::policy::kl_cov: share"));
+  }
+  CHECK_THROWS_WITH(clip_cov{.low = NAN}.check(), Catch::StartsWith("hone::policy::clip_cov: low"));
+  CHECK_NOTHROW((clip_cov{.share = 0, .low = 2, .high = 2}.check()));
+  CHECK_NOTHROW(clip_cov{.share = 1}.check());
+  CHECK_NOTHROW(kl_cov{0}.check());
+  CHECK_NOTHROW(kl_cov{1}.check());
   const std::vector<std::int32_t> masked = {-1, -1, -1};
   std::vector<double> weight(3, 1.0), covariance(3);
   token_covariance(three, three, masked, covariance);
@@ -187,4 +206,41 @@ TEST_CASE("kl_cov: the k-th largest is that of a sort, with equals and in any or
         }
       }
     }
+}
+
+TEST_CASE("covariances token by token, about both means; label 0 counts, with labels and without") {
+  const std::vector<double> log_p = {-1, -2, -4, -9}, advantage = {3, 1, 5, 100};
+  std::vector<double> out(4);
+  token_covariance(log_p, advantage, std::vector<std::int32_t>{0, 2, 0, -1}, out);
+  CHECK(out[0] == Approx(0).margin(1e-15));
+  CHECK(out[1] == Approx((-2 + 7.0 / 3) * -2));
+  CHECK(out[2] == Approx((-4 + 7.0 / 3) * 2));
+  CHECK(out[3] == 0);
+  token_covariance(log_p, advantage, {}, out);
+  CHECK(out[0] == Approx(3 * -24.25));
+  CHECK(out[3] == Approx(-5 * 72.75));
+}
+
+TEST_CASE("clip_cov: the first and the last token, label 0, no labels, bounds left out") {
+  const std::vector<double> covariance = {2, 1, 5, 3, 4};
+  const std::vector<std::int32_t> labels = {0, 1, 1, -1, 0};
+  std::vector<double> weight(5, 1);
+  CHECK(clip_cov{.share = 1}(covariance, {}, {}, weight) == 3);
+  CHECK(weight == std::vector<double>{0, 1, 1, 0, 0});
+  weight.assign(5, 1);
+  CHECK(clip_cov{.share = 1}(covariance, labels, {}, weight) == 2);
+  CHECK(weight == std::vector<double>{0, 1, 1, 1, 0});
+  CHECK(clip_cov{.share = 0.4}(covariance, {}, {}, weight) == 2);      // of five
+  CHECK(clip_cov{.share = 0.5}(covariance, labels, {}, weight) == 2);  // of four
+  CHECK(clip_cov{.share = 0.49}(covariance, labels, {}, weight) == 1);
+  std::vector<double> selected(5, 7);
+  CHECK(kl_cov{0.5}(covariance, labels, selected) == 2);
+  CHECK(selected == std::vector<double>{0, 0, 1, 0, 1});
+  CHECK(kl_cov{0.75}(covariance, labels, selected) == 3);
+  CHECK(selected == std::vector<double>{1, 0, 1, 0, 1});
+  const std::vector<double> equals = {3, 3, 3, 9, 3};
+  CHECK(kl_cov{0.6}(equals, {}, selected) == 3);
+  CHECK(selected == std::vector<double>{1, 1, 0, 1, 0});
+  CHECK(kl_cov{0}(equals, {}, selected) == 0);
+  CHECK(selected == std::vector<double>(5, 0));
 }

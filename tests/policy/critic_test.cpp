@@ -39,6 +39,14 @@ TEST_CASE("the sequence critic does not overflow, counts NaN, and refuses what i
   CHECK_THROWS_WITH(sequence_critic_loss(far, std::vector<double>{0, 1.5}, slope), Catch::Contains("reward 1"));
   CHECK_THROWS_WITH(sequence_critic_loss(far, std::vector<double>{0}, slope), Catch::Contains("rewards"));
   CHECK_THROWS_WITH(sequence_critic_loss(far, wrong, slope, NAN), Catch::Contains("scale"));
+  slope = {7, 7};
+  CHECK_THROWS_WITH(sequence_critic_loss(far, std::vector<double>{-1e-9, 1}, slope), Catch::Contains("reward 0 must"));
+  CHECK_THROWS_WITH(sequence_critic_loss(far, wrong, std::span(slope).first(1)), Catch::Contains("slope: has 1"));
+  CHECK_THROWS_WITH(sequence_critic_loss(far, {}, slope), Catch::Contains("rewards: has 0 tokens"));
+  for (const double bad : {1e300, -1e300, double(INFINITY)})
+    CHECK_THROWS_WITH(sequence_critic_loss(far, wrong, slope, bad), Catch::Contains("scale: must be finite"));
+  CHECK(slope == std::vector<double>{7, 7});
+  CHECK(sequence_critic_loss(far, wrong, slope, -9e299).count == 2);
 }
 
 TEST_CASE(
@@ -155,6 +163,18 @@ TEST_CASE("token critics refuse what does not fit") {
   CHECK_THROWS_WITH(run(k.value, k.old, k.returns, mode, 0), Catch::Contains("range"));
   CHECK_THROWS_WITH(run(k.value, k.old, k.returns, constant_sum(0), 1), Catch::Contains("denominator"));
   CHECK_THROWS_WITH(run(k.value, k.old, k.returns, mode, 1, three), Catch::Contains("losses"));
+  const std::vector<double> none;
+  CHECK_THROWS_WITH(run(none, k.old, k.returns, mode, 1), Catch::Contains("value: has 0 tokens"));
+  CHECK_THROWS_WITH(run(k.value, none, k.returns, mode, 1), Catch::Contains("old: has 0 tokens"));
+  CHECK_THROWS_WITH(run(k.value, k.old, none, mode, 1), Catch::Contains("returns: has 0 tokens"));
+  for (const double bad : {-1.0, double(NAN)})
+    CHECK_THROWS_WITH(run(k.value, k.old, k.returns, mode, bad), Catch::Contains("range: must be positive"));
+  CHECK_THROWS_WITH(probability_critic_loss(k.value, k.old, k.shares, k.offsets, k.targets, mode, slope, 0),
+                    Catch::StartsWith("hone::policy::probability_critic_loss: range"));
+  CHECK_THROWS_WITH(token_critic_loss(k.value, k.old, k.returns, std::vector<index_t>{0, 29}, k.targets, mode, slope),
+                    Catch::Contains("offsets"));
+  CHECK_THROWS_WITH(token_critic_loss(k.value, k.old, k.returns, k.offsets, std::vector<std::int32_t>{1}, mode, slope),
+                    Catch::Contains("targets: has 1 tokens"));
   CHECK_THROWS_WITH(probability_critic_loss(k.value, k.old, k.returns, k.offsets, k.targets, mode, slope),
                     Catch::Contains("must be in [0, 1]"));
   std::vector<double> broken = k.value;
@@ -163,4 +183,58 @@ TEST_CASE("token critics refuse what does not fit") {
   CHECK(token_critic_loss(broken, k.old, k.returns, k.offsets, all, mode, slope).nonfinite == 1);
   CHECK(probability_critic_loss(broken, k.old, k.shares, k.offsets, all, mode, slope).nonfinite == 1);
   CHECK(std::isnan(slope[8]));
+}
+
+TEST_CASE("the probability critic on both sides of its range, for wrong, right and shared outcomes; the range is 0.5") {
+  const std::vector<index_t> offsets = {0, 6};
+  const std::vector<double> value = {3, -3, 3, -3, 3, -3}, old(6, 0), returns = {1, 0, 0, 1, 0.25, 0.25};
+  std::vector<double> slope(6, 9);
+  const auto at = [](double r, double p) { return -(r * std::log(p) + (1 - r) * std::log1p(-p)); };
+  const double p = 1 / (1 + std::exp(-3.0));
+  const auto sum = probability_critic_loss(value, old, returns, offsets, {}, constant_sum(1), slope, 0.1);
+  // Right by more than the range: the clipped one counts and teaches nothing. Wrong: the free one.
+  const double clipped = at(1, 0.6), wrong = at(0, p);
+  double expected = 2 * clipped + 2 * wrong;
+  for (const double q : {p, 1 - p}) expected += std::max(at(0.25, q), at(0.25, q > 0.5 ? 0.6 : 0.4));
+  CHECK(sum.sum == Approx(expected).epsilon(1e-13));
+  CHECK((slope[0] == 0 && slope[1] == 0));
+  CHECK(slope[2] == Approx(p).epsilon(1e-14));
+  CHECK(slope[3] == Approx(-p).epsilon(1e-14));
+  CHECK(slope[4] == Approx(p - 0.25).epsilon(1e-13));
+  const double low = at(0.25, 0.4), free = at(0.25, 1 - p);
+  CHECK(slope[5] == Approx(free >= low ? 0.75 - p : 0).epsilon(1e-13));
+  // Where nobody says, the range is a half: of probabilities from 1 / 2 that is all of them.
+  std::vector<double> wide(6), same(6);
+  const std::vector<double> far(6, 2), before(6, -2);
+  const auto by_default = probability_critic_loss(far, before, returns, offsets, {}, constant_sum(1), wide);
+  CHECK(by_default.sum == probability_critic_loss(far, before, returns, offsets, {}, constant_sum(1), same, 0.5).sum);
+  CHECK(by_default.sum != probability_critic_loss(far, before, returns, offsets, {}, constant_sum(1), same, 0.8).sum);
+  const auto tokens_by_default = token_critic_loss(far, old, returns, offsets, {}, constant_sum(1), wide);
+  CHECK(tokens_by_default.sum == token_critic_loss(far, old, returns, offsets, {}, constant_sum(1), same, 0.5).sum);
+  CHECK(wide == same);
+}
+
+TEST_CASE("a return that is no probability is refused where its token counts, and only there; masked slopes are 0") {
+  const std::vector<index_t> offsets = {0, 3};
+  const std::vector<double> v(3, 0.5);
+  std::vector<double> slope(3, 9);
+  for (std::size_t bad = 0; bad < 3; ++bad)
+    for (const double value : {-1e-9, 1.0000001}) {
+      std::vector<double> returns(3, 1);
+      returns[bad] = value;
+      std::vector<std::int32_t> targets(3, 0);
+      const auto run = [&](label_view labels) {
+        return probability_critic_loss(v, v, returns, offsets, labels, constant_sum(1), slope);
+      };
+      CHECK_THROWS_WITH(run(targets), Catch::Contains("return " + std::to_string(bad) + " must be in [0, 1]"));
+      CHECK_THROWS_WITH(run({}), Catch::Contains("return " + std::to_string(bad)));
+      CHECK(slope == std::vector<double>(3, 9));
+      targets[bad] = -1;
+      CHECK(run(targets).count == 2);
+      CHECK(slope[bad] == 0);
+      slope.assign(3, 9);
+      CHECK(token_critic_loss(v, v, returns, offsets, targets, constant_sum(1), slope).count == 2);
+      CHECK(slope[bad] == 0);
+      slope.assign(3, 9);
+    }
 }

@@ -63,3 +63,52 @@ TEST_CASE("means over tokens, and over the punished ones") {
   CHECK(mean_over_tokens({}, {}, {}, exp).all == 0);
   CHECK_THROWS_WITH(mean_over_tokens(log_mass, std::vector<double>(3), {}, exp), Catch::Contains("advantage"));
 }
+
+TEST_CASE("diagnostics: thresholds of their own, a threshold that is not passed, no groups, sizes that do not fit") {
+  const std::vector<double> r = {0.5, 0.2, 0.9, 0.9, 0.1, 0.3};
+  const std::vector<index_t> groups = {0, 2, 4, 6}, none = {0}, wrong = {0, 5};
+  const auto half = share_groups(r, groups), low = share_groups(r, groups, 0.15);
+  CHECK(half.solved == Approx(1.0 / 3));  // 0.5 is not above 0.5
+  CHECK((half.all_correct == Approx(1.0 / 3) && half.zero_variance == Approx(1.0 / 3)));
+  CHECK((low.solved == 1 && low.all_correct == Approx(2.0 / 3) && low.zero_variance == Approx(1.0 / 3)));
+  const auto empty = share_groups({}, none);
+  CHECK((empty.solved == 0 && empty.zero_variance == 0 && empty.all_correct == 0));
+  CHECK(mean_pass_at_k(r, groups, 1) == Approx(1.0 / 3));
+  CHECK(mean_pass_at_k(r, groups, 1, 0.15) == Approx(2.5 / 3));
+  CHECK(mean_pass_at_k(r, groups, 2, 0.25) == 1);
+  CHECK(mean_pass_at_k({}, none, 1) == 0);
+  CHECK_THROWS_WITH(mean_pass_at_k(r, wrong, 1), Catch::StartsWith("hone::policy::mean_pass_at_k: offsets"));
+  const std::vector<std::uint64_t> solution = {1, 1, 2, 2, 3, 4};
+  std::vector<index_t> distinct(3);
+  CHECK(count_distinct(solution, r, groups, distinct, 0.15) == 3);
+  CHECK(distinct == std::vector<index_t>{1, 1, 1});
+  CHECK(count_distinct(solution, r, groups, distinct) == 1);
+  CHECK(distinct == std::vector<index_t>{0, 1, 0});
+  CHECK_THROWS_WITH(count_distinct(solution, r, wrong, distinct), Catch::StartsWith("hone::policy::count_distinct"));
+  CHECK_THROWS_WITH(count_distinct({}, r, groups, distinct), Catch::Contains("solution: has 0 tokens"));
+  const auto same = [](double x) { return x; };
+  const std::vector<double> advantage = {1, 1, 0, -1, 1, 1};
+  const auto one = mean_over_tokens(r, advantage, {}, same);  // of one punished token
+  CHECK((one.negative == 0.9 && one.negatives == 1 && one.tokens == 6));
+  CHECK(one.all == Approx(2.9 / 6));
+  CHECK_THROWS_WITH(mean_over_tokens(r, advantage, std::vector<std::int32_t>{1}, same), Catch::Contains("targets"));
+}
+
+TEST_CASE("diagnostics: one half where nobody says, rewards on it, a difference in the middle, empty groups") {
+  const std::vector<double> r = {0.9, 0.5, 1, 2, 1, 0.6, 0.7};
+  const std::vector<index_t> groups = {0, 2, 5, 5, 7};
+  const auto shares = share_groups(r, groups);
+  CHECK((shares.solved == 0.75 && shares.all_correct == 0.5));
+  CHECK(shares.zero_variance == 0.25);  // the empty one
+  const std::vector<index_t> one = {0, 2};
+  CHECK(mean_pass_at_k(std::vector<double>{0.6, 0.1}, one, 1) == 0.5);
+  CHECK(share_groups(std::vector<double>{0.6, 0.1}, one).solved == 1);
+  std::vector<index_t> distinct(1);
+  const std::vector<std::uint64_t> same = {4, 4};
+  CHECK(count_distinct(same, std::vector<double>{0.6, 0.1}, one, distinct) == 1);
+  CHECK(count_distinct(same, std::vector<double>{0.1, 0.6}, one, distinct) == 1);
+  CHECK(count_distinct(same, std::vector<double>{0.5, 0.6}, one, distinct) == 1);
+  CHECK(count_distinct(same, std::vector<double>{0.6, 0.6}, one, distinct) == 1);
+  CHECK_THROWS_WITH(count_distinct(same, std::vector<double>{1, 1}, std::vector<index_t>{0, 1}, distinct),
+                    Catch::Contains("offsets"));
+}

@@ -203,4 +203,38 @@ TEST_CASE("tokens that do not fit are refused") {
   CHECK_THROWS_WITH(returns_to_go(r, one, {}, out, -1), Catch::Contains("gamma"));
   CHECK_THROWS_WITH(whiten(out, std::vector<std::int32_t>{1}), Catch::Contains("targets"));
   CHECK_THROWS_WITH(whiten(out, {}, 0), Catch::Contains("epsilon"));
+  out = {7, 7, 7, 7};
+  const std::vector<std::int32_t> label = {1};
+  CHECK_THROWS_WITH(gae(r, {}, one, {}, out, out), "hone::policy::gae: values: has 0 tokens, the batch has 4");
+  CHECK_THROWS_WITH(gae(r, v, one, {}, {}, out), "hone::policy::gae: advantages: has 0 tokens, the batch has 4");
+  CHECK_THROWS_WITH(gae(r, v, one, label, out, out), Catch::Contains("targets: has 1 tokens"));
+  CHECK_THROWS_WITH(returns_to_go(r, wrong, {}, out), Catch::StartsWith("hone::policy::returns_to_go: offsets"));
+  CHECK_THROWS_WITH(returns_to_go(r, one, label, out), Catch::Contains("targets: has 1 tokens"));
+  CHECK_THROWS_WITH(returns_to_go(r, one, {}, {}), Catch::Contains("out: has 0 tokens"));
+  for (const double bad : {-1e-9, 1.0000001, double(NAN)}) {
+    CHECK_THROWS_WITH(gae(r, v, one, {}, out, out, {.gamma = bad}), Catch::Contains("gae: gamma: must be in [0, 1]"));
+    CHECK_THROWS_WITH(gae(r, v, one, {}, out, out, {.lambda = bad}), Catch::Contains("gae: lambda: must be in [0, 1]"));
+    CHECK_THROWS_WITH(returns_to_go(r, one, {}, out, bad), Catch::Contains("returns_to_go: gamma"));
+  }
+  CHECK_THROWS_WITH(gae(r, v, one, {}, out, out, {.length_adaptive = NAN}), Catch::Contains("length_adaptive"));
+  for (const double bad : {-1e-9, 1e300, double(INFINITY), double(NAN)})
+    CHECK_THROWS_WITH(whiten(out, {}, bad), Catch::StartsWith("hone::policy::whiten: epsilon"));
+  CHECK(out == std::vector<double>{7, 7, 7, 7});
+  CHECK_NOTHROW(gae(r, v, one, {}, out, {}, {.gamma = 0, .lambda = 0}));
+  CHECK_NOTHROW(gae(r, v, one, {}, out, {}, {.gamma = 1, .lambda = 1}));
+  CHECK_NOTHROW(whiten(out, {}, 1e-300));
+}
+
+TEST_CASE("returns of masked tokens are 0; whitening of two") {
+  const std::vector<index_t> offsets = {0, 3};
+  const std::vector<double> rewards = {1, 5, 2};
+  std::vector<double> out(3, 9);
+  returns_to_go(rewards, offsets, std::vector<std::int32_t>{0, -1, 0}, out, 0.5);
+  CHECK(out == std::vector<double>{2, 0, 2});
+  std::vector<double> x = {1, 3, 100};
+  whiten(x, std::vector<std::int32_t>{0, 0, -1}, 2);
+  CHECK((x[0] == -0.5 && x[1] == 0.5 && x[2] == 0));
+  x = {1, 3};
+  whiten(x, {}, 2, true);
+  CHECK((x[0] == 1.5 && x[1] == 2.5));
 }

@@ -167,4 +167,45 @@ TEST_CASE("the adaptive coefficient follows its target (G7)") {
     CHECK_THROWS_WITH(broken.update(1, 1), Catch::Contains("parameters"));
   CHECK_THROWS_WITH((kl_penalty{.coefficient = -1}.check()), Catch::Contains("coefficient"));
   CHECK_THROWS_WITH((kl_penalty{.value_limit = 0}.check()), Catch::Contains("value_limit"));
+  for (const double bad : {1e300, double(INFINITY), double(NAN)}) {
+    CHECK_THROWS_WITH((kl_penalty{.coefficient = bad}.check()), Catch::StartsWith("hone::policy::kl_penalty: coeff"));
+    for (adaptive_kl broken :
+         {adaptive_kl{.coefficient = bad}, adaptive_kl{.target = bad}, adaptive_kl{.horizon = bad}})
+      CHECK_THROWS_WITH(broken.update(1, 1), Catch::StartsWith("hone::policy::adaptive_kl: parameters"));
+  }
+  for (const double bad : {-1.0, double(NAN)})
+    CHECK_THROWS_WITH((kl_penalty{.value_limit = bad}.check()), Catch::StartsWith("hone::policy::kl_penalty: value_l"));
+  CHECK_NOTHROW((kl_penalty{.coefficient = 9e299, .value_limit = 1e-300}.check()));
+}
+
+TEST_CASE("the adaptive coefficient's step is proportional within a fifth, on both sides") {
+  const auto after = [](double current) {
+    adaptive_kl kl{.coefficient = 0.5, .target = 2, .horizon = 1000};
+    kl.update(current, 10);
+    return kl.coefficient;
+  };
+  CHECK(after(2.2) == Approx(0.5 * (1 + 0.1 * 10 / 1000)).epsilon(1e-14));
+  CHECK(after(1.9) == Approx(0.5 * (1 - 0.05 * 10 / 1000)).epsilon(1e-14));
+  CHECK(after(100) == Approx(0.5 * (1 + 0.2 * 10 / 1000)).epsilon(1e-14));
+  CHECK(after(0) == Approx(0.5 * (1 - 0.2 * 10 / 1000)).epsilon(1e-14));
+}
+
+TEST_CASE("a limit on the estimate is one on both sides, and stops the gradient but not its importance") {
+  const double log_p = -1, log_q = -3;
+  const kl_penalty cut{.coefficient = 1, .estimator = kl_estimator::k1, .value_limit = 0.5};
+  CHECK((cut(log_p, log_q, 0.3).value == 0.5 && cut(log_p, log_q, 0.3).slope == 0));
+  CHECK((cut(log_q, log_p, 0.3).value == -0.5 && cut(log_q, log_p, 0.3).slope == 0));
+  CHECK((cut(-1, -1.5, 0.3).value == 0.5 && cut(-1, -1.5, 0.3).slope == 1));  // on the limit
+  kl_penalty weighted = cut;
+  weighted.gradient = kl_gradient::importance;
+  CHECK(weighted(log_p, log_q, 0.3).value == Approx(0.5 * std::exp(0.3)).epsilon(1e-14));
+  CHECK(weighted(log_p, log_q, 0.3).slope == Approx(0.5 * std::exp(0.3)).epsilon(1e-14));
+  CHECK(weighted(log_p, log_q, 25).slope == 0);
+  CHECK(weighted(log_p, log_q, -25).value == Approx(0.5 * std::exp(-20.0)).epsilon(1e-14));
+  weighted.value_limit = 10;
+  CHECK(weighted(log_p, log_q, 0.3).slope == Approx(3 * std::exp(0.3)).epsilon(1e-14));
+  CHECK(weighted(log_p, log_q, 20).slope == Approx(3 * std::exp(20.0)).epsilon(1e-14));
+  weighted.gradient = kl_gradient::straight_through;
+  weighted.estimator = kl_estimator::k3;
+  CHECK(weighted(log_p, log_q, 0.3).slope == 2);
 }

@@ -113,6 +113,10 @@ TEST_CASE("parameters of an objective out of range are refused") {
   CHECK_THROWS_WITH((objective{token_ratio{}, ppo_clip{}, {}, double(NAN)}.check()), Catch::Contains("entropy"));
   CHECK_THROWS_WITH((objective{token_ratio{}, ppo_clip{}, kl_penalty{.coefficient = -1}}.check()),
                     Catch::Contains("coefficient"));
+  for (const double bad : {1e300, -1e300, double(INFINITY)})
+    CHECK_THROWS_WITH((objective{token_ratio{}, ppo_clip{}, {}, bad}.check()), Catch::Contains("objective: entropy"));
+  CHECK_NOTHROW((objective{token_ratio{}, ppo_clip{}, {}, -9e299}.check()));
+  CHECK_THROWS_WITH((objective{token_ratio{}, ppo_clip{.low = -1}}.check()), Catch::Contains("low"));
   CHECK_THROWS_WITH((objective{clipped_geometric_ratio{-1, 1}, unclipped{}}.check()), Catch::Contains("bounds"));
 }
 
@@ -139,4 +143,110 @@ TEST_CASE("a second objective is added: coefficients and the losses of responses
     CHECK(sum[t].target == a[t].target + b[t].target);
     CHECK(sum[t].entropy == 0);
   }
+}
+
+TEST_CASE("the parts of a loss add up, weighted by responses; each field of a sum is added to its own") {
+  const std::vector<double> log_p = {-1, -2, -0.5}, old = {-1.1, -1.9, -0.6}, advantage = {1, -0.5, 2},
+                            q = {-1.2, -1.5, -0.9}, entropy = {0.5, 0.25, 2}, weight = {0.5, 2, 3};
+  const std::vector<index_t> offsets = {0, 2, 3};
+  const token_batch batch{.offsets = offsets,
+                          .log_probability = log_p,
+                          .old = old,
+                          .advantage = advantage,
+                          .weight = weight,
+                          .reference = q,
+                          .entropy = entropy};
+  const objective f{token_ratio{}, unclipped{}, kl_penalty{.coefficient = 0.3, .estimator = kl_estimator::k1}, 0.2};
+  for (const bool mean : {false, true}) {
+    std::vector<double> losses(2);
+    std::vector<loss::row_terms> terms(3);
+    const policy_sum sum = policy_loss(f, batch, {mean, 7}, {terms, losses});
+    const double share = mean ? 0.5 : 1;
+    const auto l = [&](std::size_t t) { return -weight[t] * advantage[t] * std::exp(log_p[t] - old[t]); };
+    CHECK(sum.surrogate == Approx((l(0) + l(1)) * share + l(2)).epsilon(1e-14));
+    CHECK(sum.kl == Approx((0.2 - 0.5) * share + 0.4).epsilon(1e-13));
+    CHECK(sum.entropy == Approx(0.75 * share + 2).epsilon(1e-14));
+    CHECK(sum.sum == Approx(sum.surrogate + 0.3 * sum.kl - 0.2 * sum.entropy).epsilon(1e-13));
+    CHECK(sum.drift == Approx(-0.1 + 0.1 - 0.1).epsilon(1e-13));
+    CHECK(losses[0] + losses[1] == Approx(sum.sum).epsilon(1e-14));
+    CHECK(losses[1] == Approx(l(2) + 0.3 * 0.4 - 0.2 * 2).epsilon(1e-13));
+    for (std::size_t t = 0; t < 3; ++t) {
+      const double scale = (t < 2 ? share : 1) / 7;
+      CHECK(terms[t].target == Approx(scale * (l(t) + 0.3)).epsilon(1e-13));
+      CHECK(terms[t].entropy == Approx(scale * 0.2).epsilon(1e-14));
+    }
+  }
+  policy_sum total{1, 2, 3, 4, 5, 6, 7, 8, 9, 10};
+  total += {10, 20, 30, 40, 50, 60, 70, 80, 90, 100};
+  CHECK((total.sum == 11 && total.surrogate == 22 && total.kl == 33 && total.entropy == 44 && total.drift == 55));
+  CHECK((total.tokens == 66 && total.inactive == 77 && total.negative == 88 && total.negative_active == 99));
+  CHECK(total.nonfinite == 110);
+}
+
+TEST_CASE("weights of tokens weigh the slope of a response's ratio") {
+  const std::vector<double> log_p = {-1, -2}, old = {-1.2, -1.9}, advantage = {1, 1}, weight = {0.5, 3};
+  const std::vector<index_t> offsets = {0, 2};
+  const token_batch batch{
+      .offsets = offsets, .log_probability = log_p, .old = old, .advantage = advantage, .weight = weight};
+  std::vector<loss::row_terms> terms(2);
+  for (const bool geometric : {false, true}) {
+    const double rho = std::exp(geometric ? 0.05 : 0.1), expected = -3.5 * rho * (geometric ? 0.5 : 1);
+    const auto run = [&](auto ratio) {
+      return policy_loss(objective{ratio, unclipped{}}, batch, constant_sum(1), {terms});
+    };
+    const policy_sum sum = geometric ? run(geometric_ratio{}) : run(sequence_ratio{});
+    CHECK(sum.sum == Approx(-3.5 * rho).epsilon(1e-13));
+    for (std::size_t t = 0; t < 2; ++t) CHECK(terms[t].target == Approx(expected).epsilon(1e-13));
+  }
+}
+
+TEST_CASE("an anchor alone is a gradient too, weighted and added; each count is its own") {
+  const std::vector<double> log_p(5, -1), advantage = {-1, -2, -3, 0, 2}, weight = {2, 0, 3, 1, 1},
+                                          log_mass(5, std::log(0.2)), mass(5, 0.5), likelihood(5, -2);
+  const std::vector<index_t> offsets = {0, 5};
+  token_batch batch{.offsets = offsets,
+                    .log_probability = log_p,
+                    .advantage = advantage,
+                    .weight = weight,
+                    .log_mass = log_mass,
+                    .reference_mass = mass,
+                    .reference_likelihood = likelihood};
+  for (const auto form : {anchor_form::mass, anchor_form::reference_likelihood}) {
+    const objective f{token_ratio{}, support_anchor{unclipped{}, 0, 0.1, form, clip_placement::no_clip}};
+    std::vector<loss::row_terms> terms(5);
+    const policy_sum sum = policy_loss(f, batch, {.denominator = 4}, {terms});
+    CHECK((sum.tokens == 5 && sum.negative == 3 && sum.negative_active == 2 && sum.inactive == 1));
+    policy_loss(f, batch, {.denominator = 4}, {.terms = terms, .add = true});
+    for (std::size_t t = 0; t < 3; ++t) {
+      const double anchor = 2 * weight[t] * 0.1 * advantage[t] / 4;  // twice
+      CHECK(terms[t].target == 0);
+      CHECK(terms[t].subset == Approx(form == anchor_form::mass ? anchor / 0.5 : 0).margin(0));
+      CHECK(terms[t].forward_kl == Approx(form == anchor_form::mass ? 0 : -anchor).margin(0));
+    }
+    CHECK((terms[3].target == 0 && terms[4].target == Approx(-1)));
+  }
+}
+
+TEST_CASE(
+    "a divergence or an entropy that is not finite is counted, a ratio far below has no slope, options are checked") {
+  const std::vector<double> log_p = {-1, -1}, old = {-1, -1}, far = {30, 1}, advantage = {1, 1}, q = {-INFINITY, -1},
+                            entropy = {0.5, NAN};
+  const std::vector<index_t> offsets = {0, 2};
+  token_batch batch{.offsets = offsets,
+                    .log_probability = log_p,
+                    .old = old,
+                    .advantage = advantage,
+                    .reference = q,
+                    .entropy = entropy};
+  const kl_penalty k1{.coefficient = 0.1, .estimator = kl_estimator::k1};
+  CHECK(policy_loss(objective{token_ratio{}, unclipped{}, k1}, batch, {}, {}).nonfinite == 1);
+  CHECK(policy_loss(objective{token_ratio{}, unclipped{}, {}, 0.1}, batch, {}, {}).nonfinite == 1);
+  CHECK(policy_loss(objective{token_ratio{}, unclipped{}, k1, 0.1}, batch, {}, {}).nonfinite == 2);
+  CHECK(policy_loss(objective{token_ratio{}, unclipped{}}, batch, {}, {}).nonfinite == 0);
+  std::vector<loss::row_terms> terms(2);
+  batch.old = far;
+  const policy_sum sum = policy_loss(objective{sequence_ratio{}, unclipped{}}, batch, {}, {terms});
+  CHECK(sum.sum == Approx(-2 * std::exp(-20.0)).epsilon(1e-14));
+  CHECK((terms[0].target == 0 && terms[1].target == 0 && sum.inactive == 2));
+  CHECK_THROWS_WITH(policy_loss(objective{token_ratio{}, ppo_clip{.low = -1}}, batch, {}, {}), Catch::Contains("low"));
 }

@@ -21,6 +21,14 @@ TEST_CASE("GMPO clips a log-ratio only on the side that its advantage pushes to"
   check(0.2, 1, 0.2, true);
   check(0.5, 0, 0, false);
   CHECK(std::isnan(level.token(NAN, 1).value));
+  check(-0.1, -1, -0.1, true);
+  check(0.2000001, 1, 0.2, false);
+  check(-0.1000001, -1, -0.1, false);
+  for (const double bad : {-1e-9, 1e300, double(INFINITY), double(NAN)}) {
+    CHECK_THROWS_WITH((clipped_geometric_ratio{bad, 0}.check()), Catch::Contains("clipped_geometric_ratio: bounds"));
+    CHECK_THROWS_WITH((clipped_geometric_ratio{0, bad}.check()), Catch::Contains("clipped_geometric_ratio: bounds"));
+  }
+  CHECK_NOTHROW((clipped_geometric_ratio{0, 9e299}.check()));
   CHECK_THROWS_WITH((clipped_geometric_ratio{-1, 0}.check()), Catch::Contains("bounds"));
   CHECK_THROWS_WITH((clipped_geometric_ratio{0, NAN}.check()), Catch::Contains("bounds"));
 }

@@ -213,3 +213,34 @@ TEST_CASE("recipes: an anchor pulls, and without a pull changes nothing") {
   }
   CHECK(step({.name = "apo", .anchor_form = anchor_form::reference_likelihood}).sum.nonfinite == 0);
 }
+
+TEST_CASE("recipes: totals refuse rewards that do not fit") {
+  const sample s;
+  CHECK_THROWS_WITH(count_totals(s.offsets, s.targets, std::span(s.rewards).first(3)),
+                    "hone::policy::count_totals: rewards: has 3 responses, offsets 4");
+  batch_totals sum = count_totals(s.offsets, s.targets, s.rewards);
+  sum += sum;
+  CHECK((sum.right == 6 && sum.counts.tokens == 12 && sum.counts.sequences == 8 && sum.counts.nonempty == 6));
+}
+
+TEST_CASE("recipes: the estimator of a KL in the reward, and a mean over the longest response") {
+  const sample s;
+  // REINFORCE++ before whitening: the outcome less the divergences to come.
+  recipe r = make_recipe({.name = "reinforce_pp", .kl = 0.5, .kl_estimator = kl_estimator::k2});
+  r.whitens = false;
+  std::vector<double> a(7);
+  token_advantages(r, s.rollout(r), a);
+  const auto k2 = [&](std::size_t t) { return 0.5 * std::pow(s.old[t] - s.reference[t], 2); };
+  CHECK(a[2] == Approx(1 - 0.5 * k2(2)).epsilon(1e-14));
+  CHECK(a[1] == Approx(1 - 0.5 * (k2(1) + k2(2))).epsilon(1e-14));
+  CHECK(a[3] == Approx(-0.5 * k2(3)).epsilon(1e-14));
+  const recipe plain = make_recipe({.name = "dr_grpo"});
+  const std::vector<double> advantage(7, 0.5);
+  const auto at = [&](index_t longest) {
+    std::vector<loss::row_terms> terms(7);
+    recipe_loss(plain, s.batch(advantage), s.rewards, count_totals(s.offsets, s.targets, s.rewards), longest, {terms});
+    return terms[0].target;
+  };
+  CHECK(at(8) == Approx(at(4) / 2).epsilon(1e-14));
+  CHECK(at(1) == Approx(-0.5 * std::exp(0.1) / 4).epsilon(1e-14));
+}

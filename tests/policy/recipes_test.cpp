@@ -105,3 +105,105 @@ TEST_CASE("recipes: what a user sets takes the place of the row's own, the rest 
   CHECK(penalty(make_recipe({.name = "grpo", .kl = 0.3, .kl_estimator = kl_estimator::k2})).estimator ==
         kl_estimator::k2);
 }
+
+TEST_CASE("recipes: every option reaches the part that it is named after") {
+  const recipe r = make_recipe({.name = "gmpo+apo",
+                                .kl = 0.3,
+                                .kl_estimator = kl_estimator::k2,
+                                .kl_gradient = kl_gradient::importance,
+                                .entropy = 0.07,
+                                .anchor_k = 5,
+                                .anchor_beta = 0.2,
+                                .anchor_lambda = 1.5,
+                                .anchor_form = anchor_form::log_mass,
+                                .anchor_clip = clip_placement::no_clip,
+                                .clip_low = 0.1,
+                                .clip_high = 0.3});
+  const auto& f = std::get<objective<clipped_geometric_ratio, support_anchor<unclipped>>>(r.objective);
+  CHECK((f.ratio.low == 0.1 && f.ratio.high == 0.3));
+  CHECK((f.surrogate.push == 1.5 && f.surrogate.pull == 0.2));
+  CHECK((f.surrogate.form == anchor_form::log_mass && f.surrogate.placement == clip_placement::no_clip));
+  CHECK((f.kl.coefficient == 0.3 && f.kl.estimator == kl_estimator::k2 && f.kl.gradient == kl_gradient::importance));
+  CHECK(f.entropy == 0.07);
+  CHECK((r.needs.support == 5 && r.needs.reference && r.needs.entropy && !r.needs.likelihood && !r.needs.choice));
+  CHECK((r.name == "gmpo+apo" && r.average == averaging::sequence_token_mean && r.reward_kl == 0));
+  const recipe clipped = make_recipe({.name = "sppo+apo", .clip_low = 0.15, .clip_high = 0.35, .clip_dual = 4.0});
+  const auto& base = std::get<objective<token_ratio, support_anchor<ppo_clip>>>(clipped.objective).surrogate.base;
+  CHECK((base.low == 0.15 && base.high == 0.35 && base.dual == 4));
+  CHECK(clipped.needs.critic == critic_kind::sequence);
+  const recipe geometric = make_recipe({.name = "gspo", .clip_high = 0.01});
+  const auto& g = std::get<objective<geometric_ratio, ppo_clip>>(geometric.objective).surrogate;
+  CHECK((g.low == 3e-4 && g.high == 0.01));
+  const recipe low = make_recipe({.name = "cispo", .clip_low = 0.25}),
+               high = make_recipe({.name = "cispo", .clip_high = 0.5});
+  const auto bounds = [](const recipe& x) { return std::get<objective<token_ratio, cispo>>(x.objective).surrogate; };
+  CHECK((bounds(low).lower == 0.75 && bounds(low).upper == cispo{}.upper));
+  CHECK((bounds(high).lower == cispo{}.lower && bounds(high).upper == 1.5));
+  const auto clip =
+      std::get<clip_cov>(make_recipe({.name = "clip_cov", .cov_share = 0.3, .cov_low = 0.5, .cov_high = 7.0}).choice);
+  CHECK((clip.share == 0.3 && clip.low == 0.5 && clip.high == 7));
+  const auto held =
+      std::get<held_by_covariance>(make_recipe({.name = "kl_cov", .cov_share = 0.4, .cov_kl = 2.0}).choice);
+  CHECK((held.choice.share == 0.4 && held.coefficient == 2));
+}
+
+TEST_CASE("recipes: a KL in the reward has its own estimator, k1 where nobody says, and none beside the loss") {
+  for (const char* name : {"ppo", "vapo", "reinforce_pp"}) {
+    const recipe r = make_recipe({.name = name, .kl = 0.3, .kl_estimator = kl_estimator::k3});
+    CHECK((r.reward_kl == 0.3 && r.reward_kl_estimator == kl_estimator::k3 && r.needs.reference));
+    CHECK(make_recipe({.name = name, .kl = 0.3}).reward_kl_estimator == kl_estimator::k1);
+    CHECK(std::visit([](const auto& f) { return f.kl.coefficient; }, r.objective) == 0);
+  }
+  for (const char* name : {"reinforce", "reinforce_pp_baseline", "sppo", "remax"}) {
+    const recipe r = make_recipe({.name = name, .kl = 0.3});
+    CHECK((r.reward_kl == 0 && std::visit([](const auto& f) { return f.kl.coefficient; }, r.objective) == 0.3));
+  }
+}
+
+TEST_CASE("recipes: needs of each, by name") {
+  for (const std::string& name : recipe_names()) {
+    INFO(name);
+    const recipe r = make_recipe({.name = name});
+    const auto is = [&](std::initializer_list<const char*> names) {
+      bool found = false;
+      for (const char* x : names) found = found || name == x;
+      return found;
+    };
+    CHECK((r.needs.critic == critic_kind::token) == is({"ppo", "vapo"}));
+    CHECK((r.needs.critic == critic_kind::sequence) == is({"sppo", "sppo_std"}));
+    CHECK(r.needs.greedy == is({"remax"}));
+    CHECK(r.needs.informative == is({"dapo"}));
+    CHECK(r.needs.choice == is({"clip_cov", "kl_cov"}));
+    CHECK(r.needs.support == (is({"apo"}) ? 8 : 0));
+    CHECK((!r.needs.reference && !r.needs.entropy && !r.needs.likelihood));
+    const bool alone = is({"ppo", "vapo", "reinforce", "reinforce_pp", "remax", "sppo", "sppo_std"});
+    CHECK((r.needs.group == (alone ? 1 : 8) && r.needs.least_group == (alone ? 1 : 2)));
+    CHECK(r.whitens == is({"ppo", "vapo", "reinforce_pp", "reinforce_pp_baseline"}));
+    CHECK(r.imitation == (is({"vapo"}) ? 0.1 : 0));
+    CHECK((r.reward_kl == 0 && r.name == name));
+  }
+}
+
+TEST_CASE("recipes: each option that a name does not have is refused for itself") {
+  using Catch::Contains;
+  for (const char* name : {"gpg", "sapo", "vespo", "kl_cov", "reinforce"}) {
+    CHECK_THROWS_WITH(make_recipe({.name = name, .clip_low = 0.2}), Contains("has no clip to set"));
+    CHECK_THROWS_WITH(make_recipe({.name = name, .clip_high = 0.2}), Contains("has no clip to set"));
+  }
+  for (const char* name : {"gmpo", "cispo", "gpg"})
+    CHECK_THROWS_WITH(make_recipe({.name = name, .clip_dual = 3.0}), Contains("has no dual clip to set"));
+  for (const char* name : {"kl_cov", "grpo"}) {
+    CHECK_THROWS_WITH(make_recipe({.name = name, .cov_low = 2.0}), Contains("range of covariances"));
+    CHECK_THROWS_WITH(make_recipe({.name = name, .cov_high = 2.0}), Contains("range of covariances"));
+  }
+  for (const char* name : {"clip_cov", "grpo"})
+    CHECK_THROWS_WITH(make_recipe({.name = name, .cov_kl = 2.0}), Contains("holds no tokens"));
+  for (const char* name : {"sppo", "reinforce_pp", "grpo"})
+    CHECK_THROWS_WITH(make_recipe({.name = name, .gae_lambda = 0.5}), Contains("has no lambda"));
+  CHECK_THROWS_WITH(make_recipe({.name = "grpo", .clip_low = -0.1}), Contains("low"));
+  CHECK_THROWS_WITH(make_recipe({.name = "grpo", .entropy = NAN}), Contains("entropy"));
+  CHECK_THROWS_WITH(make_recipe({.name = "apo+apo"}), Contains("is anchored without +apo"));
+  CHECK_THROWS_WITH(make_recipe({.name = "grpo+apo", .anchor_k = -1}), Contains("anchor_k"));
+  CHECK(make_recipe({.name = "apo", .anchor_k = 1}).needs.support == 1);
+  CHECK_NOTHROW(make_recipe({.name = "kl_cov", .cov_share = 1.0, .cov_kl = 0.0}));
+}

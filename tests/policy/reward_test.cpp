@@ -61,3 +61,30 @@ TEST_CASE("groups whose rewards differ are kept") {
   CHECK(keep == std::vector<std::uint8_t>{0, 1, 0, 0, 1});
   CHECK_THROWS_WITH(informative_groups(r, groups, std::span(keep).first(2)), Catch::Contains("groups"));
 }
+
+TEST_CASE("rewards that do not fit are refused, and nothing is written") {
+  const std::vector<double> old = {-1, -2, -3}, reference = {-1, -1, -1}, none;
+  const std::vector<index_t> offsets = {0, 2, 3}, early = {0, 2};
+  const std::vector<std::int32_t> label = {1};
+  std::vector<double> out(3, 5.0);
+  const std::string place = "hone::policy::place_outcomes: ", kl = "hone::policy::subtract_kl: ";
+  const std::vector<double> two = {1, 2};
+  CHECK_THROWS_WITH(place_outcomes(two, std::vector<index_t>{0, 2, 4}, {}, out), Catch::StartsWith(place + "offsets"));
+  CHECK_THROWS_WITH(place_outcomes(two, offsets, label, out), Catch::StartsWith(place + "targets"));
+  CHECK_THROWS_WITH(place_outcomes(std::vector<double>(3), offsets, {}, out),
+                    place + "rewards: has 3 responses, offsets 2");
+  CHECK_THROWS_WITH(subtract_kl(two, reference, {}, 1, out), kl + "old: has 2 tokens, the batch has 3");
+  CHECK_THROWS_WITH(subtract_kl(none, reference, {}, 1, out), kl + "old: has 0 tokens, the batch has 3");
+  CHECK_THROWS_WITH(subtract_kl(old, none, {}, 1, out), kl + "reference: has 0 tokens, the batch has 3");
+  CHECK_THROWS_WITH(subtract_kl(old, reference, label, 1, out), Catch::StartsWith(kl + "targets"));
+  for (const double bad : {1e300, -1e300, double(INFINITY)})
+    CHECK_THROWS_WITH(subtract_kl(old, reference, {}, bad, out), Catch::StartsWith(kl + "coefficient"));
+  CHECK(out == std::vector<double>(3, 5.0));
+  std::vector<std::uint8_t> keep(1, 9);
+  CHECK_THROWS_WITH(informative_groups(old, early, keep), Catch::StartsWith("hone::policy::informative_groups: offs"));
+  CHECK(keep[0] == 9);
+  CHECK_THROWS_WITH((soft_overlong{20, -1}(3)), Catch::Contains("soft_overlong: band: must be in [1, 20], is -1"));
+  CHECK(soft_overlong{1, 1}(1) == -1);
+  const auto sum = subtract_kl(old, reference, {}, 1, out);
+  CHECK((sum.count == 3 && sum.nonfinite == 0 && out == std::vector<double>{5, 6, 7}));
+}

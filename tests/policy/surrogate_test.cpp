@@ -134,3 +134,61 @@ TEST_CASE("parameters of surrogates out of range are refused") {
   CHECK_THROWS_WITH((log_ratio_distance{.coefficient = -1}.check()), Catch::Contains("coefficient"));
   CHECK_NOTHROW((ppo_clip{.low = 0, .high = 0, .dual = infinity}.check()));
 }
+
+TEST_CASE("surrogates with parameters of their own, by their formulas") {
+  const auto logistic = [](double x) { return 1 / (1 + std::exp(-x)); };
+  for (const double r : {0.3, 1.0, 1.7, 4.0})
+    for (const double a : {-1.5, 0.5}) {
+      INFO("A " << a << " ratio " << r);
+      const double tau = a > 0 ? 0.5 : 2.0, p = logistic(tau * (r - 1));
+      const auto soft = sapo{.positive = 0.5, .negative = 2}(state(a), r);
+      CHECK(soft.loss == Approx(-a * 4 * p / tau).epsilon(1e-14));
+      CHECK(soft.by_ratio == Approx(-a * 4 * p * (1 - p)).epsilon(1e-13));
+      const double k = a > 0 ? 1.5 : 0.5, l = a > 0 ? 0.7 : 2.5;
+      const auto variational = vespo{1.5, 0.7, 0.5, 2.5}(state(a, -3), r);
+      const double slope = -std::exp(l) * std::pow(r, k) * std::exp(-l * r) * a;
+      CHECK(variational.by_log_probability == Approx(slope).epsilon(1e-13));
+      CHECK(variational.loss == Approx(-3 * slope).epsilon(1e-13));
+      const auto distance = log_ratio_distance{0.7}(state(a), r);
+      CHECK(distance.loss == Approx(0.7 * std::abs(std::log(r))).epsilon(1e-14).margin(0));
+      CHECK(distance.by_ratio == Approx(0.7 * (r > 1 ? 1 : r < 1 ? -1 : 0) / r).epsilon(1e-14).margin(0));
+      check_slopes(log_ratio_distance{0});
+    }
+  CHECK(surrogate_value{.by_ratio = 1}.active());
+  CHECK(surrogate_value{.by_log_probability = 1}.active());
+  CHECK(surrogate_value{.by_mass = 1}.active());
+  CHECK(surrogate_value{.by_reference_likelihood = 1}.active());
+  CHECK(!surrogate_value{.loss = 1}.active());
+}
+
+TEST_CASE("the last parameters of surrogates that are taken, the first that are not") {
+  const auto refused = [](const auto& s, const char* part) { CHECK_THROWS_WITH(s.check(), Catch::Contains(part)); };
+  for (const double bad : {-1e-9, double(NAN)}) {
+    refused(ppo_clip{.low = bad}, "hone::policy::ppo_clip: low");
+    refused(ppo_clip{.high = bad}, "hone::policy::ppo_clip: high");
+    refused(cispo{.lower = bad}, "hone::policy::cispo: lower");
+  }
+  for (const double bad : {1.0, 0.5, double(NAN)}) refused(ppo_clip{.dual = bad}, "hone::policy::ppo_clip: dual");
+  for (const double bad : {1.1999, double(NAN)}) refused(ppo_clip{.delta = bad}, "hone::policy::ppo_clip: delta");
+  for (const double bad : {0.0, -1e-9, 1e300, infinity, double(NAN)}) {
+    refused(sapo{.positive = bad}, "hone::policy::sapo: temperature");
+    refused(sapo{.negative = bad}, "hone::policy::sapo: temperature");
+  }
+  for (const double bad : {0.0, -1.0, double(NAN)}) refused(cispo{.upper = bad}, "hone::policy::cispo: upper");
+  for (const double bad : {-1e-9, 1e300, infinity, double(NAN)}) {
+    refused(vespo{.positive_k = bad}, "hone::policy::vespo: parameters");
+    refused(vespo{.positive_lambda = bad}, "hone::policy::vespo: parameters");
+    refused(vespo{.negative_k = bad}, "hone::policy::vespo: parameters");
+    refused(vespo{.negative_lambda = bad}, "hone::policy::vespo: parameters");
+    refused(log_ratio_distance{bad}, "hone::policy::log_ratio_distance: coefficient");
+  }
+  CHECK_NOTHROW((ppo_clip{.high = 0.5, .dual = 1.0000001, .delta = 1.5}.check()));
+  CHECK_NOTHROW((sapo{1e-300, 9e299}.check()));
+  CHECK_NOTHROW((cispo{2, 2}.check()));
+  CHECK_NOTHROW((cispo{0, 1e-300}.check()));
+  CHECK_NOTHROW((vespo{0, 9e299, 0, 9e299}.check()));
+  CHECK_NOTHROW(log_ratio_distance{0}.check());
+  CHECK((cispo{}.lower == 0 && cispo{}.upper == 5 && sapo{}.positive == 1 && sapo{}.negative == 1.05));
+  CHECK((vespo{}.positive_k == 2 && vespo{}.positive_lambda == 3 && vespo{}.negative_k == 3));
+  CHECK((vespo{}.negative_lambda == 2 && log_ratio_distance{}.coefficient == 1));
+}

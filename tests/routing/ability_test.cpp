@@ -34,6 +34,25 @@ TEST_CASE("ability: its parts are those of statistics, on the reference vector (
   CHECK(r.why == absence::none);
 }
 
+TEST_CASE("ability: every interval is of the level that is asked for") {
+  const table t = drawn(1, 100, 1, 0.1);
+  const statistics::bootstrap_options options{.replicates = 300, .level = 0.8, .seed = 5};
+  const ability_report r = measure_ability(t.score, t.weak, options);
+  const auto ranked = statistics::rank_by_outcome(t.score, t.weak);
+  const auto check = [](const statistics::interval& a, const statistics::interval& b) {
+    CHECK(a.low == b.low);
+    CHECK(a.high == b.high);
+  };
+  const statistics::youden_estimate best = statistics::youden(ranked);
+  check(r.auroc.interval, statistics::auc_interval(statistics::auc(ranked), 0.8));
+  check(r.auprc.interval, statistics::bootstrap_average_precision(ranked, options).percentile);
+  check(r.youden_accuracy.interval, statistics::wilson_interval(best.right, best.count, 0.8));
+  CHECK(r.nans == 0);
+  CHECK(measure_ability(vector{1, std::nan("")}, vector{1, 0}).count == 2);
+  CHECK(measure_ability(vector{1, 2}, vector{0, 0}).why == absence::one_class);
+  CHECK(std::isnan(measure_ability(vector{1, 2}, vector{0, 0}).youden_index));
+}
+
 TEST_CASE("ability: graded answers have the label that the weak one is no worse") {
   CHECK(weak_suffices(vector{1, 7, 8}, vector{1, 9, 2}) == vector{1, 0, 1});
   CHECK_THROWS_WITH(weak_suffices(vector{1}, vector{}), "hone::routing::weak_suffices: weak: has 1, strong 0");

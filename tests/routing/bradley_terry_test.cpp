@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <string>
 #include <vector>
 
 using namespace hone;
@@ -78,6 +79,9 @@ TEST_CASE("routing bradley_terry: two players in closed form") {
   const ratings moved = fit_ratings(wins, {.scale = 1, .origin = -3});
   CHECK(moved.rating[0] - moved.rating[1] == Approx(std::log10(5.0 / 3)).epsilon(1e-12));
   CHECK(moved.rating[0] + moved.rating[1] == Approx(-6).epsilon(1e-12));
+  CHECK(win_probability(moved.rating[0], moved.rating[1], 1) == Approx(0.625).epsilon(1e-12));
+  CHECK(win_probability(1200, 1000) == Approx(1 / (1 + 1 / std::sqrt(10))).epsilon(1e-14));
+  CHECK(win_probability(3, 5, 2) == Approx(1.0 / 11).epsilon(1e-14));
 }
 
 TEST_CASE("routing bradley_terry: the likelihood has no slope left, whatever the order and the names") {
@@ -117,6 +121,20 @@ TEST_CASE("routing bradley_terry: battles with oneself, ignored and as in RouteL
   REQUIRE(r.exist);
   for (const double slope : slopes(4, battles, r.rating, true)) CHECK(std::abs(slope) < 1e-10);
   CHECK(fit_ratings(table(4, apart), theirs).rating == fit_ratings(table(4, apart)).rating);
+  const ratings there = fit_ratings(table(4, battles), {.origin = 30, .within = self_battles::as_routellm});
+  for (std::size_t i = 0; i < 4; ++i) CHECK(there.rating[i] - 30 == Approx(r.rating[i] - 1000).epsilon(1e-9));
+  // Only battles with oneself: there is a maximum where both are won, at the opponent's rating if as often.
+  win_table own(2);
+  own.add({1, 1, first_wins}, 3);
+  CHECK(own(2, 1) == 3);  // of the opponent
+  CHECK(own(1, 2) == 0);
+  CHECK(!fit_ratings(own, theirs).exist);
+  own.add({1, 1, second_wins}, 30);
+  const ratings alone = fit_ratings(own, theirs);
+  REQUIRE(alone.exist);
+  CHECK(std::isnan(alone.rating[0]));
+  CHECK(alone.rating[1] == Approx(1400).epsilon(1e-12));
+  CHECK(!fit_ratings(own).exist);
 }
 
 TEST_CASE("routing bradley_terry: no maximum") {
@@ -214,4 +232,22 @@ TEST_CASE("routing bradley_terry: tiers of equal ratings, of few, of none; misus
   for (const double bad : {0.0, -1.0, std::nan("")})
     CHECK_THROWS_AS(fit_ratings(win_table(2), {.scale = bad}), std::invalid_argument);
   CHECK_THROWS_AS(fit_ratings(win_table(2), {.origin = std::nan("")}), std::invalid_argument);
+  const double infinity = std::numeric_limits<double>::infinity();
+  for (const double bad : {infinity, -infinity})
+    CHECK_THROWS_WITH(
+        fit_ratings(win_table(2), {.origin = bad}),
+        "hone::routing::fit_ratings: origin: must be finite, is " + std::string(bad > 0 ? "inf" : "-inf"));
+  CHECK_THROWS_WITH(fit_ratings(win_table(2), {.scale = infinity}),
+                    "hone::routing::fit_ratings: scale: must be positive and finite, is inf");
+  CHECK_THROWS_WITH(split_tiers(std::vector<double>{infinity}),
+                    "hone::routing::split_tiers: ratings: element 0 is inf");
+  CHECK_THROWS(split_tiers(std::vector<double>{1}, -1));
+  CHECK_NOTHROW(win_table(0));
+  win_table endless(2);
+  for (const battle& b : {battle{0, 1, tie}, battle{0, 1, first_wins}}) endless.add(b, infinity);
+  CHECK(!fit_ratings(endless).exist);
+  std::vector<double> many(12);
+  for (std::size_t i = 0; i < many.size(); ++i) many[i] = static_cast<double>(100 * i);
+  const indices ten = split_tiers(many);
+  CHECK(*std::max_element(ten.begin(), ten.end()) == 9);
 }

@@ -67,6 +67,9 @@ TEST_CASE("routing chain: zeros, one state, none, NaN, memory that is none") {
   CHECK(std::isnan(features[0]));
   CHECK(std::isinf(features[1]));
   CHECK(std::isnan(features[2]));
+  const std::vector<float> first_and_last = {broken[1], 1, 1, 1, broken[1], broken[1]};
+  CHECK(chain_features(matrix_view<const float>(first_and_last.data(), 3, 2), features) == 3);
+  CHECK(score_chain(std::vector<double>{3}).mean == 3);
   CHECK_THROWS_WITH(chain_features(matrix_view<const float>(z.data(), 0, 2), none),
                     "hone::routing::chain_features: states: has no row");
   CHECK_THROWS_WITH(chain_features(matrix_view<const float>(z.data(), 2, 3), none),

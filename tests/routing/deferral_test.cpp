@@ -217,6 +217,26 @@ TEST_CASE("what has no value says why: no rows, NaN, a strong model that is no b
   for (int a = 1; a <= static_cast<int>(absence::no_probability); ++a) CHECK(*text_of(static_cast<absence>(a)) != '\0');
 }
 
+TEST_CASE("curve: beyond its ends it is its ends; one row; NaN comes before no gain") {
+  const table t = toy();
+  CHECK(curve_of(t).at(0) == Approx(.4));
+  CHECK(curve_of(t).at(11) == Approx(.8));
+  const deferral_curve one = curve(vector{2}, vector{5}, vector{7});
+  REQUIRE(one.points.size() == 2);
+  CHECK(one.points[0].kept_from == 7);
+  CHECK(one.points[1].calls == 1);
+  CHECK(one.at(0.25) == 2.75);
+  CHECK(*apgr(one).value == 0.5);
+  CHECK(*recovery(one, 0.25).value == 0.25);
+  CHECK(one.random(0.25) == 2.75);
+  const deferral_curve unordered = curve(vector{1}, vector{0}, vector{not_a_number});
+  CHECK(unordered.points.empty());
+  CHECK(unordered.why_no_recovery() == absence::nan_scores);
+  CHECK(unordered.strong_total == 0);
+  CHECK(curve(vector{1}, vector{-3}, vector{0}).slack() == Approx(4e-12).epsilon(1e-12));
+  CHECK(curve(vector{1}, vector{-3}, vector{0}, ties::file_order).how == ties::file_order);
+}
+
 TEST_CASE("curve: misuse") {
   const table t = toy();
   const vector few = {1, 0};
@@ -230,4 +250,7 @@ TEST_CASE("curve: misuse") {
   CHECK_THROWS_WITH(call_threshold(curve_of(t), 1.5),
                     "hone::routing::call_threshold: share: must be in [0, 1], is 1.5");
   CHECK_THROWS(call_threshold(curve_of(t), not_a_number));
+  CHECK_THROWS_WITH(call_threshold(curve_of(t), -0.1),
+                    "hone::routing::call_threshold: share: must be in [0, 1], is -0.1");
+  CHECK(call_threshold(curve_of(t), 0).value == 0.0);
 }

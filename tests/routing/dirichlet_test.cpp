@@ -75,6 +75,23 @@ TEST_CASE("routing dirichlet: the reference vectors of entropy and divergence (R
   CHECK(dirichlet_entropy(start) == Approx(-325.0578618338).epsilon(1e-11));
   CHECK(dirichlet_kl(start, numbers(33, 1.0)) == Approx(243.4999023776).epsilon(1e-11));
   CHECK(1 / effective_layers(start) == Approx(0.2910947116).epsilon(1e-9));
+  // Gradients are added, and times the scale.
+  numbers once(3), twice(3, 5.0);
+  dirichlet_entropy(alpha, once);
+  dirichlet_entropy(alpha, twice, -2);
+  for (std::size_t l = 0; l < 3; ++l) CHECK(twice[l] == Approx(5 - 2 * once[l]).epsilon(1e-14));
+  numbers kl(3), added(3, 5.0);
+  dirichlet_kl(alpha, numbers{2, 1, 3}, kl);
+  dirichlet_kl(alpha, numbers{2, 1, 3}, added, -2);
+  for (std::size_t l = 0; l < 3; ++l) CHECK(added[l] == Approx(5 - 2 * kl[l]).epsilon(1e-14));
+  dirichlet_draw draw;
+  draw.set(logs({0.2, 0.3, 0.5}));
+  numbers slopes(3), more(3, 5.0);
+  const dirichlet_gradient of_draw(alpha, gradient_form::beta);
+  of_draw.add(draw, numbers{1, -2, 0.5}, 1, slopes);
+  of_draw.add(draw, numbers{1, -2, 0.5}, -2, more);
+  for (std::size_t l = 0; l < 3; ++l) CHECK(more[l] == Approx(5 - 2 * slopes[l]).epsilon(1e-14));
+  CHECK(effective_layers(numbers{1, 2, 1}) == Approx(5 / (1 + 4 * 0.375)).epsilon(1e-15));
 }
 
 TEST_CASE("routing dirichlet: entropy's and divergence's gradients by differences") {
@@ -238,6 +255,13 @@ TEST_CASE("routing dirichlet: addresses, one layer, misuse") {
   CHECK(draw_index(3, 2) == 3 * 65536 + 2);
   CHECK(epoch_random({1, 7}, 0).seed != epoch_random({1, 7}, 1).seed);
   CHECK(epoch_random({1, 7}, 4).stream == 7);
+  // Both halves of the seed are of the epoch, of the seed and of the stream.
+  for (const philox& other : {epoch_random({1, 7}, 5), epoch_random({2, 7}, 4), epoch_random({1, 8}, 4)}) {
+    const std::uint64_t changed = other.seed ^ epoch_random({1, 7}, 4).seed;
+    CHECK((changed >> 32) != 0);
+    CHECK((changed & 0xffffffff) != 0);
+  }
+  CHECK((epoch_random({1, 7}, 4).seed >> 32) != (epoch_random({1, 7}, 4).seed & 0xffffffff));
   const numbers one = {0.5};
   dirichlet_draw draw;
   draw.sample(one, {1}, 0);
@@ -246,9 +270,23 @@ TEST_CASE("routing dirichlet: addresses, one layer, misuse") {
   dirichlet_gradient(one, gradient_form::beta).add(draw, numbers{4}, 1, slope);
   CHECK(slope[0] == 0);
   for (const double bad : {0.0, -1.0, 1e-200, 1e301, std::nan("")})
-    CHECK_THROWS_AS(dirichlet_gradient(numbers{1, bad}, gradient_form::beta), std::invalid_argument);
+    for (const numbers& a : {numbers{1, bad}, numbers{bad, 1}})
+      for (const gradient_form form : {gradient_form::beta, gradient_form::gamma})
+        CHECK_THROWS_AS(dirichlet_gradient(a, form), std::invalid_argument);
+  CHECK_THROWS_WITH(dirichlet_gradient(numbers{1, 1e300}, gradient_form::gamma),
+                    "hone::routing::dirichlet_gradient: concentrations: must be in [1e-100, 1e300), one is 1e+300");
   // Weights of 0 as they may be given.
   draw.set(numbers{0, -std::numeric_limits<double>::infinity()});
   CHECK(draw.weights()[1] == 0);
   CHECK(draw.weights()[0] == 1);
+  // A smaller draw after a larger one.
+  draw.set(logs({0.1, 0.7, 0.2}));
+  CHECK(draw.largest() == 1);
+  CHECK(draw.rest(1) == Approx(0.3).epsilon(1e-14));
+  draw.set(logs({2, 1}));
+  CHECK(draw.size() == 2);
+  CHECK(draw.largest() == 0);
+  check_near({draw.weights().begin(), draw.weights().end()}, {2.0 / 3, 1.0 / 3}, 1e-14);
+  draw.set(numbers{});
+  CHECK(draw.size() == 0);
 }

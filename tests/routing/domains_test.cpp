@@ -45,6 +45,9 @@ TEST_CASE("a figure of each domain is that of its rows") {
   CHECK_THROWS_WITH(measure_by_domain(std::vector<index_t>{0, 3}, 3, [](auto) { return 0.0; }),
                     "hone::routing::measure_by_domain: domain_of: element 1 is 3 of 3");
   CHECK_THROWS(measure_by_domain(std::vector<index_t>{}, -1, [](auto) { return 0.0; }));
+  CHECK_THROWS_WITH(measure_by_domain(std::vector<index_t>{-1}, 3, [](auto) { return 0.0; }),
+                    "hone::routing::measure_by_domain: domain_of: element 0 is -1 of 3");
+  CHECK(measure_by_domain(std::vector<index_t>{}, 0, [](auto) { return 0.0; }).empty());
 }
 
 TEST_CASE("groups are averaged first, then sets of known domains and of others") {
@@ -55,6 +58,8 @@ TEST_CASE("groups are averaged first, then sets of known domains and of others")
   REQUIRE(grouped.size() == 8);
   CHECK(grouped[3] == Approx(.3));
   CHECK(grouped[4] == .9);
+  CHECK(grouped[0] == .7);
+  CHECK(grouped[7] == Approx(.5));
   const vector known = {1, 1, 0, 0, 1, 0, 0, 0};
   const auto means = average_domains({grouped.data(), 2, 4}, {known.data(), 2, 4});
   REQUIRE(means.size() == 2);
@@ -62,6 +67,9 @@ TEST_CASE("groups are averaged first, then sets of known domains and of others")
   CHECK(means[0].out_of_domain == Approx(.4));
   CHECK(means[0].gap() == Approx(.25));
   CHECK(means[0].in_count == 2);
+  CHECK(means[0].out_count == 2);
+  CHECK(means[0].nans + means[1].nans == 0);
+  CHECK(means[1].in_count == 1);
   CHECK(means[1].in_domain == Approx(.9));
   CHECK(means[1].out_of_domain == Approx((.1 + .8 + .5) / 3));
   CHECK(means[1].out_count == 3);
@@ -81,6 +89,15 @@ TEST_CASE("a figure without a value leaves its mean without one and is counted")
                     "hone::routing::average_domains: trained_on: is 1 x 2, figures 1 x 3");
   CHECK_THROWS_WITH(average_domains({figures.data(), 1, 3}, {figures.data(), 1, 3}),
                     "hone::routing::average_domains: trained_on: (0, 0) is neither 0 nor 1: 0.7");
+  const vector last = {1, 0, 1, 0, 0, -1};
+  CHECK_THROWS_WITH(average_domains({last.data(), 2, 3}, {last.data(), 2, 3}),
+                    "hone::routing::average_domains: trained_on: (1, 2) is neither 0 nor 1: -1");
+  CHECK_THROWS_WITH(average_domains({last.data(), 2, 3}, {last.data(), 1, 3}),
+                    "hone::routing::average_domains: trained_on: is 1 x 3, figures 2 x 3");
+  const vector broken(2, std::nan("")), both = {1, 0};
+  CHECK(average_domains({broken.data(), 1, 2}, {both.data(), 1, 2})[0].nans == 2);
+  CHECK_THROWS_WITH(average_groups({figures.data(), 1, 3}, std::vector<index_t>{0, 0, -1}, 1),
+                    "hone::routing::average_groups: group_of: element 2 is -1 of 1");
   CHECK_THROWS_WITH(average_groups({figures.data(), 1, 3}, group, 1),
                     "hone::routing::average_groups: group_of: element 1 is 1 of 1");
   CHECK_THROWS_WITH(average_groups({figures.data(), 1, 2}, group, 2),

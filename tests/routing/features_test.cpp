@@ -139,8 +139,71 @@ TEST_CASE("routing features: each token a sample") {
                     Catch::Contains("strides 0 and " + std::to_string(width)));
   CHECK_THROWS_WITH(copy_tokens(view(x), mask, states_view<bfloat16>(out.data(), 3, layers, width, 1, 3 * width)),
                     Catch::Contains("strides 1 and 1"));
+  // All tokens without a mask, none with one of zeros, and what does not fit.
+  std::vector<float> all(x.size());
+  copy_tokens(view(x), {}, states_view<float>(all.data(), 5, layers, width));
+  CHECK(all == x);
+  copy_tokens(view(x), std::vector<std::uint8_t>(5, 0), states_view<float>(nullptr, 0, layers, width));
+  CHECK_THROWS_WITH(copy_tokens(view(x), {}, states_view<float>(all.data(), 5, layers - 1, width)),
+                    "hone::routing::copy_tokens: out: is 5 x 2 x 37, expected 5 x 3 x 37");
+  CHECK_THROWS_AS(copy_tokens(view(x), {}, states_view<float>(all.data(), 5, layers, width - 1)),
+                  std::invalid_argument);
+  CHECK_THROWS_AS(copy_tokens(view(x), {}, states_view<float>(nullptr, 5, layers, width)), std::invalid_argument);
+  CHECK_THROWS_AS(copy_tokens(view(x), {}, states_view<float>(all.data(), 5, layers, width, layers * width, 0)),
+                  std::invalid_argument);
+  CHECK_THROWS_WITH(copy_tokens(view(x), std::vector<std::uint8_t>{1, 0, 1, 0, 1, 0},
+                                states_view<float>(all.data(), 3, layers, width)),
+                    "hone::routing::copy_tokens: mask: has 6, tokens 5");
   CHECK_THROWS_AS(copy_tokens(view(x), std::span(mask).first(3), states_view<bfloat16>(out.data(), 3, layers, width)),
                   std::invalid_argument);
+}
+
+TEST_CASE("routing features: the last of pieces, pieces without a token that counts, strides, one element") {
+  const auto x = drawn<float>(4);
+  std::vector<double> turned;  // width x layers of each token
+  for (index_t t = 0; t < 4; ++t)
+    for (index_t j = 0; j < width; ++j)
+      for (index_t l = 0; l < layers; ++l) turned.push_back(static_cast<double>(view(x).sample(t)(l, j)));
+  const states_view<const double> strided(turned.data(), 4, layers, width, layers * width, 1, layers);
+  for (const token_pooling how : {token_pooling::mean, token_pooling::last}) {
+    std::vector<float> plain(layers * width), other(plain), pieces(plain);
+    const matrix_view<float> out(pieces.data(), layers, width);
+    pool_tokens(view(x), how, matrix_view<float>(plain.data(), layers, width));
+    pool_tokens(strided, how, matrix_view<float>(other.data(), layers, width));
+    CHECK(other == plain);
+    token_features features(layers, width, how);
+    const std::vector<float> junk(2 * width, 9.0f);
+    for (index_t l = 0; l < layers; ++l) {
+      const auto rows = [&](index_t t) {
+        return matrix_view<const float>(&view(x).sample(t)(l, 0), 2, width, layers * width, 1);
+      };
+      features.add(l, rows(0));
+      features.add(l, rows(2));
+      features.add(l, matrix_view<const float>(junk.data(), 2, width), std::vector<std::uint8_t>{0, 0});
+      features.add(l, matrix_view<const float>(junk.data(), 0, width));
+      CHECK(features.tokens(l) == 4);
+    }
+    features.write(out);
+    CHECK(pieces == plain);
+    features.clear();
+    features.write(out);
+    CHECK(pieces == std::vector<float>(layers * width, 0.0f));
+    CHECK(features.write(out).tokens == 0);
+  }
+  // Of the layers the one that saw most comes first, or last.
+  token_features features(2, 1);
+  const std::vector<float> three = {1, 2, 6}, one = {5};
+  features.add(0, matrix_view<const float>(three.data(), 3, 1));
+  features.add(1, matrix_view<const float>(one.data(), 1, 1));
+  std::vector<float> out(2);
+  const auto report = features.write(matrix_view<float>(out.data(), 2, 1));
+  CHECK(out == std::vector<float>{3, 5});
+  CHECK(report.tokens == 3);
+  CHECK(report.unequal == 1);
+  const std::vector<float> two = {1, 0, 0, 2};
+  features.add(1, matrix_view<const float>(two.data(), 4, 1), std::vector<std::uint8_t>{1, 1, 1, 1});
+  CHECK(features.write(matrix_view<float>(out.data(), 2, 1)).tokens == 5);
+  CHECK(out[1] == 1.6f);
 }
 
 TEST_CASE("routing features: misuse") {
@@ -155,6 +218,13 @@ TEST_CASE("routing features: misuse") {
   CHECK(features.tokens(0) == 0);
   CHECK_THROWS_AS(token_features(0, width), std::invalid_argument);
   CHECK_THROWS_AS(token_features(layers, 0), std::invalid_argument);
+  CHECK_THROWS_WITH(token_features(1, -1), "hone::routing::token_features: width: must be positive, is -1");
+  CHECK_THROWS_WITH(token_features(-1, 1), "hone::routing::token_features: layers: must be positive, is -1");
+  CHECK_THROWS_WITH(pool_tokens(view(x), token_pooling::mean, matrix_view<float>(), std::vector<std::uint8_t>(5, 1)),
+                    "hone::routing::pool_tokens: mask: has 5, tokens 4");
+  std::vector<float> rows_missing((layers - 1) * width);
+  CHECK_THROWS_WITH(features.write(matrix_view<float>(rows_missing.data(), layers - 1, width)),
+                    "hone::routing::token_features::write: out: is 2 x 37, expected 3 x 37");
   std::vector<float> out(layers * width);
   CHECK_THROWS_AS(features.write(matrix_view<float>(out.data(), layers, width - 1)), std::invalid_argument);
   check_refuses_matrices<float>(layers, width, "hone::routing::token_features::write: out: ",

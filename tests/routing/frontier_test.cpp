@@ -93,6 +93,22 @@ TEST_CASE("points: none, one, equal, dominated; misuse") {
   CHECK_THROWS(aiq(one, std::nan("")));
   CHECK_THROWS_WITH(pareto_points(points{{1, 1}, {std::nan(""), 1}}),
                     "hone::routing::pareto_points: points: element 1 is not finite: nan, 1");
+  const double infinity = std::numeric_limits<double>::infinity();
+  for (const double bad : {std::nan(""), infinity, -infinity}) {
+    CHECK_THROWS_AS(quality_hull(points{{1, bad}}), std::invalid_argument);
+    CHECK_THROWS_AS(aiq(points{{bad, 1}, {1, 1}}, 1), std::invalid_argument);
+  }
+  CHECK_THROWS_WITH(aiq(one, infinity), "hone::routing::aiq: max_cost: is inf, the hull ends at 2");
+  CHECK(*aiq(points{{1, .5}}, 1.5) == .5);
+  CHECK(*aiq(points{{0, .5}, {.5, 1}}, .5, aiq_divisor::maximum) == .75);
+  // Costs below 0, and far from it.
+  for (const double moved : {-40.0, 1000.0}) {
+    const points three = {{moved, 0}, {moved + 1, 2}, {moved + 2, 3}, {moved + 3, 3.5}, {moved + 2.5, 3.1}};
+    const points corners = quality_hull(three);
+    REQUIRE(corners.size() == 4);
+    CHECK(corners[2].quality == 3);
+    CHECK(*aiq(three, moved + 3) == Approx((1 + 2.5 + 3.25) / 3).epsilon(1e-12));
+  }
 }
 
 TEST_CASE("RouterArena's score: the reference vector (routing, R.9), the ends, misuse") {
@@ -107,4 +123,17 @@ TEST_CASE("RouterArena's score: the reference vector (routing, R.9), the ends, m
   CHECK_THROWS_WITH(score_arena(.5, 0), "hone::routing::score_arena: cost: must be positive and finite, is 0");
   CHECK_THROWS(score_arena(.5, 1, {.max_cost = 1, .min_cost = 2}));
   CHECK_THROWS(score_arena(.5, 1, {.beta = 0}));
+  const double infinity = std::numeric_limits<double>::infinity();
+  CHECK_THROWS_WITH(score_arena(-.1, 1), "hone::routing::score_arena: accuracy: must be in [0, 1], is -0.1");
+  for (const double bad : {-1.0, infinity, std::nan("")}) {
+    CHECK_THROWS_AS(score_arena(.5, bad), std::invalid_argument);
+    CHECK_THROWS_AS(score_arena(.5, 1, {.beta = bad}), std::invalid_argument);
+    CHECK_THROWS_AS(score_arena(.5, 1, {.max_cost = bad}), std::invalid_argument);
+    CHECK_THROWS_AS(score_arena(.5, 1, {.min_cost = bad}), std::invalid_argument);
+  }
+  CHECK_THROWS_AS(score_arena(.5, 1, {.min_cost = 0}), std::invalid_argument);
+  CHECK_THROWS_AS(score_arena(.5, 1, {.max_cost = 1, .min_cost = 1}), std::invalid_argument);
+  const arena_score other = score_arena(.25, 2, {.max_cost = 16, .min_cost = 1, .beta = 2});
+  CHECK(other.cheapness == .75);
+  CHECK(other.score == Approx(3 * .25 * .75 / (2 * .25 + .75)).epsilon(1e-14));
 }

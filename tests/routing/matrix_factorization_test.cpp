@@ -303,6 +303,9 @@ TEST_CASE("routing matrix_factorization: misuse") {
   CHECK_THROWS_WITH(call({0, 1, 2}, embeddings, {}),
                     "hone::routing::measure_factorization: comparisons: element 0 is of prompt 2 of 2");
   CHECK_THROWS_AS(call({-1, 1, 0}, embeddings, {}), std::invalid_argument);
+  CHECK_THROWS_AS(call({0, -1, 0}, embeddings, {}), std::invalid_argument);
+  CHECK_THROWS_WITH(call({0, 1, -1}, embeddings, {}),
+                    "hone::routing::measure_factorization: comparisons: element 0 is of prompt -1 of 2");
   CHECK_THROWS_AS(call({0, 1, 0}, wide, {}), std::invalid_argument);
   CHECK_THROWS_AS(call({0, 1, 0}, embeddings, std::span(gradient).first(4)), std::invalid_argument);
   CHECK_THROWS_AS(
@@ -312,6 +315,18 @@ TEST_CASE("routing matrix_factorization: misuse") {
   cut.parameters.pop_back();
   CHECK_THROWS_WITH(pair_direction(cut, 0, 1), Catch::StartsWith("hone::routing::pair_direction: model: "));
   CHECK_THROWS_AS(pair_direction(model, 0, 2), std::invalid_argument);
+  CHECK_THROWS_WITH(call({0, 1, 0}, wide, {}),
+                    "hone::routing::measure_factorization: embeddings: have 4 elements, expected 2");
+  CHECK_THROWS_WITH(pair_direction(model, -1, 0), "hone::routing::pair_direction: a, b: must be in [0, 2), one is -1");
+  CHECK_THROWS_WITH(pair_direction(model, 0, 2), "hone::routing::pair_direction: a, b: must be in [0, 2), one is 2");
+  for (const model_type& bad : {model_type{-1, 1, 2, {1, 1}},
+                                {1, 0, 2, {}},
+                                {1, -1, 2, std::vector<double>(4)},
+                                {3, 1, -1, std::vector<double>(3)}})
+    CHECK_THROWS_WITH(pair_direction(bad, 0, 0), Catch::Contains("pair_direction: model: of "));
+  CHECK(pair_direction(model_type{1, 1, 0, {1, 1}}, 0, 0).empty());
+  CHECK_THROWS_WITH(score_pairs(embeddings, std::vector<double>(3), scores),
+                    "hone::routing::score_pairs: direction: has 3 elements, embeddings 2");
   CHECK_THROWS_AS(score_pairs(wide, direction, scores), std::invalid_argument);
   CHECK_THROWS_AS(score_pairs(embeddings, direction, std::span(scores).first(1)), std::invalid_argument);
   check_refuses_spans<double>(2, "hone::routing::score_pairs: scores: ", [&](std::span<double> out) {
@@ -332,4 +347,14 @@ TEST_CASE("routing matrix_factorization: misuse") {
                                            {.epochs = -1}})
     CHECK_THROWS_AS(train_factorization(embeddings, one, 2, bad), std::invalid_argument);
   CHECK_THROWS_AS(train_factorization(embeddings, std::vector<comparison>{{0, 1, 5}}, 2), std::invalid_argument);
+  for (const factorization_options& bad : {factorization_options{.noise = INFINITY},
+                                           {.noise = 1e30},
+                                           {.l2 = INFINITY},
+                                           {.l2 = 1e30},
+                                           {.l2 = std::nan("")},
+                                           {.rank = -1}})
+    CHECK_THROWS_AS(train_factorization(embeddings, one, 2, bad), std::invalid_argument);
+  for (const index_t prompt : {-1, 2})
+    CHECK_THROWS_WITH(train_factorization(embeddings, std::vector<comparison>{{0, 1, 0}, {0, 1, prompt}}, 2),
+                      Catch::StartsWith("hone::routing::train_factorization: comparisons: element 1 is of prompt"));
 }

@@ -290,6 +290,56 @@ TEST_CASE("routing mlp: what is left out moves neither mean nor deviation") {
   CHECK(model.deviation == std::vector<float>(3, 1.0f));
 }
 
+TEST_CASE("routing mlp: the published settings, and how parameters are drawn at first") {
+  const mlp_options options;
+  CHECK(options.hidden == indices{256, 64});
+  CHECK((options.dropout == 0.1 && options.rate == 1e-4 && options.batch == 32 && options.epochs == 50));
+  CHECK(options.seed == 42);
+  CHECK(unit_dropout{}.draw == 0);
+  CHECK(mlp_loss{}.invalid == 0);
+  // Weights and biases uniform in +-1/2 and +-1/10.
+  const auto model = initialise_mlp<double>(4, indices{100}, 3), other = initialise_mlp<double>(4, indices{100}, 4);
+  REQUIRE(model.parameters.size() == 500 + 101);
+  const auto check = [&](std::size_t begin, std::size_t end, double bound) {
+    double mean = 0, most = 0;
+    for (std::size_t i = begin; i < end; ++i) {
+      mean += model.parameters[i] / static_cast<double>(end - begin);
+      most = std::max(most, std::abs(model.parameters[i]));
+      CHECK(model.parameters[i] != other.parameters[i]);
+    }
+    CHECK(std::abs(mean) < 0.2 * bound);
+    CHECK(most <= bound);
+    CHECK(most > 0.9 * bound);
+  };
+  check(0, 500, 0.5);
+  check(500, 601, 0.1);
+  CHECK(model.deviation == std::vector<double>(4, 1.0));
+}
+
+TEST_CASE("routing mlp: a normaliser by its formula, of rows that are finite; labels of 0 and 1 are kept") {
+  auto model = initialise_mlp<double>(2, indices{3}, 1);
+  const std::vector<double> x = {1, 10, 3, std::nan(""), 5, 16, 6, 10};
+  const matrix_view<const double> rows(x.data(), 4, 2);
+  CHECK(fit_normaliser(model, rows) == 3);
+  CHECK(model.mean == std::vector<double>{4, 12});
+  CHECK(model.deviation[0] == Approx(std::sqrt(7.0)).epsilon(1e-15));
+  CHECK(model.deviation[1] == Approx(std::sqrt(12.0)).epsilon(1e-15));
+  CHECK(fit_normaliser(model, matrix_view<const double>(x.data(), 2, 2)) == 1);
+  CHECK(model.mean == std::vector<double>{1, 10});
+  CHECK(model.deviation == std::vector<double>(2, 1e-6));
+  CHECK_THROWS_AS(fit_normaliser(model, matrix_view<const double>(x.data(), 2, 4)), std::invalid_argument);
+  const std::vector<std::size_t> order = {0, 1, 2, 3};
+  const auto count = [&](const std::vector<double>& labels) {
+    return measure_mlp(model, rows, labels, order, {}, std::span<double>(), 1);
+  };
+  CHECK(count({0, 1, 1, 0.5}).count == 3);
+  CHECK(count({0, 1, 1, 0.5}).invalid == 1);
+  CHECK(count({-1e-9, 1, 1 + 1e-9, 0.5}).count == 1);
+  CHECK(count({-1e-9, 1, 1 + 1e-9, 0.5}).invalid == 3);
+  CHECK(count({2, 1, -1, std::nan("")}).count == 0);
+  CHECK(train_mlp(rows, std::vector<double>{0, 1, 1, 2}, {.hidden = {2}, .epochs = 1}).invalid == 2);
+}
+
 TEST_CASE("routing mlp: misuse") {
   const samples<double> s(4, 3);
   const embedding_mlp<double> model = initialise_mlp<double>(3, indices{2}, 1);
@@ -320,6 +370,15 @@ TEST_CASE("routing mlp: misuse") {
   two.widths.back() = 2;
   CHECK_THROWS_AS(score_mlp(two, s.view(), logits), std::invalid_argument);
   CHECK_THROWS_AS(initialise_mlp<double>(0, indices{2}, 1), std::invalid_argument);
+  embedding_mlp<double> one = model, no_mean = model, no_deviation = model, negative = model;
+  one.widths = {1}, one.parameters.clear(), one.mean = one.deviation = {0};
+  no_mean.mean.pop_back(), no_deviation.deviation.pop_back();
+  negative.widths[1] = 0, negative.parameters.resize(1);
+  for (const embedding_mlp<double>& bad : {one, no_mean, no_deviation, negative})
+    CHECK_THROWS_WITH(score_mlp(bad, s.view(), logits), Catch::StartsWith("hone::routing::score_mlp: model: has "));
+  CHECK_THROWS_WITH(score_mlp(model, matrix_view<const double>(s.x.data(), 4, 2, 3, 1), logits),
+                    "hone::routing::score_mlp: embeddings: have 2 elements, expected 3");
+  CHECK_THROWS_AS(initialise_mlp<double>(-1, indices{2}, 1), std::invalid_argument);
   CHECK_THROWS_AS(initialise_mlp<double>(3, indices{2, 0}, 1), std::invalid_argument);
   for (const mlp_options& bad :
        {mlp_options{.hidden = {0}}, {.dropout = 1}, {.dropout = -0.1}, {.rate = -1}, {.batch = 0}, {.epochs = -1}})

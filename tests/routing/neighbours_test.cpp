@@ -12,6 +12,7 @@
 #include <limits>
 #include <numeric>
 #include <span>
+#include <string>
 #include <tuple>
 #include <utility>
 #include <vector>
@@ -242,6 +243,10 @@ TEST_CASE("routing neighbours: misuse") {
   CHECK_THROWS_AS(index.find(x.view(), 0, rows, values), std::invalid_argument);
   CHECK_THROWS_AS(index.find(x.view(), 6, rows, values), std::invalid_argument);
   CHECK_THROWS_AS(index.find(x.view(), 2, rows, values), std::invalid_argument);
+  for (const index_t k : {0, -1})
+    CHECK_THROWS_WITH(index.find(x.view(), k, std::span(rows).first(0), std::span(values).first(0)),
+                      "hone::routing::neighbour_index::find: k: must be in [1, 5], the rows that are finite; is " +
+                          std::to_string(k));
   const neighbour_index none(matrix_view<const float>(x.values.data(), 0, 3));
   CHECK_THROWS_AS(none.find(x.view(), 1, rows, values), std::invalid_argument);
   CHECK(index.find(matrix_view<const float>(x.values.data(), 0, 3), 2, std::span(rows).first(0),
@@ -256,6 +261,9 @@ TEST_CASE("routing neighbours: misuse") {
   CHECK_THROWS_AS(mean_outcomes(index, short_y, x.view(), 1, matrix_view<double>(means.data(), 5, 1)),
                   std::invalid_argument);
   CHECK_THROWS_AS(mean_outcomes(index, y, x.view(), 1, matrix_view<double>(means.data(), 4, 1)), std::invalid_argument);
+  std::vector<double> two(10);
+  CHECK_THROWS_WITH(mean_outcomes(index, y, x.view(), 1, matrix_view<double>(two.data(), 5, 2)),
+                    "hone::routing::mean_outcomes: means: are 5 x 2, expected 5 x 1");
   CHECK_THROWS_AS(mean_outcomes(index, y, x.view(), -1, matrix_view<double>(means.data(), 5, 1)),
                   std::invalid_argument);
 }

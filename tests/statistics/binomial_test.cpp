@@ -65,6 +65,13 @@ TEST_CASE("certain and impossible counts") {
   CHECK_THROWS_AS(log_binomial_probability(1, 5, std::nan("")), std::invalid_argument);
   CHECK_THROWS_WITH(log_binomial_probability(1, 5, -0.5),
                     "hone::statistics::log_binomial_probability: p: must be in [0, 1], is -0.5");
+  CHECK_THROWS_AS(log_binomial_probability(1, 5, 1.5), std::invalid_argument);
+  CHECK_THROWS_WITH(log_binomial_probability(6, 5, 0.5),
+                    "hone::statistics::log_binomial_probability: k: must be in [0, 5], is 6");
+  for (const double p : {0.0, 1.0}) {
+    CHECK(log_binomial_probability(2, 5, p) == -std::numeric_limits<double>::infinity());
+    CHECK(log_binomial_probability(p == 0 ? 5 : 0, 5, p) == -std::numeric_limits<double>::infinity());
+  }
 }
 
 TEST_CASE("hypergeometric probabilities are ratios of binomial coefficients, and sum to 1") {
@@ -85,4 +92,17 @@ TEST_CASE("hypergeometric probabilities are ratios of binomial coefficients, and
   CHECK_THROWS_AS(log_hypergeometric_probability(0, 4, 3, 5), std::invalid_argument);
   CHECK_THROWS_AS(log_hypergeometric_probability(0, 6, 3, 5), std::invalid_argument);
   CHECK_THROWS_AS(log_hypergeometric_probability(0, 2, 6, 5), std::invalid_argument);
+  const std::string function = "hone::statistics::log_hypergeometric_probability: ";
+  CHECK_THROWS_WITH(log_hypergeometric_probability(0, 6, 3, 5), function + "marked: must be in [0, 5], is 6");
+  CHECK_THROWS_WITH(log_hypergeometric_probability(0, -1, 3, 5), function + "marked: must be in [0, 5], is -1");
+  CHECK_THROWS_WITH(log_hypergeometric_probability(0, 2, 6, 5), function + "drawn: must be in [0, 5], is 6");
+  CHECK_THROWS_WITH(log_hypergeometric_probability(0, 2, -1, 5), function + "drawn: must be in [0, 5], is -1");
+  for (const index_t k : {-1, 0, 3})  // below 0, more unmarked than there are, more than there are marked
+    CHECK_THROWS_WITH(log_hypergeometric_probability(k, 2, 4, 5),
+                      function + "k: " + std::to_string(k) + " of 4 draws cannot be among the 2 marked of 5");
+  CHECK_THROWS_WITH(log_hypergeometric_probability(2, 4, 1, 5),
+                    function + "k: 2 of 1 draws cannot be among the 4 marked of 5");
+  CHECK(log_hypergeometric_probability(1, 2, 4, 5) == Approx(std::log(0.4)).epsilon(1e-13));
+  CHECK(log_hypergeometric_probability(2, 2, 4, 5) == Approx(std::log(0.6)).epsilon(1e-13));
+  for (const index_t marked : {0, 5}) CHECK(log_hypergeometric_probability(marked == 0 ? 0 : 3, marked, 3, 5) == 0);
 }

@@ -153,6 +153,17 @@ TEST_CASE("calibration: nothing, one pair, pairs that are none; misuse") {
   CHECK_THROWS_AS(reliability_table(vector{1}, vector{1, 1}), std::invalid_argument);
 }
 
+TEST_CASE("calibration: ten bins, the left end theirs, unless said otherwise") {
+  CHECK(calibration_options{}.bins == 10);
+  CHECK(calibration_options{}.edges == binning::left_closed);
+  const vector p = {.1, .25, .5, .9}, y = {0, 1, 1, 0};
+  CHECK(reliability_table(p, y).size() == 10);
+  CHECK(calibrate(p, y).expected_error == Approx(0.5625).epsilon(1e-14));
+  CHECK(calibrate(p, y, {.edges = binning::right_closed}).expected_error == Approx(0.5625).epsilon(1e-14));
+  CHECK(reliability_table(p, y)[2].outcome == 1);
+  CHECK(reliability_table(p, y)[0].count == 0);
+}
+
 TEST_CASE("calibration: the reference vectors (routing, R.8)") {
   const vector p = {.95, .15, .70, .55, .45, .30, .85, .60, .20, .40}, y = {1, 0, 1, 1, 0, 0, 1, 0, 0, 0};
   for (const index_t bins : {10, 5}) {

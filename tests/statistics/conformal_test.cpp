@@ -101,6 +101,9 @@ TEST_CASE("conformal: nothing, one, all right, all wrong, equal, infinite, NaN; 
   CHECK_THROWS_WITH(control_risk(vector{1}, {}), "hone::statistics::control_risk: losses: has 0, scores 1");
   CHECK_THROWS_WITH(control_risk(vector{1, 2}, vector{0, 1.5}),
                     "hone::statistics::control_risk: losses: element 1 is not in [0, 1]: 1.5");
+  CHECK_THROWS_WITH(control_risk(vector{1, 2}, vector{-0.5, 0}),
+                    "hone::statistics::control_risk: losses: element 0 is not in [0, 1]: -0.5");
+  CHECK(control_risk(vector{1, 2}, vector{2, 0}, {.risk = 0.9, .largest = 2}).value == 2);
   CHECK_THROWS_AS(control_risk(vector{1}, vector{not_a_number}), std::invalid_argument);
   for (const double bad : {0.0, -1.0, infinity, not_a_number}) {
     CHECK_THROWS_AS(control_risk({}, {}, {.risk = bad}), std::invalid_argument);

@@ -136,9 +136,46 @@ TEST_CASE("DeLong's test: separated, constant, infinite, NaN, one kind, few") {
   CHECK(std::isnan(few.p_value));
   CHECK(std::isnan(delong_interval(few).low));
   CHECK_THROWS_WITH(delong_test(up, vector{1}, y), "hone::statistics::delong_test: second: has 1, outcomes 4");
-  CHECK_THROWS_AS(delong_test(vector{1}, up, y), std::invalid_argument);
+  CHECK_THROWS_WITH(delong_test(vector{1}, up, y), "hone::statistics::delong_test: first: has 1, outcomes 4");
   CHECK_THROWS_AS(delong_test(up, up, vector{0, 0, 1, 2}), std::invalid_argument);
-  CHECK_THROWS_AS(delong_interval(opposite, 1), std::invalid_argument);
+  const std::span<const double> many(up.data(), (std::size_t{1} << 30) + 1);  // refused unread
+  CHECK_THROWS_WITH(delong_test(many, many, many),
+                    "hone::statistics::delong_test: outcomes: has 1073741825, at most 2^30");
+}
+
+TEST_CASE("DeLong's test: a NaN in the second score alone, one item of a kind") {
+  const vector y = {0, 0, 1, 1}, up = {1, 2, 3, 4};
+  const auto broken = delong_test(up, vector{1, not_a_number, 3, 4}, y);
+  CHECK(broken.first.nans == 0);
+  CHECK(broken.second.nans == 1);
+  CHECK(std::isnan(broken.difference));
+  const auto both = delong_test(vector{not_a_number, 1, 2, 3}, vector{1, not_a_number, 3, 4}, y);
+  CHECK(std::isnan(both.difference));
+  const auto negatives = delong_test(up, up, vector{0, 0, 0, 0});
+  CHECK(std::isnan(negatives.difference));
+  const auto one_negative = delong_test(vector{1, 2, 3}, vector{3, 2, 1}, vector{0, 1, 1});
+  CHECK(one_negative.difference == 1);
+  CHECK(std::isnan(one_negative.standard_error));
+  CHECK(std::isnan(one_negative.z));
+  const auto one_each = delong_test(vector{1, 2}, vector{2, 1}, vector{0, 1});
+  CHECK(one_each.difference == 1);
+  CHECK(std::isnan(one_each.standard_error));
+  CHECK(std::isfinite(delong_test(up, vector{1, 3, 2, 4}, y).standard_error));  // two of each
+}
+
+TEST_CASE("DeLong's interval: the normal quantile of its level, 0.95 unless said otherwise") {
+  const items x = draw(3, 40, 1, 0.3, 0.25);
+  const auto c = delong_test(x.first, x.second, x.outcomes);
+  for (const auto& [level, quantile] : {std::pair{0.95, 1.959963984540054}, {0.5, 0.6744897501960817}}) {
+    const interval i = delong_interval(c, level);
+    CHECK(i.low == Approx(c.difference - quantile * c.standard_error).epsilon(1e-12));
+    CHECK(i.high == Approx(c.difference + quantile * c.standard_error).epsilon(1e-12));
+  }
+  CHECK(delong_interval(c).low == delong_interval(c, 0.95).low);
+  CHECK(delong_interval(c, 1e-9).high > delong_interval(c, 1e-9).low);
+  for (const double level : {0.0, 1.0, -0.5, 1.5, not_a_number})
+    CHECK_THROWS_AS(delong_interval(c, level), std::invalid_argument);
+  CHECK_THROWS_WITH(delong_interval(c, 1), "hone::statistics::delong_interval: level: must be in (0, 1), is 1");
 }
 
 TEST_CASE("coverage: DeLong's interval of the difference, and how often the test rejects what is equal") {

@@ -116,6 +116,16 @@ TEST_CASE("Student's interval of a mean") {
   CHECK(std::isnan(student_interval(estimate_mean(vector{1, infinity})).low));
   CHECK_THROWS_WITH(student_interval(estimate_mean(vector{1, 2}), 0),
                     "hone::statistics::student_margin: level: must be in (0, 1), is 0");
+  for (const double level : {0.0, 1.0, 1.5, -0.5, not_a_number}) {
+    CHECK_THROWS_AS(student_margin(estimate_mean(vector{1, 2}), level), std::invalid_argument);
+    CHECK_THROWS_AS(wilson_interval(1, 2, level), std::invalid_argument);
+    CHECK_THROWS_AS(clopper_pearson_interval(1, 2, level), std::invalid_argument);
+    CHECK_THROWS_AS(clopper_pearson_upper(1, 2, level), std::invalid_argument);
+    CHECK_THROWS_AS(clopper_pearson_lower(1, 2, level), std::invalid_argument);
+  }
+  CHECK(student_margin(estimate_mean(vector{1, 2})) == student_margin(estimate_mean(vector{1, 2}), 0.95));
+  CHECK(wilson_interval(1, 2).low == wilson_interval(1, 2, 0.95).low);
+  CHECK(clopper_pearson_interval(1, 2).low == clopper_pearson_interval(1, 2, 0.95).low);
 }
 
 TEST_CASE("Student's interval covers a normal mean as often as it says, of two values too") {

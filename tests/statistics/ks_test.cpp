@@ -163,7 +163,12 @@ TEST_CASE("KS: values without an order are counted and leave no result") {
     CHECK(std::isnan(r.statistic));
     CHECK(std::isnan(r.p_value));
     CHECK(std::isnan(r.log10_p));
+    CHECK(r.n == std::ssize(x));
+    CHECK(r.m == std::ssize(y));
   }
+  const ks_result both = ks_two_sample_asymptotic(vector{1, nan}, vector{nan, 2, nan});
+  CHECK(both.nans == 3);
+  CHECK(std::isnan(both.statistic));
 }
 
 TEST_CASE("KS: the limiting distribution") {
@@ -187,6 +192,18 @@ TEST_CASE("KS: the limiting distribution") {
   CHECK(std::exp(statistics::detail::log_kolmogorov_tail(1)) == Approx(0.26999967167735456).epsilon(1e-14));
   CHECK(std::exp(statistics::detail::log_kolmogorov_tail(3)) == Approx(3.045995948942526e-08).epsilon(1e-13));
   CHECK(statistics::detail::log_kolmogorov_tail(0) == 0);
+  for (const double at : {0.031, 0.1, 0.2, 0.3, 0.7, 0.99}) {  // the complement, by many more terms
+    long double complement = 0;
+    for (int k = 1; k < 200; k += 2) complement += std::exp(-k * k * 9.8696044010893586188L / (8.0L * at * at));
+    complement *= 2.5066282746310005024L / static_cast<long double>(at);
+    CHECK(statistics::detail::log_kolmogorov_tail(at) ==
+          Approx(static_cast<double>(std::log1p(-complement))).epsilon(1e-12).margin(0));
+  }
+  for (const double at : {1.0, 1.01, 1.3, 2.0}) {
+    long double tail = 0;
+    for (int k = 1; k < 200; ++k) tail += (k % 2 == 1 ? 2 : -2) * std::exp(-2.0L * k * k * at * at);
+    CHECK(statistics::detail::log_kolmogorov_tail(at) == Approx(static_cast<double>(std::log(tail))).epsilon(1e-14));
+  }
   CHECK(statistics::detail::log_kolmogorov_tail(1 - 1e-12) ==
         Approx(statistics::detail::log_kolmogorov_tail(1)).epsilon(1e-10));
   // It is the limit.
@@ -197,9 +214,19 @@ TEST_CASE("KS: the limiting distribution") {
 TEST_CASE("KS: misuse") {
   CHECK_THROWS_WITH(ks_two_sample(vector{}, vector{1}),
                     "hone::statistics::ks_two_sample: n: must be in [1, 2^31 - 1], is 0");
-  CHECK_THROWS_AS(ks_two_sample(vector{1}, vector{}), std::invalid_argument);
-  CHECK_THROWS_AS(ks_two_sample_asymptotic(vector{}, vector{}), std::invalid_argument);
-  CHECK_THROWS_AS(log_ks_probability(-1, 3, 3), std::invalid_argument);
+  CHECK_THROWS_WITH(ks_two_sample(vector{1}, vector{}),
+                    "hone::statistics::ks_two_sample: m: must be in [1, 2^31 - 1], is 0");
+  CHECK_THROWS_WITH(ks_two_sample_asymptotic(vector{}, vector{}),
+                    "hone::statistics::ks_two_sample_asymptotic: n: must be in [1, 2^31 - 1], is 0");
+  CHECK_THROWS_WITH(log_ks_probability(-1, 3, 3), "hone::statistics::log_ks_probability: h: must be in [0, 3], is -1");
   CHECK_THROWS_AS(log_ks_probability(4, 3, 3), std::invalid_argument);
+  CHECK_THROWS_WITH(log_ks_probability(13, 4, 6), "hone::statistics::log_ks_probability: h: must be in [0, 12], is 13");
+  constexpr index_t most = (index_t{1} << 31) - 1;
+  CHECK_THROWS_AS(log_ks_probability(1, most + 1, 3), std::invalid_argument);
+  CHECK_THROWS_AS(log_ks_probability(1, 3, most + 1), std::invalid_argument);
+  // Complete separation has probability 2 / C(2 n, n), of which Stirling knows the logarithm.
+  constexpr auto n = static_cast<double>(most);
+  CHECK(log_ks_probability(most, most, most) ==
+        Approx(std::log(2.0) - 2 * n * std::log(2.0) + 0.5 * std::log(3.14159265358979323846 * n)).epsilon(1e-13));
   CHECK_THROWS_AS(log_ks_probability(1, 0, 3), std::invalid_argument);
 }

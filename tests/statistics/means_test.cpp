@@ -47,6 +47,8 @@ TEST_CASE("groups weighted by items, with the pooled error of lm-evaluation-harn
   CHECK(m.nonfinite == 1);
   const mean_estimate alike = average_groups(groups);
   CHECK(alike.mean == Approx((.5 + .6 + .8) / 3).epsilon(1e-15));
+  CHECK(alike.count == 750);
+  CHECK(alike.nonfinite == 1);
   CHECK(alike.standard_error == Approx(std::sqrt(.0004 + .0009 + .0025) / 3).epsilon(1e-14));
 }
 
@@ -69,6 +71,15 @@ TEST_CASE("pooling the parts of a sample gives its mean; one group its error too
   CHECK(std::isnan(pool_items(singles).standard_error));
   CHECK(std::isnan(pool_items({}).mean));
   CHECK(std::isnan(average_groups({}).mean));
+}
+
+TEST_CASE("two values have an error, groups of two too; what is not finite is counted in all groups") {
+  CHECK(estimate_mean(vector{1, 4}).standard_error == Approx(1.5).epsilon(1e-15));
+  const std::vector<mean_estimate> groups = {estimate_mean(vector{1, 4}), estimate_mean(vector{2})};
+  CHECK(pool_items(groups).standard_error == Approx(std::sqrt(4.5 / 3)).epsilon(1e-15));
+  const std::vector<mean_estimate> broken = {{.5, .02, 400, 2}, {.6, .03, 250, 0}, {.8, .05, 100, 3}};
+  CHECK(pool_items(broken).nonfinite == 5);
+  CHECK(average_groups(broken).nonfinite == 5);
 }
 
 TEST_CASE("harmonic mean") {

@@ -41,7 +41,9 @@ TEST_CASE("pass@k is the share of subsets with a correct response, and holds at 
   CHECK(pass_at_k(10, 0, 10) == 0);
   CHECK(pass_at_k(10, 1, 10) == 1);
   CHECK(pass_at_k(1000000, 1, 1000) == Approx(1e-3).epsilon(1e-12));
-  CHECK_THROWS_WITH(pass_at_k(4, 5, 1), Catch::Contains("correct"));
-  CHECK_THROWS_WITH(pass_at_k(4, 1, 5), Catch::Contains("k"));
-  CHECK_THROWS_WITH(pass_at_k(4, 1, 0), Catch::Contains("k"));
+  const std::string function = "hone::statistics::pass_at_k: ";
+  CHECK_THROWS_WITH(pass_at_k(4, 5, 1), function + "correct: must be in [0, 4], the samples, is 5");
+  CHECK_THROWS_WITH(pass_at_k(4, -1, 1), function + "correct: must be in [0, 4], the samples, is -1");
+  CHECK_THROWS_WITH(pass_at_k(4, 1, 5), function + "k: must be in [1, 4], is 5");
+  CHECK_THROWS_WITH(pass_at_k(4, 1, 0), function + "k: must be in [1, 4], is 0");
 }

@@ -223,7 +223,10 @@ TEST_CASE("Platt: separated scores, one outcome, equal scores, few, none, invali
   CHECK(std::isfinite(fit_platt(vector{1, 3, 2, 4}, y, plain).slope));
   CHECK_THROWS_WITH(fit_platt(s, vector{0, 0.5, 1, 1}),
                     "hone::statistics::fit_platt: outcomes: element 1 is neither 0 nor 1: 0.5");
-  CHECK_THROWS_AS(fit_platt(s, vector{1}), std::invalid_argument);
+  CHECK_THROWS_WITH(fit_platt(s, vector{1}), "hone::statistics::fit_platt: outcomes: has 1, scores 4");
+  CHECK(fit_platt(s, y).count == 4);
+  CHECK(fit_platt(s, vector{0, -0.5, 1, 1}, plain).invalid == 1);
+  CHECK(fit_platt(s, vector{0, 1, 1.5, 1}, plain).invalid == 1);
 }
 
 TEST_CASE("isotonic: the largest of the smallest means, in any order of the items") {
@@ -282,7 +285,9 @@ TEST_CASE("isotonic: between blocks a straight line, beyond them the ends; ties,
   CHECK(broken.invalid == 2);
   CHECK(broken.blocks.empty());
   CHECK(std::isnan(broken(1)));
-  CHECK_THROWS_AS(fit_isotonic(vector{1}, {}), std::invalid_argument);
+  CHECK(broken.count == 3);
+  CHECK(fit_isotonic(vector{1, 2}, vector{-0.5, 1}).invalid == 1);
+  CHECK_THROWS_WITH(fit_isotonic(vector{1}, {}), "hone::statistics::fit_isotonic: outcomes: has 0, scores 1");
 }
 
 TEST_CASE("recalibration: what nobody sets") { CHECK(platt_options{}.smooth_targets); }

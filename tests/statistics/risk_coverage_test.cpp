@@ -77,4 +77,10 @@ TEST_CASE("AURC: equal and infinite scores have the risk of all; NaN, nothing, m
                     "hone::statistics::measure_risk_coverage: losses: has 0, scores 1");
   CHECK_THROWS_WITH(measure_risk_coverage(vector{1}, vector{infinity}),
                     "hone::statistics::measure_risk_coverage: losses: element 0 is inf");
+  CHECK_THROWS_WITH(measure_risk_coverage(vector{1, 2}, vector{-1, std::nan("")}),
+                    Catch::StartsWith("hone::statistics::measure_risk_coverage: losses: element 1 is "));
+  CHECK(measure_risk_coverage(vector{2, 1}, vector{-3, 1}).area == Approx(-2));
+  CHECK(none.count == 2);
+  CHECK(std::isnan(measure_risk_coverage({}, {}).risk));
+  CHECK(measure_risk_coverage(vector{std::nan(""), std::nan("")}, vector{1, 3}).nans == 2);
 }

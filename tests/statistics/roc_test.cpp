@@ -136,7 +136,16 @@ TEST_CASE("separated, infinite, single and unordered scores") {
   CHECK(broken.nans == 2);
   CHECK(std::isnan(broken.auc));
   CHECK_THROWS_WITH(auc(vector{}, vector{1}), "hone::statistics::auc: positives: is empty");
-  CHECK_THROWS_AS(auc(vector{1}, vector{}), std::invalid_argument);
+  CHECK_THROWS_WITH(auc(vector{1}, vector{}), "hone::statistics::auc: negatives: is empty");
+  CHECK(broken.positives == 2);
+  CHECK(auc(vector{1, 2, 3}, vector{0}).negatives == 1);
+  CHECK(std::isnan(auc(vector{1, 2, 3}, vector{0}).standard_error));
+  CHECK(std::isfinite(auc(vector{1, 2}, vector{0, 3}).standard_error));  // two of each
+  const auto precision = average_precision(rank_scores(vector{1, 2, 3}, vector{0}));
+  CHECK(precision.positives == 3);
+  CHECK(precision.negatives == 1);
+  CHECK(precision.prevalence == 0.75);
+  CHECK(average_precision(rank_scores(vector{1}, vector{not_a_number})).nans == 1);
 }
 
 TEST_CASE("one kind alone, equal scores, infinite ones, NaN: what is undefined is NaN (routing, case 2)") {
@@ -230,7 +239,14 @@ TEST_CASE("DeLong's interval stays in [0, 1]") {
   CHECK(whole.high == 1);
   CHECK(whole.low == Approx(0.98 - 0.1 * 1.959963984540054).epsilon(1e-12));
   CHECK(delong_interval(auc_estimate{.auc = 0.01, .standard_error = 0.1}).low == 0);
-  CHECK_THROWS_AS(delong_interval(auc_estimate{}, 0), std::invalid_argument);
+  CHECK(delong_interval(auc_estimate{.auc = 0.5, .standard_error = 0.1}, 0.5).high ==
+        Approx(0.5 + 0.1 * 0.6744897501960817).epsilon(1e-12));
+  for (const double level : {0.0, 1.0, -0.5, 1.5, not_a_number}) {
+    CHECK_THROWS_AS(delong_interval(auc_estimate{}, level), std::invalid_argument);
+    CHECK_THROWS_AS(auc_interval(auc_estimate{}, level), std::invalid_argument);
+  }
+  CHECK_THROWS_WITH(delong_interval(auc_estimate{}, 1),
+                    "hone::statistics::delong_interval: level: must be in (0, 1), is 1");
 }
 
 TEST_CASE("the interval of an AUC: on the scale of logits, exact where the sets are separated") {
@@ -249,7 +265,9 @@ TEST_CASE("the interval of an AUC: on the scale of logits, exact where the sets 
     CHECK(std::isnan(auc_interval(none).low));
     CHECK(std::isnan(auc_interval(none).high));
   }
-  CHECK_THROWS_AS(auc_interval({}, 1), std::invalid_argument);
+  CHECK_THROWS_WITH(auc_interval({}, 1), "hone::statistics::auc_interval: level: must be in (0, 1), is 1");
+  CHECK(auc_interval(auc(vector{2, 3, 4}, vector{0, 1}), 0.5).low == Approx(std::pow(0.25, 0.5)).epsilon(1e-12));
+  CHECK(std::isnan(auc_interval({.auc = 1, .standard_error = 0}).low));  // of no items
 }
 
 TEST_CASE("coverage: how often intervals at 0.95 contain the AUC") {
@@ -294,9 +312,13 @@ TEST_CASE("the true positive rate at a false positive rate is a point of the cur
   CHECK(true_positive_rate(vector{71}, many, 0.29) == 1);  // 29 of 100, though 0.29 * 100 < 29
   CHECK(true_positive_rate(vector{71}, many, 0.28) == 0);
   CHECK(std::isnan(true_positive_rate(vector{std::nan("")}, many, 0.5)));
-  CHECK_THROWS_AS(true_positive_rate(x, y, 1.5), std::invalid_argument);
-  CHECK_THROWS_AS(true_positive_rate(vector{}, y, 0.5), std::invalid_argument);
-  CHECK_THROWS_AS(true_positive_rate(x, vector{}, 0.5), std::invalid_argument);
+  CHECK(std::isnan(true_positive_rate(many, vector{1, not_a_number}, 1)));
+  const std::string function = "hone::statistics::true_positive_rate: ";
+  CHECK_THROWS_WITH(true_positive_rate(x, y, 1.5), function + "fpr: must be in [0, 1], is 1.5");
+  CHECK_THROWS_WITH(true_positive_rate(x, y, -0.5), function + "fpr: must be in [0, 1], is -0.5");
+  CHECK_THROWS_AS(true_positive_rate(x, y, not_a_number), std::invalid_argument);
+  CHECK_THROWS_WITH(true_positive_rate(vector{}, y, 0.5), function + "positives: is empty");
+  CHECK_THROWS_WITH(true_positive_rate(x, vector{}, 0.5), function + "negatives: is empty");
 }
 
 TEST_CASE("the true positive rate is the best over all thresholds") {
@@ -351,4 +373,8 @@ TEST_CASE("Youden's threshold: the reference vector (routing, R.5), and by tryin
   CHECK(std::isnan(youden(rank_scores(vector{1}, {})).threshold));
   CHECK(std::isnan(youden(rank_scores(vector{1}, {})).accuracy()));
   CHECK(youden(rank_scores(vector{not_a_number}, vector{1})).nans == 1);
+  CHECK(youden(rank_scores(vector{1}, vector{not_a_number})).nans == 1);
+  CHECK(std::isnan(youden(rank_scores(vector{1, 2}, vector{not_a_number})).threshold));
+  CHECK(youden(rank_scores(vector{1, 2}, vector{3})).count == 3);
+  CHECK(std::isnan(youden(rank_scores({}, vector{1})).index));
 }

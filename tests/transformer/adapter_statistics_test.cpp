@@ -67,3 +67,25 @@ TEST_CASE("statistics of sites: what is no matrix of the model is refused") {
   rows.grow(2, 3);
   CHECK_THROWS_WITH(rows.grow(1, 4), Contains("width"));
 }
+
+TEST_CASE("statistics of sites: 256 sequences unless more are asked for, each with its capacity") {
+  config c = expert_models()[2];  // experts choose
+  c.n_layers = 1, c.experts.dense = {};
+  const decoder<float> model(c);
+  const auto parameters = normals<float>(model.parameters(), 1, 0.3);
+  std::vector<std::int32_t> tokens;
+  std::vector<index_t> offsets = {0}, capacities;
+  for (std::int32_t s = 0; s < 258; ++s) {
+    for (std::int32_t t = 0; t < 3; ++t) tokens.push_back((s + 5 * t) % 14);
+    offsets.push_back(std::ssize(tokens));
+    capacities.push_back(s % 4);
+  }
+  const auto sites = adapter_sites(c, {role::wq, role::w1}, 2, 1.0);  // w1 of three experts
+  const batch b{tokens, offsets, capacities};
+  const auto few = observe_sites(model, parameters, sites, b), all = observe_sites(model, parameters, sites, b, 1000);
+  CHECK((few.inputs[0].rows() == 3 * 256 && all.inputs[0].rows() == 3 * 258));
+  CHECK((few.outputs[0].rows() == 256 && all.outputs[0].rows() == 258));
+  for (std::size_t e = 1; e < 4; ++e) CHECK(few.inputs[e].rows() == 64 * (0 + 1 + 2 + 3));
+  for (std::size_t e = 1; e < 4; ++e)
+    for (index_t j = 0; j < sites[e].outputs; ++j) CHECK(few.outputs[e].view()(4, j) == 0);  // none of sequence 4
+}

@@ -52,3 +52,16 @@ TEST_CASE("rows of a vector are its elements; of none, none") {
   const std::vector<double> none;
   CHECK(rows_of(none, 3, 2).empty());
 }
+
+TEST_CASE("a slice has the capacities of its sequences, and parts are as even as they can be") {
+  const std::vector<std::int32_t> tokens = {1, 5, 6, 7, 8, 1, 1, 4, 3};
+  const std::vector<index_t> offsets = {0, 5, 6, 9}, capacities = {4, 2, 3};
+  const batch_slice slice({tokens, offsets, capacities}, 1, 3);
+  CHECK(slice.batch().capacities.data() == capacities.data() + 1);
+  CHECK(slice.batch().capacities.size() == 2);
+  CHECK(batch_slice({tokens, offsets}, 1, 3).batch().capacities.empty());
+  CHECK(part_of(7, 0, 2) == std::pair<index_t, index_t>(0, 3));
+  CHECK(part_of(7, 1, 2) == std::pair<index_t, index_t>(3, 7));
+  CHECK(part_of(7, 1, 3) == std::pair<index_t, index_t>(2, 4));
+  CHECK(part_of(1, 0, 3) == std::pair<index_t, index_t>(0, 0));
+}

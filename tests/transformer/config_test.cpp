@@ -193,3 +193,71 @@ TEST_CASE("layers of experts have a router and a matrix an expert, dense ones wh
   c.experts.router = hone::moe::softmax_then_top_k(1);
   CHECK_NOTHROW(validate(c));
 }
+
+TEST_CASE("every size and number of a shape has its borders") {
+  struct bounded {
+    index_t config::* at;
+    index_t least;
+    const char* name;
+  };
+  for (const bounded& b : std::vector<bounded>{{&config::d_model, 1, "d_model"},
+                                               {&config::d_ff, 1, "d_ff"},
+                                               {&config::n_layers, 1, "n_layers"},
+                                               {&config::n_heads, 1, "n_heads"},
+                                               {&config::n_kv_heads, 1, "n_kv_heads"},
+                                               {&config::vocab, 1, "vocab"},
+                                               {&config::max_seq, 1, "max_seq"},
+                                               {&config::block, 0, "block"},
+                                               {&config::head_width, 0, "head_width"},
+                                               {&config::window, 0, "window"},
+                                               {&config::full_layers, 0, "full_layers"},
+                                               {&config::outputs, 0, "outputs"}})
+    for (const index_t value : {b.least - 1, index_t{2147483648}}) {
+      config c{.tie_embeddings = false, .causal = b.at != &config::block};
+      c.*b.at = value;
+      CHECK_THROWS_WITH(validate(c), Catch::Contains(std::string(b.name) + ": must be in [" + std::to_string(b.least) +
+                                                     ", 2^31 - 1], is " + std::to_string(value)));
+    }
+  constexpr index_t most = 2147483647;
+  CHECK_NOTHROW(validate({.d_ff = most, .n_layers = most, .vocab = most, .max_seq = most, .window = most}));
+  CHECK_NOTHROW(validate({.tie_embeddings = false, .full_layers = most, .outputs = most}));
+  constexpr double nan = std::numeric_limits<double>::quiet_NaN(), infinity = std::numeric_limits<double>::infinity();
+  for (const double bad : {0.0, -1.0, nan, infinity}) {
+    CHECK_THROWS_WITH(validate({.rope_base = bad}), Catch::Contains("rope_base: must be positive"));
+    CHECK_THROWS_WITH(validate({.norm_eps = bad}), Catch::Contains("norm_eps: must be positive"));
+  }
+  CHECK_NOTHROW(validate({.rope_base = 1e299, .norm_eps = 1e-299}));
+  for (const double bad : {-1e-9, nan, infinity})
+    CHECK_THROWS_WITH(validate({.clip_qkv = bad}), Catch::Contains("clip_qkv: must be finite and not negative"));
+  using enum rope_scaling::method;
+  CHECK_NOTHROW(validate({.scaling = {.how = linear, .factor = 1}}));
+  CHECK_THROWS_WITH(validate({.scaling = {.how = linear, .factor = nan}}), Catch::Contains("scaling.factor"));
+  for (const double bad : {nan, infinity}) {
+    CHECK_THROWS_WITH(validate({.scaling = {.how = llama3, .low_frequency = bad}}), Catch::Contains("low_frequency"));
+    CHECK_THROWS_WITH(validate({.scaling = {.how = llama3, .high_frequency = bad}}), Catch::Contains("high_frequency"));
+  }
+  CHECK_NOTHROW(validate({.scaling = {.how = none, .factor = nan, .low_frequency = nan, .original_max_seq = 0}}));
+  CHECK_NOTHROW(validate({.causal = false, .mask_token = 0}));
+  config c{.causal = false, .block = 2, .experts = {.count = 2, .d_ff = 1}};
+  c.experts.router = hone::moe::expert_choice(2, hone::moe::pool::batch);  // as many a token as there are
+  c.experts.sees_the_future = true;
+  CHECK_NOTHROW(validate(c));
+}
+
+TEST_CASE("the parameters of a model that is too large are told: of every part") {
+  // In units of 2^58 = d_model 2^28: 2 of the embedding, 1 of outputs, 2 (2 + 1) of the attention, 3 of W1 to W3.
+  config c{.d_model = 1 << 30,
+           .d_ff = 1 << 28,
+           .n_layers = 1,
+           .n_heads = 1 << 28,
+           .n_kv_heads = 1 << 27,
+           .vocab = 1 << 29,
+           .tie_embeddings = false,
+           .head_width = 2,
+           .outputs = 1 << 28};
+  CHECK_THROWS_WITH(tensor_table(c), Catch::Contains("c: has about 3.45876e+18 parameters"));
+  c.experts = {.count = 2, .d_ff = 1 << 27, .shared_d_ff = 1 << 27};  // 4.5 more
+  CHECK_THROWS_WITH(tensor_table(c), Catch::Contains("c: has about 4.7558e+18 parameters"));
+  c.n_layers = 2;
+  CHECK_THROWS_WITH(tensor_table(c), Catch::Contains("c: has about 8.64691e+18 parameters"));
+}

@@ -238,3 +238,78 @@ TEST_CASE("a critic learns in parts, each an update") {
   c.learn_rewards(r, 8, {});  // three of the parts are empty
   CHECK(c.net().updates() == 8);
 }
+
+TEST_CASE("a critic's shape, number by number") {
+  config expected = policy_shape, policy = policy_shape;
+  policy.n_heads = expected.n_heads = 8, policy.n_kv_heads = 4, policy.rope_base = expected.rope_base = 50;
+  expected.outputs = 1, expected.head_width = 2;
+  expected.d_model = 10, expected.d_ff = 24, expected.n_layers = 1, expected.n_heads = 5, expected.n_kv_heads = 1;
+  CHECK(critic_shape(policy, 0.6) == expected);
+  policy.n_heads = 12, policy.n_kv_heads = 6, policy.head_width = expected.head_width = 6;
+  expected.n_heads = 7, expected.n_kv_heads = 1;  // of 7 and 4
+  CHECK(critic_shape(policy, 0.6) == expected);
+  policy.tie_embeddings = true;
+  expected.d_model = 4, expected.d_ff = 10, expected.n_heads = 3, expected.n_kv_heads = 1;  // of 3 and 2
+  CHECK(critic_shape(policy, 0.25) == expected);
+  policy.experts = {.count = 4, .d_ff = 10, .every = 2};
+  expected.experts = {.count = 4, .d_ff = 3, .every = 2};
+  CHECK(critic_shape(policy, 0.25) == expected);
+  CHECK(critic_shape(policy_shape, 1).n_layers == 2);
+}
+
+TEST_CASE("updates of parts are those of their groups alone, in turn, and the longest gradient is told") {
+  const responses ascending = guesses(12);
+  responses descending;
+  for (index_t g = 12; g-- > 0;) descending.add(ascending, g);
+  const auto shape = critic_shape(policy_shape, 1);
+  const auto parameters = initial_parameters<float>(shape, 3);
+  const gradient::step_options how{.rate = 1e-2, .clip = 1};
+  const auto part = [](const std::vector<double>& x, const responses& r, index_t first, index_t count) {
+    const auto from = static_cast<std::size_t>(r.rows.offsets[static_cast<std::size_t>(first)]);
+    const auto to = static_cast<std::size_t>(r.rows.offsets[static_cast<std::size_t>(first + count)]);
+    return std::vector<double>(x.begin() + static_cast<std::ptrdiff_t>(from),
+                               x.begin() + static_cast<std::ptrdiff_t>(to));
+  };
+  for (const responses& r : {ascending, descending})
+    for (const bool of_prompts : {true, false}) {
+      critic<float> whole(of_prompts, shape, parameters, {.rows = 12}),
+          halves(of_prompts, shape, parameters, {.rows = 12});
+      std::vector<double> old = critic<float>(false, shape, parameters).values(r), returns(old.size());
+      for (std::size_t i = 0; i < old.size(); ++i) returns[i] = std::sin(static_cast<double>(i)), old[i] -= 0.3;
+      const double longest =
+          of_prompts ? whole.learn_rewards(r, 2, how) : whole.learn_returns(r, old, returns, 0.5, 2, how);
+      double expected = 0;
+      for (const index_t first : {0, 6}) {
+        responses own;
+        for (index_t g = first; g < first + 6; ++g) own.add(r, g);
+        expected = worst(expected, of_prompts ? halves.learn_rewards(own, 1, how)
+                                              : halves.learn_returns(own, part(old, r, first, 6),
+                                                                     part(returns, r, first, 6), 0.5, 1, how));
+      }
+      CHECK(whole.net().parameters() == halves.net().parameters());
+      CHECK(longest == expected);
+      // In one microbatch the sums are others in their last bits alone.
+      critic<float> cut(of_prompts, shape, parameters, {.rows = 12}), at_once(of_prompts, shape, parameters);
+      for (critic<float>* c : {&cut, &at_once})
+        of_prompts ? c->learn_rewards(r, 1, how) : c->learn_returns(r, old, returns, 0.5, 1, how);
+      index_t far = 0;
+      for (std::size_t i = 0; i < parameters.size(); ++i)
+        far += std::abs(cut.net().parameters()[i] - at_once.net().parameters()[i]) > 1e-4f;
+      CHECK(far < std::ssize(parameters) / 100);
+    }
+}
+
+TEST_CASE("values move no further than the range from what they were, and an update that was left out is told") {
+  const responses r = guesses(4);
+  const auto shape = critic_shape(policy_shape, 1);
+  const auto parameters = initial_parameters<float>(shape, 3);
+  critic<float> near(false, shape, parameters), far(false, shape, parameters);
+  std::vector<double> old = near.values(r), returns = old;
+  for (std::size_t i = 0; i < old.size(); ++i) returns[i] += 5, old[i] -= 1;
+  CHECK(near.learn_returns(r, old, returns, 0.5, 1, {}) == 0);
+  CHECK(far.learn_returns(r, old, returns, 2, 1, {}) > 0);
+  returns[0] = returns[3] = std::numeric_limits<double>::quiet_NaN();
+  critic<float> lost(false, shape, parameters);
+  CHECK_FALSE(std::isfinite(lost.learn_returns(r, old, returns, 2, 2, {})));  // the first of two
+  CHECK(lost.net().updates() == 1);
+}

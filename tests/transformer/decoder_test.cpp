@@ -149,3 +149,33 @@ TEST_CASE("what does not fit the model is refused") {
   broken.n_heads = 5;
   CHECK_THROWS_WITH(decoder<float>(broken), Catch::Contains("n_heads"));
 }
+
+TEST_CASE("the borders of what fits, and gradients that are not of the batch") {
+  const config c = small_models()[0];
+  const decoder<float> model(c);
+  std::vector<float> parameters(static_cast<std::size_t>(model.parameters())), gradient(parameters.size()),
+      wide(std::size_t{60} * 22);
+  const std::vector<std::int32_t> tokens(60, 10);
+  const std::vector<index_t> all = {0, 60}, late = {1, 60}, none = {}, halves = {0, 30, 60}, one = {0, 1};
+  workspace<float> w(c, 60);
+  CHECK_NOTHROW(model.forward(parameters, {tokens, all}, w));
+  CHECK_THROWS_WITH(model.forward(parameters, {tokens, late}, w), Catch::Contains("offsets must begin with 0"));
+  CHECK_THROWS_WITH(model.forward(parameters, {tokens, none}, w), Catch::Contains("offsets must begin with 0"));
+  const batch b{tokens, halves};
+  model.forward(parameters, b, w);
+  const auto backward = [&](matrix_view<const float> dlogits, const tap_gradient<float>& tap) {
+    model.backward(parameters, b, w, dlogits, std::span(&tap, 1), gradient);
+  };
+  const matrix_view<const float> slopes = w.logits(), hidden = w.hidden(0);
+  CHECK_NOTHROW(backward(slopes, {0, hidden}));
+  CHECK_NOTHROW(backward({}, {3, hidden}));
+  CHECK_THROWS_WITH(backward(slopes, {-1, hidden}), Catch::Contains("taps: layer -1, must be of a layer in [0, 3]"));
+  CHECK_THROWS_WITH(backward(slopes, {4, hidden}), Catch::Contains("taps: layer 4"));
+  CHECK_THROWS_WITH(backward(slopes, {0, {wide.data(), 59, 12}}), Catch::Contains("taps: layer 0: is 59 x 12"));
+  CHECK_THROWS_WITH(backward(slopes, {0, {wide.data(), 60, 11}}), Catch::Contains("taps: layer 0: is 60 x 11"));
+  CHECK_THROWS_WITH(backward({wide.data(), 59, 11}, {0, hidden}), Catch::Contains("dlogits: is 59 x 11"));
+  CHECK_THROWS_WITH(backward({wide.data(), 60, 10}, {0, hidden}), Catch::Contains("dlogits: is 60 x 10"));
+  CHECK_THROWS_WITH(backward({wide.data(), 60, 11, 22, 2}, {0, hidden}), Catch::Contains("with adjacent columns"));
+  CHECK_THROWS_WITH(model.backward(parameters, {std::span(tokens).first(1), one}, w, gradient),
+                    Catch::Contains("b: has 1 rows, the workspace holds a batch of 60"));
+}

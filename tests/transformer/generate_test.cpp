@@ -202,3 +202,32 @@ TEST_CASE("stories260K tells the story that run.c tells") {
   for (const char byte : text) hash = (hash ^ static_cast<unsigned char>(byte)) * 0x100000001b3u;
   CHECK(hash == 0x7b55aec7519f96abu);
 }
+
+TEST_CASE("log-probabilities are those of the decoder's logits, up to a context that is full") {
+  const config c = small_models()[0];
+  const decoder<double> model(c);
+  const auto parameters = normals<double>(model.parameters(), 3, 0.5);
+  const generator<double> generate(model, parameters);
+  std::vector<std::int32_t> tokens = {1, 4, 2, 9, 1};
+  const std::vector<index_t> offsets = {0, 2, 5};
+  const auto said = generate({tokens, offsets}, {.max_tokens = 7, .sampling = {.temperature = 1, .seed = 2}});
+  for (std::size_t s = 0; s < 2; ++s) {
+    REQUIRE(said[s].tokens.size() == 7);
+    CHECK_FALSE(said[s].stopped);
+    std::vector<std::int32_t> whole(tokens.begin() + offsets[s], tokens.begin() + offsets[s + 1]);
+    const index_t start = std::ssize(whole);
+    whole.insert(whole.end(), said[s].tokens.begin(), said[s].tokens.end());
+    const std::vector<index_t> border = {0, std::ssize(whole)};
+    workspace<double> w(c, border[1]);
+    model.forward(parameters, {whole, border}, w);
+    for (index_t t = 0; t < 7; ++t)
+      CHECK(said[s].log_probabilities[static_cast<std::size_t>(t)] ==
+            Approx(loss::log_probability(w.logits().row(start + t - 1), said[s].tokens[static_cast<std::size_t>(t)]))
+                .epsilon(1e-9));
+  }
+  const std::vector<std::int32_t> full(60, 1), negative = {-1};
+  const std::vector<index_t> all = {0, 60}, late = {1, 60}, one = {0, 1};
+  CHECK(generate({full, all})[0].tokens.size() == 1);  // it has no position of its own
+  CHECK_THROWS_WITH(generate({full, late}), Catch::Contains("offsets must begin with 0"));
+  CHECK_THROWS_WITH(generate({negative, one}), Catch::Contains("token -1, the vocabulary has 11"));
+}

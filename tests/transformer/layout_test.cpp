@@ -80,3 +80,17 @@ TEST_CASE("initial parameters: norms of 1, the rest normal of variance 1 / colum
   const auto wide = initial_parameters<double>(c, 5);
   for (std::size_t i = 0; i < p.size(); ++i) REQUIRE(p[i] == static_cast<float>(wide[i]));
 }
+
+TEST_CASE("initial parameters are addressed draws: of a seed, in a stream, at their place; a selection has no bias") {
+  config c{.d_model = 8, .d_ff = 6, .n_layers = 2, .n_heads = 2, .n_kv_heads = 1, .vocab = 5, .qkv_bias = true};
+  c.experts = {.count = 3, .d_ff = 4, .selection_bias = true};
+  const auto p = initial_parameters<double>(c, 77);
+  for (const tensor& t : tensor_table(c)) {
+    CAPTURE(t.name);
+    for (const index_t i : {t.offset, t.offset + t.size() - 1}) {
+      const double drawn = philox{77, 9}.normal(static_cast<std::uint64_t>(i)) / std::sqrt(static_cast<double>(t.cols));
+      const double expected = t.kind == tensor_kind::norm ? 1 : t.id.role == role::selection_bias ? 0 : drawn;
+      CHECK(p[static_cast<std::size_t>(i)] == Approx(expected).epsilon(1e-14));
+    }
+  }
+}

@@ -307,3 +307,55 @@ TEST_CASE("learner: the page's example learns") {
   }
   CHECK(last < 0.5 * first);
 }
+
+TEST_CASE("learner: sums over parts are of the loss, its rows and those that are not finite, and are added") {
+  const config c = small_models()[0];
+  const labelled_rows rows = pairs(c);
+  const auto tenfold = []<class X>(std::span<X> x) {
+    for (X& v : x) v *= 10;
+  };
+  learner<float, decltype(tenfold)> half(c, initial_parameters<float>(c, 1), {.rows = 12, .part = 0, .parts = 2},
+                                         tenfold);
+  learner<float> same(c, initial_parameters<float>(c, 1), {.rows = 12, .part = 0, .parts = 2});
+  const auto counted = [&](microbatch<float>& part) {
+    loss::loss_sum sum = mean_likelihood(rows)(part);
+    sum.nonfinite = part.tokens.sequences();
+    return sum;
+  };
+  std::vector<float> g(half.trained().size(), 0.25f), own(g.size());
+  const auto sum = half.accumulate(rows.batch(), counted, g), alone = same.accumulate(rows.batch(), counted, own);
+  CHECK(sum.sum == 10 * alone.sum);
+  CHECK((sum.count == 10 * alone.count && alone.count > 0));
+  CHECK((sum.nonfinite == 10 * alone.nonfinite && alone.nonfinite > 0));
+  for (std::size_t i = 0; i < g.size(); ++i) REQUIRE(g[i] == 0.25f + 10 * own[i]);
+  std::vector<double> x = {1, 2};
+  half.sum_over_parts(x);
+  CHECK(x == std::vector<double>{10, 20});
+  same.remember_reference(), half.remember_reference();
+  const auto nll = same.reference_nll(rows), more = half.reference_nll(rows);
+  for (std::size_t s = 0; s < nll.size(); ++s) CHECK(more[s] == 10 * nll[s]);
+}
+
+TEST_CASE("learner: a likelihood is told without its scale, and a reference that is not there is refused") {
+  const config c = small_models()[0];
+  const labelled_rows rows = pairs(c);
+  learner<float> l(c, initial_parameters<float>(c, 1), small_lanes);
+  const auto nll = l.sequence_nll(rows);
+  std::vector<double> weights(nll.size());
+  double plain = 0, weighted = 0;
+  for (std::size_t s = 0; s < nll.size(); ++s) {
+    weights[s] = static_cast<double>(s) - 3;
+    plain += nll[s], weighted += weights[s] * nll[s];
+  }
+  std::vector<float> g(l.trained().size());
+  CHECK(l.likelihood(rows, g, 0.25).sum == Approx(plain).epsilon(1e-6));
+  CHECK(l.likelihood(rows, g, 0.25, weights).sum == Approx(weighted).epsilon(1e-6));
+  CHECK(l.likelihood(rows, g, 0.25).count == rows.label_count());
+  CHECK_THROWS_WITH(l.likelihood(rows, std::span(g).first(3), 1), Catch::Contains("gradient"));
+  CHECK_THROWS_WITH(l.reference_nll(rows), Catch::Contains("parameters: has 0"));
+  l.learn(rows.batch(), mean_likelihood(rows), {});
+  l.reset_moments();
+  CHECK(l.updates() == 0);
+  CHECK(squared_norm(l.all().m) == 0);
+  CHECK(squared_norm(l.all().v) == 0);
+}

@@ -247,6 +247,22 @@ TEST_CASE("a head that does not fit is refused before anything is written") {
   CHECK_THROWS_WITH(chunks.backward(as_rows(x, 2), as_rows(w, 4), never, one_row, {}), Catch::Contains("dhidden: is"));
   CHECK_THROWS_WITH(chunks.backward(as_rows(x, 2), as_rows(w, 4), never, {}, nowhere), Catch::Contains("dw: is"));
   CHECK(dx == std::vector<float>(6, 7));
+  const std::vector<float> apart(12);
+  std::vector<float> out(24, 7);
+  const matrix_view<const float> every_second(apart.data(), 2, 3, 6, 2);
+  CHECK_THROWS_WITH(chunks.forward(every_second, as_rows(w, 4), never), Catch::Contains("hidden: is 2 x 3"));
+  CHECK_THROWS_WITH(chunks.backward(as_rows(x, 2), as_rows(w, 4), never, {out.data(), 2, 3, 6, 2}, {}),
+                    Catch::Contains("dhidden: is 2 x 3"));
+  CHECK_THROWS_WITH(chunks.backward(as_rows(x, 2), as_rows(w, 4), never, {}, {out.data(), 4, 3, 6, 2}),
+                    Catch::Contains("dw: is 4 x 3"));
+  CHECK_THROWS_WITH(chunks.backward(as_rows(x, 2), as_rows(w, 4), never, {out.data(), 2, 2}, {}),
+                    Catch::Contains("dhidden: is 2 x 2"));
+  CHECK_THROWS_WITH(chunks.backward(as_rows(x, 2), as_rows(w, 4), never, {}, {out.data(), 4, 2}),
+                    Catch::Contains("dw: is 4 x 2"));
+  CHECK_THROWS_WITH(chunks.forward(as_rows(x, 2), matrix_view<const float>(w.data(), 4, 2), never),
+                    Catch::Contains("w: is 4 x 2"));
+  CHECK_THROWS_WITH(linear_loss<float>(-1, 3), Catch::Contains("inputs"));
+  CHECK((chunks.rows() == 256 && linear_loss<float>(3, 4, 5).rows() == 5));
 }
 
 TEST_CASE("a 16-bit W has the bits of its floats") {

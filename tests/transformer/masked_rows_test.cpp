@@ -180,3 +180,42 @@ TEST_CASE("masked rows: what does not fit is refused") {
   CHECK_THROWS_WITH(mask_by_count(data.all(), two, {.mask_token = mask}), Catch::Contains("counts"));
   CHECK_THROWS_WITH(mask_by_count({}, {}, {.mask_token = mask}), Catch::Contains("clean: has no offsets"));
 }
+
+TEST_CASE("masked rows: draws of a count are those of (seed, step, sequence), times those of their kind") {
+  const corpus data(vocab);
+  const std::vector<index_t> counts(23, 1);
+  std::vector<std::vector<std::int32_t>> seen;
+  const auto is_new = [&](const masked_rows& r) {
+    CHECK(std::find(seen.begin(), seen.end(), r.noised) == seen.end());
+    seen.push_back(r.noised);
+  };
+  is_new(mask_by_count(data.all(), counts, {.mask_token = mask}));
+  is_new(mask_by_count(data.all(), counts, {.mask_token = mask, .seed = 1}));
+  is_new(mask_by_count(data.all(), counts, {.mask_token = mask, .step = 1}));
+  is_new(mask_by_count(data.all(), counts, {.mask_token = mask, .first_sequence = 1}));
+  for (const auto times :
+       {diffusion::times::independent, diffusion::times::stratified, diffusion::times::shared_offset}) {
+    is_new(mask_by_time(data.all(), {.mask_token = mask, .times = times}));
+    is_new(mask_by_time(data.all(), {.mask_token = mask, .times = times, .first_sequence = 7, .batch = 30}));
+  }
+  is_new(mask_by_time(data.all(), {.mask_token = mask, .least_time = 0.9}));
+  // What is counted is weighted by its exact ratio, whatever the options say.
+  const masked_rows plain = mask_by_count(data.all(), counts, {.mask_token = mask});
+  const masked_rows other =
+      mask_by_count(data.all(), counts, {.mask_token = mask, .weighting = weighting::inverse, .least_time = 0.5});
+  CHECK(other.weights == plain.weights);
+  CHECK(other.divisor == plain.divisor);
+}
+
+TEST_CASE("masked rows: capacities of nothing masked are those of one, of more than the budget knows its last") {
+  const corpus data(vocab);
+  const std::vector<index_t> budget = {7, 5, 3};
+  std::vector<index_t> counts(23, 0);
+  counts[8] = 2, counts[17] = 3, counts[7] = 4, counts[6] = 1;
+  const masked_rows r = mask_by_count(data.all(), counts, {.mask_token = mask, .budget = budget});
+  for (std::size_t s = 0; s < 23; ++s) CHECK(r.capacities[s] == (s == 8 ? 5 : s == 17 || s == 7 ? 3 : 7));
+  const std::vector<std::uint8_t> few(3, 1);
+  CHECK_THROWS_WITH(mask_by_time(data.all(), {.mask_token = mask, .may = few}), Catch::Contains("may: has 3 elements"));
+  CHECK_THROWS_WITH(mask_by_count(data.all(), counts, {.mask_token = mask, .may = few}),
+                    Catch::Contains("may: has 3 elements"));
+}

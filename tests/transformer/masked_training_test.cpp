@@ -310,7 +310,9 @@ TEST_CASE("masked training: a step of nothing, and one along no number, are refu
   CHECK_THROWS_WITH(learn_masked(l, masked_rows{}, {}, {}), Catch::Contains("no masked place"));
   const corpus data(11);
   const masked_rows rows = mask_by_time(batch{data.tokens, data.offsets}, {.mask_token = mask});
-  CHECK_THROWS_WITH(learn_masked(l, rows, {.z = std::nan("")}, {}), Catch::Contains("coefficient must be finite"));
+  for (const double bad : {std::nan(""), HUGE_VAL, -HUGE_VAL})
+    for (const router_losses& losses : {router_losses{.balance = bad}, {.coverage = bad}, {.z = bad}})
+      CHECK_THROWS_WITH(learn_masked(l, rows, losses, {}), Catch::Contains("coefficient must be finite"));
   std::vector<float> broken = initial_parameters<float>(shape, 1);
   for (const tensor& t : tensor_table(shape))
     if (t.id.role == role::wcls) broken[static_cast<std::size_t>(t.offset)] = std::nanf("");

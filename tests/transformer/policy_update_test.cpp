@@ -102,7 +102,8 @@ TEST_CASE("policy update: an update is the one made by hand, to the bit") {
         policy::recipe_options{.name = "gspo", .clip_low = 0.5, .clip_high = 0.5},
         policy::recipe_options{.name = "dapo+apo"},
         policy::recipe_options{.name = "clip_cov", .cov_share = 0.2, .cov_low = 0.0},
-        policy::recipe_options{.name = "kl_cov", .cov_share = 0.2}, policy::recipe_options{.name = "dr_grpo"}}) {
+        policy::recipe_options{.name = "kl_cov", .cov_share = 0.2}, policy::recipe_options{.name = "dr_grpo"},
+        policy::recipe_options{.name = "apo", .anchor_form = policy::anchor_form::reference_likelihood}}) {
     INFO(options.name);
     const auto l = make_learner(c, whole);
     const responses r = drawn(c, l->parameters());
@@ -112,7 +113,8 @@ TEST_CASE("policy update: an update is the one made by hand, to the bit") {
     std::vector<float> p = l->parameters();
     axpy(0.02f, normals<float>(std::ssize(p), 9), p);
     copy(p, l->trained());
-    const policy_update_options how{.longest = 6, .seed = 3, .step = {.rate = 1e-2, .weight_decay = 0.1, .clip = 1}};
+    const policy_update_options how{
+        .temperature = 1.3, .longest = 6, .seed = 3, .step = {.rate = 1e-2, .weight_decay = 0.1, .clip = 1}};
     const auto [sum, length] = update_policy(*l, recipe, r, m, 1, 4, how);
 
     const index_t first = 6, last = 24;
@@ -123,10 +125,10 @@ TEST_CASE("policy update: an update is the one made by hand, to the bit") {
     const policy::support_view support = m.reference.support(slice.first_row(), slice.rows());
     workspace<float> w(c, slice.rows());
     l->model().forward(p, b, w);
-    std::vector<double> log_p(n), entropy(n), log_mass(n);
-    policy::row_measures measures{.log_probability = log_p, .entropy = entropy};
+    std::vector<double> log_p(n), entropy(n), log_mass(n), likelihood(recipe.needs.likelihood ? n : 0);
+    policy::row_measures measures{.log_probability = log_p, .entropy = entropy, .reference_likelihood = likelihood};
     if (support.width > 0) measures.log_mass = log_mass;
-    policy::measure(w.logits(), of(r.rows.targets), support, measures);
+    policy::measure(w.logits(), of(r.rows.targets), support, measures, 1.3);
     policy::token_batch tokens{.offsets = b.offsets,
                                .targets = of(r.rows.targets),
                                .log_probability = log_p,
@@ -135,14 +137,15 @@ TEST_CASE("policy update: an update is the one made by hand, to the bit") {
                                .reference = of(m.reference.log_probability),
                                .entropy = entropy,
                                .log_mass = log_mass,
-                               .reference_mass = of(m.reference.mass)};
+                               .reference_mass = of(m.reference.mass),
+                               .reference_likelihood = likelihood};
     const auto weight = policy::token_weights(recipe, tokens, 3);
     tokens.weight = weight;
     const auto rewards = rows_of(r.rewards, first, last - first);
     std::vector<loss::row_terms> terms(n);
     const policy::policy_sum expected = policy::recipe_loss(
         recipe, tokens, rewards, policy::count_totals(b.offsets, tokens.targets, rewards), 6, {terms});
-    policy::write_gradient(w.logits(), tokens.targets, terms, support);
+    policy::write_gradient(w.logits(), tokens.targets, terms, support, 1.3);
     std::vector<float> g(p.size()), moment(p.size()), square(p.size());
     l->model().backward(p, b, w, g);
     CHECK(length == descend(std::span(p), std::span(moment), std::span(square), g, 1, how.step));
@@ -222,4 +225,21 @@ TEST_CASE("policy update: the page's example raises the reward") {
     (step == 0 ? first : last) = mean;
   }
   CHECK(last > first + 0.3);
+}
+
+TEST_CASE("policy update: a reference's likeliest tokens are with the one drawn or without") {
+  const config c = small_models()[0];
+  const auto l = make_learner(c, {.rows = 12});
+  const responses r = drawn(c, l->parameters());
+  const auto members = [&](bool keep) { return measure_reference(*l, l->reference(), r.rows, 11, keep); };
+  const reference_measures with = members(true), without = members(false);
+  for (std::size_t t = 0; t < r.rows.tokens.size(); ++t) {
+    if (r.rows.targets[t] < 0) continue;
+    CHECK(with.mass[t] == Approx(1));
+    CHECK(without.mass[t] == Approx(1 - std::exp(without.log_probability[t])));
+  }
+  CHECK(measure_reference(*l, l->reference(), r.rows, 0, true).ids.empty());
+  CHECK_THROWS_WITH(update_policy(*l, policy::make_recipe({.name = "grpo"}), r,
+                                  measure_responses(*l, policy::make_recipe({.name = "grpo"}), r), -1, 2, {}),
+                    Catch::Contains("[-1, 2) are no groups of 5"));
 }

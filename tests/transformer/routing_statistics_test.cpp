@@ -125,3 +125,57 @@ TEST_CASE("routing statistics: biases are of a model that has them") {
   CHECK_THROWS_WITH(update_biases(m.model, std::span<float>(m.parameters), {}), Catch::Contains("no bias"));
   CHECK_THROWS_WITH(follow_thresholds(m.model, std::span<float>(m.parameters), {}, 0.9), Catch::Contains("no bias"));
 }
+
+TEST_CASE("routing statistics: drops and cutoffs are summed over microbatches and lanes") {
+  routed d(moe::softmax_then_top_k(2, {1, 1}));
+  for (const layer_routing& l : d.pass(12, 3)) {  // a capacity is of a microbatch
+    CHECK(l.load.dropped > 0);
+    CHECK(std::accumulate(l.chosen.begin(), l.chosen.end(), index_t{0}) == l.load.total() + l.load.dropped);
+    CHECK(l.tokens().executed == l.load.total());
+  }
+  routed t(moe::expert_threshold(2), true);
+  gradient_lanes<float> lanes(t.model, 12, 3);
+  routing_statistics seen(t.shape, 3);
+  std::vector<double> sums(4), own(4);
+  index_t parts = 0;
+  evaluate(
+      t.model, t.parameters, batch{t.data.tokens, t.data.offsets},
+      [&](microbatch<float>& part) {
+        seen.add(part, part.rows_of<std::int32_t>(t.data.targets));
+        moe::column_thresholds(by_expert(part.activations.router_logits(2)), 2, own);
+        for (std::size_t e = 0; e < 4; ++e) sums[e] += own[e];
+        ++parts;
+        return loss::loss_sum{};
+      },
+      lanes, serial{});
+  const auto layers = seen.layers();
+  CHECK((layers[1].cutoff_count == parts && parts > 3));
+  const auto bias = t.model.view(std::span<float>(t.parameters)).vector({role::selection_bias, 2});
+  for (index_t e = 0; e < 4; ++e) bias[e] = static_cast<float>(e);
+  follow_thresholds(t.model, std::span<float>(t.parameters), layers, 0.25);
+  for (index_t e = 0; e < 4; ++e) {
+    const double sum = sums[static_cast<std::size_t>(e)];
+    CHECK(layers[1].cutoffs[static_cast<std::size_t>(e)] == Approx(sum).epsilon(1e-9));
+    CHECK(bias[e] == Approx(0.25 * static_cast<double>(e) - 0.75 * sum / static_cast<double>(parts)).epsilon(1e-5));
+  }
+}
+
+TEST_CASE(
+    "routing statistics: biases move by the rate, which has the published default, centred where it is asked for") {
+  routed m(moe::loss_free(2), true);
+  auto seen = m.pass(200, 1);
+  for (layer_routing& l : seen) l.chosen = {9, 1, 1, 1};
+  const auto moved = [&](auto&&... how) {
+    std::vector<float> p = m.parameters;
+    const auto bias = m.model.view(std::span<float>(p)).vector({role::selection_bias, 2});
+    for (index_t e = 0; e < 4; ++e) bias[e] = static_cast<float>(2 * e);
+    update_biases(m.model, std::span<float>(p), seen, how...);
+    return std::vector<float>{bias[0], bias[1] - 2, bias[2] - 4, bias[3] - 6};
+  };
+  double largest = 0;
+  for (const float x : moved()) largest = worst(largest, std::abs(static_cast<double>(x)));
+  CHECK(largest == Approx(1e-3).epsilon(1e-3));
+  const auto plain = moved(0.5), centred = moved(0.5, true);
+  CHECK(std::accumulate(plain.begin(), plain.end(), 0.0f) == Approx(1));
+  CHECK(std::accumulate(centred.begin(), centred.end(), 0.0f) == Approx(0).margin(1e-5));
+}

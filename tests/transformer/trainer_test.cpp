@@ -151,6 +151,11 @@ TEST_CASE("lanes and gradients that do not fit are refused") {
   CHECK_THROWS_WITH(gradient_lanes<float>(model, 8, 0), Catch::Contains("lanes"));
   CHECK_THROWS_WITH(gradient_lanes<float>(model, 8, 4, 0, 5), Catch::Contains("parts"));
   CHECK_THROWS_WITH(gradient_lanes<float>(model, 8, 4, 2, 2), Catch::Contains("part"));
+  CHECK_THROWS_WITH(gradient_lanes<float>(model, 8, -1), Catch::Contains("lanes: must be positive, is -1"));
+  CHECK_THROWS_WITH(gradient_lanes<float>(model, 8, 4, 0, 0), Catch::Contains("parts: must be in [1, 4], is 0"));
+  CHECK_THROWS_WITH(gradient_lanes<float>(model, 8, 4, -1, 2), Catch::Contains("part: must be in [0, 2), is -1"));
+  CHECK((gradient_lanes<float>(model, 8).size() == 4 && gradient_lanes<float>(model, 8, 4, 3, 4).size() == 1));
+  CHECK(gradient_lanes<float>(model, 8).rows() == 8);
   gradient_lanes<float> lanes(model, 8, 1);
   std::vector<float> p(static_cast<std::size_t>(model.parameters())), g(3);
   const std::vector<std::int32_t> tokens(9, 1);

@@ -123,10 +123,9 @@ struct ks_gap {
 inline ks_gap largest_gap(std::span<const double> x, std::span<const double> y) {
   std::vector<double> a(x.begin(), x.end()), b(y.begin(), y.end());
   ks_gap result;
-  for (auto* sample : {&a, &b}) {
+  for (const auto* sample : {&a, &b})
     result.nans += std::count_if(sample->begin(), sample->end(), [](double v) { return std::isnan(v); });
-    if (result.nans > 0) return result;
-  }
+  if (result.nans > 0) return result;
   sort_ascending(a);
   sort_ascending(b);
   const auto n = std::ssize(a), m = std::ssize(b), divisor = std::gcd(n, m);

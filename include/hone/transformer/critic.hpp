@@ -10,6 +10,7 @@
 #include "hone/transformer/responses.hpp"
 
 #include <algorithm>
+#include <cmath>
 
 namespace HONE_NAMESPACE::transformer {
 
@@ -173,7 +174,7 @@ class critic {
       if (first == last) continue;
       const batch_slice slice(b, sequence_of(first), sequence_of(last));
       const double length = net_.learn(slice.batch(), loss_of(slice, first), how, pool).length;
-      if (!(length <= longest)) longest = length;
+      if (std::isfinite(longest) && !(length <= longest)) longest = length;
     }
     return longest;
   }
