@@ -1,15 +1,30 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-/// Differential privacy: noise that is exact, accounting that is rounded up, budgets that are spent once.
+/// Differential privacy: noise that is exact, accounting that is rounded up, budgets that are spent once, and learning
+/// in two stages with bounds on how its weights move.
 #pragma once
+#include "hone/privacy/bounds.hpp"
 #include "hone/privacy/budget.hpp"
 #include "hone/privacy/chacha20.hpp"
 #include "hone/privacy/composition.hpp"
 #include "hone/privacy/discrete.hpp"
+#include "hone/privacy/domain.hpp"
+#include "hone/privacy/erm.hpp"
 #include "hone/privacy/fixed_plan.hpp"
 #include "hone/privacy/gaussian.hpp"
 #include "hone/privacy/guarantee.hpp"
+#include "hone/privacy/kernel_weights.hpp"
 #include "hone/privacy/loss_composition.hpp"
 #include "hone/privacy/loss_curve.hpp"
 #include "hone/privacy/loss_distribution.hpp"
+#include "hone/privacy/losses.hpp"
+#include "hone/privacy/mechanism.hpp"
+#include "hone/privacy/private_curvature.hpp"
+#include "hone/privacy/records.hpp"
+#include "hone/privacy/release.hpp"
 #include "hone/privacy/renyi.hpp"
+#include "hone/privacy/row_shards.hpp"
+#include "hone/privacy/row_sums.hpp"
+#include "hone/privacy/sufficient_statistics.hpp"
+#include "hone/privacy/vector_noise.hpp"
+#include "hone/privacy/weights.hpp"
 #include "hone/privacy/zero_concentrated.hpp"

@@ -142,11 +142,12 @@ TEST_CASE("ends where nothing moves or something is not finite; sizes 0 and 1; m
   };
   std::vector<double> x{5};
   const std::size_t before = allocations::count;
-  const auto m = descend(f, x, {3, 3}, 1000000);
+  const auto m = descend(f, x, {3, 3}, 1000000, infinite, 1e-300);
   CHECK(allocations::count == before + 1);
   CHECK(m.converged);
   CHECK(m.evaluations <= 3);
   CHECK(x[0] == 1);
+  CHECK(descend(f, x, {3, 3}, 50).evaluations == 51);  // without a tolerance all steps, for ranks that count them
   std::vector<double> none;
   CHECK(descend([](point, output) { return 2.0; }, none, {1, 2}, 5, 1).value == 2);
   for (const double value : {not_a_number, infinite, 1.0})

@@ -2,6 +2,9 @@
 // What docs/privacy.md shows.
 #include "hone/privacy.hpp"
 
+#include "hone/core/thread_pool.hpp"
+
+#include "privacy/support.hpp"
 #include "support/catch.hpp"
 
 using namespace hone;
@@ -43,4 +46,26 @@ TEST_CASE("docs: what training costs") {
   // by_orders.cost.epsilon is 2.108, exact.cost.epsilon 1.828
   CHECK(by_orders.cost.epsilon == Approx(2.1078).epsilon(1e-4));
   CHECK(exact.cost.epsilon == Approx(1.8282).epsilon(1e-4));
+}
+
+TEST_CASE("docs: a private rule from logged choices") {
+  const raw_records log = random_records({.rows = 2000, .features = 4}, 77);
+  const matrix_view<const double> x(log.x.data(), 2000, 4);
+  const std::vector<index_t>& arm = log.arm;
+  const std::vector<double>& outcome = log.outcome;
+  thread_pool pool(2);
+
+  using namespace privacy;
+  const domain limits{.rows = 2000, .features = 4, .row_bound = 1, .outcome_bound = 1};  // public
+  const overlap weights{.ridge = 1};
+  const plan p = choose(weights, owl_logistic{}, limits, 0.02, {1, 1e-6});  // before data: noise, or a refusal
+  budget<replace_one> funds({2, 1e-5});
+  chacha20 random;
+  const auto rule = release(p, weights, owl_logistic{}, funds, x, arm, outcome, {}, random, pool);
+  const index_t best = decide(owl_logistic{}, 2, std::vector{0.3, 0.1, 0.0, -0.2, 0.5}, rule.theta());
+  // p.fit.sensitivity is 0.0299, p.output.scale 0.157; p and rule.theta() may be published, nothing else
+
+  CHECK((best == 0 || best == 1));
+  CHECK(p.fit.sensitivity == Approx(0.0299).margin(5e-5));
+  CHECK(p.output.scale == Approx(0.157).margin(5e-4));
 }

@@ -73,7 +73,7 @@ minimum descend_on(F& f, std::span<double> x, const convexity& c, std::int64_t s
     const bool plain = !fast || (on_set && k == 0) || k == steps;
     for (std::size_t i = 0; i < n; ++i) y[i] = plain ? x[i] : (x[i] + a * z[i]) / (1 + a);
     if (!evaluate(y)) return result;
-    if (k == steps || result.converged) break;
+    if (k == steps || (result.converged && tolerance > 0)) break;
     if (!plain) {
       for (std::size_t i = 0; i < n; ++i) next[i] = (1 - a) * z[i] + a * y[i] - a / c.least * g[i];
       project(next);
@@ -81,7 +81,7 @@ minimum descend_on(F& f, std::span<double> x, const convexity& c, std::int64_t s
       for (std::size_t i = 0; i < n; ++i) x[i] = (1 - a) * x[i] + a * z[i];
       continue;
     }
-    bool moved = false;
+    bool moved = tolerance == 0;
     for (std::size_t i = 0; i < n; ++i) moved = moved || next[i] != x[i];
     if (!moved) break;  // nor would any other step
     copy(next, x);
@@ -126,10 +126,11 @@ inline std::int64_t steps_that_suffice(const convexity& bounds, double tolerance
 }
 
 /// Takes @p steps steps from @p x (n) towards the minimum of a strongly convex @p f, on the ball of @p radius around 0,
-/// plain or accelerated ones, whichever are sure to arrive nearer; the ball's first is a plain one. Stops before where
-/// the certificate is at most @p tolerance, where a plain step changes nothing, and where something is not finite, with
-/// converged = false. In all space the certificate is the gradient's length; on a ball the length of the gradient
-/// mapping M (x - P(x - g / M)), and the projected point is handed back.
+/// plain or accelerated ones, whichever are sure to arrive nearer; the ball's first is a plain one. Where something is
+/// not finite it stops before, with converged = false; with a @p tolerance also where the certificate is at most that,
+/// and where a plain step changes nothing; with none, which ranks that share @p f need, it takes all steps. In all
+/// space the certificate is the gradient's length; on a ball the length of the gradient mapping M (x - P(x - g / M)),
+/// and the projected point is handed back.
 /// @throws std::invalid_argument unless 0 < lambda <= M, 0 <= steps < 2^31, radius > 0 and tolerance >= 0.
 /// @note A call of f a step, and one more, on a ball two; allocates 4 n doubles before the first.
 template <smooth_objective F>

@@ -8,7 +8,8 @@
 /// D1 does not grow with the number of records. Proofs: docs/privacy.md#bounds. With sigma the logistic function:
 ///   known propensities   W = 1 / least, D1 = 0
 ///   ipw, two arms        lambda1 R = max_s s sigma(-R s), W = 1 + e^(B R), D1 = 2 (W - 1) sigma(B R) B^2 / lambda1
-///   ipw, K arms          R = B sqrt((K - 1) / K) / lambda1, W = 1 + (K - 1) e^(sqrt 2 B R), D1 = 4 (W - 1) B^2 / lambda1
+///   ipw, K arms          R = B sqrt((K - 1) / K) / lambda1, W = 1 + (K - 1) e^(sqrt 2 B R),
+///                        D1 = 4 (W - 1) B^2 / lambda1
 ///   overlap              R as ipw, W = sigma(B R), D1 = sigma(B R) B^2 / (2 lambda1)
 ///   covariate balancing  lambda1 R = B (1 + e^(-B R)), W = 1 + e^(B R), D1 = 2 W (W - 1) B^2 / lambda1
 ///   entropy balancing    R = B / lambda1, W = e^(B R), D1 = 2 W max(1, W - 1) B^2 / lambda1
@@ -136,7 +137,8 @@ inline stability of_parameters(const domain& d, double ridge, double radius, dou
                                double slope, double smoothness, double start, double parts) {
   const double b = d.row_bound, n = static_cast<double>(d.rows), roundoff = std::numeric_limits<double>::epsilon() / 2;
   const double terms = static_cast<double>(columns(d) + 2);
-  // A product with a row is rounded by terms * roundoff of B R, the sum of a block by its additions to a lane, the tree by
+  // A product with a row is rounded by terms * roundoff of B R, the sum of a block by its additions to a lane, the tree
+  // by
   // its depth.
   const double depth = 1024.0 / 8 + 16 + std::log2(n + 1);
   stability s{.radius = radius,

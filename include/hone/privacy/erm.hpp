@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-/// The second stage: theta = argmin (1/n) sum_i w_i loss(theta; record i) + (ridge / 2) |theta|^2 + <tilt, theta> / n, in
-/// the loss's ball if it has one. With weights in [0, W] that move by no more than D1 the minimisers of neighbours are
+/// The second stage: theta = argmin (1/n) sum_i w_i loss(theta; record i) + (ridge / 2) |theta|^2 + <tilt, theta> / n,
+/// in the loss's ball if it has one. With weights in [0, W] that move by no more than D1 the minimisers of neighbours
+/// are
 ///   Delta_2 = L S / (n ridge) + 2 tau / ridge,   S = 2 W + D1
 /// apart, tau the gradient that the solver and rounding leave. Total: every data set has an answer.
 #pragma once
 #include "hone/linalg/certified_minimum.hpp"
 #include "hone/privacy/bounds.hpp"
+#include "hone/privacy/detail/ridge_objective.hpp"
 #include "hone/privacy/losses.hpp"
-#include "hone/privacy/ridge_objective.hpp"
 
 namespace HONE_NAMESPACE::privacy {
 

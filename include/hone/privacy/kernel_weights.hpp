@@ -5,10 +5,10 @@
 ///   gaussian  exp(-|x - y|^2 / (2 h^2)), 1: maximum mean discrepancy
 ///   energy    (|x| + |y| - |x - y|) / 2, B: the energy distance
 ///   linear    <x, y>, B^2: stable balancing weights
-/// The gaussian's phi may be that of D random directions omega, (cos <omega, x>, sin <omega, x>) / sqrt(D), of which the
-/// length is 1: every bound holds for the kernel that is used. Then, and for the linear one, work and memory grow with
-/// n; else with n^2.
-/// [Huling, Mak 2024, Energy balancing; Zubizarreta 2015, Stable weights; Rahimi, Recht 2007, Random features]
+/// The gaussian's phi may be that of D random directions omega, (cos <omega, x>, sin <omega, x>) / sqrt(D), of which
+/// the length is 1: every bound holds for the kernel that is used. Then, and for the linear one, work and memory grow
+/// with n; else with n^2. [Huling, Mak 2024, Energy balancing; Zubizarreta 2015, Stable weights; Rahimi, Recht 2007,
+/// Random features]
 #pragma once
 #include "hone/core/random.hpp"
 #include "hone/linalg/box_quadratic.hpp"
@@ -203,7 +203,8 @@ linalg::minimum balance(const Product& product, const kernel_balancing& scheme, 
 /// @return how the solver got there: private, like the weights.
 /// @throws std::invalid_argument for a bad scheme, for more than @c most_kernel_rows rows and for several ranks where
 ///         the kernel has no features; never for what a record holds.
-/// @note Some 2 sqrt((kappa^2 + ridge) / ridge) 30 products at most. Bitwise for any executor, with features for any number of ranks.
+/// @note Some 2 sqrt((kappa^2 + ridge) / ridge) 30 products at most. Bitwise for any executor, with features for any
+///        number of ranks.
 inline linalg::minimum weigh(const kernel_balancing& scheme, const records& data, std::span<double> weight,
                              executor_reference pool, const certificate& = {}) {
   const char* function = "hone::privacy::weigh(kernel_balancing)";

@@ -2,9 +2,9 @@
 /// A bound on how the rows are spread, bought with some of the budget, in place of the ridge alone: bounds of weights
 /// divide by the curvature of the first stage, which is at least
 ///   lambda1 + m lambda_min((1/n) sum x x^T),   m = sigma'(B R) (ipw, overlap), e^(-B R) (covariate balancing)
-/// The smallest eigenvalue moves by no more than B^2 / n with one record. What is released lies above it with probability
-/// delta at most. This is sound because stability asks for the curvature of one of two neighbours only; a scale that is
-/// computed from the data without noise would not be. Of two arms.
+/// The smallest eigenvalue moves by no more than B^2 / n with one record. What is released lies above it with
+/// probability delta at most. This is sound because stability asks for the curvature of one of two neighbours only; a
+/// scale that is computed from the data without noise would not be. Of two arms.
 #pragma once
 #include "hone/linalg/spectrum.hpp"
 #include "hone/privacy/release.hpp"

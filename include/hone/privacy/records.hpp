@@ -2,8 +2,8 @@
 /// Private records as both stages read them: rows clipped to the domain, the constant column appended, eight rows a
 /// tile with column after column in it, so that products with the rows of a tile need no sum across a register.
 ///
-/// Whatever a record holds, it takes part and nothing is thrown: a feature or outcome that is not finite, or an arm that
-/// is not on the list, makes it a zero record, of which every product and every sum is 0.
+/// Whatever a record holds, it takes part and nothing is thrown: a feature or outcome that is not finite, or an arm
+/// that is not on the list, makes it a zero record, of which every product and every sum is 0.
 #pragma once
 #include "hone/core/packs.hpp"
 #include "hone/privacy/domain.hpp"

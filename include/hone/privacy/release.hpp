@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 /// A private two-stage fit from records to what may be published: the budget is reserved before a record is read, spent
-/// before a parameter leaves, and nothing else leaves. A failure that depends on the data would be a leak: there is none.
+/// before a parameter leaves, and nothing else leaves. A failure that depends on the data would be a leak: there is
+/// none.
 #pragma once
 #include "hone/privacy/budget.hpp"
 #include "hone/privacy/chacha20.hpp"
@@ -62,11 +63,12 @@ void weigh_by_plan(const plan& p, const Scheme& scheme, const records& data, std
 
 }  // namespace detail
 
-/// Fits and releases: theta (columns x products of the loss), by @p p, which `prepare` made of the same scheme and loss.
+/// Fits and releases: theta (columns x products of the loss), by @p p, which `prepare` made of the same scheme and
+/// loss.
 /// @param x rows x features; @param arm in [0, arms); @param outcome; @param propensity of each row's own arm with
 ///        `known`, else empty
-/// @throws budget_exhausted before a record is read; std::invalid_argument for shapes that are not the plan's; never for
-///         what a record holds.
+/// @throws budget_exhausted before a record is read; std::invalid_argument for shapes that are not the plan's; never
+///        for what a record holds.
 /// @note With several ranks each brings its rows, a budget of the same total and a generator; all get rank 0's noise.
 template <class Scheme, class Loss, matrix_like X, random_bits Random>
 released<Random> release(const plan& p, const Scheme& scheme, const Loss& loss, budget<replace_one>& funds, const X& x,

@@ -15,8 +15,8 @@ namespace HONE_NAMESPACE::privacy {
 /// Rows of one block. Every rank but the last holds whole blocks.
 inline constexpr index_t block_rows = 1024;
 
-/// Any communicator with rank(), size() and all_reduce(doubles), by reference, in one type; made of nothing: the process
-/// alone.
+/// Any communicator with rank(), size() and all_reduce(doubles), by reference, in one type; made of nothing: the
+/// process alone.
 class rank_reference {
  public:
   rank_reference() = default;
@@ -62,7 +62,8 @@ inline void append_subtrees(index_t first, index_t last, index_t blocks, index_t
   }
 }
 
-/// Folds the sums of adjoining subtrees (subtree i: sums[i * terms …), by their begin) where the tree says so, in place;
+/// Folds the sums of adjoining subtrees (subtree i: sums[i * terms …), by their begin) where the tree says so, in
+/// place;
 /// @p list then holds what is left.
 inline void fold_subtrees(std::vector<subtree>& list, index_t blocks, index_t terms, std::span<double> sums) {
   std::size_t depth = 0;
@@ -123,8 +124,8 @@ class row_shards {
     ranks_.all_reduce(x);
   }
 
-  /// sums (overwritten, the same on every rank) <- the sum over the blocks of all rows: leaf(first, last, out) adds held
-  /// rows [first, last), one block, counted from this rank's first, to out (sums.size() zeros).
+  /// sums (overwritten, the same on every rank) <- the sum over the blocks of all rows: leaf(first, last, out) adds
+  /// held rows [first, last), one block, counted from this rank's first, to out (sums.size() zeros).
   /// @note One all_reduce of the subtrees where there are several ranks; allocates for the subtrees and, a worker, for
   ///       one path of the tree. Bitwise for any executor and any number of ranks.
   template <class Leaf>

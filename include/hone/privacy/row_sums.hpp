@@ -61,8 +61,8 @@ HONE_INLINE void add_tiles(const records& data, index_t t, const double* theta, 
 }  // namespace detail
 
 /// Returns the sum of the values; @p gradient (m * d, overwritten) is that of the slopes times rows, column c of theta
-/// after column c - 1. row(first, z) -> row_terms<Products> is called with the first row of a tile and its m <= Products
-/// products; the slopes of zero records and of rows after the last one do not matter, their values do.
+/// after column c - 1. row(first, z) -> row_terms<Products> is called with the first row of a tile and its m <=
+/// Products products; the slopes of zero records and of rows after the last one do not matter, their values do.
 /// @note One read of the records. Bitwise for any executor and any number of ranks.
 template <std::size_t Products, class Row>
 double sum_rows(const records& data, std::span<const double> theta, std::span<double> gradient, Row&& row,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 /// Noise for a vector of which neighbours differ by at most Delta in length.
-///   on a lattice, delta > 0   the vector is rounded to multiples of g, and every coordinate gets a discrete Gaussian of
-///                             integer scale: rho = (Delta / g + sqrt d)^2 / (2 scale^2), whatever the machine rounds
+///   on a lattice, delta > 0   the vector is rounded to multiples of g, and every coordinate gets a discrete Gaussian
+///                             of integer scale: rho = (Delta / g + sqrt d)^2 / (2 scale^2), whatever is rounded
 ///   on a lattice, delta = 0   discrete Laplace noise, of L1 sensitivity sqrt d Delta / g + d; value and noise saturate
 ///   by its norm               |noise| ~ Gamma(d, Delta / epsilon), direction uniform: density ~ exp(-epsilon |noise| /
 ///                             Delta). It is continuous: its proof holds in exact arithmetic only

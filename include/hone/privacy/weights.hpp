@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-/// Weights of records by a model of the arms: beta minimises a mean over records and a ridge (`bounds.hpp` says of which
-/// method what is known before the data), a record's weight is a function of beta and the record. z = <x, beta>:
+/// Weights of records by a model of the arms: beta minimises a mean over records and a ridge (`bounds.hpp` says of
+/// which method what is known before the data), a record's weight is a function of beta and the record. z = <x, beta>:
 ///   ipw                  log(1 + e^(-t z))                        min(clip, 1 + e^(-t z))
 ///   ipw, K arms          -log softmax(x^T beta)_t                 min(clip, 1 / softmax_t)
 ///   overlap              as ipw                                   sigma(-t z)
@@ -8,13 +8,14 @@
 ///   entropy_balancing    [t = a] e^z - z, for every arm a         min(clip, e^(z_t))
 ///   softmax_balancing    log sum_(t_i = a) e^(z_i) - <m, beta>    n softmax over the arm; m the mean of all rows
 /// A zero record has weight 0. Every data set has an answer: nothing is thrown for what a record holds.
-/// [Imai, Ratkovic 2014, Covariate balancing propensity score; Zhao 2019, Covariate balancing by tailored loss functions;
+/// [Imai, Ratkovic 2014, Covariate balancing propensity score; Zhao 2019, Covariate balancing by tailored loss
+/// functions;
 ///  Hainmueller 2012, Entropy balancing; Li, Morgan, Zaslavsky 2018, Overlap weights]
 #pragma once
 #include "hone/linalg/certified_minimum.hpp"
 #include "hone/privacy/bounds.hpp"
+#include "hone/privacy/detail/ridge_objective.hpp"
 #include "hone/privacy/losses.hpp"
-#include "hone/privacy/ridge_objective.hpp"
 
 #include <algorithm>
 #include <type_traits>
