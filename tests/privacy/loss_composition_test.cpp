@@ -68,6 +68,17 @@ TEST_CASE("without sampling the exact Gaussian is just below; a lower bound just
   }
 }
 
+TEST_CASE("below the losses that were transformed delta is the chord to 1, above the curve") {
+  const loss_steps steps{sampled_gaussian_distribution(1, 0.25, loss_direction::remove, {.interval = 0.05}), 64};
+  const composed_loss all = compose({&steps, 1}, 1e-3);
+  REQUIRE(all.first > 0);
+  const double bottom = all.interval * static_cast<double>(all.first);
+  for (const double share : {0.0, 0.5, 0.9, 0.99, 1.0}) {
+    CHECK(1 - delta_of(all, share * bottom) <= (1 - gaussian_delta(share * bottom, 32)) * (1 + 1e-6) + 1e-14);
+    CHECK(delta_of(all, share * bottom) <= 1);
+  }
+}
+
 TEST_CASE("training runs cost what dp-accounting says") {
   struct row {
     double rate, sigma;
