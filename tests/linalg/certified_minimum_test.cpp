@@ -139,7 +139,7 @@ TEST_CASE("the last resort: the steps that suffice, where values mislead the lin
 }
 
 TEST_CASE("where the last resort starts: at the best point if the bounds cover it, else at 0 for the radius's") {
-  const auto same = [](point x, point y) { return distance(x, y) == 0; };
+  const auto same = [](point x, point y) { return distance(x, y) < 1e-12; };
   const quadratic inner(spread(4, 20), normals(4, 2), 3);
   const auto start = normals(4, 8);
   std::vector<double> g(4);
