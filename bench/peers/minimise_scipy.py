@@ -65,8 +65,7 @@ def main():
             calls, seconds, stopped = calls_and_seconds(20000, width, 1e-6 * ridge)
             ours = hone_bench.row(f"^minimise_lbfgs/width:{width}/ridge:{ridge}/")
             print(f"width {width}, ridge {1e-6 * ridge:<12g} {calls:14} {1e3 * seconds:8.1f} "
-                  f"{ours['evaluations']:12.0f} "
-                  f"{ours['ms']:8.1f} {1e3 * seconds / ours['ms']:7.1f}x",
+                  f"{ours['evaluations']:12.0f} {ours['ms']:8.1f} {1e3 * seconds / ours['ms']:7.1f}x",
                   f"SciPy stopped at {stopped:.1e}" if stopped else "")
 
 

@@ -80,6 +80,14 @@ TEST_CASE("a step of Newton's at the end, on the sphere too: what L-BFGS left is
     CHECK(with.evaluations == without.evaluations + 2);
     CHECK(length(y) <= radius);
   }
+  const quadratic bowl(spread(6, 50), normals(6, 4), 5);
+  std::vector<double> u(6), v(6);
+  const certified_options on_sphere{
+      .tolerance = 0.05, .bounds = {1, 50}, .gradient_at_start = 500, .radius = 0.7 * length(bowl.centre)};
+  const auto rough = minimise_certified(without_hessian(bowl), u, on_sphere);
+  const auto polished = minimise_certified(bowl, v, on_sphere);
+  CHECK(rough.certificate > 1e-3);
+  CHECK(polished.certificate < 0.01 * rough.certificate);
   // a Hessian that is wrong: its step is not kept
   struct wrong : linear_model {
     void hessian(point x, output h) const {
@@ -128,6 +136,47 @@ TEST_CASE("the last resort: the steps that suffice, where values mislead the lin
       CHECK(distance(z, y) <= 2e-9);
     }
   }
+}
+
+TEST_CASE("where the last resort starts: at the best point if the bounds cover it, else at 0 for the radius's") {
+  const auto same = [](point x, point y) { return distance(x, y) < 1e-12; };
+  const quadratic inner(spread(4, 20), normals(4, 2), 3);
+  const auto start = normals(4, 8);
+  std::vector<double> g(4);
+  inner(start, g);
+  int calls = 0, at_start = 0;
+  auto x = start;
+  const auto honest_at_first = [&](point at, output out) {
+    at_start += same(at, start);
+    const double value = inner(at, out);
+    return ++calls <= 4 ? value : 1e9 * calls;
+  };
+  CHECK(minimise_certified(honest_at_first, x, {.tolerance = 1e-9, .bounds = {1, 20}, .gradient_at_start = length(g)})
+            .converged);
+  CHECK(at_start == 1);
+  // The gradient, of length 180 at the start, is above M radius = 30.
+  int at_zero = 0;
+  const auto rising = [&](point at, output out) {
+    at_zero += at[0] == 0 && at[1] == 0;
+    out[0] = 30 * (at[0] - 5), out[1] = at[1] - 1;
+    return static_cast<double>(++calls);
+  };
+  std::vector<double> y{-1, 0};
+  CHECK(
+      minimise_certified(rising, y, {.tolerance = 1e-9, .bounds = {1, 30}, .gradient_at_start = infinite, .radius = 1})
+          .converged);
+  CHECK(at_zero >= 1);
+  // What the last resort makes worse is not handed back.
+  std::vector<double> z{1, 2};
+  const auto once = minimise_certified(
+      [](point at, output out) {
+        out[0] = 3, out[1] = 4;
+        return at[0] == 1 && at[1] == 2 ? 0 : not_a_number;
+      },
+      z, {.tolerance = 1e-9, .bounds = {1, 30}, .gradient_at_start = 5});
+  CHECK(!once.converged);
+  CHECK(once.certificate == 5);
+  CHECK(z == std::vector<double>{1, 2});
 }
 
 TEST_CASE("total: degenerate data, rounding, what is not finite") {

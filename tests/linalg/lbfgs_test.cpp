@@ -8,69 +8,6 @@
 using namespace hone::linalg;
 using namespace objectives;
 
-namespace {
-using hone::linalg::detail::line_point;
-
-struct searched {
-  std::vector<double> steps;
-  line_point end;
-};
-template <class Phi>
-searched search(Phi&& phi, const line_point& start, double longest = infinite, double slack = 0) {
-  searched result;
-  result.end = detail::search_line(
-      [&](double t) {
-        result.steps.push_back(t);
-        const auto [value, slope] = phi(t);
-        return line_point{t, value, slope};
-      },
-      start, 1, longest, slack);
-  return result;
-}
-bool taken(double value, double slope, double slack = 0) {
-  return search([&](double) { return std::pair{value, slope}; }, {0, 0, -1}, infinite, slack).steps.size() == 1;
-}
-}  // namespace
-
-TEST_CASE("line search: Wolfe's conditions with 0.1 and 0.9, the approximate ones with -0.9 and 0.8 of the slope") {
-  CHECK(taken(-0.1, 0.9));
-  CHECK(!taken(-0.0999, 0.9));
-  CHECK(taken(-0.0999, 0.8));
-  CHECK(!taken(0, 0.801));
-  CHECK(taken(0, -0.9));
-  CHECK(!taken(-5, -0.901));
-  CHECK(!taken(1e-5, 0));
-  CHECK(taken(1e-5, 0, 1e-5));
-  CHECK(!taken(1e-5, 0, 0.99e-5));
-  const auto phi = [](double value, double slope) { return [=](double) { return std::pair{value, slope}; }; };
-  CHECK(search(phi(-1, -1), {0, 0, -1}, 1).end.step == 1);  // as far as it goes, and still falling
-  CHECK(search(phi(1, -1), {0, 0, -1}, 1).end.step == 0);
-  CHECK(search(phi(not_a_number, -1), {0, 0, -1}).end.step == 0);
-  CHECK(search(phi(-1, not_a_number), {0, 0, -1}).end.step == 0);
-}
-
-TEST_CASE("line search: where it looks") {
-  const auto falling = [](double t) { return std::pair{-t, -1.0}; };
-  const auto line = search(falling, {0, 0, -1});
-  CHECK(line.steps.size() == 61);
-  CHECK(line.steps[1] == 10);
-  CHECK(line.steps[2] == 100);
-  CHECK(line.end.step == line.steps[59]);  // the last that was finite, asked for again
-  CHECK(search(falling, {0, 0, -1}, 35).steps == std::vector<double>{1, 10, 35});
-  CHECK(search(falling, {0, 0, -1}, 0.25).steps == std::vector<double>{0.25});
-  const auto bowl = [](double t) { return std::pair{(t - 0.3) * (t - 0.3), 2 * (t - 0.3)}; };
-  const auto secant = search(bowl, {0, 0.09, -0.6});
-  CHECK(secant.steps.size() == 2);
-  CHECK(secant.steps[1] == Approx(0.3));
-  const auto wall = [](double t) { return std::pair{t > 0.05 ? infinite : -t, t > 0.05 ? 0 : -0.5}; };
-  CHECK(search(wall, {0, 0, -1}).steps == std::vector<double>{1, 0.1, 0.1 * 0.1});
-  const auto up = [](double t) { return std::pair{t > 0.2 ? 1.0 : -t, -0.5}; };  // falls, but higher: halves
-  CHECK(search(up, {0, 0, -1}).steps == std::vector<double>{1, 0.5, 0.25, 0.125});
-  // slopes of 1e20 at one end: secants alone would creep
-  const auto steep = [](double t) { return std::pair{std::exp(50 * t) / 50 - 2 * t, std::exp(50 * t) - 2}; };
-  CHECK(search(steep, {0, 0.02, -1}).steps.size() <= 14);
-}
-
 TEST_CASE("quadratics: the centre, whatever the units, within certificate over least curvature") {
   for (const std::size_t n : {1u, 2u, 5u, 20u, 300u})
     for (const double condition : {1.0, 10.0, 1e4})
@@ -326,6 +263,86 @@ TEST_CASE("a longer history needs fewer calls; the same bits each time; memory i
   const std::size_t before = allocations::count;
   minimise_lbfgs(rosenbrock(), x);
   CHECK(allocations::count == before + 1);
+}
+
+TEST_CASE("pairs stand for the curvature along the last step, and shifted, for that and the shift") {
+  const quadratic f(spread(6, 40), std::vector<double>(6), 3);
+  for (const std::size_t history : {2u, 4u, 9u}) {
+    std::vector<double> memory(detail::curvature_pairs::doubles(6, history));
+    detail::curvature_pairs pairs(memory, 6, history);
+    pairs.reset(7);
+    std::vector<double> v{1, 2, 3, 4, 5, 6};
+    pairs.solve(3, v);
+    CHECK(v[5] == Approx(0.6));
+    for (std::uint32_t k = 0; k < 7; ++k) {
+      const auto s = normals(6, k);
+      std::vector<double> y(6);
+      f.product(s, y);
+      hone::copy(s, pairs.next_s());
+      hone::copy(y, pairs.next_y());
+      pairs.keep();
+      for (const double shift : {0.0, 0.3, 20.0}) {
+        for (std::size_t i = 0; i < 6; ++i) v[i] = y[i] + shift * s[i];
+        pairs.solve(shift, v);
+        CHECK(distance(v, s) <= 1e-12);
+        auto a = normals(6, 20), b = normals(6, 21);  // and they are symmetric
+        const auto left = a, right = b;
+        pairs.solve(shift, a);
+        pairs.solve(shift, b);
+        CHECK(hone::dot(a, right) == Approx(hone::dot(left, b)).epsilon(1e-9));
+      }
+    }
+    CHECK(pairs.scale() > 1);  // y y / s y of the last
+    CHECK(pairs.scale() < 40);
+    for (double& e : pairs.next_s()) e = 1;
+    for (double& e : pairs.next_y()) e = -1;  // negative curvature is not kept
+    const double before = pairs.scale();
+    pairs.keep();
+    CHECK(pairs.scale() == before);
+  }
+}
+
+TEST_CASE("what rounding may lift, when steps bring nothing, and the first step") {
+  detail::rounding_slack slack;
+  CHECK(slack(-8) == Approx(8e-10));
+  CHECK(slack(1) == Approx(4e-10));
+  CHECK(slack(0) == Approx(2e-10));
+  // Gradients of length 1, at right angles to the step: every step is taken, none is better.
+  std::vector<double> last{0, 0};
+  std::vector<double> x{0, 0};
+  const auto m = minimise_lbfgs(
+      [&](point at, output g) {
+        const double a = at[0] - last[0], b = at[1] - last[1], norm = std::hypot(a, b);
+        g[0] = norm > 0 ? -b / norm : 1;
+        g[1] = norm > 0 ? a / norm : 0;
+        last.assign(at.begin(), at.end());
+        return 1.0;
+      },
+      x);
+  CHECK(m.evaluations >= 22);
+  CHECK(m.evaluations <= 30);  // by the last bits of the lengths
+  for (const auto& [radius, first] : {std::pair{0.5, 0.25}, {1.9, 0.95}, {10.0, 1.0}, {infinite, 1.0}}) {
+    std::vector<double> trial, y{0, 0};
+    minimise_lbfgs(
+        [&](point at, output g) {
+          if (trial.empty() && at[0] != 0) trial.assign(at.begin(), at.end());
+          g[0] = 1e8 * (at[0] - 3), g[1] = 0;
+          return 5e7 * (at[0] - 3) * (at[0] - 3);
+        },
+        y, {.radius = radius});
+    CHECK(trial[0] == Approx(first));
+  }
+  // a step inside the ball may grow up to the sphere: 1, 10, 100
+  std::vector<double> z{0, 0};
+  const auto line = minimise_lbfgs(
+      [](point at, output g) {
+        g[0] = -1, g[1] = 0;
+        return -at[0];
+      },
+      z, {.radius = 100});
+  CHECK(line.converged);
+  CHECK(line.evaluations == 4);
+  CHECK(z[0] == Approx(100));
 }
 
 TEST_CASE("misuse of lbfgs") {

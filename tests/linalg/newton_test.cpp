@@ -93,6 +93,20 @@ TEST_CASE("where the Hessian is not definite it is made so") {
   CHECK(y[0] <= -100);
 }
 
+TEST_CASE("how much is added to make a matrix definite") {
+  std::vector<double> l(4);
+  CHECK(detail::factor_definite(std::vector<double>{4, 0, 2, 10}, 0, 2, l) == 0);
+  CHECK(l[0] == 2);
+  CHECK(l[2] == 1);
+  CHECK(l[3] == 3);
+  CHECK(detail::factor_definite(std::vector<double>{4, 0, 2, 10}, 5, 2, l) == 0);
+  CHECK(l[0] == 3);
+  CHECK(detail::factor_definite(std::vector<double>{-2}, 0, 1, l) == Approx(20));
+  CHECK(detail::factor_definite(std::vector<double>{0}, 0, 1, l) == Approx(1e-12));
+  CHECK(detail::factor_definite(std::vector<double>{1, 0, 1, 1}, 0, 2, l) <= 1e-11);
+  CHECK(detail::factor_definite(std::vector<double>{not_a_number}, 0, 1, l) == infinite);
+}
+
 TEST_CASE("what is right of the diagonal is not read") {
   struct half : quadratic {
     using quadratic::quadratic;

@@ -133,6 +133,33 @@ TEST_CASE("plain and accelerated steps: the first few by hand") {
   CHECK(x[1] == Approx(px[1]).epsilon(1e-14));
   CHECK(m.evaluations == 101);
   CHECK(!m.converged);
+  // on a ball, even one that does not bind, the first step is plain, and the last a projection
+  double bx[2] = {1. / 32, 1. / 32}, bz[2] = {1. / 32, 1. / 32};
+  for (int k = 1; k < 100; ++k)
+    for (int i = 0; i < 2; ++i) {
+      const double y = (bx[i] + a * bz[i]) / (1 + a), g = (i == 0 ? 2 : 32) * y - 1;
+      bz[i] = (1 - a) * bz[i] + a * y - a / 2 * g;
+      bx[i] = (1 - a) * bx[i] + a * bz[i];
+    }
+  x = {0, 0};
+  descend(f, x, {2, 32}, 100, 1000);
+  CHECK(x[0] == Approx(bx[0] - (2 * bx[0] - 1) / 32).epsilon(1e-14));
+  CHECK(x[1] == Approx(1. / 32).epsilon(1e-14));
+  // whichever are sure to be nearer: (k - 1) / 20 - ln(200) / 2 > k / 100
+  CHECK(!detail::accelerates({1, 100}, 66, false));
+  CHECK(detail::accelerates({1, 100}, 67, false));
+  CHECK(!detail::accelerates({1, 100}, 67, true));
+  CHECK(detail::accelerates({1, 100}, 68, true));
+  // a gradient too short to move x
+  x = {1, 1};
+  const auto still = descend(
+      [](point, output g) {
+        g[0] = g[1] = 1e-30;
+        return 1.0;
+      },
+      x, {1, 1}, 1000);
+  CHECK(still.evaluations == 1);
+  CHECK(still.certificate > 0);
 }
 
 TEST_CASE("ends where nothing moves or something is not finite; sizes 0 and 1; memory once") {
