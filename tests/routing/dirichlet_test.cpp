@@ -94,6 +94,19 @@ TEST_CASE("routing dirichlet: the reference vectors of entropy and divergence (R
   CHECK(effective_layers(numbers{1, 2, 1}) == Approx(5 / (1 + 4 * 0.375)).epsilon(1e-15));
 }
 
+TEST_CASE("routing dirichlet: the reference vectors of the density (R.1)") {
+  numbers slope(3), added(3, 5.0);
+  const numbers x = logs({0.2, 0.3, 0.5});
+  CHECK(dirichlet_log_density(alpha, x, slope) == Approx(-0.1376007327).epsilon(1e-9));
+  check_near(slope, {0.5963751751, 3.1551046305, 0.0223665017});
+  dirichlet_log_density(alpha, x, added, -2);
+  for (std::size_t l = 0; l < 3; ++l) CHECK(added[l] == Approx(5 - 2 * slope[l]).epsilon(1e-14));
+  CHECK(dirichlet_log_density(alpha, x) == dirichlet_log_density(alpha, x, slope));
+  CHECK(dirichlet_log_density(numbers{1, 1, 1}, x) == Approx(std::log(2.0)).epsilon(1e-14));
+  CHECK_THROWS_WITH(dirichlet_log_density(alpha, logs({0.5, 0.5})),
+                    "hone::routing::dirichlet_log_density: log_weights: has 2 elements, alpha 3");
+}
+
 TEST_CASE("routing dirichlet: entropy's and divergence's gradients by differences") {
   const numbers prior = {0.7, 3, 0.2};
   for (std::size_t l = 0; l < 3; ++l) {

@@ -162,6 +162,24 @@ inline double dirichlet_entropy(std::span<const double> alpha, std::span<double>
   return entropy;
 }
 
+/// The logarithm of Dir(@p alpha)'s density at weights with logarithms @p log_weights (L); its gradient in alpha times
+/// @p scale is added to @p gradient (L, or none).
+/// @throws std::invalid_argument unless there are as many weights as concentrations.
+inline double dirichlet_log_density(std::span<const double> alpha, std::span<const double> log_weights,
+                                    std::span<double> gradient = {}, double scale = 1) {
+  invalid_argument_unless(log_weights.size() == alpha.size(), "hone::routing::dirichlet_log_density", "log_weights",
+                          "has %zu elements, alpha %zu", log_weights.size(), alpha.size());
+  double total = 0;
+  for (const double a : alpha) total += a;
+  const double common = digamma(total);
+  double density = log_gamma(total);
+  for (std::size_t l = 0; l < alpha.size(); ++l) {
+    density += (alpha[l] - 1) * log_weights[l] - log_gamma(alpha[l]);
+    if (!gradient.empty()) gradient[l] += scale * (common - digamma(alpha[l]) + log_weights[l]);
+  }
+  return density;
+}
+
 /// How many layers share a draw: 1 / E[sum of squared weights].
 inline double effective_layers(std::span<const double> alpha) {
   double total = 0, squares = 0;
