@@ -11,13 +11,13 @@
 
 #include <nlohmann/json.hpp>
 
-#include "hone/core/thread_pool.hpp"
 #include "hone/routing/ability.hpp"
 #include "hone/routing/curve_bootstrap.hpp"
 #include "hone/routing/routellm.hpp"
 #include "hone/routing/scenario.hpp"
 #include "hone/statistics/calibration.hpp"
 #include "support/program.hpp"
+#include "support/stoppable_pool.hpp"
 
 namespace program {
 
@@ -75,29 +75,6 @@ inline void write_values(const std::vector<hone::routing::measure>& figures, std
 }
 
 }  // namespace detail
-
-struct stopped_by_user {};
-
-/// A pool whose loops Ctrl-C ends, by stopped_by_user.
-class stoppable_pool {
- public:
-  stoppable_pool() = default;
-  explicit stoppable_pool(hone::index_t workers) : pool_(workers) {}
-  [[nodiscard]] hone::index_t concurrency() const { return pool_.concurrency(); }
-  template <class F>
-  void parallel_for(hone::index_t count, hone::index_t grain, F&& f) {
-    pool_.parallel_for(count, grain, [&](hone::index_t begin, hone::index_t end) {
-      for (hone::index_t next; begin < end; begin = next) {
-        if (interrupted()) throw stopped_by_user{};
-        next = (std::min)(begin + (std::max)(grain, hone::index_t{1}), end);
-        f(begin, next);
-      }
-    });
-  }
-
- private:
-  hone::thread_pool pool_;
-};
 
 /// All of them, in the order in which they are printed. @throws stopped_by_user.
 inline std::vector<router_figure> measure_router(const routed& r, const hone::routing::deferral_bands& bands,
