@@ -58,6 +58,7 @@ struct comparison {
   std::string weights, mechanism;
   index_t rows;
   double ridge, epsilon;
+  std::vector<double> plain;                   ///< without noise
   std::vector<double> joint, composed, worst;  ///< none where no noise can keep the promise
 };
 
@@ -109,16 +110,17 @@ inline std::vector<comparison> compare(const settings& s, program::stoppable_poo
       for (const double epsilon : s.epsilons)
         for (const char* weights : {"ipw", "overlap"})
           for (const auto& [name, kind] : detail::noises) {
-            comparison c{weights, name, rows, ridge, epsilon, {}, {}, {}};
-            const auto of = [&](bool composed, bool worst) {
+            comparison c{weights, name, rows, ridge, epsilon, {}, {}, {}, {}};
+            const auto of = [&](double promise, bool composed, bool worst) {
               const privacy::mechanism_options how{.kind = kind, .composed = composed, .worst_case = worst};
               return c.weights == "ipw"
-                         ? detail::gains(privacy::ipw{.ridge = ridge}, s.ridge, how, epsilon, rows, s, test, pool)
-                         : detail::gains(privacy::overlap{.ridge = ridge}, s.ridge, how, epsilon, rows, s, test, pool);
+                         ? detail::gains(privacy::ipw{.ridge = ridge}, s.ridge, how, promise, rows, s, test, pool)
+                         : detail::gains(privacy::overlap{.ridge = ridge}, s.ridge, how, promise, rows, s, test, pool);
             };
-            c.joint = of(false, false);
-            c.composed = of(true, false);
-            c.worst = of(false, true);
+            c.plain = of(1e9, false, false);
+            c.joint = of(epsilon, false, false);
+            c.composed = of(epsilon, true, false);
+            c.worst = of(epsilon, false, true);
             all.push_back(c);
             progress.step(static_cast<long>(all.size()), c.weights + " " + c.mechanism);
           }

@@ -81,22 +81,23 @@ int run_simulation(const settings& s, nlohmann::json result) {
     return 130;
   }
   std::printf("Share of the attainable gain, %td repetitions, 95 %% intervals\n", s.repetitions);
-  std::printf("%7s %7s %5s %4s %-9s %13s %13s %13s %13s\n", "rows", "weights", "ridge", "eps", "noise", "joint",
-              "composed", "joint - comp.", "worst case");
+  std::printf("%7s %7s %5s %4s %-9s %11s %11s %11s %11s %11s\n", "rows", "weights", "ridge", "eps", "noise", "plain",
+              "joint", "composed", "difference", "worst case");
   for (const comparison& c : all) {
     const auto cell = [](const std::vector<double>& x) { return x.empty() ? "none" : program::mean_and_margin(x, 3); };
     std::vector<double> apart;
     for (std::size_t i = 0; i < c.joint.size() && i < c.composed.size(); ++i)
       apart.push_back(c.joint[i] - c.composed[i]);
-    std::printf("%7td %7s %5g %4g %-9s %s %s %s %s\n", c.rows, c.weights.c_str(), c.ridge, c.epsilon,
-                c.mechanism.c_str(), program::right(cell(c.joint), 13).c_str(),
-                program::right(cell(c.composed), 13).c_str(), program::right(cell(apart), 13).c_str(),
-                program::right(cell(c.worst), 13).c_str());
+    std::printf("%7td %7s %5g %4g %-9s %s %s %s %s %s\n", c.rows, c.weights.c_str(), c.ridge, c.epsilon,
+                c.mechanism.c_str(), program::right(cell(c.plain), 11).c_str(),
+                program::right(cell(c.joint), 11).c_str(), program::right(cell(c.composed), 11).c_str(),
+                program::right(cell(apart), 11).c_str(), program::right(cell(c.worst), 11).c_str());
     result["comparisons"].push_back({{"rows", c.rows},
                                      {"weights", c.weights},
                                      {"ridge", c.ridge},
                                      {"epsilon", c.epsilon},
                                      {"noise", c.mechanism},
+                                     {"plain", c.plain},
                                      {"joint", c.joint},
                                      {"composed", c.composed},
                                      {"worst", c.worst}});
