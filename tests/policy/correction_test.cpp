@@ -44,6 +44,13 @@ TEST_CASE("factors of tokens, responses and their means, truncated, masked and r
   CHECK(sum.corrected == 3);
   close(weights({.kind = mask, .level = geometric, .high = 5}), {g, g, g, 1, 0, 1});
   close(weights({.kind = reject, .level = geometric, .low = 0.99, .high = 1.01}), {0, 0, 0, 1, 0, 1});
+  // A mean is over the tokens that count: three of these four.
+  std::vector<double> out(6, 9.0);
+  const std::vector<index_t> uneven = {0, 2, 6};
+  thread_pool pool(2);
+  correct_sampler({.kind = mask, .level = geometric, .high = 5}, old, sampler, uneven, targets, out, pool);
+  const double first = std::exp(1.5 / 2), second = std::exp(-1.0 / 3);
+  close(out, {first, first, second, second, 0, second});
 }
 
 TEST_CASE("equal programs need no correction; NaN is counted, far ratios are clamped") {

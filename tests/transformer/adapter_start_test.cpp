@@ -123,3 +123,45 @@ TEST_CASE("adapter start: the page's example") {
   const auto begun = start_adapter(l, sites, forget, retain, lora::find_start("rila"), {.basis = 4}, pool);
   CHECK(begun.bases.size() == 4);
 }
+
+namespace {
+
+/// A start that notes what it is shown, and says that it moved the first site by 2, the second by 5, the others by 1.
+struct noting_start {
+  bool compensates = false, needs_inputs = false, needs_outputs = false, needs_gradient = false;
+  std::vector<std::vector<index_t>>& shown;
+
+  lora::initialisation operator()(const lora::start_evidence<float>& seen, const matrix_view<float>&, const lora::site&,
+                                  std::vector<float>&, const serial&) const {
+    shown.push_back({seen.inputs.rows(), seen.forget.rows(), seen.retain.rows(), seen.gradient.rows(),
+                     static_cast<index_t>(seen.random.seed), static_cast<index_t>(seen.random.stream)});
+    return {.deviation = shown.size() == 1 ? 2.0 : shown.size() == 2 ? 5.0 : 1.0};
+  }
+};
+
+}  // namespace
+
+TEST_CASE(
+    "adapter start: a start is shown what it asks for alone, each site its stream; the largest deviation is told") {
+  const config c = small_models()[0];
+  labelled_rows kept = pairs(6);
+  kept.add(std::vector{1}, std::vector{2});
+  for (int asks = 0; asks < 4; ++asks) {
+    float_learner l(c, initial_parameters<float>(c, 1));
+    std::vector<std::vector<index_t>> shown;
+    const noting_start start{
+        .needs_inputs = asks == 1, .needs_outputs = asks == 2, .needs_gradient = asks == 3, .shown = shown};
+    const auto begun = start_adapter(l, sites_of(l), forget, kept, start, {.random = {7, 100}});
+    CHECK(begun.deviation == 5);
+    REQUIRE(shown.size() == 6);
+    const bool observed = asks == 1 || asks == 2;
+    for (std::size_t i = 0; i < 6; ++i)
+      CHECK(shown[i] == std::vector<index_t>{observed ? std::ssize(forget.tokens) : 0, observed ? 5 : 0,
+                                             asks == 2 ? 6 : 0, asks == 3 ? begun.sites[i].outputs : 0, 7,
+                                             100 + static_cast<index_t>(i)});
+  }
+  std::vector<std::vector<index_t>> shown;  // a basis needs the outputs
+  float_learner l(c, initial_parameters<float>(c, 1));
+  CHECK(start_adapter(l, sites_of(l), forget, kept, noting_start{.shown = shown}, {.basis = 1}).bases.size() == 6);
+  CHECK((shown[0][1] == 5 && shown[0][2] == 6));
+}
