@@ -41,7 +41,7 @@ HONE_INLINE void add_tiles(const records& data, index_t t, const double* theta, 
                            lanes* gradient) {
   const index_t d = data.columns(), tile = d * tile_rows, ahead = (max)(index_t{sizeof(double)} * tile, index_t{16384});
   const double* first = data.tile(t);
-  lanes z[Group][Products];
+  lanes z[Group][Products] = {};
   row_terms<Products> added[Group];
   for (std::size_t k = 0; k < Group; ++k) tile_products(first + static_cast<index_t>(k) * tile, theta, d, m, z[k]);
   for (std::size_t k = 0; k < Group; ++k) added[k] = row((t + static_cast<index_t>(k)) * tile_rows, z[k]);
