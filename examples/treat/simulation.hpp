@@ -111,16 +111,16 @@ inline std::vector<comparison> compare(const settings& s, program::stoppable_poo
         for (const char* weights : {"ipw", "overlap"})
           for (const auto& [name, kind] : detail::noises) {
             comparison c{weights, name, rows, ridge, epsilon, {}, {}, {}, {}};
-            const auto of = [&](double promise, bool composed, bool worst) {
-              const privacy::mechanism_options how{.kind = kind, .composed = composed, .worst_case = worst};
+            const auto of = [&](double promise, privacy::mechanism noise, bool composed, bool worst) {
+              const privacy::mechanism_options how{.kind = noise, .composed = composed, .worst_case = worst};
               return c.weights == "ipw"
                          ? detail::gains(privacy::ipw{.ridge = ridge}, s.ridge, how, promise, rows, s, test, pool)
                          : detail::gains(privacy::overlap{.ridge = ridge}, s.ridge, how, promise, rows, s, test, pool);
             };
-            c.plain = of(1e9, false, false);
-            c.joint = of(epsilon, false, false);
-            c.composed = of(epsilon, true, false);
-            c.worst = of(epsilon, false, true);
+            c.plain = of(1e9, privacy::mechanism::gamma_norm, false, false);
+            c.joint = of(epsilon, kind, false, false);
+            c.composed = of(epsilon, kind, true, false);
+            c.worst = of(epsilon, kind, false, true);
             all.push_back(c);
             progress.step(static_cast<long>(all.size()), c.weights + " " + c.mechanism);
           }
