@@ -92,6 +92,14 @@ tour() {
   else
     note "Skipped: routellm_mmlu is not there (set HONE_DATA)."
   fi
+  section "Private rules from logged choices, where the truth is known" "$programs/treat" --ridge 0.02 --repetitions 100
+  if [ -f "$data/randhie/randhie.csv" ]; then
+    section "A private rule from an insurance experiment" "$programs/treat" --data "$data/randhie/randhie.csv" \
+      --treatment idp --outcome mdvis --outcome-scale -10 --features physlm,disea/60,hlthg,hlthf,hlthp \
+      --weights overlap --row-bound 1 --outcome-bound 1 --epsilon 1 --delta 1e-6
+  else
+    note "Skipped: randhie/randhie.csv is not there (set HONE_DATA)."
+  fi
   if [ -f "$data/tinystories/stories260K.bin" ]; then
     stories=(--checkpoint "$data/tinystories/stories260K.bin" --tokenizer "$data/tinystories/tok512.bin")
     section "Ids of a sentence" bash -c 'echo "Once upon a time" | "$0" --tokenizer "$1" --pieces' \

@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""Both stages of a weighted rule in scikit-learn and NumPy, without any privacy, beside hone's whole fit: propensities by
-a ridge logistic regression, weights 1 / propensity, a weighted logistic regression of the outcome's side. Records of the
-law of bench/privacy/fit_bench.cpp; scikit-learn stops at its own tolerances, hone at gradients of 1e-11.
+"""Both stages of a weighted rule in scikit-learn and NumPy, without any privacy, beside hone's whole fit:
+propensities by a ridge logistic regression, weights 1 / propensity, a weighted logistic regression of the outcome's
+side. Records of the law of bench/privacy/fit_bench.cpp; scikit-learn stops at its own tolerances, hone at gradients of
+1e-11.
 
   pip install scikit-learn==1.9.1 numpy==2.4.6
   bash bench/run.sh --benchmark_filter=NONE; python3 bench/peers/fit_sklearn.py [build-bench/bench/hone_bench]

@@ -54,3 +54,12 @@ run "$programs/treat" --rows 100 --epsilons 4 --repetitions 3 --threads 1 --json
 run "$programs/treat" --rows 100 --epsilons 4 --repetitions 3 --threads 2 --json two.json
 [ "$(json one.json comparisons 0 joint 2)" = "$(json two.json comparisons 0 joint 2)" ] ||
   complain "treat: threads change the simulation"
+# An experiment of 20,190 person-years, where it is.
+if [ -f "${HONE_DATA:-}/randhie/randhie.csv" ]; then
+  run "$programs/treat" --data "$HONE_DATA/randhie/randhie.csv" --treatment idp --outcome mdvis --outcome-scale -10 \
+    --features physlm,disea/60,hlthg,hlthf,hlthp --weights overlap --row-bound 1 --outcome-bound 1 --epsilon 1 \
+    --delta 1e-6 --json out.json
+  awk -v x="$(json out.json theta 0 2)" 'BEGIN { exit !(x > 0.05 && x < 0.2) }' || complain "treat: another rule of randhie"
+else
+  echo "skipped: randhie/randhie.csv (set HONE_DATA)"
+fi
