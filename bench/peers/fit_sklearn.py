@@ -40,7 +40,8 @@ def main():
         x, t, r = records(n, d)
         peers = [hone_bench.median_seconds(lambda: fit(x, t, r, s), 3) for s in ("lbfgs", "newton-cholesky")]
         ours = n / hone_bench.row(f"^fit_whole/rows:{n}/columns:{d}/workers:1/")["per_second"]
-        print(f"{n:9} x {d:<12} {peers[0]:9.2f} {peers[1]:9.2f} {ours:9.2f} {peers[0] / ours:6.1f}x {peers[1] / ours:6.1f}x")
+        print(f"{n:9} x {d:<12} {peers[0]:9.2f} {peers[1]:9.2f} {ours:9.2f} {peers[0] / ours:6.1f}x "
+              f"{peers[1] / ours:6.1f}x")
 
 
 main()
