@@ -59,7 +59,8 @@ if [ -f "${HONE_DATA:-}/randhie/randhie.csv" ]; then
   run "$programs/treat" --data "$HONE_DATA/randhie/randhie.csv" --treatment idp --outcome mdvis --outcome-scale -10 \
     --features physlm,disea/60,hlthg,hlthf,hlthp --weights overlap --row-bound 1 --outcome-bound 1 --epsilon 1 \
     --delta 1e-6 --json out.json
-  awk -v x="$(json out.json theta 0 2)" 'BEGIN { exit !(x > 0.05 && x < 0.2) }' || complain "treat: another rule of randhie"
+  awk -v x="$(json out.json theta 0 2)" 'BEGIN { exit !(x > 0.05 && x < 0.2) }' ||
+    complain "treat: another rule of randhie"
 else
   echo "skipped: randhie/randhie.csv (set HONE_DATA)"
 fi
