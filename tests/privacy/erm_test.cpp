@@ -26,10 +26,6 @@ std::vector<double> fit(const Loss& loss, const records& data, std::span<const d
   return theta;
 }
 
-void check_near(std::span<const double> x, const std::vector<double>& right, double margin = 2e-10) {
-  REQUIRE(x.size() == right.size());
-  for (std::size_t i = 0; i < x.size(); ++i) CHECK(x[i] == Approx(right[i]).margin(margin).epsilon(0));
-}
 }  // namespace
 
 TEST_CASE("fits of twelve records") {
@@ -121,12 +117,7 @@ TEST_CASE("the fit does not depend on threads or ranks") {
   const std::vector<index_t> border{0, 2 * block_rows, 2 * block_rows, raw.limits.rows};
   hone::distributed::thread_ranks all(3);
   all.run([&](hone::distributed::threads& comm) {
-    const auto r = static_cast<std::size_t>(comm.rank());
-    const index_t begin = border[r], held = border[r + 1] - begin;
-    const auto at = static_cast<std::size_t>(begin), count = static_cast<std::size_t>(held);
-    const records own(raw.limits, hone::matrix_view<const double>(raw.x.data() + begin * 5, held, 5),
-                      std::span(raw.arm).subspan(at, count), std::span(raw.outcome).subspan(at, count),
-                      row_shards(raw.limits.rows, held, comm), alone);
+    const records own = held_by(raw, border, comm);
     if (both(own, alone) != theta) throw std::runtime_error("other bits");
   });
 }

@@ -19,11 +19,6 @@ std::vector<double> weights_of(const kernel_balancing& scheme, const records& da
   return w;
 }
 
-void check_near(std::span<const double> x, const std::vector<double>& right, double margin = 1e-9) {
-  REQUIRE(x.size() == right.size());
-  for (std::size_t i = 0; i < x.size(); ++i) CHECK(x[i] == Approx(right[i]).margin(margin).epsilon(0));
-}
-
 /// J and its gradient from the kernel matrix.
 double objective(const kernel_balancing& scheme, const records& data, std::span<const double> w,
                  std::vector<double>* gradient = nullptr) {
@@ -54,8 +49,10 @@ TEST_CASE("kernel weights of twelve records") {
   const records data = twelve().clipped();
   const kernel_balancing gaussian{.ridge = .1}, linear{.kind = kernel::linear, .ridge = .1};
   const std::vector<double> w = weights_of(gaussian, data);
-  check_near(w, {1.1681823394, 1.5821724583, 1.4855401417, 1.0639597579, 1.4990454322, 1.3760831230, 1.3408251035,
-                 2.2634791913, 1.3552965815, 2.2051018146, 1.7609842379, 1.2751743535});
+  check_near(w,
+             {1.1681823394, 1.5821724583, 1.4855401417, 1.0639597579, 1.4990454322, 1.3760831230, 1.3408251035,
+              2.2634791913, 1.3552965815, 2.2051018146, 1.7609842379, 1.2751743535},
+             1e-9);
   double ridge = 0;
   for (const double value : w) ridge += .1 / 12 * value * value;
   CHECK(objective(gaussian, data, w) == Approx(0.3435568539).epsilon(1e-9));
@@ -143,12 +140,8 @@ TEST_CASE("kernel weights do not depend on threads; those of features not on ran
 
   hone::distributed::thread_ranks all(2);
   all.run([&](hone::distributed::threads& comm) {
-    const index_t begin = comm.rank() == 0 ? 0 : block_rows,
-                  held = comm.rank() == 0 ? block_rows : raw.limits.rows - block_rows;
-    const auto at = static_cast<std::size_t>(begin), count = static_cast<std::size_t>(held);
-    const records own(raw.limits, hone::matrix_view<const double>(raw.x.data() + begin * 2, held, 2),
-                      std::span(raw.arm).subspan(at, count), std::span(raw.outcome).subspan(at, count),
-                      row_shards(raw.limits.rows, held, comm), alone);
+    const records own = held_by(raw, {0, block_rows, raw.limits.rows}, comm);
+    const auto at = static_cast<std::size_t>(own.shards().begin()), count = static_cast<std::size_t>(own.held());
     std::vector<double> part(count);
     weigh(linear, own, part, alone);
     for (std::size_t i = 0; i < count; ++i)

@@ -102,12 +102,8 @@ TEST_CASE("bits depend neither on threads nor on ranks") {
   const std::vector<index_t> border{0, 3 * block_rows, 8 * block_rows, raw.limits.rows};
   hone::distributed::thread_ranks all(3);
   all.run([&](hone::distributed::threads& comm) {
-    const auto r = static_cast<std::size_t>(comm.rank());
-    const index_t begin = border[r], held = border[r + 1] - begin;
-    const auto at = static_cast<std::size_t>(begin), count = static_cast<std::size_t>(held);
-    const records own(raw.limits, hone::matrix_view<const double>(raw.x.data() + begin * 4, held, 4),
-                      std::span(raw.arm).subspan(at, count), std::span(raw.outcome).subspan(at, count),
-                      row_shards(raw.limits.rows, held, comm), alone);
+    const index_t begin = border[static_cast<std::size_t>(comm.rank())];
+    const records own = held_by(raw, border, comm);
     std::vector<double> other(10), second(25);
     const double sum = sum_rows<2>(own, theta, other, quadratic{begin}, alone);
     sum_row_products(own, std::span(theta).first(5), second, curvature, alone);

@@ -4,6 +4,8 @@
 #include "hone/core/random.hpp"
 #include "hone/privacy/records.hpp"
 
+#include "support/catch.hpp"
+
 #include <array>
 #include <cmath>
 #include <vector>
@@ -56,4 +58,24 @@ inline raw_records random_records(hone::privacy::domain limits, std::uint32_t se
     if (broken && i % 13 == 6) data.outcome.back() = INFINITY;
   }
   return data;
+}
+
+/// The records of a rank that holds rows [border[rank], border[rank + 1]).
+template <class Communicator>
+hone::privacy::records held_by(const raw_records& raw, const std::vector<hone::index_t>& border, Communicator& comm) {
+  static const hone::serial alone{};
+  const auto r = static_cast<std::size_t>(comm.rank());
+  const hone::index_t held = border[r + 1] - border[r];
+  const auto at = static_cast<std::size_t>(border[r]), count = static_cast<std::size_t>(held);
+  return {raw.limits,
+          hone::matrix_view<const double>(raw.x.data() + border[r] * raw.limits.features, held, raw.limits.features),
+          std::span(raw.arm).subspan(at, count),
+          std::span(raw.outcome).subspan(at, count),
+          hone::privacy::row_shards(raw.limits.rows, held, comm),
+          alone};
+}
+
+inline void check_near(std::span<const double> x, const std::vector<double>& right, double margin = 2e-10) {
+  REQUIRE(x.size() == right.size());
+  for (std::size_t i = 0; i < x.size(); ++i) CHECK(x[i] == Approx(right[i]).margin(margin).epsilon(0));
 }

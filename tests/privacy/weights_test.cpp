@@ -26,10 +26,6 @@ std::vector<double> weights_of(const Scheme& scheme, const records& data, std::v
   return w;
 }
 
-void check_near(std::span<const double> x, const std::vector<double>& right, double margin = 2e-10) {
-  REQUIRE(x.size() == right.size());
-  for (std::size_t i = 0; i < x.size(); ++i) CHECK(x[i] == Approx(right[i]).margin(margin).epsilon(0));
-}
 }  // namespace
 
 TEST_CASE("weights of twelve records") {
