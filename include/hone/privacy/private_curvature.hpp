@@ -42,7 +42,9 @@ inline curvature_plan prepare_curvature(const domain& limits, epsilon_delta prom
 
 namespace detail {
 
-inline double smallest_eigenvalue(const records& data, executor_reference pool) {
+/// A template, so that only units that call it compile the decomposition.
+template <std::same_as<records> R>
+double smallest_eigenvalue(const R& data, executor_reference pool) {
   const index_t d = data.columns();
   std::vector<double> zero(static_cast<std::size_t>(d)), h(static_cast<std::size_t>(d * d));
   sum_row_products(data, zero, h, [](index_t, const lanes&) { return lanes(1.0); }, pool);

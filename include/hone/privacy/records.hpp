@@ -9,8 +9,6 @@
 #include "hone/privacy/domain.hpp"
 #include "hone/privacy/row_shards.hpp"
 
-#include <algorithm>
-
 namespace HONE_NAMESPACE::privacy {
 
 /// Rows of a tile.
@@ -105,7 +103,7 @@ class records {
     arm_[at] = arm;
     valid_[at] = 1;
     sign_[at] = arm == 1 ? 1 : -1;
-    outcome_[at] = std::clamp(outcome, -limits_.outcome_bound, limits_.outcome_bound);
+    outcome_[at] = (max)(-limits_.outcome_bound, (min)(limits_.outcome_bound, outcome));
   }
 
   domain limits_;

@@ -73,20 +73,21 @@ inline std::vector<double> stacked_sums(const records& data, std::span<const dou
 }  // namespace detail
 
 /// theta from stacked sums of @p rows records: post-processing, as often as one likes.
-inline std::vector<double> fit_statistics(std::span<const double> stacked, index_t rows, double ridge, double radius) {
+template <vector_like V>
+std::vector<double> fit_statistics(const V& stacked, index_t rows, double ridge, double radius) {
   const char* function = "hone::privacy::fit_statistics";
   detail::positive(ridge, function, "ridge");
   detail::positive(radius, function, "radius");
-  const auto d = static_cast<index_t>(std::lround((std::sqrt(9 + 8 * static_cast<double>(stacked.size())) - 3) / 2));
-  invalid_argument_unless(d * (d + 1) / 2 + d == std::ssize(stacked), function, "stacked", "has %td elements",
-                          std::ssize(stacked));
+  const auto sums = as_vector(stacked);
+  const auto d = static_cast<index_t>(std::lround((std::sqrt(9 + 8 * static_cast<double>(sums.size())) - 3) / 2));
+  invalid_argument_unless(d * (d + 1) / 2 + d == sums.size(), function, "stacked", "has %td elements", sums.size());
   const double n = static_cast<double>(rows);
   linalg::matrix a(d, d);
   linalg::vector v(d);
-  std::size_t at = 0;
+  index_t at = 0;
   for (index_t i = 0; i < d; ++i)
-    for (index_t j = 0; j <= i; ++j) a(i, j) = a(j, i) = stacked[at++] / (i == j ? 1 : std::numbers::sqrt2) * 2 / n;
-  for (index_t i = 0; i < d; ++i) v(i) = stacked[at++] * 2 / n;
+    for (index_t j = 0; j <= i; ++j) a(i, j) = a(j, i) = sums[at++] / (i == j ? 1 : std::numbers::sqrt2) * 2 / n;
+  for (index_t i = 0; i < d; ++i) v(i) = sums[at++] * 2 / n;
   const auto parts = linalg::dense_eigen(a);
   linalg::vector inside = parts.vectors.transpose() * v;
   for (index_t i = 0; i < d; ++i) inside(i) /= (max)(parts.values(i), 0.0) + ridge;

@@ -17,7 +17,6 @@
 #include "hone/privacy/detail/ridge_objective.hpp"
 #include "hone/privacy/losses.hpp"
 
-#include <algorithm>
 #include <type_traits>
 
 namespace HONE_NAMESPACE::privacy {
