@@ -5,7 +5,7 @@
 ///   R    |beta| is no longer                                  W    no weight is larger
 ///   D1   the weights of the other records move by no more than this in sum, for every pair of neighbours
 ///   beta |beta - beta'| for neighbours, for a release of beta itself (`composition`)
-/// D1 does not grow with the number of records. Proofs: docs/privacy.md#bounds. With sigma the logistic function:
+/// D1 does not grow with the number of records. Proofs: docs/privacy.md, "Bounds". With sigma the logistic function:
 ///   known propensities   W = 1 / least, D1 = 0
 ///   ipw, two arms        lambda1 R = max_s s sigma(-R s), W = 1 + e^(B R), D1 = 2 (W - 1) sigma(B R) B^2 / lambda1
 ///   ipw, K arms          R = B sqrt((K - 1) / K) / lambda1, W = 1 + (K - 1) e^(sqrt 2 B R),

@@ -8,7 +8,7 @@
 ///   worst case   D1 = (n - 1) W, the bound of who knows nothing of the weights: for comparison
 /// What is continuous (noise by its norm, in the objective too) is private in exact arithmetic only, `ideal`. Gaussian
 /// noise in the objective is missing on purpose: its known proofs need weights that do not move with the data.
-/// Proofs: docs/privacy.md#mechanisms. [Chaudhuri, Monteleoni, Sarwate 2011; Kifer, Smith, Thakurta 2012]
+/// Proofs: docs/privacy.md, "Mechanisms". [Chaudhuri, Monteleoni, Sarwate 2011; Kifer, Smith, Thakurta 2012]
 #pragma once
 #include "hone/privacy/erm.hpp"
 #include "hone/privacy/vector_noise.hpp"

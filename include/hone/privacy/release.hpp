@@ -65,8 +65,8 @@ void weigh_by_plan(const plan& p, const Scheme& scheme, const records& data, std
 
 /// Fits and releases: theta (columns x products of the loss), by @p p, which `prepare` made of the same scheme and
 /// loss.
-/// @param x rows x features; @param arm in [0, arms); @param outcome; @param propensity of each row's own arm with
-///        `known`, else empty
+/// @param x rows x features; @param arm in [0, arms); @param outcome of each row
+/// @param propensity of each row's own arm with `known`, else empty
 /// @throws budget_exhausted before a record is read; std::invalid_argument for shapes that are not the plan's; never
 ///        for what a record holds.
 /// @note With several ranks each brings its rows, a budget of the same total and a generator; all get rank 0's noise.
