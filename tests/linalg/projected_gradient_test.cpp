@@ -157,7 +157,7 @@ TEST_CASE("plain and accelerated steps: the first few by hand") {
         g[0] = g[1] = 1e-30;
         return 1.0;
       },
-      x, {1, 1}, 1000);
+      x, {1, 1}, 1000, infinite, 1e-300);
   CHECK(still.evaluations == 1);
   CHECK(still.certificate > 0);
 }
