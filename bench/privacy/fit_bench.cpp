@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 /// The second stage of a private fit: a value and gradient against one read of the rows, weights and labels, the
-/// Hessian by its flops, and both stages whole, beside bench/peers/fit_sklearn.py on the same records.
+/// Hessian by its flops, and both stages whole, beside bench/peers/fit_sklearn.py on records of the same law.
 #include "hone/core/random.hpp"
 #include "hone/core/thread_pool.hpp"
 #include "hone/privacy/erm.hpp"

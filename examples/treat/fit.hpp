@@ -45,7 +45,8 @@ inline privacy::plan plan_of(const settings& s, const scheme& weights, const los
           case mechanism_kind::lattice: return prepared(mechanism::lattice, false);
           case mechanism_kind::gamma: return prepared(mechanism::gamma_norm, false);
           case mechanism_kind::objective: return prepared(mechanism::objective, false);
-          case mechanism_kind::composition: return prepared(mechanism::lattice, true);
+          case mechanism_kind::composition:
+            return privacy::choose(w, of, limits, s.ridge, promise, s.ideal, {.composed = true});
           case mechanism_kind::automatic: break;
         }
         return privacy::choose(w, of, limits, s.ridge, promise, s.ideal);

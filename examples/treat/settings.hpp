@@ -117,17 +117,20 @@ inline void declare(program::options& row, settings& s) {
 inline void check(const settings& s, const CLI::App& app) {
   using program::require;
   program::refuse_idle_on(
-      app, {{"--data",
-             !s.simulates(),
-             {"--treatment", "--outcome", "--outcome-scale", "--features", "--arms", "--row-bound", "--outcome-bound",
-              "--weights", "--propensity", "--least-propensity", "--ridge-weights", "--kernel-features", "--loss",
-              "--radius", "--mechanism", "--epsilon", "--ledger", "--ideal"}},
-            {"the simulation, which --data replaces",
-             s.simulates(),
-             {"--rows", "--epsilons", "--ridges", "--repetitions", "--seed"}},
-            {"--weights known", s.weights == weights_kind::known, {"--propensity", "--least-propensity"}},
-            {"--weights mmd", s.weights == weights_kind::mmd, {"--kernel-features"}},
-            {"--loss a_learning", s.loss == loss_kind::a_learning, {"--radius"}}});
+      app,
+      {{"--data",
+        !s.simulates(),
+        {"--treatment", "--outcome", "--outcome-scale", "--features", "--arms", "--row-bound", "--outcome-bound",
+         "--weights", "--propensity", "--least-propensity", "--ridge-weights", "--kernel-features", "--loss",
+         "--radius", "--mechanism", "--epsilon", "--delta", "--ledger", "--ideal"}},
+       {"the simulation, which --data replaces",
+        s.simulates(),
+        {"--rows", "--epsilons", "--ridges", "--repetitions", "--seed"}},
+       {"an --epsilon that is not inf", s.simulates() || s.epsilon != "inf", {"--mechanism", "--delta", "--ideal"}},
+       {"--mechanism auto, composition, gamma or objective", s.mechanism != mechanism_kind::lattice, {"--ideal"}},
+       {"--weights known", s.weights == weights_kind::known, {"--propensity", "--least-propensity"}},
+       {"--weights mmd", s.weights == weights_kind::mmd, {"--kernel-features"}},
+       {"--loss a_learning", s.loss == loss_kind::a_learning, {"--radius"}}});
   program::require_outputs({{"--json", s.json}}, {s.data, s.ledger});
   if (s.simulates()) return;
   const std::pair<const char*, bool> needed[] = {{"--treatment", !s.treatment.empty()},

@@ -59,7 +59,12 @@ inline table read_table(const settings& s) {
   const std::vector<std::string> told = parts(s.propensity);
   program::require(t.arms.size() >= 2 && std::ssize(t.arms) <= hone::privacy::most_arms, "--arms must be 2 to %td",
                    hone::privacy::most_arms);
+  for (std::size_t a = 0; a < t.arms.size(); ++a)
+    for (std::size_t b = 0; b < a; ++b)
+      program::require(!detail::names(t.arms[a], t.arms[b]), "--arms: %s and %s are one", t.arms[b].c_str(),
+                       t.arms[a].c_str());
   const bool by_column = told.size() == 1;
+  program::require(by_column || !s.least_propensity, "--least-propensity is for a column of propensities");
   std::size_t propensity = 0;
   if (by_column) {
     propensity = file.column(told[0]);

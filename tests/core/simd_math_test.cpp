@@ -32,6 +32,21 @@ TEST_CASE("exp of double is within 2 units in the last place") {
   CHECK(worst < 2);
 }
 
+TEST_CASE("log1p_unit is within 2 units in the last place, from 0 to 1") {
+  const auto error_at = [](double t) {
+    const long double expected = std::log1p(static_cast<long double>(t));
+    const long double error =
+        std::abs(static_cast<long double>(simd::log1p_unit(simd::pack<double>(t)).lane(3)) - expected);
+    return error / std::ldexp(1.0L, std::ilogb(expected) - 52);
+  };
+  long double worst = 0;
+  for (double t = 1; t > 1e-300; t *= 0.9973) worst = (std::max)(worst, error_at(t));
+  for (int i = 1; i <= 20000; ++i) worst = (std::max)(worst, error_at(i / 20000.0));
+  CHECK(worst < 2);
+  CHECK(simd::log1p_unit(simd::pack<double>(0.0)).lane(0) == 0);
+  CHECK(std::isnan(simd::log1p_unit(simd::pack<double>(std::nan(""))).lane(7)));
+}
+
 TEMPLATE_TEST_CASE("exp at the ends of its range", "", float, double) {
   using A = TestType;
   const auto exp = [](A x) { return simd::exp(simd::pack<A>(x)).lane(0); };

@@ -125,6 +125,23 @@ TEST_CASE("the choice is the least noise, hardened unless told otherwise") {
   CHECK(kind(overlap{}, many_rows, {1, 0}, true).options.kind == mechanism::gamma_norm);
   CHECK(kind(overlap{}, many_rows, {1, 1e-5}, true).expected_norm <=
         kind(overlap{}, many_rows, {1, 1e-5}, false).expected_norm);
+  // Options hold for every mechanism that is compared.
+  const auto with = [](const mechanism_options& options, bool ideal) {
+    return choose(overlap{.ridge = .1}, owl_logistic{}, many_rows, .05, {1, 0}, ideal, options);
+  };
+  for (const bool ideal : {false, true}) {
+    const plan composed = with({.composed = true, .share = .5}, ideal);
+    CHECK(composed.options.composed);
+    CHECK(composed.options.share == .5);
+    CHECK((composed.options.kind == mechanism::lattice) == !ideal);
+    CHECK(with({.curvature = .3}, ideal).fit.sum <= with({}, ideal).fit.sum);
+    CHECK(with({.curvature = .3}, ideal).options.curvature == .3);
+    CHECK_FALSE(with({.worst_case = true}, ideal).options.composed);
+    CHECK(with({.worst_case = true}, ideal).fit.sum > 8000);
+    CHECK(with({.solver = {1e-3}}, ideal).fit.tau > 1e7 * with({}, ideal).fit.tau);
+  }
+  CHECK_THROWS_AS(choose(kernel_balancing{}, owl_logistic{}, many_rows, .05, {1, 0}, false, {.composed = true}),
+                  std::invalid_argument);
   // Where curvature leaves nothing for the objective, others are left.
   CHECK_NOTHROW(choose(ipw{}, owl_logistic{}, {.rows = 10, .features = 2}, 1e-4, {.1, 0}, true));
   CHECK_NOTHROW(choose(overlap{}, a_learning{}, many_rows, .05, {1, 0}, true));

@@ -151,19 +151,22 @@ plan prepare(const Scheme& scheme, const Loss& loss, const domain& limits, doubl
 
 /// The plan of the least expected noise in theta among hardened ones of the promise, joint and composed; with @p ideal
 /// among all mechanisms, of equal ones the first.
+/// @param options hold for all of them, but the kind, which is chosen; composed: those alone
 /// @throws std::invalid_argument as `prepare` does where no mechanism fits.
 template <class Scheme, class Loss>
 plan choose(const Scheme& scheme, const Loss& loss, const domain& limits, double ridge, epsilon_delta promise,
             bool ideal = false, const mechanism_options& options = {}) {
-  plan best = prepare(scheme, loss, limits, ridge, promise,
-                      {.kind = mechanism::lattice, .share = options.share, .solver = options.solver});
-  const bool composes = std::isfinite(best.weights.moved_released) && best.weights.beta > 0;
+  mechanism_options next = options;
+  next.kind = mechanism::lattice;
+  plan best = prepare(scheme, loss, limits, ridge, promise, next);
+  const bool composes = std::isfinite(best.weights.moved_released) && best.weights.beta > 0 && !options.worst_case;
   for (const mechanism kind : {mechanism::lattice, mechanism::gamma_norm, mechanism::objective})
     for (const bool composed : {false, true}) {
-      if ((kind != mechanism::lattice && !ideal) || (composed && !composes)) continue;
-      const mechanism_options next{
-          .kind = kind, .composed = composed, .share = options.share, .solver = options.solver};
+      if ((kind != mechanism::lattice && !ideal) || (options.composed && !composed) || (composed && !composes))
+        continue;
       if (kind == mechanism::objective && std::isfinite(bound(loss, limits).radius)) continue;
+      next.kind = kind;
+      next.composed = composed;
       double left = unlimited;
       const plan other = detail::draft(scheme, loss, limits, ridge, promise, next, left);
       if (left > 0 && other.expected_norm < best.expected_norm) best = other;

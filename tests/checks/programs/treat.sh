@@ -26,6 +26,8 @@ run "${treat[@]}" --weights known --propensity 0.5,0.5 --outcome-scale -10 --eps
 run "${treat[@]}" --weights cbps --ridge-weights 2 --mechanism composition --epsilon 1
 run "${treat[@]}" --weights mmd --kernel-features 4 --loss huber --epsilon 1 --delta 1e-5
 run "${treat[@]}" --weights overlap --mechanism objective --ideal --ridge 1 --epsilon 2
+run "${treat[@]}" --mechanism composition --ideal --epsilon 2 --json out.json
+[[ $(json out.json mechanism) == composition,* ]] || complain "treat: a composition is none"
 # A ledger ends it over runs, before data: the file that it would read is not even a table.
 run "${treat[@]}" --epsilon 1 --ledger spent.jsonl --total 2,1e-5
 run "${treat[@]}" --epsilon 1 --ledger spent.jsonl --total 2,1e-5
@@ -49,6 +51,12 @@ refused 'curvature alone costs' "${treat[@]}" --epsilon 0.01 --mechanism objecti
 refused 'are 3, and this loss knows two' "${treat[@]}" --arms 0,1,2 --epsilon 1
 refused 'epsilon' "${treat[@]}" --epsilon 0
 refused 'changes nothing without' "$programs/treat" --epsilon 1
+refused '--delta changes nothing without' "$programs/treat" --delta 0.1
+refused '--mechanism changes nothing without' "${treat[@]}" --epsilon inf --mechanism lattice
+refused '--ideal changes nothing without' "${treat[@]}" --epsilon 1 --mechanism lattice --ideal
+refused '--arms: 1 and 1.0 are one' "${treat[@]}" --epsilon 1 --arms 0,1,1.0
+refused '--least-propensity is for a column' "${treat[@]}" --epsilon 1 --weights known --propensity 0.5,0.5 \
+  --least-propensity 0.1
 # The simulation repeats itself, whatever the threads.
 run "$programs/treat" --rows 100 --epsilons 4 --repetitions 3 --threads 1 --json one.json
 run "$programs/treat" --rows 100 --epsilons 4 --repetitions 3 --threads 2 --json two.json
