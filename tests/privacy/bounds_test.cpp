@@ -257,6 +257,14 @@ TEST_CASE("bad schemes are refused before data") {
   refused(kernel_balancing{.kind = kernel::energy, .features = 8}, unit_rows, "features");
   refused(kernel_balancing{.kind = kernel::linear, .features = 8}, unit_rows, "features");
   CHECK_NOTHROW(bound(kernel_balancing{.features = 8}, unit_rows));
+  domain many = unit_rows;
+  many.rows = 16385;
+  refused(kernel_balancing{}, many, "features: are 0, and a matrix of 16385 rows would be too large (most: 16384)");
+  refused(kernel_balancing{.kind = kernel::energy}, many, "features");
+  CHECK_NOTHROW(bound(kernel_balancing{.kind = kernel::linear}, many));
+  CHECK_NOTHROW(bound(kernel_balancing{.features = 8}, many));
+  many.rows = 16384;
+  CHECK_NOTHROW(bound(kernel_balancing{}, many));
   domain three = unit_rows;
   three.arms = 3;
   refused(overlap{}, three, "arms");

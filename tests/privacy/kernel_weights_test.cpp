@@ -166,7 +166,7 @@ TEST_CASE("what does not fit is refused") {
   const records many = random_records({.rows = most_kernel_rows + 1, .features = 0}, 1).clipped();
   std::vector<double> all(static_cast<std::size_t>(most_kernel_rows + 1));
   CHECK_THROWS_WITH(weigh(kernel_balancing{}, many, all, alone),
-                    "hone::privacy::weigh(kernel_balancing): features: are 0, and a matrix of 16385 rows would be too "
+                    "hone::privacy::bound(kernel_balancing): features: are 0, and a matrix of 16385 rows would be too "
                     "large (most: 16384)");
   CHECK_THROWS_AS(weigh(kernel_balancing{.ridge = 0}, data, w, alone), std::invalid_argument);
 }

@@ -106,6 +106,30 @@ TEST_CASE("an exhausted budget does not read a record, and a spent one stays spe
   CHECK_THROWS_AS(release(p, overlap{}, owl_logistic{}, fresh, none, raw.arm, raw.outcome, {}, random, alone),
                   std::invalid_argument);
   CHECK(fresh.spent().epsilon == 0);
+  // What is public and does not fit does not touch it either.
+  const std::vector<double> short_one(11, .5);
+  const plan of_known =
+      prepare(normalised<known>{.scheme = {.least = .5}, .floor = .25}, owl_logistic{}, raw.limits, .05, {1, 0});
+  CHECK_THROWS_WITH(release(of_known, normalised<known>{.scheme = {.least = .5}, .floor = .25}, owl_logistic{}, fresh,
+                            x, raw.arm, raw.outcome, short_one, random, alone),
+                    "hone::privacy::release: propensity: has 11 elements, not 12");
+  const plan of_kernel = prepare(kernel_balancing{}, owl_logistic{}, raw.limits, .05, {1, 0});
+  hone::distributed::thread_ranks two(2);
+  two.run([&](hone::distributed::threads& comm) {
+    budget<replace_one> own({1.5, 0});
+    test_random bits(1);
+    const row_shards shards(12, comm.rank() == 0 ? 12 : 0, comm);
+    const hone::matrix_view<const double> rows(raw.x.data(), shards.held(), 2);
+    const auto count = static_cast<std::size_t>(shards.held());
+    if (comm.rank() == 0) return;  // it holds all rows, and is not refused
+    try {
+      (void)release(of_kernel, kernel_balancing{}, owl_logistic{}, own, rows, std::span(raw.arm).first(count),
+                    std::span(raw.outcome).first(count), {}, bits, alone, shards);
+    } catch (const std::invalid_argument&) {
+      if (own.reserved().epsilon == 0) return;
+    }
+    throw std::runtime_error("not refused before the budget");
+  });
   const std::vector<double> half(11, .5);
   CHECK_THROWS_AS(release(p, overlap{}, owl_logistic{}, fresh, x, raw.arm, raw.outcome, half, random, alone),
                   std::invalid_argument);

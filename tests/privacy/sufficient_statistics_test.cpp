@@ -94,4 +94,11 @@ TEST_CASE("a release of sums, within budget and with noise that vanishes") {
   CHECK_THROWS_AS(release_statistics(p, overlap{}, funds, hone::matrix_view<const double>(nullptr, 0, 0), raw.arm,
                                      raw.outcome, {}, random, alone, shards),
                   budget_exhausted);
+  budget<replace_one> fresh({1.5e6, 0});
+  const std::vector<double> half(299, .5);
+  const statistics_plan of_known = prepare_statistics(known{.least = .5}, raw.limits, {1e6, 0});
+  CHECK_THROWS_WITH(
+      release_statistics(of_known, known{.least = .5}, fresh, x, raw.arm, raw.outcome, half, random, alone, shards),
+      "hone::privacy::release_statistics: propensity: has 299 elements, not 300");
+  CHECK(fresh.reserved().epsilon == 0);
 }

@@ -278,6 +278,14 @@ inline double kernel_bound(const kernel_balancing& scheme, const domain& d) {
   return scheme.kind == kernel::energy ? d.row_bound : d.row_bound * d.row_bound;
 }
 
+/// The most rows of which a matrix of products is made: 8 bytes a pair within an arm, 2 GiB of one arm.
+inline constexpr index_t most_kernel_rows = 16384;
+
+/// Whether kernel weights are made of features of the rows, with work and memory that grow with their number.
+constexpr bool has_features(const kernel_balancing& scheme) {
+  return scheme.features > 0 || scheme.kind == kernel::linear;
+}
+
 /// How near the solver of kernel weights comes: each weight to 2^-40 W in the mean.
 inline constexpr double kernel_precision = 0x1p-40;
 
@@ -290,6 +298,8 @@ inline stability bound(const kernel_balancing& scheme, const domain& d) {
   invalid_argument_unless(scheme.features >= 0 && (scheme.features == 0 || scheme.kind == kernel::gaussian), function,
                           "features", "%td random ones, of a kernel that is %s", scheme.features,
                           scheme.kind == kernel::gaussian ? "gaussian" : "not a function of x - y");
+  invalid_argument_unless(has_features(scheme) || d.rows <= most_kernel_rows, function, "features",
+                          "are 0, and a matrix of %td rows would be too large (most: %td)", d.rows, most_kernel_rows);
   const double kappa = kernel_bound(scheme, d), n = static_cast<double>(d.rows);
   stability s{.largest = largest,
               .moved = rounded_up(2 * kappa * (max)(1.0, largest - 1) / ridge),

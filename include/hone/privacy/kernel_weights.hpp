@@ -17,10 +17,13 @@
 
 namespace HONE_NAMESPACE::privacy {
 
-/// The most rows of which a matrix of products is made: 8 bytes a pair within an arm, 1.6 GB of one arm.
-inline constexpr index_t most_kernel_rows = 16384;
-
 namespace detail {
+
+/// @throws std::invalid_argument where a kernel without features is asked of rows that other ranks hold.
+inline void check_shards(const kernel_balancing& scheme, const row_shards& shards, const char* function) {
+  invalid_argument_unless(has_features(scheme) || shards.held() == shards.rows(), function, "features",
+                          "are 0, but this rank holds %td of %td rows", shards.held(), shards.rows());
+}
 
 /// k(x_i, x_j), of records that are no zero records.
 inline double kernel_value(const kernel_balancing& scheme, const records& data, index_t i, index_t j) {
@@ -47,7 +50,6 @@ class dense_kernel {
         members_(static_cast<std::size_t>(data.limits().arms)) {
     for (index_t i = 0; i < data.held(); ++i)
       if (data.arm()[i] >= 0) members_[static_cast<std::size_t>(data.arm()[i])].push_back(i);
-    std::vector<double> all(static_cast<std::size_t>(data.held()));
     products_.resize(members_.size());
     for (std::size_t a = 0; a < members_.size(); ++a) {
       const std::vector<index_t>& own = members_[a];
@@ -58,7 +60,7 @@ class dense_kernel {
             products_[a][r * own.size() + c] = kernel_value(scheme, data, own[r], own[c]);
       });
     }
-    sums_.resize(all.size());
+    sums_.resize(static_cast<std::size_t>(data.held()));
     pool.parallel_for(data.held(), index_t{8}, [&](index_t first, index_t last) {
       for (index_t i = first; i < last; ++i) {
         if (data.arm()[i] < 0) continue;
@@ -201,25 +203,21 @@ linalg::minimum balance(const Product& product, const kernel_balancing& scheme, 
 
 /// weight (held rows, overwritten) <- the minimiser, to what `bound` charges.
 /// @return how the solver got there: private, like the weights.
-/// @throws std::invalid_argument for a bad scheme, for more than @c most_kernel_rows rows and for several ranks where
-///         the kernel has no features; never for what a record holds.
-/// @note Some 2 sqrt((kappa^2 + ridge) / ridge) 30 products at most. Bitwise for any executor, with features for any
-///        number of ranks.
+/// @throws std::invalid_argument for a bad scheme, and for several ranks where the kernel has no features; never for
+///         what a record holds.
+/// @note As many products as `steps_that_suffice` says, on every data set. Bitwise for any executor, with features for
+///       any number of ranks.
 inline linalg::minimum weigh(const kernel_balancing& scheme, const records& data, std::span<double> weight,
-                             executor_reference pool, const certificate& = {}) {
+                             executor_reference pool) {
   const char* function = "hone::privacy::weigh(kernel_balancing)";
   bound(scheme, data.limits());
   invalid_argument_unless(std::ssize(weight) == data.held(), function, "weight", "has %td elements, there are %td rows",
                           std::ssize(weight), data.held());
+  detail::check_shards(scheme, data.shards(), function);
   linalg::minimum result;
-  if (scheme.features > 0 || scheme.kind == kernel::linear) {
+  if (has_features(scheme)) {
     result = detail::balance(detail::feature_kernel(scheme, data, pool), scheme, data.limits(), weight);
   } else {
-    invalid_argument_unless(data.held() == data.limits().rows, function, "features",
-                            "are 0, but rank holds %td of %td rows", data.held(), data.limits().rows);
-    invalid_argument_unless(data.held() <= most_kernel_rows, function, "features",
-                            "are 0, and a matrix of %td rows would be too large (most: %td)", data.held(),
-                            most_kernel_rows);
     result = detail::balance(detail::dense_kernel(scheme, data, pool), scheme, data.limits(), weight);
   }
   for (index_t i = 0; i < data.held(); ++i)

@@ -23,7 +23,7 @@ struct mechanism_options {
   double share = 0.25;  ///< of the budget, for the first stage's parameters
   bool worst_case = false;
   double curvature = 0;  ///< what `release_curvature` gave, which was paid for by itself; 0 for none
-  certificate solver{};  ///< of both stages
+  certificate solver{};  ///< of both stages; kernel weights have `kernel_precision`
 };
 
 /// The constants of one fit. Everything in it is public.

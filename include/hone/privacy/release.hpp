@@ -34,6 +34,20 @@ class released {
 
 namespace detail {
 
+/// What is public and does not fit is refused before the budget is touched.
+template <class Scheme>
+void check_release(const Scheme& scheme, std::span<const index_t> arm, std::span<const double> propensity,
+                   const row_shards& shards, const char* function) {
+  if constexpr (is_normalised<Scheme>) {
+    check_release(scheme.scheme, arm, propensity, shards, function);
+  } else {
+    const std::size_t wanted = std::same_as<Scheme, known> ? arm.size() : 0;
+    invalid_argument_unless(propensity.size() == wanted, function, "propensity", "has %zu elements, not %zu",
+                            propensity.size(), wanted);
+    if constexpr (std::same_as<Scheme, kernel_balancing>) check_shards(scheme, shards, function);
+  }
+}
+
 /// The weights of the held rows by a plan; of a composed one by released parameters.
 template <class Scheme, random_bits Random>
 void weigh_by_plan(const plan& p, const Scheme& scheme, const records& data, std::span<const double> propensity,
@@ -44,7 +58,7 @@ void weigh_by_plan(const plan& p, const Scheme& scheme, const records& data, std
     weigh_by_plan(p, scheme.scheme, data, propensity, weight, pool, random);
     normalise(data, scheme.floor, weight, pool);
   } else if constexpr (std::same_as<Scheme, kernel_balancing>) {
-    weigh(scheme, data, weight, pool, p.options.solver);
+    weigh(scheme, data, weight, pool);
   } else {
     std::vector<double> beta(static_cast<std::size_t>(parameters(scheme, p.limits)));
     solve(scheme, data, beta, pool, p.options.solver);
@@ -75,9 +89,7 @@ released<Random> release(const plan& p, const Scheme& scheme, const Loss& loss, 
                          std::span<const index_t> arm, std::span<const double> outcome,
                          std::span<const double> propensity, Random& random, executor_reference pool,
                          const row_shards& shards) {
-  constexpr bool known_scheme = std::same_as<Scheme, known> || std::same_as<Scheme, normalised<known>>;
-  invalid_argument_unless(propensity.size() == (known_scheme ? arm.size() : 0), "hone::privacy::release", "propensity",
-                          "has %zu elements, not %zu", propensity.size(), known_scheme ? arm.size() : 0);
+  detail::check_release(scheme, arm, propensity, shards, "hone::privacy::release");
   auto reservation = funds.reserve(p.cost);
   const records data(p.limits, x, arm, outcome, shards, pool);
   std::vector<double> weight(static_cast<std::size_t>(data.held())),

@@ -103,6 +103,7 @@ released<Random> release_statistics(const statistics_plan& p, const Scheme& sche
                                     const X& x, std::span<const index_t> arm, std::span<const double> outcome,
                                     std::span<const double> propensity, Random& random, executor_reference pool,
                                     const row_shards& shards) {
+  detail::check_release(scheme, arm, propensity, shards, "hone::privacy::release_statistics");
   auto reservation = funds.reserve(p.noise.cost);
   const records data(p.limits, x, arm, outcome, shards, pool);
   std::vector<double> weight(static_cast<std::size_t>(data.held()));
