@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 /// Inner products of gradients so small or so large that their squares leave the float's range, or the double's.
+#include "hone/gradient/combine.hpp"
+#include "hone/gradient/orthogonal.hpp"
+#include "hone/gradient/pcgrad.hpp"
 #include "hone/gradient/tasks.hpp"
+#include "hone/gradient/upgrad.hpp"
 
 #include "gradient/support.hpp"
 
@@ -67,4 +71,27 @@ TEST_CASE("products below the normal numbers are nothing to solve") {
   CHECK_FALSE(gradient::detail::solvable(g));
   g.value = {{{1e-300, 0}, {0, 1e-310}}};
   CHECK(gradient::detail::solvable(g));
+}
+
+TEST_CASE("a weight below the float's normal numbers takes the conflict out, as one above them does") {
+  const auto check = [](auto zero, const auto& method, double scale) {
+    using T = decltype(zero);
+    CAPTURE(scale, sizeof(T));
+    // f - <f, r> / <r, r> r: the weight of r is -2.5e-17 / 1e30 at scale 1e-16, nothing in float.
+    const auto at = [](double x) { return from_accumulator<T>(static_cast<float>(x)); };
+    const std::vector<T> forget{at(-scale), at(scale / 2)}, retain{at(1e30), at(1e30)};
+    std::vector<T> out(2);
+    const auto report = combine(method, tasks(forget, retain), out);
+    const double a = static_cast<double>(to_accumulator(out[0])), b = static_cast<double>(to_accumulator(out[1]));
+    CHECK(a == Approx(-0.75 * scale).epsilon(sizeof(T) == 2 ? 1e-2 : 1e-6));
+    CHECK(b == Approx(0.75 * scale).epsilon(sizeof(T) == 2 ? 1e-2 : 1e-6));
+    CHECK(report.nonfinite_combined == 0);
+  };
+  for (const double scale : {1e-7, 1e-10, 1e-14, 1e-16, 1e-20}) {
+    check(float{}, pcgrad{.retain = 0}, scale);
+    check(float{}, a_gem{}, scale);
+    check(float{}, gem{}, scale);
+    check(float{}, retain_orthogonal{}, scale);
+    check(bfloat16{}, a_gem{}, scale);
+  }
 }

@@ -128,17 +128,21 @@ auto wide_weighted_rule(const std::array<double, K>& weights) {
   };
 }
 
-/// Whether sum_i w_i g_i must be summed in double: a weight does not fit float, or the terms cancel to less than 2^-12
-/// of their lengths, so that little of float's 24 digits would be left.
+/// Whether sum_i w_i g_i must be summed in double: a weight of a gradient that is not 0 does not fit float, being too
+/// large or below its normal numbers, or the terms cancel to less than 2^-12 of their lengths, so that little of float's
+/// 24 digits would be left.
 template <std::size_t K>
 bool needs_wide_sum(const std::array<double, K>& weights, const gram_matrix<K>& g) {
-  constexpr double largest = static_cast<double>((std::numeric_limits<float>::max)());
-  double lengths = 0, greatest = 0;
+  constexpr double largest = static_cast<double>((std::numeric_limits<float>::max)()),
+                   least = static_cast<double>((std::numeric_limits<float>::min)());
+  double lengths = 0;
+  bool fits = true;
   for (std::size_t i = 0; i < K; ++i) {
-    lengths += std::abs(weights[i]) * std::sqrt(g(i, i));
-    greatest = (max)(greatest, std::abs(weights[i]));
+    const double weight = std::abs(weights[i]);
+    lengths += weight * std::sqrt(g(i, i));
+    fits = fits && !(weight > largest) && (weight == 0 || !(weight < least) || g(i, i) == 0);
   }
-  return greatest > largest || lengths > 0x1p12 * std::sqrt(g.squared_norm(weights));
+  return !fits || lengths > 0x1p12 * std::sqrt(g.squared_norm(weights));
 }
 
 /// A started method's rule.
