@@ -73,6 +73,13 @@ TEST_CASE("a draw is a function of seed, sequence and position; its log-probabil
 }
 
 TEST_CASE("options out of range are refused") {
+  std::vector<std::pair<double, std::int32_t>> scratch;
+  const std::vector<float> row{1, 2, 3, 4};
+  for (const sampling_options& bad :
+       {sampling_options{.temperature = std::nan("")}, sampling_options{.temperature = -1},
+        sampling_options{.temperature = 1e300}, sampling_options{.temperature = 1, .top_k = -1},
+        sampling_options{.temperature = 1, .top_p = 0}, sampling_options{.temperature = 1, .top_p = std::nan("")}})
+    CHECK_THROWS_WITH(sample_token(row, bad, 0, 0, scratch), Catch::Contains("hone::loss::sampling_options"));
   CHECK_THROWS_WITH(validate(sampling_options{.temperature = -1}), Catch::Contains("temperature"));
   CHECK_THROWS_WITH(validate(sampling_options{.temperature = std::nan("")}), Catch::Contains("temperature"));
   CHECK_THROWS_WITH(validate(sampling_options{.top_k = -1}), Catch::Contains("top_k"));

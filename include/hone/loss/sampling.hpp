@@ -37,13 +37,13 @@ struct sampled_token {
 /// position), @p step for those who come back to a position.
 /// A temperature so small that only the largest logits survive draws among these, alike; greedy takes the first.
 /// @param scratch grows to the vocabulary; keep it between calls. Equal logits rank by id, the lower first.
-/// @throws std::invalid_argument if the row has no distribution: a logit is NaN or +inf, or all are -inf (absent, as
-///         those of masked tokens, which are never drawn).
-/// @pre options are valid.
+/// @throws std::invalid_argument as `validate`, and if the row has no distribution: a logit is NaN or +inf, or all are
+///         -inf (absent, as those of masked tokens, which are never drawn).
 template <vector_like Z>
 sampled_token sample_token(const Z& logits, const sampling_options& options, std::uint32_t sequence,
                            std::uint32_t position, std::vector<std::pair<double, std::int32_t>>& scratch,
                            std::uint32_t step = 0) {
+  validate(options);
   const auto z = as_vector(logits);
   const auto logit = [&](index_t v) { return static_cast<double>(to_accumulator(z[v])); };
   const double temperature = options.temperature > 0 ? options.temperature : 1;
