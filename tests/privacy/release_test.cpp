@@ -197,33 +197,38 @@ TEST_CASE("ranks: rank 0's noise, the bits of one process") {
   }
 }
 
-TEST_CASE("an audit from outside finds no more than epsilon") {
-  // The worst pair of one column that small sets have: a record of a lone arm changes sides.
-  raw_records raw{{}, {1, 1, 1, 1}, {1, 1, 1, 1}, {.rows = 4, .features = 0, .intercept = 1}};
-  raw_records other = raw;
-  other.arm[3] = 0;
-  const double epsilon = 1;
-  constexpr int draws = 4000;
-  for (const mechanism kind : {mechanism::lattice, mechanism::gamma_norm, mechanism::objective}) {
-    const mechanism_options options{.kind = kind};
-    const plan p = prepare(ipw{.ridge = 4}, owl_huber{}, raw.limits, 2, {epsilon, 0}, options);
-    const auto above = [&](const raw_records& data, std::uint64_t seed) {
-      int count = 0;
+TEST_CASE("an audit from outside finds hardly less than epsilon, never more, and sees noise that was halved") {
+  // One record of weight 1 changes sides: all of the sensitivity, as the margin lies in the straight part of the hinge.
+  const raw_records raw{{}, {1}, {1}, {.rows = 1, .features = 0, .intercept = 1}}, other{{}, {0}, {1}, raw.limits};
+  const std::vector<double> certain{1};
+  constexpr double epsilon = 1, ridge = 10;
+  constexpr int draws = 6000;
+  const known weights{.least = 1};
+  const auto audit = [&](const plan& p) {
+    // The event: theta lies beyond the fit of the first data set, 1 / ridge.
+    const auto count = [&](const raw_records& data, std::uint64_t seed) {
+      int above = 0;
       test_random random(seed);
+      const hone::matrix_view<const double> x(nullptr, 1, 0);
       for (int k = 0; k < draws; ++k) {
         budget<replace_one> funds({epsilon, 0});
-        const hone::matrix_view<const double> x(nullptr, 4, 0);
-        const auto result =
-            release(p, ipw{.ridge = 4}, owl_huber{}, funds, x, data.arm, data.outcome, {}, random, alone);
-        count += result.simulated()[0] > 1.2 ? 1 : 0;
+        const auto result = release(p, weights, owl_huber{}, funds, x, data.arm, data.outcome, certain, random, alone);
+        above += result.simulated()[0] > 1 / ridge ? 1 : 0;
       }
-      return count;
+      return above;
     };
-    const int one = above(raw, 11), two = above(other, 12);
-    const double audited = std::log(hone::statistics::clopper_pearson_lower(one, draws, .99) /
-                                    hone::statistics::clopper_pearson_upper(two, draws, .99));
-    INFO(one << " " << two << " audited " << audited);
+    return std::log(hone::statistics::clopper_pearson_lower(count(raw, 11), draws, .99) /
+                    hone::statistics::clopper_pearson_upper(count(other, 12), draws, .99));
+  };
+  for (const mechanism kind : {mechanism::lattice, mechanism::gamma_norm, mechanism::objective}) {
+    plan p = prepare(weights, owl_huber{}, raw.limits, ridge, {epsilon, 0}, {.kind = kind});
+    CAPTURE(static_cast<int>(kind));
+    const double audited = audit(p);
     CHECK(audited <= epsilon);
-    CHECK(one > two);
+    CHECK(audited > .7 * epsilon);
+    p.output.integer /= 2;
+    p.output.scale /= 2;
+    p.tilt /= 2;
+    CHECK(audit(p) > 1.3 * epsilon);
   }
 }

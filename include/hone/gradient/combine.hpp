@@ -129,8 +129,8 @@ auto wide_weighted_rule(const std::array<double, K>& weights) {
 }
 
 /// Whether sum_i w_i g_i must be summed in double: a weight of a gradient that is not 0 does not fit float, being too
-/// large or below its normal numbers, or the terms cancel to less than 2^-12 of their lengths, so that little of float's
-/// 24 digits would be left.
+/// large or below its normal numbers, or the terms cancel to less than 2^-12 of their lengths, so that little of
+/// float's 24 digits would be left.
 template <std::size_t K>
 bool needs_wide_sum(const std::array<double, K>& weights, const gram_matrix<K>& g) {
   constexpr double largest = static_cast<double>((std::numeric_limits<float>::max)()),
