@@ -129,6 +129,7 @@ inline void check(const settings& s, const CLI::App& app) {
        {"an --epsilon that is not inf", s.simulates() || s.epsilon != "inf", {"--mechanism", "--delta", "--ideal"}},
        {"--mechanism auto, composition, gamma or objective", s.mechanism != mechanism_kind::lattice, {"--ideal"}},
        {"--weights known", s.weights == weights_kind::known, {"--propensity", "--least-propensity"}},
+       {"weights that are estimated", s.weights != weights_kind::known, {"--ridge-weights"}},
        {"--weights mmd", s.weights == weights_kind::mmd, {"--kernel-features"}},
        {"--loss a_learning", s.loss == loss_kind::a_learning, {"--radius"}}});
   program::require_outputs({{"--json", s.json}}, {s.data, s.ledger});

@@ -173,6 +173,22 @@ TEST_CASE("what is left of a gradient is charged") {
   CHECK(s.moved_solved({0}) > s.moved);
   CHECK(s.moved_solved({0}) < s.moved + 1e-11);
   CHECK(s.rounding_gradient > 1e-16);
+  // By the formulas: u (G (1024 / 8 + 24 + log2(n + 1)) + M' (d + 2) R + lambda1 R (d + 2)) of a gradient,
+  // u (2 (d + 2) B R + K + 8) of a weight; sums of arms add u (1024 + 24 + log2(n + 1)) to it.
+  const double u = 0x1p-53, depth = 152 + std::log2(13.0), r = .401058138, sums = u * (1048 + std::log2(13.0));
+  CHECK(s.rounding_gradient == Approx(u * (.598941862 * depth + .25 * 5 * r + 5 * r)).epsilon(1e-7));
+  CHECK(s.rounding_weight == Approx(u * (10 * r + 10)).epsilon(1e-7));
+  CHECK(s.moved_by_rounding == Approx(2 * n * s.largest * s.rounding_weight).epsilon(1e-9));
+  const stability floored = bound(normalised<ipw>{.scheme = {}, .floor = .5}, unit_rows);
+  CHECK(floored.rounding_weight == Approx(s.rounding_weight + sums).epsilon(1e-9));
+  CHECK(floored.moved_by_rounding == Approx(4 * s.moved_by_rounding + 4 * n * s.largest * sums).epsilon(1e-9));
+  const stability soft = bound(softmax_balancing{.least_arm = 3}, unit_rows);
+  CHECK(soft.rounding_weight == Approx(u * (10 * soft.radius + 10) + sums).epsilon(1e-9));
+  CHECK(soft.moved_by_rounding == Approx(2 * n * soft.largest * soft.rounding_weight).epsilon(1e-9));
+  const stability dense = bound(kernel_balancing{.ridge = 3}, unit_rows),
+                  wide = bound(kernel_balancing{.ridge = 3, .features = 4}, unit_rows);
+  CHECK(dense.moved_by_rounding == Approx(2 * n * 5 * (0x1p-40 + u * 12 * 4 / 3)).epsilon(1e-9));
+  CHECK(wide.moved_by_rounding == Approx(2 * n * 5 * (0x1p-40 + sums * 4 / 3)).epsilon(1e-9));
   domain million = unit_rows;
   million.rows = 1000000;
   CHECK(bound(ipw{}, million).moved_solved({0}) < s.moved + 1e-5);

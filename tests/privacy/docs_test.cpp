@@ -63,9 +63,10 @@ TEST_CASE("docs: a private rule from logged choices") {
   chacha20 random;
   const auto rule = release(p, weights, owl_logistic{}, funds, x, arm, outcome, {}, random, pool);
   const index_t best = decide(owl_logistic{}, 2, std::vector{0.3, 0.1, 0.0, -0.2, 0.5}, rule.theta());
-  // p.fit.sensitivity is 0.0299, p.output.scale 0.157; p and rule.theta() may be published, nothing else
+  // p is composed: sensitivity 0.0299, p.output.scale 0.157; p and rule.theta() may be published, nothing else
 
   CHECK((best == 0 || best == 1));
+  CHECK(p.options.composed);
   CHECK(p.fit.sensitivity == Approx(0.0299).margin(5e-5));
   CHECK(p.output.scale == Approx(0.157).margin(5e-4));
 }

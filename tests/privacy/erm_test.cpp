@@ -139,8 +139,8 @@ TEST_CASE("sensitivities of twelve records and of ten thousand") {
       bound_minimum(owl_logistic{}, {.rows = 12, .features = 2, .row_bound = 2, .outcome_bound = 3}, .05, 4, 1, {1e-3});
   CHECK(b.tau == Approx(1e-3 * 24).epsilon(1e-9));
   CHECK(b.sensitivity - b.exact == Approx(2 * .024 / .05).epsilon(1e-6));
-  CHECK(b.rounding > 1e-16);
-  CHECK(b.rounding < 1e-11);
+  // u (L W (1024 / 8 + 24 + log2(n + 1)) + (c W + ridge) (d + 2) reach), reach = L W / ridge
+  CHECK(b.rounding == Approx(0x1p-53 * (24 * (152 + std::log2(13.0)) + (3 * 4 + .05) * 5 * 24 / .05)).epsilon(1e-9));
   CHECK(b.exact == Approx(6 * 9 / (12 * .05)).epsilon(1e-9));
 }
 

@@ -149,7 +149,7 @@ TEST_CASE("the choice is the least noise, hardened unless told otherwise") {
 
 TEST_CASE("promises that cannot be kept are refused before data") {
   CHECK_THROWS_WITH(of(mechanism::gamma_norm, twelve_rows, {0, 0}),
-                    "hone::privacy::prepare: epsilon: is 0, not finite and positive");
+                    "hone::privacy::prepare: epsilon: must be positive and finite, is 0");
   for (const double bad : {-1.0, static_cast<double>(NAN), static_cast<double>(INFINITY)})
     CHECK_THROWS_AS(of(mechanism::lattice, twelve_rows, {bad, 1e-5}), std::invalid_argument);
   for (const double bad : {-.1, 1.0, static_cast<double>(NAN)})

@@ -93,10 +93,12 @@ TEST_CASE("results lie on the lattice, whatever the value; their moments are the
       CHECK(std::sqrt(squares[i] / draws) == Approx(deviation).epsilon(.08));
     }
   }
-  double large[2] = {1e300, -1e300};  // no private value is so large: a stranger's is clamped, and no cast overflows
-  add_noise(lattice_gaussian(.1, 2, 3, .5, 0), large, random);
-  CHECK(large[0] > 0);
-  CHECK(large[1] < 0);
+  // No private value is so large: a stranger's is clamped, and no cast overflows.
+  const vector_noise noise = lattice_gaussian(.1, 2, 3, .5, 0);
+  double large[2] = {1e300, -1e300};
+  add_noise(noise, large, random);
+  CHECK(large[0] == Approx(0x1p60 * noise.lattice).epsilon(1e-9));
+  CHECK(large[1] == Approx(-0x1p60 * noise.lattice).epsilon(1e-9));
 }
 
 TEST_CASE("lengths are Gamma distributed, directions uniform") {

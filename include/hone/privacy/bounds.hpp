@@ -123,12 +123,10 @@ inline void two_arms(const domain& d, const char* function) {
 inline double logistic_radius(double ridge, double b) {
   // s sigma(-R s) rises up to the root of 1 = R s sigma(R s) (1.2784645427610738 in R s), then falls.
   constexpr double top = 1.2784645427610738;
-  return root_from_above(
-      [&](double r) {
-        const double s = r * b > top ? top / r : b;
-        return ridge * r - s * sigmoid(-r * s);
-      },
-      0, b / ridge);
+  return least_that_holds(0, b / ridge, [&](double r) {
+    const double s = r * b > top ? top / r : b;
+    return ridge * r >= s * sigmoid(-r * s);
+  });
 }
 
 /// Fills in what follows for a problem whose gradient of one record is no longer than @p gradient and whose weights
@@ -137,10 +135,8 @@ inline stability of_parameters(const domain& d, double ridge, double radius, dou
                                double slope, double smoothness, double start, double parts) {
   const double b = d.row_bound, n = static_cast<double>(d.rows), roundoff = std::numeric_limits<double>::epsilon() / 2;
   const double terms = static_cast<double>(columns(d) + 2);
-  // A product with a row is rounded by terms * roundoff of B R, the sum of a block by its additions to a lane, the tree
-  // by
-  // its depth.
-  const double depth = 1024.0 / 8 + 16 + std::log2(n + 1);
+  // A product with a row is rounded by terms * roundoff of B R.
+  const double depth = sum_depth(n);
   stability s{.radius = radius,
               .largest = largest,
               .moved = rounded_up(2 * slope * b * gradient / ridge),
@@ -150,9 +146,10 @@ inline stability of_parameters(const domain& d, double ridge, double radius, dou
               .gradient = rounded_up(gradient),
               .start = rounded_up(start)};
   s.moved_per_gradient = rounded_up(2 * n * slope * b / ridge);
-  s.rounding_gradient = roundoff * (gradient * depth + smoothness * terms * radius + ridge * radius * terms);
-  s.rounding_weight = roundoff * (2 * terms * b * radius + static_cast<double>(d.arms) + 8);
-  s.moved_by_rounding = 2 * n * s.largest * s.rounding_weight;
+  s.rounding_gradient =
+      rounded_up(roundoff * (gradient * depth + smoothness * terms * radius + ridge * radius * terms));
+  s.rounding_weight = rounded_up(roundoff * (2 * terms * b * radius + static_cast<double>(d.arms) + 8));
+  s.moved_by_rounding = rounded_up(2 * n * s.largest * s.rounding_weight);
   return s;
 }
 
@@ -231,8 +228,9 @@ inline stability bound(const covariate_balancing& scheme, const domain& d) {
   const double clip = detail::limit(scheme.clip, function, "clip");
   const double ball = detail::limit(scheme.radius, function, "radius");
   const double b = d.row_bound;
-  const double r =
-      (min)(ball, root_from_above([&](double x) { return ridge * x - b * (1 + std::exp(-b * x)); }, 0, 2 * b / ridge));
+  const double r = (min)(ball, detail::least_that_holds(0, 2 * b / ridge, [&](double x) {
+                           return ridge * x >= b * (1 + std::exp(-b * x));
+                         }));
   const double odds = std::exp(b * r), largest = (min)(clip, rounded_up(1 + odds));
   const stability s = detail::of_parameters(d, ridge, r, largest, (1 + odds) * b, detail::above_zero(largest - 1),
                                             odds * b * b, 2 * b, 1);
@@ -265,6 +263,9 @@ inline stability bound(const softmax_balancing& scheme, const domain& d) {
                n = static_cast<double>(d.rows);
   const double largest = n / static_cast<double>(scheme.least_arm) * std::exp(2 * b * r) * (1 + 0x1p-40);
   stability s = detail::of_parameters(d, ridge, r, largest, 2 * b, 0, b * b, 2 * b, 1);
+  s.rounding_weight =
+      rounded_up(s.rounding_weight + std::numeric_limits<double>::epsilon() / 2 * detail::sum_depth(n, 1));
+  s.moved_by_rounding = rounded_up(2 * n * s.largest * s.rounding_weight);
   s.moved = rounded_up((2 + 4 * b * b / ridge) * largest + 2 * k * b * b / ridge);
   s.moved_per_gradient = rounded_up(2 * k * n * b / ridge);
   s.moved_released = s.beta = unlimited;
@@ -309,7 +310,7 @@ inline stability bound(const kernel_balancing& scheme, const domain& d) {
               .smoothness = rounded_up(2 * (kappa + ridge) / n)};
   // Rounded sums of n products, or of a tree of them, over the curvature.
   const double roundoff = std::numeric_limits<double>::epsilon() / 2,
-               depth = scheme.features == 0 ? n : 1024 + std::log2(n + 1);
+               depth = has_features(scheme) ? detail::sum_depth(n, 1) : n;
   s.moved_by_rounding = rounded_up(2 * n * largest * (kernel_precision + roundoff * depth * (kappa + ridge) / ridge));
   detail::check_finite(s, function);
   return s;
@@ -323,13 +324,17 @@ stability bound(const normalised<Scheme>& scheme, const domain& d) {
   // The weights of an arm move with its sum, of which the replaced record is a part, though beta be public.
   s.moved_released = rounded_up((2 * s.moved_released + 2 * s.largest) / floor);
   s.moved_per_gradient = rounded_up(2 * s.moved_per_gradient / floor);
-  s.moved_by_rounding = rounded_up(2 * s.moved_by_rounding / floor);
   s.largest = rounded_up(s.largest / floor);
+  // The arms' sums are rounded, too.
+  const double n = static_cast<double>(d.rows),
+               sums = std::numeric_limits<double>::epsilon() / 2 * detail::sum_depth(n, 1);
+  s.rounding_weight = rounded_up(s.rounding_weight + sums);
+  s.moved_by_rounding = rounded_up(2 * s.moved_by_rounding / floor + 2 * n * s.largest * sums);
   return s;
 }
 
 /// The bounds where @p curvature was released (`private_curvature.hpp`); what the solver leaves is charged as before.
-/// @throws std::invalid_argument for more than two arms and for a NaN.
+/// @throws std::invalid_argument for a NaN, and, of a curvature above 0, for more than two arms.
 template <class Scheme>
   requires(std::same_as<Scheme, ipw> || std::same_as<Scheme, overlap> || std::same_as<Scheme, covariate_balancing>)
 stability bound(const Scheme& scheme, const domain& d, double curvature) {

@@ -7,7 +7,7 @@
 /// outcome r_i, larger is better. The constant column is regularised like any other. The features are scaled down to a
 /// length of at most sqrt(B^2 - b0^2), so that |(x_i, b0)| <= B and the constant stays the same in every row.
 #pragma once
-#include "hone/core/contract.hpp"
+#include "hone/privacy/guarantee.hpp"
 
 #include <cmath>
 #include <limits>
@@ -26,6 +26,9 @@ struct domain {
 /// d: columns of a row, the constant one in it.
 constexpr index_t columns(const domain& d) { return d.features + (d.intercept != 0 ? 1 : 0); }
 
+/// Rows of a block of every sum over records, and of a tile, which are multiplied together.
+inline constexpr index_t block_rows = 1024, tile_rows = 8;
+
 /// The most arms.
 inline constexpr index_t most_arms = 64;
 
@@ -35,10 +38,8 @@ inline void check(const domain& d, const char* function) {
   invalid_argument_unless(d.rows > 0, function, "rows", "there are %td", d.rows);
   invalid_argument_unless(d.features >= 0 && columns(d) > 0, function, "features", "%td, and no constant column",
                           d.features);
-  invalid_argument_unless(d.row_bound > 0 && std::isfinite(d.row_bound), function, "row_bound",
-                          "is %g, not finite and positive", d.row_bound);
-  invalid_argument_unless(d.outcome_bound > 0 && std::isfinite(d.outcome_bound), function, "outcome_bound",
-                          "is %g, not finite and positive", d.outcome_bound);
+  detail::check_positive(d.row_bound, function, "row_bound");
+  detail::check_positive(d.outcome_bound, function, "outcome_bound");
   invalid_argument_unless(
       d.intercept >= 0 && (d.intercept < d.row_bound || (d.intercept == d.row_bound && d.features == 0)), function,
       "intercept", "is %g, which leaves nothing of the row bound %g", d.intercept, d.row_bound);
@@ -49,22 +50,17 @@ inline void check(const domain& d, const char* function) {
 /// A little more than any rounding of the few operations that a bound is made of.
 constexpr double rounded_up(double x) { return x * (1 + 0x1p-40); }
 
-/// The root of an increasing f(x) = 0 with f(low) <= 0 <= f(high), from above: by halving, to the last bit.
-template <class F>
-double root_from_above(F&& f, double low, double high) {
-  for (int step = 0; step < 2000; ++step) {
-    const double middle = low + (high - low) / 2;
-    if (!(middle > low && middle < high)) break;
-    (f(middle) < 0 ? low : high) = middle;
-  }
-  return high;
-}
-
 namespace detail {
 
 inline double positive(double x, const char* function, const char* argument) {
-  invalid_argument_unless(x > 0 && std::isfinite(x), function, argument, "is %g, not finite and positive", x);
+  check_positive(x, function, argument);
   return x;
+}
+
+/// Additions that an element of a sum over n records goes through: those of its block, one record after the other or,
+/// of @p lanes, in as many sums side by side; the tree's; and a few for what is made of the sum.
+inline double sum_depth(double n, index_t lanes = tile_rows) {
+  return static_cast<double>(block_rows) / static_cast<double>(lanes) + 24 + std::log2(n + 1);
 }
 
 }  // namespace detail

@@ -33,7 +33,7 @@ sensitivity_bound bound_minimum(const Loss& loss, const domain& d, double ridge,
                           "weights of up to %g that move by %g", largest, moved);
   const loss_bound l = bound(loss, d);
   const double n = static_cast<double>(d.rows), roundoff = std::numeric_limits<double>::epsilon() / 2,
-               terms = static_cast<double>((columns(d) + 2) * l.products), depth = 1024.0 / 8 + 16 + std::log2(n + 1);
+               terms = static_cast<double>((columns(d) + 2) * l.products), depth = detail::sum_depth(n);
   const double slope = l.gradient * largest, reach = (min)(l.radius, rounded_up(slope / ridge));
   sensitivity_bound result{.sum = rounded_up(2 * largest + moved), .tau = rounded_up(solver.tau * slope)};
   result.exact = rounded_up(l.gradient * result.sum / (n * ridge));
@@ -46,7 +46,8 @@ sensitivity_bound bound_minimum(const Loss& loss, const domain& d, double ridge,
 /// theta (products * d, overwritten) <- the minimiser, to the certificate.
 /// @param weight of the held rows, each in [0, @p largest]; @param tilt none, or of theta's size
 /// @return how the solver got there: private, like theta.
-/// @throws std::invalid_argument for sizes, a ridge that is not positive; never for a value of a record or a weight.
+/// @throws std::invalid_argument for sizes, and unless ridge, largest and tau are positive and finite; never for a
+///         value of a record or a weight.
 /// @note Some ten reads of the records; one Hessian at the end where the loss has one product and few columns. Bitwise
 ///       for any executor and number of ranks.
 template <class Loss>

@@ -43,12 +43,6 @@ inline loss_bound loss_of(double gradient, double curvature) {
   return {.gradient = rounded_up(gradient), .curvature = rounded_up(curvature)};
 }
 
-inline double ball(double radius, const char* function) {
-  invalid_argument_unless(radius > 0 && std::isfinite(radius), function, "radius", "is %g, not finite and positive",
-                          radius);
-  return radius;
-}
-
 }  // namespace detail
 
 /// @throws std::invalid_argument for a bad domain or option.
@@ -62,8 +56,7 @@ inline loss_bound bound(const owl_huber& loss, const domain& d) {
   const char* function = "hone::privacy::bound(owl_huber)";
   check(d, function);
   invalid_argument_unless(d.arms == 2, function, "arms", "are %td, and this loss knows two", d.arms);
-  invalid_argument_unless(loss.half_width > 0 && std::isfinite(loss.half_width), function, "half_width",
-                          "is %g, not finite and positive", loss.half_width);
+  detail::positive(loss.half_width, function, "half_width");
   return detail::loss_of(d.outcome_bound * d.row_bound,
                          d.outcome_bound * d.row_bound * d.row_bound / (2 * loss.half_width));
 }
@@ -75,7 +68,7 @@ inline loss_bound bound(const a_learning& loss, const domain& d) {
   const char* function = "hone::privacy::bound(a_learning)";
   check(d, function);
   invalid_argument_unless(d.arms == 2, function, "arms", "are %td, and this loss knows two", d.arms);
-  const double radius = detail::ball(loss.radius, function), b = d.row_bound;
+  const double radius = detail::positive(loss.radius, function, "radius"), b = d.row_bound;
   loss_bound result = detail::loss_of(2 * b * (d.outcome_bound + b * radius), 2 * b * b);
   result.radius = radius;
   return result;
@@ -83,7 +76,8 @@ inline loss_bound bound(const a_learning& loss, const domain& d) {
 inline loss_bound bound(const ad_learning& loss, const domain& d) {
   const char* function = "hone::privacy::bound(ad_learning)";
   check(d, function);
-  const double radius = detail::ball(loss.radius, function), b = d.row_bound, k = static_cast<double>(d.arms);
+  const double radius = detail::positive(loss.radius, function, "radius"), b = d.row_bound,
+               k = static_cast<double>(d.arms);
   loss_bound result = detail::loss_of(2 * b * (d.outcome_bound * k / (k - 1) + b * radius), 2 * b * b);
   result.radius = radius;
   result.products = d.arms - 1;

@@ -28,7 +28,7 @@ inline curvature_plan prepare_curvature(const domain& limits, epsilon_delta prom
   invalid_argument_unless(promise.delta > 0 && promise.delta <= 0.5, function, "delta", "is %g, not in (0, 1/2]",
                           promise.delta);
   const double b = limits.row_bound, n = static_cast<double>(limits.rows), d = static_cast<double>(columns(limits)),
-               rounding = std::numeric_limits<double>::epsilon() * b * b * (1024 + 64 * d + std::log2(n + 1));
+               rounding = std::numeric_limits<double>::epsilon() * b * b * (detail::sum_depth(n) + 64 * d);
   curvature_plan p{
       .limits = limits,
       .noise = lattice_laplace(rounded_up(b * b / n + 2 * rounding), 1, rounded_up(b * b), promise.epsilon),

@@ -11,8 +11,7 @@
 
 namespace HONE_NAMESPACE::privacy {
 
-/// Rows of a tile.
-inline constexpr index_t tile_rows = simd::pack<double>::lanes;
+static_assert(tile_rows == simd::pack<double>::lanes);
 
 class records {
  public:

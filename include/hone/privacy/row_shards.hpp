@@ -5,15 +5,13 @@
 /// the blocks a rank, are all that is exchanged, and every rank folds them to the same total.
 #pragma once
 #include "hone/core/executor.hpp"
+#include "hone/privacy/domain.hpp"
 
 #include <bit>
 #include <span>
 #include <vector>
 
 namespace HONE_NAMESPACE::privacy {
-
-/// Rows of one block. Every rank but the last holds whole blocks.
-inline constexpr index_t block_rows = 1024;
 
 /// Any communicator with rank(), size() and all_reduce(doubles), by reference, in one type; made of nothing: the
 /// process alone.
@@ -90,7 +88,7 @@ inline void fold_subtrees(std::vector<subtree>& list, index_t blocks, index_t te
 
 }  // namespace detail
 
-/// Who holds which rows.
+/// Who holds which rows; every rank but the last holds whole blocks.
 class row_shards {
  public:
   /// All @p rows in this process.

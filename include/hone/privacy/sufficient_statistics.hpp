@@ -33,7 +33,7 @@ statistics_plan prepare_statistics(const Scheme& scheme, const domain& limits, e
   const double b = limits.row_bound, r = limits.outcome_bound, n = static_cast<double>(limits.rows),
                w = p.weights.largest, sum = rounded_up(2 * w + p.weights.moved_solved(solver));
   // The sums are rounded too: in lanes over 1024 rows, then in a tree.
-  const double roundoff = std::numeric_limits<double>::epsilon() / 2 * (1024.0 / 8 + 24 + std::log2(n + 1)) * n * w;
+  const double roundoff = std::numeric_limits<double>::epsilon() / 2 * detail::sum_depth(n) * n * w;
   p.squares = rounded_up(b * b * (sum + 2 * roundoff));
   p.products = rounded_up(b * r * (sum + 2 * roundoff));
   const double apart = rounded_up(std::sqrt(p.squares * p.squares + p.products * p.products)),

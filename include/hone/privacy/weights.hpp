@@ -134,6 +134,7 @@ inline void merge(linalg::minimum& all, const linalg::minimum& part) {
 
 /// beta (`parameters`, overwritten) <- the minimiser, to the certificate, in the ball of the method.
 /// @return how the solver got there: private, like beta.
+/// @throws std::invalid_argument as `bound` for the scheme, and for sizes; never for what a record holds.
 /// @note Some ten reads of the records an arm; bitwise for any executor and number of ranks.
 template <class Scheme>
 linalg::minimum solve(const Scheme& scheme, const records& data, std::span<double> beta, executor_reference pool,
@@ -228,6 +229,7 @@ inline void normalise(const records& data, double floor, std::span<double> v, ex
 }
 
 /// weight (held rows, overwritten) <- those that @p beta gives.
+/// @throws std::invalid_argument as `bound` for the scheme, and for sizes.
 template <class Scheme>
 void weigh_by(const Scheme& scheme, const records& data, std::span<const double> beta, std::span<double> weight,
               executor_reference pool) {
@@ -287,6 +289,7 @@ inline void weigh_by(const known& scheme, const records& data, std::span<const d
 
 /// weight (held rows, overwritten) <- the method's, solved to the certificate.
 /// @return how the solver got there: private, like the weights.
+/// @throws std::invalid_argument as `solve`.
 template <class Scheme>
 linalg::minimum weigh(const Scheme& scheme, const records& data, std::span<double> weight, executor_reference pool,
                       const certificate& solver = {}) {

@@ -54,6 +54,13 @@ refused 'changes nothing without' "$programs/treat" --epsilon 1
 refused '--delta changes nothing without' "$programs/treat" --delta 0.1
 refused '--mechanism changes nothing without' "${treat[@]}" --epsilon inf --mechanism lattice
 refused '--ideal changes nothing without' "${treat[@]}" --epsilon 1 --mechanism lattice --ideal
+refused '--ridge-weights changes nothing without' "${treat[@]}" --epsilon 1 --weights known --propensity 0.5,0.5 \
+  --ridge-weights 2
+# A matrix of all pairs that would be too large is refused before the ledger is charged.
+{ echo x,t,y; for ((i = 0; i <= 16384; ++i)); do echo "0.1,$((i % 2)),1"; done; } >many.csv
+refused 'would be too large' "$programs/treat" --data many.csv --treatment t --outcome y --features x --row-bound 1 \
+  --outcome-bound 1 --weights mmd --epsilon 1 --ledger l.jsonl --total 2,1e-5
+[ ! -e l.jsonl ] || complain "treat: a refused matrix began the ledger"
 refused '--arms: 1 and 1.0 are one' "${treat[@]}" --epsilon 1 --arms 0,1,1.0
 refused '--least-propensity is for a column' "${treat[@]}" --epsilon 1 --weights known --propensity 0.5,0.5 \
   --least-propensity 0.1
